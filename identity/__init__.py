@@ -1,0 +1,1 @@
+"""Identity Foundation: the facts under authorization for AI agents. See ARCHITECTURE.md."""

@@ -1,0 +1,76 @@
+"""One tree of errors. Edges translate them into their protocol's own; nothing here knows of HTTP.
+
+``detail`` may be shown to the caller; ``private`` is for the audit trail and the log only.
+"""
+
+from typing import ClassVar
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a programming error
+    """Something was asked that will not be done. ``code`` is stable and names the failed rule."""
+
+    code: ClassVar[str] = "refused"
+
+    def __init__(self, detail: str, *, reason: str | None = None, private: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.reason = reason or self.code
+        self.private = private
+
+
+class NotThere(Refusal):
+    """It does not exist, or it is not yours: the same answer."""
+
+    code = "not_found"
+
+
+class Malformed(Refusal):
+    """The request breaks its protocol's grammar or types. ``pointer`` is a JSON pointer (RFC 6901) or a name."""
+
+    code = "invalid_value"
+
+    def __init__(self, detail: str, *, pointer: str | None = None, reason: str | None = None) -> None:
+        super().__init__(detail, reason=reason)
+        self.pointer = pointer
+
+
+class Taken(Refusal):
+    """Another row holds what must be unique."""
+
+    code = "uniqueness"
+
+
+class Stale(Refusal):
+    """The caller's ``If-Match`` names an older version."""
+
+    code = "precondition_failed"
+
+
+class Conflict(Refusal):
+    """The present state does not allow it."""
+
+    code = "conflict"
+
+
+class NotAllowed(Refusal):
+    """The caller is known, and may not."""
+
+    code = "forbidden"
+
+
+class NotAuthenticated(Refusal):
+    """The caller's credential is absent, unknown, ended or malformed: one answer for all of them."""
+
+    code = "unauthenticated"
+
+
+class OverLimit(Refusal):
+    """A published limit is exceeded."""
+
+    code = "too_large"
+
+
+class Unavailable(Refusal):
+    """A part that the answer depends on does not answer; nothing was decided."""
+
+    code = "unavailable"

@@ -1,0 +1,99 @@
+"""What opens a transaction. Only the doors (web edges, workers) import this."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import make_url
+
+from identity.model.errors import Unavailable
+from identity.model.ids import TenantId
+from identity.store.tx import Tx
+
+Role = Literal["identity_app", "identity_relay"]
+
+STATEMENT_TIMEOUT_MS = 5_000
+LOCK_TIMEOUT_MS = 2_000
+IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
+CONNECT_TIMEOUT_S = 3
+
+
+def make_engine(database_url: str, *, role: Role = "identity_app", pool_size: int = 8) -> Engine:
+    """Return an engine whose every connection has given up its login's rights for those of ``role``.
+
+    Connections are in autocommit mode: ``transaction`` sends its own BEGIN together with the tenant, in one
+    round trip.
+    """
+    settings = {
+        "role": role,
+        "statement_timeout": STATEMENT_TIMEOUT_MS,
+        "lock_timeout": LOCK_TIMEOUT_MS,
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS,
+        "timezone": "UTC",
+    }
+    url = make_url(database_url).set(drivername="postgresql+psycopg").difference_update_query(["options"])
+    return create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        pool_pre_ping=False,
+        connect_args={
+            "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "prepare_threshold": 2,
+        },
+    )
+
+
+@contextmanager
+def transaction(engine: Engine, tenant_id: TenantId) -> Iterator[Tx]:
+    """Open one transaction of one tenant; commit when the block ends, roll back when it raises.
+
+    ``SET LOCAL`` ends with the transaction, so a pooled connection never remembers a tenant.
+    """
+    tenant = UUID(str(tenant_id))  # the only value ever put into SQL as text; a UUID can hold no SQL
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"BEGIN; SET LOCAL app.tenant = '{tenant}'")
+        try:
+            yield Tx(connection, tenant_id)
+        except BaseException:
+            connection.exec_driver_sql("ROLLBACK")
+            raise
+        connection.exec_driver_sql("COMMIT")
+
+
+WALL_FAULTS = """
+SELECT 'the application runs as a superuser or may bypass row-level security'
+  FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)
+UNION ALL
+SELECT 'the application owns the table ' || c.relname
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p')
+   AND pg_get_userbyid(c.relowner) = current_user
+UNION ALL
+SELECT 'row-level security is not forced on ' || c.relname
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND c.relname <> 'alembic_version'
+   AND NOT (c.relrowsecurity AND c.relforcerowsecurity
+            AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polwithcheck IS NOT NULL))
+UNION ALL
+SELECT 'the view or definer function ' || found.name || ' would see through the wall'
+  FROM (SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = current_schema()
+           AND (c.relkind = 'm' OR (c.relkind = 'v' AND NOT coalesce(c.reloptions, '{}') @> '{security_invoker=true}'))
+        UNION ALL
+        SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+         WHERE n.nspname = current_schema() AND p.prosecdef) AS found
+"""
+
+
+def check_wall(engine: Engine) -> None:
+    """Refuse to start unless the catalogue says that row-level security binds us. Raises ``Unavailable``."""
+    with engine.connect() as connection:
+        faults = connection.exec_driver_sql(WALL_FAULTS).scalars().all()
+    if faults:
+        raise Unavailable("the wall between tenants is not whole: " + "; ".join(faults))
