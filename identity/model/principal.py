@@ -10,6 +10,7 @@ from uuid import UUID
 
 from identity.model.errors import Malformed
 from identity.model.lifecycle import State
+from identity.model.membership import MemberChange
 
 Document = Mapping[str, Any]
 """A SCIM resource as JSON, without id, schemas, meta, members and groups."""
@@ -94,6 +95,24 @@ class Reference:
     id: UUID
     kind: Kind
     display_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A principal with those that its representation names."""
+
+    principal: Principal
+    groups: tuple[Reference, ...] = ()
+    members: tuple[Reference, ...] = ()
+    owners: tuple[Reference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """What a principal shall become: the whole new profile, and for a group the change of its members."""
+
+    profile: Profile
+    members: MemberChange | None = None
 
 
 def canonical_name(name: str) -> str:

@@ -1,15 +1,18 @@
 """What opens a transaction. Only the doors (web edges, workers) import this."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from identity.model.errors import Unavailable
-from identity.model.ids import TenantId
+from identity.model.ids import TenantId, new_id
 from identity.store.tx import Tx
 
 Role = Literal["identity_app", "identity_relay"]
@@ -49,8 +52,12 @@ def make_engine(database_url: str, *, role: Role = "identity_app", pool_size: in
     )
 
 
+def _new_id() -> UUID:
+    return new_id(time.time_ns() // 1_000_000, secrets.randbits(74))
+
+
 @contextmanager
-def transaction(engine: Engine, tenant_id: TenantId) -> Iterator[Tx]:
+def transaction(engine: Engine, tenant_id: TenantId, *, ids: Callable[[], UUID] = _new_id) -> Iterator[Tx]:
     """Open one transaction of one tenant; commit when the block ends, roll back when it raises.
 
     ``SET LOCAL`` ends with the transaction, so a pooled connection never remembers a tenant.
@@ -59,9 +66,10 @@ def transaction(engine: Engine, tenant_id: TenantId) -> Iterator[Tx]:
     with engine.connect() as connection:
         connection.exec_driver_sql(f"BEGIN; SET LOCAL app.tenant = '{tenant}'")
         try:
-            yield Tx(connection, tenant_id)
+            yield Tx(connection, tenant_id, ids)
         except BaseException:
-            connection.exec_driver_sql("ROLLBACK")
+            with suppress(DBAPIError):  # a broken connection has rolled back already; the first error is the news
+                connection.exec_driver_sql("ROLLBACK")
             raise
         connection.exec_driver_sql("COMMIT")
 

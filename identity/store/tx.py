@@ -1,8 +1,9 @@
 """The type of an open transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, CursorResult, Executable
 
@@ -11,10 +12,14 @@ from identity.model.ids import TenantId
 
 @dataclass(frozen=True, slots=True)
 class Tx:
-    """One transaction of one tenant. The database knows the tenant too: row-level security holds the wall again."""
+    """One transaction of one tenant. The database knows the tenant too: row-level security holds the wall again.
+
+    ``new_id`` hands out ids for new rows, as a sequence would.
+    """
 
     connection: Connection
     tenant_id: TenantId
+    new_id: Callable[[], UUID]
 
     def execute(
         self, statement: Executable, parameters: Sequence[dict[str, Any]] | dict[str, Any] | None = None
