@@ -55,6 +55,7 @@ class Profile:
     """What a source says about a principal.
 
     ``name`` is userName, agentUserName or a group's displayName. ``owners`` is empty for users and groups.
+    ``active`` is what the source says, as in ``document["active"]``; what holds is the principal's state.
     """
 
     document: Document

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from identity.model.errors import Unavailable
+from identity.model.errors import Malformed, Unavailable
 from identity.model.ids import TenantId, new_id
 from identity.store.tx import Tx
 
@@ -60,10 +61,12 @@ def _new_id() -> UUID:
 def transaction(engine: Engine, tenant_id: TenantId, *, ids: Callable[[], UUID] = _new_id) -> Iterator[Tx]:
     """Open one transaction of one tenant; commit when the block ends, roll back when it raises.
 
+    Raises ``Unavailable`` when the database does not answer in time.
+
     ``SET LOCAL`` ends with the transaction, so a pooled connection never remembers a tenant.
     """
     tenant = UUID(str(tenant_id))  # the only value ever put into SQL as text; a UUID can hold no SQL
-    with engine.connect() as connection:
+    with _faults_explained(), engine.connect() as connection:
         connection.exec_driver_sql(f"BEGIN; SET LOCAL app.tenant = '{tenant}'")
         try:
             yield Tx(connection, tenant_id, ids)
@@ -72,6 +75,16 @@ def transaction(engine: Engine, tenant_id: TenantId, *, ids: Callable[[], UUID] 
                 connection.exec_driver_sql("ROLLBACK")
             raise
         connection.exec_driver_sql("COMMIT")
+
+
+@contextmanager
+def _faults_explained() -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise Malformed("a value cannot be stored", reason="unstorable_value") from error
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise Unavailable("the database does not answer; try again", private=str(error)) from error
 
 
 WALL_FAULTS = """

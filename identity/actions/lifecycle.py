@@ -1,0 +1,61 @@
+"""Suspend, reactivate, deprovision and delete: the only place where a principal's state changes."""
+
+from datetime import datetime
+from uuid import UUID
+
+from identity.model.access import Caller, check_provenance
+from identity.model.errors import NotThere
+from identity.model.event import Event
+from identity.model.lifecycle import CUTS, State, Verb, next_state
+from identity.model.principal import Principal
+from identity.store import Tx
+from identity.store.events import event_insert
+from identity.store.groups import memberships_remove
+from identity.store.lifecycle import principal_cut
+from identity.store.principals import principal_lock, principal_set_state
+
+PAST = {
+    Verb.SUSPEND: "suspended",
+    Verb.DEPROVISION: "deprovisioned",
+    Verb.REACTIVATE: "reactivated",
+    Verb.DELETE: "deleted",
+}
+
+
+def change_state(
+    tx: Tx, principal_id: UUID, verb: Verb, *, reason: str, caller: Caller, now: datetime
+) -> Principal:
+    """Bring ``verb`` upon a principal, with everything that must end in the same instant.
+
+    Doing it twice is doing it once. Raises ``NotThere``, ``NotAllowed``, ``Conflict``.
+    """
+    principal = principal_lock(tx, principal_id)
+    if principal is None:
+        raise NotThere("there is no such principal")
+    check_provenance(caller, principal)
+    return apply_state(tx, principal, verb, reason=reason, caller=caller, now=now)
+
+
+def apply_state(
+    tx: Tx, principal: Principal, verb: Verb, *, reason: str, caller: Caller, now: datetime
+) -> Principal:
+    """The same, for a principal that is locked already and that the caller may change."""
+    state = next_state(principal.state, verb)
+    if state is principal.state:
+        return principal
+    changed = principal_set_state(tx, principal, state, cut=verb in CUTS, now=now)
+    ended = principal_cut(tx, principal.id, reason=reason, now=now) if verb in CUTS else {}
+    if state is State.DELETED:
+        memberships_remove(tx, principal.id)
+    event_insert(
+        tx,
+        Event(
+            type=f"{principal.kind}.{PAST[verb]}",
+            subject_id=principal.id,
+            reason=reason,
+            detail={"was": principal.state, "ended": ended},
+        ),
+        caller=caller,
+        now=now,
+    )
+    return changed

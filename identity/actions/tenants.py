@@ -1,0 +1,37 @@
+"""Tenants: create and read."""
+
+from datetime import datetime
+from uuid import UUID
+
+from identity.actions.keys import create_signing_key
+from identity.actions.sealing import Seal
+from identity.model.access import Caller
+from identity.model.errors import NotThere
+from identity.model.event import Event
+from identity.model.tenant import Tenant, check_slug
+from identity.store import Tx
+from identity.store.events import event_insert
+from identity.store.tenants import tenant_find, tenant_insert, tenant_list
+
+
+def create_tenant(
+    tx: Tx, *, slug: str, display_name: str, seal: Seal, caller: Caller, now: datetime
+) -> Tenant:
+    """Create the tenant that ``tx`` is bound to, with its first signing key. Raises ``Malformed``, ``Taken``."""
+    tenant = tenant_insert(tx, slug=check_slug(slug), display_name=display_name, now=now)
+    create_signing_key(tx, seal=seal, activates_at=now, caller=caller, now=now)
+    event_insert(tx, Event(type="tenant.created", detail={"slug": slug}), caller=caller, now=now)
+    return tenant
+
+
+def resolve_tenant(tx: Tx, slug: str) -> Tenant:
+    """Return the tenant that a URL names. Raises ``NotThere``."""
+    tenant = tenant_find(tx, slug)
+    if tenant is None:
+        raise NotThere("there is no such tenant")
+    return tenant
+
+
+def list_tenants(tx: Tx, *, after: UUID | None, limit: int) -> list[Tenant]:
+    """Return one page of tenants."""
+    return tenant_list(tx, after=after, limit=limit)

@@ -1,0 +1,38 @@
+"""Who makes a request, authenticated, and what each kind of caller may do to a principal."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from identity.model.errors import NotAllowed
+from identity.model.principal import Principal
+
+
+class CallerKind(StrEnum):
+    """How a caller proved who it is."""
+
+    ADMINISTRATOR = "administrator"
+    CONNECTION = "connection"
+    CLIENT = "client"
+    WORKER = "worker"
+    ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. ``request_id`` ties every event of one request together."""
+
+    kind: CallerKind
+    id: str | None
+    request_id: str
+    connection_id: UUID | None = None
+    dialect: str | None = None
+
+
+def check_provenance(caller: Caller, principal: Principal) -> None:
+    """Refuse a connection that would change what another source made (account takeover by adoption).
+
+    Raises ``NotAllowed``.
+    """
+    if caller.kind is CallerKind.CONNECTION and principal.connection_id != caller.connection_id:
+        raise NotAllowed("this principal was provisioned by another connection", reason="foreign_provenance")

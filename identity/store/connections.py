@@ -1,0 +1,162 @@
+"""Connections and their bearer tokens, stored hashed."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from identity.model.connection import Connection, ConnectionKind, Dialect, Match
+from identity.model.credential import ConnectionToken
+from identity.model.errors import Taken
+from identity.store.tables import connection_tokens, connections, tenants
+from identity.store.tx import Tx
+
+COLUMNS = (
+    connections.c.id,
+    connections.c.kind,
+    connections.c.name,
+    connections.c.dialect,
+    connections.c.issuer,
+    connections.c.jwks_uri,
+    connections.c.jwks,
+    connections.c.audiences,
+    connections.c.subject_claim,
+    connections.c.match,
+    connections.c.provisioned_by,
+    connections.c.version,
+    connections.c.created_at,
+    connections.c.ended_at,
+)
+
+
+def connection_from(row: Any) -> Connection:
+    """Return the connection in a row that holds ``COLUMNS``."""
+    return Connection(
+        id=row.id,
+        kind=ConnectionKind(row.kind),
+        name=row.name,
+        dialect=None if row.dialect is None else Dialect(row.dialect),
+        issuer=row.issuer,
+        jwks_uri=row.jwks_uri,
+        jwks=row.jwks,
+        audiences=tuple(row.audiences),
+        subject_claim=row.subject_claim,
+        match=None if row.match is None else Match(row.match),
+        provisioned_by=row.provisioned_by,
+        version=row.version,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+    )
+
+
+def connection_insert(tx: Tx, values: Mapping[str, Any], *, now: datetime) -> Connection:
+    """Write a new connection. Raises ``Taken`` when another live one trusts the same issuer."""
+    statement = insert(connections).values(tenant_id=tx.tenant_id, id=tx.new_id(), created_at=now, **values)
+    try:
+        return connection_from(tx.execute(statement.returning(*COLUMNS)).one())
+    except IntegrityError:
+        raise Taken("a connection for this issuer is there already", reason="issuer_taken") from None
+
+
+def connection_update(tx: Tx, connection_id: UUID, values: Mapping[str, Any]) -> Connection | None:
+    """Change a live connection."""
+    statement = (
+        update(connections)
+        .where(
+            connections.c.tenant_id == tx.tenant_id,
+            connections.c.id == connection_id,
+            connections.c.ended_at.is_(None),
+        )
+        .values(version=connections.c.version + 1, **values)
+        .returning(*COLUMNS)
+    )
+    row = tx.execute(statement).first()
+    return None if row is None else connection_from(row)
+
+
+def connection_get(tx: Tx, connection_id: UUID) -> Connection | None:
+    """Return one connection, ended or not."""
+    statement = select(*COLUMNS).where(
+        connections.c.tenant_id == tx.tenant_id, connections.c.id == connection_id
+    )
+    row = tx.execute(statement).first()
+    return None if row is None else connection_from(row)
+
+
+def connection_list(tx: Tx, *, after: UUID | None, limit: int) -> list[Connection]:
+    """Return at most ``limit`` connections in the order of creation."""
+    statement = (
+        select(*COLUMNS).where(connections.c.tenant_id == tx.tenant_id).order_by(connections.c.id).limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(connections.c.id > after)
+    return [connection_from(row) for row in tx.execute(statement)]
+
+
+def connection_find_by_token(tx: Tx, token_hash: bytes, *, now: datetime) -> Connection | None:
+    """Return the live SCIM connection of an active tenant whose live bearer token has this hash."""
+    statement = (
+        select(*COLUMNS)
+        .join(
+            connection_tokens,
+            (connection_tokens.c.tenant_id == connections.c.tenant_id)
+            & (connection_tokens.c.connection_id == connections.c.id),
+        )
+        .join(tenants, (tenants.c.tenant_id == connections.c.tenant_id) & (tenants.c.state == "active"))
+        .where(
+            connections.c.tenant_id == tx.tenant_id,
+            connections.c.kind == ConnectionKind.SCIM,
+            connections.c.ended_at.is_(None),
+            connection_tokens.c.hash == token_hash,
+            connection_tokens.c.revoked_at.is_(None),
+            or_(connection_tokens.c.expires_at.is_(None), connection_tokens.c.expires_at > now),
+        )
+    )
+    row = tx.execute(statement).first()
+    return None if row is None else connection_from(row)
+
+
+def connection_token_insert(tx: Tx, connection_id: UUID, token_hash: bytes, *, now: datetime) -> UUID:
+    """Remember a new bearer token by its hash."""
+    token_id = tx.new_id()
+    tx.execute(
+        insert(connection_tokens).values(
+            tenant_id=tx.tenant_id, id=token_id, connection_id=connection_id, hash=token_hash, created_at=now
+        )
+    )
+    return token_id
+
+
+def connection_tokens_expire(tx: Tx, connection_id: UUID, *, at: datetime) -> int:
+    """Let every live token of a connection end at ``at``, if not earlier; return how many."""
+    statement = (
+        update(connection_tokens)
+        .where(
+            connection_tokens.c.tenant_id == tx.tenant_id,
+            connection_tokens.c.connection_id == connection_id,
+            connection_tokens.c.revoked_at.is_(None),
+        )
+        .values(expires_at=func.least(func.coalesce(connection_tokens.c.expires_at, at), at))
+    )
+    return tx.execute(statement).rowcount
+
+
+def connection_tokens_list(tx: Tx, connection_id: UUID) -> list[ConnectionToken]:
+    """Return what may be shown of a connection's tokens, newest first."""
+    statement = (
+        select(
+            connection_tokens.c.id,
+            connection_tokens.c.created_at,
+            connection_tokens.c.expires_at,
+            connection_tokens.c.revoked_at,
+        )
+        .where(
+            connection_tokens.c.tenant_id == tx.tenant_id, connection_tokens.c.connection_id == connection_id
+        )
+        .order_by(connection_tokens.c.id.desc())
+        .limit(100)
+    )
+    return [ConnectionToken(row.id, row.created_at, row.expires_at, row.revoked_at) for row in tx.execute(statement)]

@@ -1,0 +1,97 @@
+"""What ends when a principal is cut off, and who is left without an owner."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from identity.store.tx import Tx
+
+# Standing permissions, credentials, tasks and the cut-off end in one statement, with the news of it for the workers.
+CUT = text("""
+WITH ended AS (
+    UPDATE delegations SET ended_at = :now, ended_reason = :reason
+     WHERE tenant_id = :tenant AND ended_at IS NULL
+       AND (actor_id = :principal OR subject_id = :principal OR subject_group_id = :principal) RETURNING id),
+closed AS (
+    UPDATE clients SET revoked_at = :now, version = version + 1
+     WHERE tenant_id = :tenant AND principal_id = :principal AND revoked_at IS NULL RETURNING client_id),
+cancelled AS (
+    UPDATE tasks SET state = 'cancelled', ended_at = :now
+     WHERE tenant_id = :tenant AND state = 'open' AND (subject_id = :principal OR actor_id = :principal) RETURNING txn),
+cut AS (
+    INSERT INTO cutoffs (tenant_id, kind, key, not_before, reason)
+    VALUES (:tenant, 'principal', CAST(:principal AS text), :now, :reason)
+    ON CONFLICT (tenant_id, kind, key) DO UPDATE
+       SET not_before = greatest(cutoffs.not_before, excluded.not_before), reason = excluded.reason RETURNING 1),
+news AS (
+    INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
+    VALUES (:tenant, :news_id, :principal, 'reconcile', :now, :now) RETURNING 1)
+SELECT (SELECT count(*) FROM ended) AS delegations, (SELECT count(*) FROM closed) AS clients,
+       (SELECT count(*) FROM cancelled) AS tasks
+""")
+
+NEWS = text("""
+INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
+SELECT :tenant, :news_id, :principal, 'reconcile', :now, :now
+ WHERE EXISTS (SELECT FROM principal_owners WHERE tenant_id = :tenant AND :principal IN (owner_id, principal_id))
+""")
+
+# Upwards from the principal to every group that it is in; then the agents owned there which nobody active owns.
+UNOWNED = text("""
+WITH RECURSIVE above (id) AS (
+    SELECT CAST(:principal AS uuid)
+    UNION SELECT m.group_id FROM group_members m JOIN above a ON m.member_id = a.id WHERE m.tenant_id = :tenant
+),
+candidates AS (
+    SELECT p.id FROM principals p
+     WHERE p.tenant_id = :tenant AND p.state = 'active' AND p.kind IN ('agent', 'service_account')
+       AND (p.id = :principal
+            OR EXISTS (SELECT FROM principal_owners o JOIN above a ON a.id = o.owner_id
+                        WHERE o.tenant_id = :tenant AND o.principal_id = p.id))
+       AND EXISTS (SELECT FROM principal_owners o WHERE o.tenant_id = :tenant AND o.principal_id = p.id)
+),
+answerable (agent_id, id) AS (
+    SELECT o.principal_id, o.owner_id FROM principal_owners o JOIN candidates c ON c.id = o.principal_id
+     WHERE o.tenant_id = :tenant
+    UNION
+    SELECT a.agent_id, m.member_id FROM group_members m JOIN answerable a ON m.group_id = a.id
+      JOIN principals g ON g.id = a.id AND g.tenant_id = :tenant AND g.state = 'active'
+     WHERE m.tenant_id = :tenant
+)
+SELECT c.id FROM candidates c
+ WHERE NOT EXISTS (
+    SELECT FROM answerable a JOIN principals u ON u.tenant_id = :tenant AND u.id = a.id
+     WHERE a.agent_id = c.id AND u.kind = 'user' AND u.state = 'active')
+ ORDER BY c.id LIMIT :limit
+""")
+
+
+def principal_cut(tx: Tx, principal_id: UUID, *, reason: str, now: datetime) -> dict[str, int]:
+    """End everything that rests on a locked principal; return how much of each kind ended."""
+    parameters = {
+        "tenant": tx.tenant_id,
+        "principal": principal_id,
+        "reason": reason,
+        "now": now,
+        "news_id": tx.new_id(),
+    }
+    row = tx.execute(CUT, parameters).one()
+    return {"delegations": row.delegations, "clients": row.clients, "tasks": row.tasks}
+
+
+def owners_news_insert(tx: Tx, principal_id: UUID, *, now: datetime) -> None:
+    """Tell the workers that who answers for an agent may have changed; nothing where nobody owns or is owned."""
+    tx.execute(
+        NEWS, {"tenant": tx.tenant_id, "principal": principal_id, "now": now, "news_id": tx.new_id()}
+    )
+
+
+def unowned_list(tx: Tx, principal_id: UUID, *, limit: int) -> Sequence[UUID]:
+    """Return active agents and service accounts that ``principal_id`` answered for and nobody active answers for now.
+
+    An owner group counts while it is active and somebody active is in it, directly or through another group.
+    """
+    rows = tx.execute(UNOWNED, {"tenant": tx.tenant_id, "principal": principal_id, "limit": limit})
+    return rows.scalars().all()

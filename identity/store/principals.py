@@ -1,0 +1,271 @@
+"""Principals: one row each, with those that they are named beside."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, delete, func, insert, literal, select, true, update
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.exc import IntegrityError
+
+from identity.model.errors import OverLimit, Taken
+from identity.model.lifecycle import State
+from identity.model.principal import Kind, Principal, Profile, Reference, Resource, canonical_name
+from identity.store.tables import group_members, principal_emails, principal_owners, principals
+from identity.store.tx import Tx
+
+MEMBERS_SHOWN_MAX = 20_000  # in one representation; a larger group is read with excludedAttributes=members
+GROUPS_SHOWN_MAX = 1_000
+
+COLUMNS = (
+    principals.c.id,
+    principals.c.kind,
+    principals.c.connection_id,
+    principals.c.state,
+    principals.c.name,
+    principals.c.external_id,
+    principals.c.display_name,
+    principals.c.document,
+    principals.c.valid_from,
+    principals.c.valid_until,
+    principals.c.version,
+    principals.c.epoch,
+    principals.c.created_at,
+    principals.c.updated_at,
+)
+
+UNIQUE = {
+    "uq_principals_name": "the name is taken in this tenant",
+    "uq_principals_external_id": "this connection has already provisioned that externalId",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page of a list, and how many there are in all."""
+
+    total: int
+    resources: tuple[Resource, ...]
+
+
+@contextmanager
+def _uniqueness_explained() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        diagnosis = getattr(error.orig, "diag", None)
+        constraint = getattr(diagnosis, "constraint_name", None)
+        if constraint not in UNIQUE:
+            raise
+        raise Taken(UNIQUE[constraint], reason=constraint) from None
+
+
+def principal_from(row: Any) -> Principal:
+    """Return the principal in a row that holds ``COLUMNS``."""
+    return Principal(
+        id=row.id,
+        kind=Kind(row.kind),
+        connection_id=row.connection_id,
+        state=State(row.state),
+        name=row.name,
+        external_id=row.external_id,
+        display_name=row.display_name,
+        document=row.document,
+        valid_from=row.valid_from,
+        valid_until=row.valid_until,
+        version=row.version,
+        epoch=row.epoch,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _named_beside(tx: Tx, table: Any, ours: Any, theirs: Any, limit: int) -> ColumnElement[Any]:
+    """Return a JSON array of the living principals that ``table`` names beside the outer principal."""
+    other = principals.alias()
+    named = (
+        select(other.c.id, other.c.kind, func.coalesce(other.c.display_name, other.c.name).label("display"))
+        .join(table, (theirs == other.c.id) & (table.c.tenant_id == other.c.tenant_id))
+        .where(table.c.tenant_id == tx.tenant_id, ours == principals.c.id, other.c.deleted_at.is_(None))
+        .order_by(other.c.id)
+        .limit(limit + 1)
+        .correlate(principals)
+        .subquery()
+    )
+    item = func.jsonb_build_array(named.c.id, named.c.kind, named.c.display)
+    return select(func.jsonb_agg(aggregate_order_by(item, named.c.id))).select_from(named).scalar_subquery()
+
+
+def _beside(tx: Tx, kind: Kind, with_members: bool) -> list[ColumnElement[Any]]:
+    empty = literal(None)
+    members, owners = group_members.alias(), principal_owners.alias()
+    is_group, has_owners = kind is Kind.GROUP, kind in (Kind.AGENT, Kind.SERVICE_ACCOUNT)
+    groups = group_members.alias()
+    return [
+        (empty if is_group else _named_beside(tx, groups, groups.c.member_id, groups.c.group_id, GROUPS_SHOWN_MAX)
+         ).label("groups"),
+        (_named_beside(tx, members, members.c.group_id, members.c.member_id, MEMBERS_SHOWN_MAX)
+         if is_group and with_members else empty).label("members"),
+        (_named_beside(tx, owners, owners.c.principal_id, owners.c.owner_id, GROUPS_SHOWN_MAX)
+         if has_owners else empty).label("owners"),
+    ]  # fmt: skip
+
+
+def _references(items: Sequence[Sequence[str]] | None, limit: int) -> tuple[Reference, ...]:
+    if items is not None and len(items) > limit:
+        raise OverLimit(f"more than {limit} members; ask with excludedAttributes=members", reason="too_many_members")
+    return tuple(Reference(UUID(id_), Kind(kind), display) for id_, kind, display in items or ())
+
+
+def resource_from(row: Any) -> Resource:
+    """Return the resource in a row of ``_beside`` and ``COLUMNS``."""
+    return Resource(
+        principal=principal_from(row),
+        groups=_references(row.groups, GROUPS_SHOWN_MAX),
+        members=_references(row.members, MEMBERS_SHOWN_MAX),
+        owners=_references(row.owners, GROUPS_SHOWN_MAX),
+    )
+
+
+def _living(tx: Tx, kind: Kind) -> ColumnElement[bool]:
+    return (principals.c.tenant_id == tx.tenant_id) & (principals.c.kind == kind) & principals.c.deleted_at.is_(None)
+
+
+def resource_get(tx: Tx, kind: Kind, principal_id: UUID, *, with_members: bool) -> Resource | None:
+    """Return one living principal and those named beside it, in one statement."""
+    statement = select(*COLUMNS, *_beside(tx, kind, with_members)).where(
+        _living(tx, kind), principals.c.id == principal_id
+    )
+    row = tx.execute(statement).first()
+    return None if row is None else resource_from(row)
+
+
+def resource_find(
+    tx: Tx, kind: Kind, condition: ColumnElement[bool] | None, *, offset: int, limit: int, with_members: bool
+) -> Found:
+    """Return one page in the order of creation, and the total, in one statement."""
+    matching = _living(tx, kind) if condition is None else _living(tx, kind) & condition
+    total = select(func.count()).select_from(principals).where(matching).scalar_subquery()
+    page: Select[Any] = (
+        select(*COLUMNS, *_beside(tx, kind, with_members))
+        .where(matching)
+        .order_by(principals.c.id)
+        .offset(offset)
+        .limit(limit)
+    )
+    rows = page.subquery("page")
+    one = select(literal(1).label("one")).subquery()
+    statement = select(total.label("total"), rows).select_from(one.outerjoin(rows, true())).order_by(rows.c.id)
+    found = tx.execute(statement).all()
+    return Found(found[0].total, tuple(resource_from(row) for row in found if row.id is not None))
+
+
+def principal_lock(tx: Tx, principal_id: UUID, *, kind: Kind | None = None) -> Principal | None:
+    """Return one living principal and hold its row until the transaction ends."""
+    statement = (
+        select(*COLUMNS)
+        .where(
+            principals.c.tenant_id == tx.tenant_id,
+            principals.c.id == principal_id,
+            principals.c.deleted_at.is_(None),
+        )
+        .with_for_update(key_share=True)
+    )
+    if kind is not None:
+        statement = statement.where(principals.c.kind == kind)
+    row = tx.execute(statement).first()
+    return None if row is None else principal_from(row)
+
+
+def _columns_of(profile: Profile) -> dict[str, Any]:
+    display = profile.display_name
+    return {
+        "name": profile.name,
+        "name_key": canonical_name(profile.name),
+        "external_id": profile.external_id,
+        "display_name": display,
+        "display_name_key": display.casefold() if display is not None else None,
+        "document": dict(profile.document),
+        "valid_from": profile.valid_from,
+        "valid_until": profile.valid_until,
+    }
+
+
+def principal_insert(
+    tx: Tx, kind: Kind, profile: Profile, *, state: State, connection_id: UUID | None, now: datetime
+) -> Principal:
+    """Write a new principal. Raises ``Taken``."""
+    statement = insert(principals).values(
+        tenant_id=tx.tenant_id,
+        id=tx.new_id(),
+        kind=kind,
+        connection_id=connection_id,
+        state=state,
+        created_at=now,
+        updated_at=now,
+        **_columns_of(profile),
+    )
+    with _uniqueness_explained():
+        return principal_from(tx.execute(statement.returning(*COLUMNS)).one())
+
+
+def principal_update(tx: Tx, principal: Principal, profile: Profile, *, now: datetime) -> Principal:
+    """Write the whole profile of a locked principal. Raises ``Taken``."""
+    return _update(tx, principal.id, _columns_of(profile) | {"updated_at": now})
+
+
+def principal_touch(tx: Tx, principal_id: UUID, *, now: datetime) -> Principal:
+    """Give a locked principal a new version: what is named beside it changed."""
+    return _update(tx, principal_id, {"updated_at": now})
+
+
+def principal_set_state(tx: Tx, principal: Principal, state: State, *, cut: bool, now: datetime) -> Principal:
+    """Write a locked principal's state; a cut raises its epoch, which kills every token that rests on it."""
+    values: dict[str, Any] = {"state": state, "updated_at": now}
+    if cut:
+        values["epoch"] = principals.c.epoch + 1
+    if state is State.DELETED:
+        values["deleted_at"] = now
+    if state is State.ACTIVE and principal.kind is not Kind.GROUP:
+        values["document"] = principals.c.document.concat({"active": True})
+    return _update(tx, principal.id, values)
+
+
+def _update(tx: Tx, principal_id: UUID, values: Mapping[str, Any]) -> Principal:
+    statement = (
+        update(principals)
+        .where(principals.c.tenant_id == tx.tenant_id, principals.c.id == principal_id)
+        .values(version=principals.c.version + 1, **values)
+        .returning(*COLUMNS)
+    )
+    with _uniqueness_explained():
+        return principal_from(tx.execute(statement).one())
+
+
+def emails_insert(tx: Tx, principal_id: UUID, profile: Profile) -> None:
+    """Write the addresses by which a filter finds a principal."""
+    rows = [
+        {
+            "tenant_id": tx.tenant_id,
+            "principal_id": principal_id,
+            "position": position,
+            "value_key": email.value.casefold(),
+            "type": email.type,
+        }
+        for position, email in enumerate(profile.emails)
+    ]
+    if rows:
+        tx.execute(insert(principal_emails), rows)
+
+
+def emails_replace(tx: Tx, principal_id: UUID, profile: Profile) -> None:
+    """Write the addresses anew."""
+    tx.execute(
+        delete(principal_emails).where(
+            principal_emails.c.tenant_id == tx.tenant_id, principal_emails.c.principal_id == principal_id
+        )
+    )
+    emails_insert(tx, principal_id, profile)

@@ -1,0 +1,54 @@
+"""The registry of tenants."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from identity.model.errors import Taken
+from identity.model.ids import TenantId
+from identity.model.tenant import Tenant
+from identity.store.tables import tenants
+from identity.store.tx import Tx
+
+COLUMNS = (
+    tenants.c.tenant_id,
+    tenants.c.slug,
+    tenants.c.display_name,
+    tenants.c.state,
+    tenants.c.task_lifetime_max_s,
+    tenants.c.created_at,
+)
+
+
+def _tenant(row: Any) -> Tenant:
+    return Tenant(
+        TenantId(row.tenant_id), row.slug, row.display_name, row.state, row.task_lifetime_max_s, row.created_at
+    )
+
+
+def tenant_find(tx: Tx, slug: str) -> Tenant | None:
+    """Return the tenant whose issuer ``slug`` names. A slug is public: it is in every URL."""
+    row = tx.execute(select(*COLUMNS).where(tenants.c.slug == slug)).first()
+    return None if row is None else _tenant(row)
+
+
+def tenant_insert(tx: Tx, *, slug: str, display_name: str, now: datetime) -> Tenant:
+    """Write the tenant that the transaction is bound to. Raises ``Taken``."""
+    statement = insert(tenants).values(
+        tenant_id=tx.tenant_id, slug=slug, display_name=display_name, created_at=now
+    )
+    try:
+        return _tenant(tx.execute(statement.returning(*COLUMNS)).one())
+    except IntegrityError:
+        raise Taken(f"there is a tenant {slug} already", reason="slug_taken") from None
+
+
+def tenant_list(tx: Tx, *, after: UUID | None, limit: int) -> list[Tenant]:
+    """Return at most ``limit`` tenants in the order of creation."""
+    statement = select(*COLUMNS).order_by(tenants.c.tenant_id).limit(limit)
+    if after is not None:
+        statement = statement.where(tenants.c.tenant_id > after)
+    return [_tenant(row) for row in tx.execute(statement)]
