@@ -1,0 +1,49 @@
+"""The schema and how it gets there."""
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+
+from config.database import head_revision, is_at_head, migrate, migration_sql, schema_state
+from identity.store.transaction import check_wall, make_engine
+
+
+def test_a_fresh_database_is_migrated_to_the_head(empty_owner_url: str) -> None:
+    assert schema_state(empty_owner_url) == (None, head_revision())
+    migrate(empty_owner_url)
+    with create_engine(empty_owner_url).connect() as connection:
+        assert is_at_head(connection)
+
+
+def test_several_migrators_at_once_migrate_once_and_none_fails(empty_owner_url: str) -> None:
+    with ProcessPoolExecutor(3, get_context("spawn")) as pool:
+        assert list(pool.map(migrate, [empty_owner_url] * 3)) == [None] * 3
+    assert schema_state(empty_owner_url) == (head_revision(), head_revision())
+
+
+def test_the_printed_sql_makes_the_same_schema(empty_owner_url: str) -> None:
+    connection = psycopg.connect(empty_owner_url.replace("+psycopg", ""), autocommit=True)
+    with connection:
+        connection.execute(migration_sql(empty_owner_url).encode())
+    assert schema_state(empty_owner_url) == (head_revision(), head_revision())
+
+
+@pytest.mark.promise(4)
+def test_the_wall_stands_after_migration(database_url: str) -> None:
+    check_wall(make_engine(database_url))
+
+
+def test_the_application_can_see_that_the_schema_is_at_the_head(database_url: str) -> None:
+    with make_engine(database_url).connect() as connection:
+        assert is_at_head(connection)
+
+
+def test_the_owner_of_the_tables_is_no_superuser(owner_url: str) -> None:
+    with create_engine(owner_url).connect() as connection:
+        row = connection.exec_driver_sql(
+            "SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = session_user"
+        ).one()
+    assert row == (False, False)
