@@ -184,9 +184,9 @@ def _init(binaries: Binaries, data: Path, account: Account | None, *, durable: b
     unfinished.mkdir(mode=0o700)
     if account is not None:
         os.chown(unfinished, account.uid, account.gid)
-    # "trust" is safe here and only here: nobody but this account (and root) can enter the socket's folder.
-    command = [str(binaries.folder / "initdb"), "--pgdata", str(unfinished), "--username", SUPERUSER, "--auth=trust",
-               "--encoding=UTF8", "--no-locale", "--data-checksums", "--no-instructions"]  # fmt: skip
+    # "trust" is safe here: nobody but this account (and root) can enter the socket's folder.
+    command = [str(binaries.folder / "initdb"), f"--pgdata={unfinished}", f"--username={SUPERUSER}",
+               "--auth=trust", "--encoding=UTF8", "--no-locale", "--data-checksums", "--no-instructions"]  # fmt: skip
     result = subprocess.run(
         [*command, *([] if durable else ["--no-sync"])],
         check=False, capture_output=True, text=True, cwd="/", env=CLEAN_ENVIRONMENT, **_as(account),
