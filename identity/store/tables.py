@@ -202,6 +202,7 @@ clients = _tenant_table(
     Column("secret_hash", LargeBinary),
     Column("jwks", JSONB(none_as_null=True)),
     Column("scopes", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
+    Column("grant_types", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
     Column("version", BigInteger, nullable=False, server_default="1"),
     Column("created_at", Instant, nullable=False),
     Column("revoked_at", Instant),

@@ -167,6 +167,7 @@ CREATE TABLE clients (
     secret_hash BYTEA,
     jwks JSONB,
     scopes TEXT[] DEFAULT '{}' NOT NULL,
+    grant_types TEXT[] DEFAULT '{}' NOT NULL,
     version BIGINT DEFAULT '1' NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     revoked_at TIMESTAMP WITH TIME ZONE,
@@ -323,18 +324,14 @@ CREATE INDEX ix_tokens_expires_at ON tokens (tenant_id, expires_at);
 CREATE INDEX ix_tokens_txn ON tokens (tenant_id, txn);
 """
 
-ROLES = """
+# Roles belong to the whole cluster: another database's migration may have made them a moment ago.
+ROLE = """
 DO $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'identity_app') THEN
-        CREATE ROLE identity_app NOLOGIN NOBYPASSRLS;
-    END IF;
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'identity_relay') THEN
-        CREATE ROLE identity_relay NOLOGIN NOBYPASSRLS;
-    END IF;
-    EXECUTE format('GRANT identity_app, identity_relay TO %I', current_user);
-EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;  -- another database of the cluster was faster
-END $$
+    CREATE ROLE {role} NOLOGIN NOBYPASSRLS;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$;
+GRANT {role} TO CURRENT_USER
 """
 
 # An unset tenant is an error or an empty string, never a match: the wall fails closed.
@@ -386,7 +383,8 @@ CREATE TRIGGER outbox_wake AFTER INSERT ON outbox FOR EACH STATEMENT EXECUTE FUN
 
 def upgrade() -> None:
     op.execute(TABLES)
-    op.execute(ROLES)
+    for role in ("identity_app", "identity_relay"):
+        op.execute(ROLE.format(role=role))
     for table, grants in GRANTS.items():
         op.execute(WALL.format(table=table, grants=grants))
     op.execute(DOORS)

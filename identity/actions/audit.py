@@ -1,0 +1,50 @@
+"""The audit trail, as far as it is not written by the verb that it describes."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from identity.model.access import Caller
+from identity.model.errors import Refusal
+from identity.model.event import Event, Outcome, RecordedEvent
+from identity.store import Tx
+from identity.store.events import event_insert, event_list
+
+
+def record_refusal(
+    tx: Tx,
+    surface: str,
+    refusal: Refusal,
+    *,
+    detail: Mapping[str, Any],
+    caller: Caller,
+    now: datetime,
+    subject_id: UUID | None = None,
+    actor_ids: tuple[UUID, ...] = (),
+    txn: UUID | None = None,
+) -> None:
+    """Write that something was refused, and for which rule."""
+    refused = Event(
+        type=f"{surface}.refused",
+        outcome=Outcome.REFUSED,
+        subject_id=subject_id,
+        actor_ids=actor_ids,
+        txn=txn,
+        reason=refusal.reason,
+        detail=detail,
+    )
+    event_insert(tx, refused, caller=caller, now=now)
+
+
+def list_events(
+    tx: Tx,
+    *,
+    after: UUID | None = None,
+    txn: UUID | None = None,
+    principal_id: UUID | None = None,
+    type: str | None = None,  # noqa: A002 - the name of the query parameter
+    limit: int,
+) -> Sequence[RecordedEvent]:
+    """Return one page of the trail, oldest first."""
+    return event_list(tx, after=after, txn=txn, principal_id=principal_id, type=type, limit=limit)

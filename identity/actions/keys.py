@@ -1,0 +1,96 @@
+"""Signing keys of a tenant: create, rotate, publish. Parsed once per process."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from joserfc.jwk import ECKey
+
+from identity.actions.sealing import Seal
+from identity.model.access import Caller
+from identity.model.errors import OverLimit
+from identity.model.event import Event
+from identity.model.ids import TenantId
+from identity.model.signing_key import (
+    KeyState,
+    SigningKey,
+    activation_of_next,
+    is_published,
+    retirement_of_last,
+)
+from identity.store import Tx
+from identity.store.events import event_insert
+from identity.store.keys import KEYS_MAX, signing_key_insert, signing_keys_list, signing_keys_retire
+
+ALGORITHM = "ES256"
+PURPOSE = "signing-key"
+PARSED_MAX = 4_096  # keys kept parsed in one process
+
+
+def create_signing_key(
+    tx: Tx, *, seal: Seal, activates_at: datetime, caller: Caller, now: datetime
+) -> SigningKey:
+    """Write a new key pair that signs from ``activates_at``; it is published at once."""
+    pair = ECKey.generate_key("P-256", private=True)
+    kid = str(tx.new_id())
+    public = pair.as_dict(private=False) | {"kid": kid, "alg": ALGORITHM, "use": "sig"}
+    private = pair.as_pem(private=True)
+    key = SigningKey(
+        kid=kid,
+        alg=ALGORITHM,
+        state=KeyState.LIVE,
+        public_jwk=public,
+        sealed_private=seal.close(private, tenant_id=tx.tenant_id, purpose=f"{PURPOSE}:{kid}"),
+        created_at=now,
+        activates_at=activates_at,
+        verify_until=None,
+    )
+    signing_key_insert(tx, key)
+    event_insert(tx, Event(type="key.created", detail={"kid": kid, "alg": ALGORITHM}), caller=caller, now=now)
+    return key
+
+
+def rotate_keys(tx: Tx, *, seal: Seal, caller: Caller, now: datetime) -> SigningKey:
+    """Publish a new key; it signs once every cached key set has it, and the present ones verify on until then.
+
+    No live token is ever refused for a rotation. Raises ``OverLimit`` when too many keys still verify.
+    """
+    if len(signing_keys_list(tx, now=now, lock=True)) >= KEYS_MAX:
+        raise OverLimit(f"{KEYS_MAX} keys still verify; rotate again when one has retired", reason="too_many_keys")
+    activation = activation_of_next(now)
+    signing_keys_retire(tx, verify_until=retirement_of_last(activation))
+    return create_signing_key(tx, seal=seal, activates_at=activation, caller=caller, now=now)
+
+
+def list_signing_keys(tx: Tx, *, now: datetime) -> list[SigningKey]:
+    """Return the keys that may still verify."""
+    return signing_keys_list(tx, now=now)
+
+
+def published_keys(tx: Tx, *, now: datetime) -> dict[str, list[dict[str, Any]]]:
+    """Return the tenant's JWK Set (RFC 7517 §5)."""
+    return {"keys": [dict(key.public_jwk) for key in signing_keys_list(tx, now=now) if is_published(key, now)]}
+
+
+class KeyRing:
+    """Private keys, opened and parsed once. A key record never changes, so what is kept is never wrong."""
+
+    def __init__(self, seal: Seal) -> None:
+        self._seal = seal
+        self._parsed: dict[tuple[TenantId, str], ECKey] = {}
+
+    def private(self, tenant_id: TenantId, key: SigningKey) -> ECKey:
+        """Return the private half of ``key``."""
+        return self._kept(tenant_id, key.kid, lambda: self._open(tenant_id, key))
+
+    def _open(self, tenant_id: TenantId, key: SigningKey) -> ECKey:
+        purpose = f"{PURPOSE}:{key.kid}"
+        return ECKey.import_key(self._seal.open(key.sealed_private, tenant_id=tenant_id, purpose=purpose))
+
+    def _kept(self, tenant_id: TenantId, kid: str, make: Callable[[], ECKey]) -> ECKey:
+        found = self._parsed.get((tenant_id, kid))
+        if found is None:
+            if len(self._parsed) >= PARSED_MAX:
+                self._parsed.clear()
+            found = self._parsed.setdefault((tenant_id, kid), make())
+        return found

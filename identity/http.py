@@ -1,0 +1,207 @@
+"""What every web edge needs: tenant, caller, request id, limits, one transaction, audited refusals."""
+
+import re
+import secrets
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+import structlog
+from flask import Flask, Response, current_app, g, request
+
+from identity.actions.audit import record_refusal
+from identity.actions.authentication import authenticate_administrator, authenticate_connection
+from identity.actions.client_keys import ClientKeys
+from identity.actions.keys import KeyRing
+from identity.actions.sealing import Seal
+from identity.actions.tenants import resolve_tenant
+from identity.actions.upstream import UpstreamKeys
+from identity.model.access import Caller, CallerKind
+from identity.model.credential import hash_secret
+from identity.model.errors import Malformed, NotAuthenticated, NotThere, OverLimit, Refusal, Unavailable
+from identity.model.ids import PLATFORM, TenantId
+from identity.model.tenant import SLUG, Tenant
+from identity.store import Tx
+from identity.store.transaction import transaction
+
+BODY_BYTES_MAX = 1024 * 1024
+FORM_BYTES_MAX = 64 * 1024
+TENANTS_KEPT_MAX = 10_000
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+BEARER = re.compile(r"[Bb]earer +([\x21-\x7e]{1,4096})")
+
+log = structlog.get_logger("identity")
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What the edges share in one process. ``clock``, dice and network come in here and nowhere else."""
+
+    engine: Any
+    seal: Seal
+    keys: KeyRing
+    upstream_keys: UpstreamKeys
+    external_url: str
+    admin_token_hash: bytes | None
+    clock: Callable[[], datetime]
+    client_keys: ClientKeys = field(default_factory=ClientKeys)
+    tenants: dict[str, Tenant] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One authenticated request, its transaction open."""
+
+    tx: Tx
+    caller: Caller
+    now: datetime
+    tenant: Tenant | None = None
+
+
+def utc_now() -> datetime:
+    """The one wall clock."""
+    return datetime.now(timezone.utc)
+
+
+def new_secret(prefix: str) -> str:
+    """Return a fresh secret of 256 random bits behind a prefix that secret scanners know."""
+    return prefix + secrets.token_urlsafe(32)
+
+
+def house() -> House:
+    """Return what the running application shares."""
+    found: House = current_app.extensions["identity"]
+    return found
+
+
+def open_transaction(tenant_id: TenantId) -> Any:
+    """Open a transaction of one tenant."""
+    return transaction(house().engine, tenant_id)
+
+
+def request_id() -> str:
+    """Return this request's id: the caller's own when it is a plain word, else a new one."""
+    if "request_id" not in g:
+        offered = request.headers.get("X-Request-Id", "")
+        g.request_id = offered if REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
+    found: str = g.request_id
+    return found
+
+
+def anonymous() -> Caller:
+    """Return the caller of a request that proved nothing yet."""
+    return Caller(CallerKind.ANONYMOUS, None, request_id())
+
+
+def bearer_token() -> str:
+    """Return the bearer token (RFC 6750 §2.1), from the header only. Raises ``NotAuthenticated``."""
+    match = BEARER.fullmatch(request.headers.get("Authorization", ""))
+    if match is None:
+        raise NotAuthenticated("a bearer token is required")
+    return match.group(1)
+
+
+def read_body(limit_bytes: int = BODY_BYTES_MAX) -> bytes:
+    """Return the request's body. Raises ``OverLimit`` before more than ``limit_bytes`` were read."""
+    if (request.content_length or 0) > limit_bytes:
+        raise OverLimit(f"a request body has at most {limit_bytes} bytes")
+    body = request.stream.read(limit_bytes + 1)
+    if len(body) > limit_bytes:
+        raise OverLimit(f"a request body has at most {limit_bytes} bytes")
+    return body
+
+
+def tenant_of(slug: str) -> Tenant:
+    """Return the tenant that a URL names. Raises ``NotThere``.
+
+    A slug names the same tenant for ever, so what was found once is kept; what was not found is not.
+    """
+    kept = house().tenants
+    found = kept.get(slug)
+    if found is None:
+        if not SLUG.fullmatch(slug):
+            raise NotThere("there is no such tenant")
+        with open_transaction(PLATFORM) as tx:
+            found = resolve_tenant(tx, slug)
+        if len(kept) >= TENANTS_KEPT_MAX:
+            kept.clear()
+        kept[slug] = found
+    structlog.contextvars.bind_contextvars(tenant=slug)
+    return found
+
+
+@contextmanager
+def refusals_audited(surface: str, tenant_id: TenantId, who: Callable[[], Caller]) -> Iterator[None]:
+    """Record every refusal of the block in a transaction of its own, then let it go on to the edge."""
+    try:
+        yield
+    except Unavailable:
+        raise  # nothing was decided, and the trail may be what does not answer
+    except Refusal as refusal:
+        detail = {"method": request.method, "endpoint": request.endpoint, "code": refusal.code}
+        with open_transaction(tenant_id) as tx:
+            record_refusal(
+                tx, surface, refusal, detail=detail, caller=who(), now=house().clock()
+            )
+        raise
+
+
+@contextmanager
+def scim_call(slug: str) -> Iterator[Call]:
+    """Open the transaction of a SCIM request, authenticated by a connection's bearer token."""
+    tenant = tenant_of(slug)
+    callers = [anonymous()]
+    with refusals_audited("scim", tenant.id, lambda: callers[-1]):
+        token = bearer_token()
+        with open_transaction(tenant.id) as tx:
+            now = house().clock()
+            callers.append(authenticate_connection(tx, token, request_id=request_id(), now=now))
+            yield Call(tx, callers[-1], now, tenant)
+
+
+@contextmanager
+def admin_call(slug: str | None = None) -> Iterator[Call]:
+    """Open the transaction of an administrator's request: on one tenant, or on none."""
+    with administrator_required() as caller:
+        tenant = tenant_of(slug) if slug is not None else None
+        tenant_id = tenant.id if tenant else PLATFORM
+        with refusals_audited("admin", tenant_id, lambda: caller), open_transaction(tenant_id) as tx:
+            yield Call(tx, caller, house().clock(), tenant)
+
+
+@contextmanager
+def administrator_required() -> Iterator[Caller]:
+    """Authenticate an administrator; a refusal belongs to no tenant, for none was proved."""
+    with refusals_audited("admin", PLATFORM, anonymous):
+        caller = authenticate_administrator(
+            bearer_token(), house().admin_token_hash, request_id=request_id()
+        )
+    yield caller
+
+
+def guard_every_answer(app: Flask) -> None:
+    """Give every answer its request id and the headers that keep it out of caches and frames."""
+
+    @app.before_request
+    def bind() -> None:
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id())
+
+    @app.after_request
+    def harden(response: Response) -> Response:
+        response.headers["X-Request-Id"] = request_id()
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+
+def admin_hash(token: str | None) -> bytes | None:
+    """Return what is kept of an administrator's token."""
+    return None if token is None else hash_secret(token)
+
+

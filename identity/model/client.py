@@ -1,0 +1,44 @@
+"""OAuth clients: how an agent or a resource server proves itself to the token service (RFC 7591 §2)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class AuthMethod(StrEnum):
+    """Client authentication at every endpoint (RFC 6749 §2.3.1, RFC 10070)."""
+
+    PRIVATE_KEY_JWT = "private_key_jwt"
+    CLIENT_SECRET_BASIC = "client_secret_basic"
+
+
+class GrantType(StrEnum):
+    """What a client may ask for."""
+
+    CLIENT_CREDENTIALS = "client_credentials"
+    TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client speaks for exactly one party: ``principal_id``, an agent or service account; or ``audience``, a
+    resource server that only introspects tokens meant for it.
+
+    ``scopes`` are what the principal may ask for as itself (client_credentials).
+    """
+
+    client_id: str
+    client_name: str | None
+    principal_id: UUID | None
+    audience: str | None
+    auth_method: AuthMethod
+    secret_hash: bytes | None
+    jwks: Mapping[str, Any] | None
+    scopes: tuple[str, ...]
+    grant_types: tuple[GrantType, ...]
+    version: int
+    created_at: datetime
+    revoked_at: datetime | None

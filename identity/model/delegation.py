@@ -1,0 +1,44 @@
+"""Delegations: standing permission for an agent to act for a person, or for the members of a group."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from identity.model.errors import Malformed
+from identity.model.tenant import DEPTH_MAX, TASK_LIFETIME_MAX_S
+
+Details = tuple[Mapping[str, Any], ...]
+"""authorization_details (RFC 9396 §2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """``actor_id`` may act for ``subject_id``, or for whoever is in ``subject_group_id``, at ``resource``.
+
+    ``max_depth`` counts the actors in the chain of a token that rests on it; 1 means: may not be handed on.
+    """
+
+    id: UUID
+    actor_id: UUID
+    subject_id: UUID | None
+    subject_group_id: UUID | None
+    resource: str
+    scopes: tuple[str, ...]
+    authorization_details: Details
+    max_lifetime_s: int
+    max_depth: int
+    created_at: datetime
+    expires_at: datetime | None
+    ended_at: datetime | None
+    ended_reason: str | None
+
+
+def check_limits(*, max_lifetime_s: int, max_depth: int, tenant_lifetime_max_s: int) -> None:
+    """Refuse what no token could ever get. Raises ``Malformed``."""
+    longest = min(TASK_LIFETIME_MAX_S, tenant_lifetime_max_s)
+    if not 1 <= max_lifetime_s <= longest:
+        raise Malformed(f"max_lifetime_s is 1 to {longest} seconds", pointer="/max_lifetime_s")
+    if not 1 <= max_depth <= DEPTH_MAX:
+        raise Malformed(f"max_depth is 1 to {DEPTH_MAX} actors", pointer="/max_depth")
