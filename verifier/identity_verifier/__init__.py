@@ -1,0 +1,30 @@
+"""Verify the access tokens of an Identity Foundation tenant.
+
+``verify_token`` is the whole decision, without clock or network; ``Verifier`` adds both for a resource
+server. ``Introspector`` asks the issuer whether a token is still live, for actions that cannot be undone.
+"""
+
+from identity_verifier.claims import Actor, VerifiedClaims
+from identity_verifier.errors import Rule, VerificationError
+from identity_verifier.fetch import FetchError, fetch_document, post_form
+from identity_verifier.introspector import Introspector
+from identity_verifier.keys import KeySet, VerificationKey, parse_key_set
+from identity_verifier.rules import Expected, verify_token
+from identity_verifier.verifier import Verifier
+
+__all__ = [
+    "Actor",
+    "Expected",
+    "FetchError",
+    "Introspector",
+    "KeySet",
+    "Rule",
+    "VerificationError",
+    "VerificationKey",
+    "VerifiedClaims",
+    "Verifier",
+    "fetch_document",
+    "parse_key_set",
+    "post_form",
+    "verify_token",
+]

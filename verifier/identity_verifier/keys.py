@@ -1,0 +1,137 @@
+"""An issuer's public keys, each good for exactly one algorithm."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from joserfc.jwa import JWSAlgModel
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+
+from identity_verifier.errors import Rule, VerificationError
+from identity_verifier.strict_json import StrictJsonError, parse_object
+
+MIN_RSA_BITS = 2048
+MAX_RSA_BITS = 8192
+"""Verifying costs the square of the size; nobody signs 120-second tokens with more."""
+MAX_KEYS = 64
+
+ALGORITHMS: Mapping[tuple[str, str | None], str] = {
+    ("EC", "P-256"): "ES256",
+    ("OKP", "Ed25519"): "EdDSA",
+    ("RSA", None): "RS256",
+}
+"""What a key of this type and curve may verify: the key decides, the token never does (RFC 8725 §3.1)."""
+
+PUBLIC_MEMBERS = {"EC": ("crv", "x", "y"), "OKP": ("crv", "x"), "RSA": ("n", "e")}
+
+AnyKey = ECKey | OKPKey | RSAKey
+KEY_TYPES: Mapping[str, type[AnyKey]] = {"EC": ECKey, "OKP": OKPKey, "RSA": RSAKey}
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """One public key, parsed once."""
+
+    key_id: str
+    algorithm: str
+    _public_key: AnyKey = field(repr=False)
+
+    def has_signed(self, message: bytes, signature: bytes) -> bool:
+        # Taken from the registry, not through joserfc's token functions: those parse the header again, by
+        # looser rules than ours.
+        algorithm: JWSAlgModel = JWSRegistry.algorithms[self.algorithm]
+        return algorithm.verify(message, signature, self._public_key)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """Keys by ``kid``: an exact map key, never a path, a query or a pattern."""
+
+    by_id: Mapping[str, VerificationKey]
+
+    def __contains__(self, key_id: str) -> bool:
+        return key_id in self.by_id
+
+    def find(self, key_id: str) -> VerificationKey | None:
+        return self.by_id.get(key_id)
+
+
+def parse_key_set(document: bytes | str | Mapping[str, Any]) -> KeySet:
+    """Read a JWK Set (RFC 7517 §5), as bytes from the network or as an object already parsed.
+
+    A key that is not for us is left out, as the RFC asks: another type, curve, use or algorithm, no ``kid``,
+    RSA under 2048 bits. Raises ``VerificationError`` with rule ``key_set`` when the document is malformed,
+    names one ``kid`` twice, or holds no usable key.
+    """
+    keys: dict[str, VerificationKey] = {}
+    for candidate in read_candidates(document):
+        key = parse_key(candidate)
+        if key is None:
+            continue
+        if key.key_id in keys:
+            raise VerificationError(Rule.KEY_SET, "two keys have the same kid")
+        keys[key.key_id] = key
+    if not keys:
+        raise VerificationError(Rule.KEY_SET, "no usable key")
+    return KeySet(MappingProxyType(keys))
+
+
+def read_candidates(document: bytes | str | Mapping[str, Any]) -> list[Any]:
+    try:
+        parsed = document if isinstance(document, Mapping) else parse_object(as_bytes(document))
+    except (StrictJsonError, UnicodeEncodeError) as error:
+        raise VerificationError(Rule.KEY_SET, f"the document is refused: {error}") from error
+    candidates = parsed.get("keys")
+    if not isinstance(candidates, list) or len(candidates) > MAX_KEYS:
+        raise VerificationError(Rule.KEY_SET, f"keys is not a list of at most {MAX_KEYS}")
+    return candidates
+
+
+def as_bytes(document: bytes | str) -> bytes:
+    return document if isinstance(document, bytes) else document.encode("utf-8")
+
+
+def parse_key(jwk: Any) -> VerificationKey | None:
+    """The key, or None when it is not one that may verify access tokens."""
+    if not isinstance(jwk, Mapping) or not is_for_signatures(jwk):
+        return None
+    key_id, key_type = jwk.get("kid"), jwk.get("kty")
+    if not isinstance(key_id, str) or not key_id or not isinstance(key_type, str):
+        return None
+    curve = jwk.get("crv")
+    algorithm = ALGORITHMS.get((key_type, curve if isinstance(curve, str) else None))
+    if algorithm is None or jwk.get("alg", algorithm) != algorithm:
+        return None
+    public_key = import_public_key(key_type, jwk)
+    return VerificationKey(key_id, algorithm, public_key) if public_key else None
+
+
+def is_for_signatures(jwk: Mapping[str, Any]) -> bool:
+    operations = jwk.get("key_ops", ["verify"])
+    return jwk.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
+
+
+def import_public_key(key_type: str, jwk: Mapping[str, Any]) -> AnyKey | None:
+    """Import the public members alone, so a private key published by mistake is never held here."""
+    members: dict[str, Any] = {"kty": key_type}
+    members |= {name: jwk.get(name) for name in PUBLIC_MEMBERS[key_type]}
+    if key_type == "RSA" and not is_acceptable_modulus(members["n"]):
+        return None
+    try:
+        key = KEY_TYPES[key_type].import_key(members)
+    except Exception:  # one unreadable key, broken in whatever way, must not cost the others
+        return None
+    return None if is_weak(key) else key
+
+
+def is_acceptable_modulus(modulus: Any) -> bool:
+    """Look at the length first: joserfc warns of a weak key instead of refusing it, and parses a huge one."""
+    return isinstance(modulus, str) and MIN_RSA_BITS / 6 <= len(modulus) <= MAX_RSA_BITS / 6 + 1
+
+
+def is_weak(key: AnyKey) -> bool:
+    public_key = key.public_key
+    return isinstance(public_key, RSAPublicKey) and not MIN_RSA_BITS <= public_key.key_size <= MAX_RSA_BITS
