@@ -76,9 +76,7 @@ class LocalIssuer:
         """A value of ``...`` in the header leaves the member out."""
         members = {"typ": "at+jwt", "alg": self.algorithm, "kid": self.key_id, **header}
         members = {name: value for name, value in members.items() if value is not ...}
-        payload = (
-            claims if isinstance(claims, bytes) else json.dumps(CLAIMS if claims is None else claims).encode()
-        )
+        payload = claims if isinstance(claims, bytes) else json.dumps(CLAIMS if claims is None else claims).encode()
         return sign_parts(json.dumps(members).encode(), payload, self.key, self.algorithm)
 
 

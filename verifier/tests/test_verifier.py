@@ -123,6 +123,19 @@ def test_a_flood_of_random_kids_does_not_disturb_good_tokens(world):
     assert world.server.request_count == 2
 
 
+def test_who_holds_a_usable_key_does_not_wait_while_another_refreshes(world):
+    world.verifier.verify(world.token())
+    world.server.answer.gate = gate = threading.Event()
+    world.clock.passes(300)
+    with ThreadPoolExecutor(1) as pool:
+        refreshing = pool.submit(world.verifier.verify, world.token())
+        wait_until(lambda: world.server.request_count == 2)
+        world.verifier.verify(world.token())
+        assert not refreshing.done()
+        gate.set()
+        refreshing.result()
+
+
 def test_many_first_tokens_at_once_share_one_fetch(world):
     world.server.answer.gate = gate = threading.Event()
     with ThreadPoolExecutor(8) as pool:
@@ -265,9 +278,7 @@ def test_two_tenants_each_have_their_own_verifier_and_their_own_keys(world, riva
     rivals_claims = changed_claims(iss=RIVAL, tenant="rival")
     assert world.refused_rule(rival.sign(rivals_claims, kid="first")) is Rule.SIGNATURE
     assert world.refused_rule(world.signer.sign(rivals_claims)) is Rule.ISSUER
-    for_rival = Verifier(
-        RIVAL, AUDIENCE, clock=world.clock, fetch=lambda _: json.dumps(rival.key_set()).encode()
-    )
+    for_rival = Verifier(RIVAL, AUDIENCE, clock=world.clock, fetch=lambda _: json.dumps(rival.key_set()).encode())
     assert for_rival.verify(rival.sign(rivals_claims)).tenant == "rival"
     with pytest.raises(VerificationError):
         for_rival.verify(world.token())

@@ -218,9 +218,7 @@ def test_the_two_spellings_of_an_access_token_are_accepted(typ):
 
 
 def test_a_key_that_travels_with_the_token_is_never_used(rival):
-    brought = {
-        name: value for name, value in rival.public_jwk().items() if name in ("kty", "crv", "x", "y", "kid")
-    }
+    brought = {name: value for name, value in rival.public_jwk().items() if name in ("kty", "crv", "x", "y", "kid")}
     assert refused_rule(rival.sign(jwk=brought)) is Rule.SIGNATURE
     assert refused_rule(rival.sign(kid="mine", jwk={**brought, "kid": "mine"})) is Rule.KEY
     for pointer in ("jku", "x5u"):
@@ -270,15 +268,9 @@ def test_a_rival_tenants_token_is_refused_wherever_it_lies(rival):
 def test_the_tenant_can_be_named_where_the_issuer_does_not_name_it():
     plain = replace(EXPECTED, issuer="https://id.example", tenant="acme")
     assert verify(SIGNER.sign(changed_claims(iss="https://id.example")), plain).tenant == "acme"
-    assert (
-        refused_rule(SIGNER.sign(changed_claims(iss="https://id.example", tenant="rival")), plain)
-        is Rule.TENANT
-    )
+    assert refused_rule(SIGNER.sign(changed_claims(iss="https://id.example", tenant="rival")), plain) is Rule.TENANT
     unnamed = replace(plain, tenant=None)
-    assert (
-        verify(SIGNER.sign(changed_claims(iss="https://id.example", tenant="rival")), unnamed).tenant
-        == "rival"
-    )
+    assert verify(SIGNER.sign(changed_claims(iss="https://id.example", tenant="rival")), unnamed).tenant == "rival"
 
 
 def test_limits_of_this_resource_server_are_its_own():

@@ -1,0 +1,1 @@
+"""Services downstream of an issuer, to read and to run."""

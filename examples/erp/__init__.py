@@ -1,0 +1,1 @@
+"""An invoice service that trusts one tenant's issuer, and decides with Cedar."""
