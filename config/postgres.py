@@ -128,9 +128,7 @@ def _refuse_foreign(folder: Path) -> None:
     """Refuse a folder that somebody else made for us to fall into."""
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise PostgresUnavailableError(
-            f"{folder} is not a folder that only this account can write; remove it"
-        )
+        raise PostgresUnavailableError(f"{folder} is not a folder that only this account can write; remove it")
 
 
 def _choose_binaries(data: Path, account: Account | None, given: Path | None) -> tuple[Binaries, int]:
@@ -186,7 +184,7 @@ def _init(binaries: Binaries, data: Path, account: Account | None, *, durable: b
         os.chown(unfinished, account.uid, account.gid)
     # "trust" is safe here: nobody but this account (and root) can enter the socket's folder.
     command = [str(binaries.folder / "initdb"), f"--pgdata={unfinished}", f"--username={SUPERUSER}",
-               "--auth=trust", "--encoding=UTF8", "--no-locale", "--data-checksums", "--no-instructions"]  # fmt: skip
+               "--auth=trust", "--encoding=UTF8", "--no-locale", "--data-checksums"]  # fmt: skip
     result = subprocess.run(
         [*command, *([] if durable else ["--no-sync"])],
         check=False, capture_output=True, text=True, cwd="/", env=CLEAN_ENVIRONMENT, **_as(account),

@@ -42,9 +42,7 @@ def _database_url(value: str) -> str:
 
 def _broker_url(value: str) -> str:
     if urlsplit(value).scheme not in ("redis", "rediss", "amqp", "amqps"):
-        raise ValueError(
-            "must begin with redis://, rediss://, amqp:// or amqps://; unset it to use PostgreSQL"
-        )
+        raise ValueError("must begin with redis://, rediss://, amqp:// or amqps://; unset it to use PostgreSQL")
     return value
 
 
@@ -104,6 +102,8 @@ class Settings(BaseSettings):
     web_threads: int = Field(default=4, ge=1, le=256)
     database_pool_size: int = Field(default=8, ge=1, le=256)
     worker_threads: int = Field(default=2, ge=1, le=64)
+    broker_visibility_timeout_s: int = Field(default=60, ge=5, le=3_600)
+    """When a message whose worker has died is given to another; no task may run longer than 0.8 of it."""
     log_format: Literal["json", "console"] = "console" if sys.stderr.isatty() else "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     outgoing_allow_loopback: bool = False
@@ -115,14 +115,10 @@ class Settings(BaseSettings):
     @classmethod
     def _is_an_origin(cls, value: str) -> str:
         parts = urlsplit(value)
-        if value and (
-            parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment
-        ):
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
             raise ValueError("must be an https:// URL without query and fragment")
         if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-            raise ValueError(
-                "must be https:// unless it is this machine: tokens would cross the network in clear"
-            )
+            raise ValueError("must be https:// unless it is this machine: tokens would cross the network in clear")
         if value.endswith("/"):
             raise ValueError("must not end with a slash: issuers are compared as exact strings")
         return value
@@ -185,9 +181,7 @@ def load_settings(**overrides: Any) -> Settings:
         and name.removeprefix(PREFIX).lower() not in Settings.model_fields
     )
     if unknown:
-        raise SettingsError(
-            "\n".join(f"{name} is not a setting; remove it or correct its name" for name in unknown)
-        )
+        raise SettingsError("\n".join(f"{name} is not a setting; remove it or correct its name" for name in unknown))
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:

@@ -1,6 +1,7 @@
 """Logs: one line of JSON each (pretty on a terminal), never with a token, a secret or a password.
 
-Who works on a request binds ``request_id`` and ``tenant`` with ``structlog.contextvars``: every line has them.
+Whoever works on a request binds ``request_id`` and ``tenant`` in ``structlog.contextvars``: every line shows
+them.
 """
 
 import logging
@@ -58,6 +59,7 @@ def configure_logging(
     logging.basicConfig(handlers=[channel], level=level.upper(), force=True)
     for name in ("alembic", "kombu", "httpx2", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # who uses the pool says it better, and once
 
 
 def redact(_logger: object, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -1,0 +1,131 @@
+"""Celery: a broker that is only a hint, tasks that lose nothing when they are lost."""
+
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import SecurityWarning
+from celery.signals import setup_logging
+
+from config.settings import Settings
+from config.telemetry import configure_logging
+from identity.model.ids import TenantId
+from identity.store import Tx
+from identity.store.notices import Notices, connection_string
+from identity.store.outbox import Due
+from identity.store.transaction import Role, make_engine, transaction
+from workers.broker import register_transport
+from workers.cascade import RECONCILE, Reconcile, register_tasks
+from workers.relay import CHANNEL, run_relay
+
+QUEUE = "celery"
+
+ALWAYS = {
+    "accept_content": ["json"],  # pickle would let whoever reaches the broker run code here
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "task_ignore_result": True,
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    "worker_prefetch_multiplier": 1,
+    "worker_enable_remote_control": False,  # nobody steers a worker through the broker
+    "worker_send_task_events": False,
+    "worker_hijack_root_logger": False,
+    "worker_soft_shutdown_timeout": 10.0,
+    "worker_max_tasks_per_child": 10_000,
+    "worker_cancel_long_running_tasks_on_connection_loss": True,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "broker_connection_timeout": 3.0,
+    "task_default_queue": QUEUE,
+    "task_publish_retry": False,  # the relay tries again by itself, and sees that the broker is away
+    "enable_utc": True,
+}
+
+
+def make_celery(settings: Settings, role: Role) -> Celery:
+    """Return the Celery of a process: ``identity_relay`` puts messages in, ``identity_app`` takes them out."""
+    app = Celery("identity", set_as_current=False)
+    visible_s = settings.broker_visibility_timeout_s
+    app.conf.update(
+        ALWAYS,
+        # Shorter than the visibility timeout: what still runs then would be given to a second worker.
+        task_time_limit=visible_s * 0.8,
+        task_soft_time_limit=visible_s * 0.6,
+        **_broker(settings, role),
+    )
+    return app
+
+
+def _broker(settings: Settings, role: Role) -> dict[str, Any]:
+    visible_s = settings.broker_visibility_timeout_s
+    if settings.broker_url is None:
+        register_transport()
+        conn_string = connection_string(settings.database_url.get_secret_value(), role)
+        options: dict[str, Any] = {
+            "conn_string": conn_string,
+            "visibility_timeout": visible_s,
+            "wait_time_seconds": 0,
+        }
+        return {"broker_url": "pgmq://", "broker_transport_options": options}
+    url = settings.broker_url.get_secret_value()
+    if url.startswith("redis"):
+        options = {
+            "visibility_timeout": visible_s,
+            "unacked_restore_throttle": 1,  # else looked for every 100 s, whatever the visibility timeout
+            "socket_timeout": 5.0,
+            "socket_connect_timeout": 3.0,
+            "socket_keepalive": True,
+            "health_check_interval": 15,
+        }
+        return {"broker_url": url, "broker_transport_options": options}
+    quorum = {"task_default_queue_type": "quorum", "worker_detect_quorum_queues": True}
+    return {"broker_url": url, "broker_transport_options": {"confirm_publish": True}, **quorum}
+
+
+def make_worker(settings: Settings, reconcile: Reconcile) -> Celery:
+    """Return a Celery that knows every task; its database connections open in the process that runs them."""
+    app = make_celery(settings, "identity_app")
+    register_tasks(app, _begin(settings, "identity_app", settings.worker_threads + 1), reconcile, now)
+    return app
+
+
+def run_worker(settings: Settings, reconcile: Reconcile, *, pool: str) -> None:
+    """Run a worker in this process until it is told to stop (SIGTERM, SIGINT)."""
+    # Celery warns of root because of pickle, which this application neither sends nor accepts.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    setup_logging.connect(
+        lambda **_: configure_logging(settings.log_format, settings.log_level), weak=False
+    )  # Celery then leaves the logs alone, in the children too
+    make_worker(settings, reconcile).worker_main(
+        [
+            "--quiet", "worker", f"--pool={pool}", f"--concurrency={settings.worker_threads}",
+            "--without-gossip", "--without-mingle", "--without-heartbeat", f"--loglevel={settings.log_level}",
+        ]
+    )  # fmt: skip
+
+
+def run_relay_until(settings: Settings, stopped: Callable[[], bool]) -> None:
+    """Run the relay in this thread until ``stopped``."""
+    app = make_celery(settings, "identity_relay")
+
+    def send(due: Due) -> None:
+        app.send_task(RECONCILE, args=[str(due.tenant_id), str(due.id)], retry=False)
+
+    notices = Notices(connection_string(settings.database_url.get_secret_value(), "identity_relay"), CHANNEL)
+    run_relay(_begin(settings, "identity_relay", 1), send, notices, clock=now, stopped=stopped)
+    app.close()
+
+
+def now() -> datetime:
+    """The workers' clock."""
+    return datetime.now(UTC)
+
+
+def _begin(settings: Settings, role: Role, pool_size: int) -> Callable[[TenantId], AbstractContextManager[Tx]]:
+    engine = make_engine(settings.database_url.get_secret_value(), role=role, pool_size=pool_size)
+    return partial(transaction, engine)

@@ -1,0 +1,67 @@
+"""Waiting for PostgreSQL to say that there is something to do (LISTEN), instead of asking again and again."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from sqlalchemy.engine import make_url
+
+CONNECT_TIMEOUT_S = 3
+
+
+def connection_string(database_url: str, role: str) -> str:
+    """Return ``database_url`` as libpq reads it, with the login's rights given up for those of ``role``."""
+    url = make_url(database_url).difference_update_query(["options"])
+    options = f"-c role={role} -c statement_timeout=5000 -c lock_timeout=2000 -c timezone=UTC"
+    parts = url.translate_connect_args(username="user", database="dbname") | dict(url.query)
+    return make_conninfo(**parts, options=options, connect_timeout=CONNECT_TIMEOUT_S)
+
+
+class Notices:
+    """One connection that listens to one channel; it reconnects when it is lost."""
+
+    def __init__(self, conninfo: str, channel: str) -> None:
+        self._conninfo = conninfo
+        self._channel = channel
+        self._connection: psycopg.Connection | None = None
+
+    def listen(self) -> None:
+        """Begin to listen, if that has not begun; what is announced from now on will be noticed.
+
+        Raises ``psycopg.OperationalError`` when the database cannot be reached.
+        """
+        if self._connection is None or self._connection.closed:
+            connection = psycopg.connect(self._conninfo, autocommit=True)
+            connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(self._channel)))
+            self._connection = connection
+
+    def wait(self, seconds: float) -> bool:
+        """Return True as soon as something is announced, else False after ``seconds``; also True when a lost
+        connection was found again, since an announcement may have been missed meanwhile.
+
+        Raises ``psycopg.OperationalError`` when the database cannot be reached.
+        """
+        if self._connection is None or self._connection.closed:
+            self.listen()
+            return True
+        try:
+            return bool(list(self._connection.notifies(timeout=seconds, stop_after=1)))
+        except psycopg.OperationalError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Stop listening."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error):
+                connection.close()
+
+
+def wait_for(notices: Notices, seconds: float, *, until: Callable[[], bool], slice_s: float = 0.25) -> None:
+    """Wait for an announcement, for ``seconds``, or until ``until`` says so, whichever comes first."""
+    slices = max(1, round(seconds / slice_s))
+    for _ in range(slices):  # a slice costs no query: it only lets a signal be seen in time
+        if until() or notices.wait(slice_s):
+            return

@@ -1,0 +1,98 @@
+"""The default broker: a queue in the same PostgreSQL, through kombu's pgmq transport without its sharp edges.
+
+The migration makes the queue, so no running process needs the right to make one; connections keep every
+option of the database URL (TLS among them); the consumer listens instead of polling, and looks by itself
+every two seconds for messages whose reader has died.
+"""
+
+import time
+from queue import Empty
+from typing import Any
+
+from kombu.transport import TRANSPORT_ALIASES, pgmq
+from pgmq import PGMQueue
+from psycopg_pool import ConnectionPool
+
+from identity.store.notices import Notices
+
+CHANNEL = "queue"
+LOOK_S = 2.0  # how late a message is found again after its visibility timeout
+LISTEN_SLICE_S = 0.2  # how late a signal to stop is seen
+BUSY_S = 0.01  # pause while every slot of this worker is taken
+CONNECTIONS_MAX = 2
+
+
+class QueueChannel(pgmq.Channel):
+    """A channel that uses the queue that is there and never makes, binds or counts one."""
+
+    supports_fanout = False
+
+    def _new_queue(self, queue: str, **_: Any) -> None:
+        pass
+
+    def _has_queue(self, queue: str, **_: Any) -> bool:
+        return True
+
+    def _queue_bind(self, *_: Any) -> None:
+        pass
+
+    def _maybe_enable_notify(self, queue: str, queue_name: str | None = None) -> None:
+        pass
+
+    def _size(self, queue: str) -> int:
+        return 0  # asked at every declaration, needed by nobody, and a sender may not count
+
+
+class QueueTransport(pgmq.Transport):
+    """kombu's transport on connections of our own making, woken by our own trigger."""
+
+    Channel = QueueChannel
+    implements = pgmq.Transport.implements.extend(exchange_type=frozenset(["direct"]))
+
+    def __init__(self, client: Any, **options: Any) -> None:
+        super().__init__(client, **options)  # type: ignore[no-untyped-call]
+        self._options: dict[str, Any] = client.transport_options
+        self._notices = Notices(self._options["conn_string"], CHANNEL)
+        self._pool: ConnectionPool | None = None
+        self._look_at = 0.0
+
+    def _create_pgmq_client(self) -> PGMQueue:
+        # Given a URL, pgmq would drop every option that it does not know, sslmode included.
+        self._pool = ConnectionPool(
+            self._options["conn_string"],
+            min_size=1,
+            max_size=CONNECTIONS_MAX,
+            timeout=3.0,
+            reconnect_timeout=3.0,
+            open=True,
+        )
+        return PGMQueue(pool=self._pool, vt=int(self._options["visibility_timeout"]), init_extension=False)
+
+    def close_connection(self, connection: Any) -> None:
+        """Close everything that this connection opened."""
+        self._notices.close()
+        super().close_connection(connection)
+        if self._pool is not None:
+            self._pool.close()
+
+    def drain_events(  # type: ignore[override]
+        self, connection: Any, timeout: float | None = None
+    ) -> None:
+        """Deliver what is there, or wait a moment for it; raises ``TimeoutError`` when nothing came."""
+        self._notices.listen()  # before looking, so that nothing falls between the look and the wait
+        if not any(channel.qos.can_consume() for channel in connection.channels):
+            time.sleep(BUSY_S)
+            raise TimeoutError
+        if time.monotonic() < self._look_at and not self._notices.wait(min(timeout or LOOK_S, LISTEN_SLICE_S)):
+            raise TimeoutError
+        try:
+            self.cycle.get(self._deliver, timeout=timeout)  # type: ignore[union-attr]
+        except Empty:
+            self._look_at = time.monotonic() + LOOK_S
+            raise TimeoutError from None
+        self._look_at = 0.0  # where one message was there may be more
+
+
+def register_transport() -> None:
+    """Let Celery find this transport behind ``pgmq://``."""
+    TRANSPORT_ALIASES["pgmq"] = f"{__name__}:{QueueTransport.__name__}"

@@ -1,0 +1,72 @@
+"""What follows from a change: each row of the outbox is one principal to be brought in line, once, in its own
+transaction. A task carries ids only; running it again, or twice at once, changes nothing."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from celery import Celery
+
+from identity.model.access import Caller, CallerKind
+from identity.model.ids import TenantId
+from identity.store import Tx
+from identity.store.outbox import outbox_begin, outbox_done, outbox_fail, outbox_lock
+
+RECONCILE = "identity.reconcile"
+RETRY_MIN_S = 2
+RETRY_MAX_S = 900
+
+Begin = Callable[[TenantId], AbstractContextManager[Tx]]
+
+log = structlog.get_logger(__name__)
+
+
+class Reconcile(Protocol):
+    """What brings one principal in line with what is desired."""
+
+    def __call__(self, tx: Tx, principal_id: UUID, *, caller: Caller, now: datetime) -> object: ...
+
+
+def register_tasks(app: Celery, begin: Begin, reconcile: Reconcile, clock: Callable[[], datetime]) -> None:
+    """Give ``app`` the tasks that workers run."""
+
+    @app.task(name=RECONCILE)  # type: ignore[untyped-decorator]
+    def reconcile_task(tenant_id: str, outbox_id: str) -> None:
+        tenant, row = TenantId(UUID(tenant_id)), UUID(outbox_id)
+        with structlog.contextvars.bound_contextvars(tenant=tenant_id, outbox_id=outbox_id):
+            settle(begin, reconcile, tenant, row, clock=clock)
+
+
+def settle(
+    begin: Begin, reconcile: Reconcile, tenant_id: TenantId, outbox_id: UUID, *, clock: Callable[[], datetime]
+) -> None:
+    """Do what a row asks for and mark it done in one transaction; on failure remember why and when to try
+    again.
+    """
+    with begin(tenant_id) as tx:
+        attempt = outbox_begin(tx, outbox_id, now=clock())
+    if attempt is None:
+        return  # done already, or another worker is at it
+    if attempt.is_dead:
+        log.error("outbox_row_given_up", attempts=attempt.number)
+        return
+    try:
+        _work(begin, reconcile, tenant_id, outbox_id, now=clock())
+    except Exception as error:
+        log.exception("outbox_row_failed", attempt=attempt.number)
+        pause = timedelta(seconds=min(RETRY_MIN_S * 2**attempt.number, RETRY_MAX_S))
+        with begin(tenant_id) as tx:
+            outbox_fail(tx, outbox_id, error=type(error).__name__, available_at=clock() + pause)
+
+
+def _work(begin: Begin, reconcile: Reconcile, tenant_id: TenantId, outbox_id: UUID, *, now: datetime) -> None:
+    with begin(tenant_id) as tx:
+        principal_id = outbox_lock(tx, outbox_id)
+        if principal_id is None:
+            return
+        caller = Caller(CallerKind.WORKER, id="cascade", request_id=f"outbox:{outbox_id}")
+        reconcile(tx, principal_id, caller=caller, now=now)
+        outbox_done(tx, outbox_id, now=now)

@@ -1,0 +1,62 @@
+"""Outbox to broker: whatever is due is sent until a worker has marked it done. Any number may run."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from time import sleep
+
+import structlog
+
+from identity.model.ids import PLATFORM, TenantId
+from identity.store import Tx
+from identity.store.notices import Notices, wait_for
+from identity.store.outbox import Due, outbox_claim
+
+CHANNEL = "outbox"
+BATCH = 100
+IDLE_S = 5.0  # how late a row is sent again; new rows are announced and sent at once
+PAUSE_MAX_S = 30.0
+
+Begin = Callable[[TenantId], AbstractContextManager[Tx]]
+Send = Callable[[Due], None]
+
+log = structlog.get_logger(__name__)
+
+
+def send_due(begin: Begin, send: Send, *, now: datetime) -> int:
+    """Send one batch of what is due and return its size.
+
+    A row is put off only when the broker has taken it: whatever ``send`` raises, nothing of the batch is
+    marked.
+    """
+    with begin(PLATFORM) as tx:  # the relay's role sees ids of every tenant's rows and nothing else
+        batch = outbox_claim(tx, limit=BATCH, now=now)
+        for due in batch:
+            send(due)
+    return len(batch)
+
+
+def run_relay(
+    begin: Begin, send: Send, notices: Notices, *, clock: Callable[[], datetime], stopped: Callable[[], bool]
+) -> None:
+    """Send what is due until ``stopped``; sleep until a new row is announced, and when the broker is away."""
+    failures = 0
+    while not stopped():
+        try:
+            notices.listen()
+            while not stopped() and send_due(begin, send, now=clock()) == BATCH:
+                pass
+            failures = 0
+            wait_for(notices, IDLE_S, until=stopped)
+        except Exception as error:
+            failures += 1
+            log.warning("relay_failed", error=type(error).__name__, failures=failures)
+            _pause(min(0.25 * 2**failures, PAUSE_MAX_S), stopped)
+    notices.close()
+
+
+def _pause(seconds: float, stopped: Callable[[], bool]) -> None:
+    for _ in range(max(1, round(seconds / 0.25))):
+        if stopped():
+            return
+        sleep(0.25)
