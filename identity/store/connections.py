@@ -79,8 +79,17 @@ def connection_update(tx: Tx, connection_id: UUID, values: Mapping[str, Any]) ->
 
 def connection_get(tx: Tx, connection_id: UUID) -> Connection | None:
     """Return one connection, ended or not."""
-    statement = select(*COLUMNS).where(
-        connections.c.tenant_id == tx.tenant_id, connections.c.id == connection_id
+    statement = select(*COLUMNS).where(connections.c.tenant_id == tx.tenant_id, connections.c.id == connection_id)
+    row = tx.execute(statement).first()
+    return None if row is None else connection_from(row)
+
+
+def connection_lock(tx: Tx, connection_id: UUID) -> Connection | None:
+    """Return one connection, ended or not, and hold its row until the transaction ends."""
+    statement = (
+        select(*COLUMNS)
+        .where(connections.c.tenant_id == tx.tenant_id, connections.c.id == connection_id)
+        .with_for_update(key_share=True)
     )
     row = tx.execute(statement).first()
     return None if row is None else connection_from(row)
@@ -88,9 +97,7 @@ def connection_get(tx: Tx, connection_id: UUID) -> Connection | None:
 
 def connection_list(tx: Tx, *, after: UUID | None, limit: int) -> list[Connection]:
     """Return at most ``limit`` connections in the order of creation."""
-    statement = (
-        select(*COLUMNS).where(connections.c.tenant_id == tx.tenant_id).order_by(connections.c.id).limit(limit)
-    )
+    statement = select(*COLUMNS).where(connections.c.tenant_id == tx.tenant_id).order_by(connections.c.id).limit(limit)
     if after is not None:
         statement = statement.where(connections.c.id > after)
     return [connection_from(row) for row in tx.execute(statement)]
@@ -153,9 +160,7 @@ def connection_tokens_list(tx: Tx, connection_id: UUID) -> list[ConnectionToken]
             connection_tokens.c.expires_at,
             connection_tokens.c.revoked_at,
         )
-        .where(
-            connection_tokens.c.tenant_id == tx.tenant_id, connection_tokens.c.connection_id == connection_id
-        )
+        .where(connection_tokens.c.tenant_id == tx.tenant_id, connection_tokens.c.connection_id == connection_id)
         .order_by(connection_tokens.c.id.desc())
         .limit(100)
     )

@@ -1,0 +1,199 @@
+"""OAuth clients: register, read, change their credential, revoke (RFC 7591 names)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from identity.actions.jwks import KEYS_MAX, check_jwks
+from identity.model.access import Caller
+from identity.model.client import AuthMethod, Client, GrantType
+from identity.model.credential import hash_secret
+from identity.model.cutoff import CutoffKind
+from identity.model.errors import Conflict, Malformed, NotThere, OverLimit
+from identity.model.event import Event
+from identity.model.lifecycle import State
+from identity.model.principal import ACTORS
+from identity.model.scope import check_scopes
+from identity.store import Tx
+from identity.store.clients import (
+    client_get,
+    client_insert,
+    client_list,
+    client_lock,
+    client_revoke,
+    client_update,
+)
+from identity.store.cutoffs import cutoff_set
+from identity.store.events import event_insert
+from identity.store.principals import principal_lock
+from identity.store.resources import resource_server_get
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What is asked for. ``grant_types`` None means all that such a client can use."""
+
+    client_name: str | None
+    principal_id: UUID | None
+    audience: str | None
+    auth_method: AuthMethod
+    jwks: Mapping[str, Any] | None
+    scopes: tuple[str, ...]
+    grant_types: tuple[GrantType, ...] | None
+
+
+def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Caller, now: datetime) -> Client:
+    """Write a new client of an active agent or service account, or of a resource server that introspects.
+
+    ``new_secret`` becomes its secret when it authenticates with one; only the hash is stored.
+    Raises ``Malformed``, ``Conflict``.
+    """
+    check_scopes(asked.scopes)
+    _check_party(tx, asked)
+    has_secret = asked.auth_method is AuthMethod.CLIENT_SECRET_BASIC
+    client = Client(
+        client_id=str(tx.new_id()),
+        client_name=asked.client_name,
+        principal_id=asked.principal_id,
+        audience=asked.audience,
+        auth_method=asked.auth_method,
+        secret_hash=hash_secret(new_secret) if has_secret else None,
+        jwks=_jwks_of(asked),
+        scopes=asked.scopes,
+        grant_types=_grant_types_of(asked),
+        version=1,
+        created_at=now,
+        revoked_at=None,
+    )
+    client_insert(tx, client)
+    _tell(tx, "client.registered", client, {"auth_method": client.auth_method}, caller=caller, now=now)
+    return client
+
+
+def get_client(tx: Tx, client_id: str) -> Client:
+    """Return one client, revoked or not. Raises ``NotThere``."""
+    return _there(client_get(tx, client_id))
+
+
+def list_clients(tx: Tx, *, principal_id: UUID | None, after: str | None, limit: int) -> list[Client]:
+    """Return one page of clients, revoked ones among them."""
+    return client_list(tx, principal_id=principal_id, after=after, limit=limit)
+
+
+def rotate_client_secret(tx: Tx, client_id: str, *, new_secret: str, caller: Caller, now: datetime) -> Client:
+    """Replace the secret at once: the old one is refused from now on. Raises ``NotThere``, ``Conflict``."""
+    client = _live(client_lock(tx, client_id))
+    if client.auth_method is not AuthMethod.CLIENT_SECRET_BASIC:
+        raise Conflict("this client authenticates with a key", reason="client_has_no_secret")
+    changed = client_update(tx, client_id, {"secret_hash": hash_secret(new_secret)})
+    _tell(tx, "client.secret_rotated", changed, {}, caller=caller, now=now)
+    return changed
+
+
+def add_client_key(tx: Tx, client_id: str, jwk: Mapping[str, Any], *, caller: Caller, now: datetime) -> Client:
+    """Register another public key beside the present ones. Adding it twice is adding it once.
+
+    Raises ``NotThere``, ``Conflict``, ``Malformed``, ``OverLimit``.
+    """
+    client = _live(client_lock(tx, client_id))
+    present = _keys_of(client)
+    [added] = check_jwks({"keys": [dict(jwk)]}, pointer="/jwk")["keys"]
+    if added in present:
+        return client
+    if any(key["kid"] == added["kid"] for key in present):
+        raise Conflict("the client has another key of that kid", reason="kid_taken")
+    if len(present) >= KEYS_MAX:
+        raise OverLimit(f"a client has at most {KEYS_MAX} keys", reason="too_many_keys")
+    return _write_keys(tx, client, [*present, added], "client.key_added", added["kid"], caller=caller, now=now)
+
+
+def remove_client_key(tx: Tx, client_id: str, kid: str, *, caller: Caller, now: datetime) -> Client:
+    """Refuse a key from now on. Raises ``NotThere``; ``Conflict`` for the last one, which must be replaced first."""
+    client = _live(client_lock(tx, client_id))
+    present = _keys_of(client)
+    left = [key for key in present if key["kid"] != kid]
+    if len(left) == len(present):
+        raise NotThere("the client has no such key")
+    if not left:
+        raise Conflict("this is the client's only key; add another first, or revoke the client", reason="last_key")
+    return _write_keys(tx, client, left, "client.key_removed", kid, caller=caller, now=now)
+
+
+def revoke_client(tx: Tx, client_id: str, *, caller: Caller, now: datetime) -> None:
+    """End a client and every token that it obtained, for ever. Raises ``NotThere``."""
+    client = _there(client_lock(tx, client_id))
+    if client.revoked_at is not None:
+        return
+    client_revoke(tx, client_id, now=now)
+    cutoff_set(tx, CutoffKind.CLIENT, client_id, reason="client_revoked", now=now)
+    _tell(tx, "client.revoked", client, {}, caller=caller, now=now)
+
+
+def _check_party(tx: Tx, asked: Registration) -> None:
+    if (asked.principal_id is None) == (asked.audience is None):
+        raise Malformed("a client is of either a principal_id or an audience", pointer="/principal_id")
+    if asked.principal_id is not None:
+        principal = principal_lock(tx, asked.principal_id)
+        if principal is None or principal.kind not in ACTORS:
+            raise Malformed(
+                "there is no agent or service account of that id", pointer="/principal_id", reason="unknown_principal"
+            )
+        if principal.state is not State.ACTIVE:
+            raise Conflict(f"the {principal.kind} is {principal.state}", reason="principal_not_active")
+    elif asked.audience is not None and resource_server_get(tx, asked.audience) is None:
+        raise Malformed(
+            "there is no such resource server; register it first", pointer="/audience", reason="unknown_resource"
+        )
+
+
+def _jwks_of(asked: Registration) -> Mapping[str, Any] | None:
+    if asked.auth_method is AuthMethod.PRIVATE_KEY_JWT:
+        if asked.jwks is None:
+            raise Malformed("private_key_jwt needs jwks", pointer="/jwks", reason="jwks_required")
+        return check_jwks(asked.jwks)
+    if asked.jwks is not None:
+        raise Malformed("client_secret_basic has no jwks", pointer="/jwks")
+    return None
+
+
+def _grant_types_of(asked: Registration) -> tuple[GrantType, ...]:
+    if asked.principal_id is not None:
+        return tuple(GrantType) if asked.grant_types is None else asked.grant_types
+    if asked.grant_types or asked.scopes:
+        raise Malformed("a resource server's client only introspects; it has no grant_types and no scope",
+                        pointer="/grant_types" if asked.grant_types else "/scope")  # fmt: skip
+    return ()
+
+
+def _keys_of(client: Client) -> list[dict[str, Any]]:
+    if client.jwks is None:
+        raise Conflict("this client authenticates with a secret", reason="client_has_no_keys")
+    return [dict(key) for key in client.jwks["keys"]]
+
+
+def _write_keys(
+    tx: Tx, client: Client, keys: list[dict[str, Any]], type_: str, kid: str, *, caller: Caller, now: datetime
+) -> Client:
+    checked = check_jwks({"keys": keys})
+    changed = client_update(tx, client.client_id, {"jwks": checked})
+    _tell(tx, type_, changed, {"kid": kid}, caller=caller, now=now)
+    return changed
+
+
+def _there(client: Client | None) -> Client:
+    if client is None:
+        raise NotThere("there is no such client")
+    return client
+
+
+def _live(client: Client | None) -> Client:
+    if _there(client).revoked_at is not None:
+        raise Conflict("the client is revoked, and that is final", reason="client_revoked")
+    return _there(client)
+
+
+def _tell(tx: Tx, type_: str, client: Client, detail: Mapping[str, Any], *, caller: Caller, now: datetime) -> None:
+    told = {"client_id": client.client_id, **({"audience": client.audience} if client.audience else {}), **detail}
+    event_insert(tx, Event(type=type_, subject_id=client.principal_id, detail=told), caller=caller, now=now)

@@ -1,0 +1,228 @@
+"""Connections: create, read, change, rotate their tokens, end them."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+from uuid import UUID
+
+from identity.actions.jwks import check_jwks
+from identity.model.access import Caller
+from identity.model.connection import (
+    Connection,
+    ConnectionKind,
+    Dialect,
+    Match,
+    check_subject_claim,
+)
+from identity.model.credential import ConnectionToken, hash_secret
+from identity.model.errors import Conflict, Malformed, NotThere, OverLimit, Stale
+from identity.model.event import Event
+from identity.store import Tx
+from identity.store.connections import (
+    connection_get,
+    connection_insert,
+    connection_list,
+    connection_lock,
+    connection_token_insert,
+    connection_tokens_expire,
+    connection_tokens_list,
+    connection_update,
+)
+from identity.store.events import event_insert
+
+OVERLAP_S = 24 * 3600
+OVERLAP_MAX_S = 30 * 24 * 3600
+"""A token that was replaced longer ago than this was not rotated but forgotten."""
+
+LIVE_TOKENS_MAX = 5
+URL_LENGTH_MAX = 512
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def create_scim_connection(
+    tx: Tx, *, name: str, dialect: Dialect, token: str, caller: Caller, now: datetime
+) -> Connection:
+    """Let a source push principals with ``token``, of which only the hash is stored."""
+    connection = connection_insert(tx, {"kind": ConnectionKind.SCIM, "name": name, "dialect": dialect}, now=now)
+    connection_token_insert(tx, connection.id, hash_secret(token), now=now)
+    _tell(tx, "connection.created", connection, {"kind": "scim", "dialect": dialect}, caller=caller, now=now)
+    return connection
+
+
+def create_oidc_connection(
+    tx: Tx,
+    *,
+    name: str,
+    issuer: str,
+    jwks_uri: str | None,
+    jwks: Mapping[str, Any] | None,
+    audiences: tuple[str, ...],
+    subject_claim: str,
+    match: Match,
+    provisioned_by: UUID | None,
+    external_url: str,
+    allow_loopback: bool,
+    caller: Caller,
+    now: datetime,
+) -> Connection:
+    """Trust the tokens that an upstream issuer signs for ``audiences`` (OpenID Connect Core §3.1.3.7).
+
+    Raises ``Malformed``; ``Taken`` when a live connection trusts the issuer already.
+    """
+    check_issuer(issuer, external_url=external_url, allow_loopback=allow_loopback)
+    if (jwks_uri is None) == (jwks is None):
+        raise Malformed("give either jwks_uri or jwks", pointer="/jwks_uri")
+    if jwks_uri is not None:
+        check_url(jwks_uri, pointer="/jwks_uri", allow_loopback=allow_loopback)
+    _check_provisioner(tx, provisioned_by)
+    values = {
+        "kind": ConnectionKind.OIDC,
+        "name": name,
+        "issuer": issuer,
+        "jwks_uri": jwks_uri,
+        "jwks": None if jwks is None else check_jwks(jwks),
+        "audiences": list(audiences),
+        "subject_claim": check_subject_claim(subject_claim),
+        "match": match,
+        "provisioned_by": provisioned_by,
+    }
+    connection = connection_insert(tx, values, now=now)
+    _tell(tx, "connection.created", connection, {"kind": "oidc", "issuer": issuer}, caller=caller, now=now)
+    return connection
+
+
+def get_connection(tx: Tx, connection_id: UUID) -> Connection:
+    """Return one connection, ended or not. Raises ``NotThere``."""
+    return _there(connection_get(tx, connection_id))
+
+
+def list_connections(tx: Tx, *, after: UUID | None, limit: int) -> list[Connection]:
+    """Return one page of connections, ended ones among them."""
+    return connection_list(tx, after=after, limit=limit)
+
+
+def change_connection(
+    tx: Tx,
+    connection_id: UUID,
+    *,
+    name: str | None,
+    dialect: Dialect | None,
+    expected_version: int | None,
+    caller: Caller,
+    now: datetime,
+) -> Connection:
+    """Give a connection another name or dialect. Raises ``NotThere``, ``Conflict``, ``Stale``, ``Malformed``."""
+    connection = _live(connection_lock(tx, connection_id))
+    if expected_version is not None and expected_version != connection.version:
+        raise Stale("the connection has changed since the version in If-Match")
+    if dialect is not None and connection.kind is not ConnectionKind.SCIM:
+        raise Malformed("only a scim connection has a dialect", pointer="/dialect")
+    wanted = {"name": name, "dialect": dialect}
+    values = {key: new for key, new in wanted.items() if new not in (None, getattr(connection, key))}
+    if not values:
+        return connection
+    changed = _there(connection_update(tx, connection_id, values))
+    _tell(tx, "connection.changed", changed, {"changed": sorted(values)}, caller=caller, now=now)
+    return changed
+
+
+def rotate_connection_token(
+    tx: Tx, connection_id: UUID, *, token: str, overlap_s: int, caller: Caller, now: datetime
+) -> datetime:
+    """Add ``token``; return until when the present ones live on. Raises ``NotThere``, ``Conflict``, ``Malformed``,
+    ``OverLimit`` when too many overlap.
+    """
+    connection = _live(connection_lock(tx, connection_id))
+    if connection.kind is not ConnectionKind.SCIM:
+        raise Malformed("only a scim connection has tokens", pointer="/", reason="not_a_scim_connection")
+    if not 0 <= overlap_s <= OVERLAP_MAX_S:
+        raise Malformed(f"overlap_s is 0 to {OVERLAP_MAX_S} seconds", pointer="/overlap_s")
+    until = now + timedelta(seconds=overlap_s)
+    if overlap_s and _count_live(tx, connection_id, now) >= LIVE_TOKENS_MAX:
+        raise OverLimit(
+            f"{LIVE_TOKENS_MAX} tokens live already; rotate with overlap_s 0 to end them", reason="too_many_tokens"
+        )
+    connection_tokens_expire(tx, connection_id, at=until)
+    connection_token_insert(tx, connection_id, hash_secret(token), now=now)
+    _tell(tx, "connection.token_rotated", connection, {"overlap_s": overlap_s}, caller=caller, now=now)
+    return until
+
+
+def list_connection_tokens(tx: Tx, connection_id: UUID) -> list[ConnectionToken]:
+    """Return what may be shown of a connection's tokens, newest first. Raises ``NotThere``."""
+    _there(connection_get(tx, connection_id))
+    return connection_tokens_list(tx, connection_id)
+
+
+def end_connection(tx: Tx, connection_id: UUID, *, caller: Caller, now: datetime) -> None:
+    """Refuse everything from this source from now on; what it provisioned stays. Raises ``NotThere``."""
+    connection = _there(connection_lock(tx, connection_id))
+    if connection.ended_at is not None:
+        return
+    connection_update(tx, connection_id, {"ended_at": now})
+    connection_tokens_expire(tx, connection_id, at=now)
+    _tell(tx, "connection.ended", connection, {"kind": connection.kind}, caller=caller, now=now)
+
+
+def check_issuer(issuer: str, *, external_url: str, allow_loopback: bool) -> None:
+    """Refuse what cannot be an upstream issuer, and our own issuers: trusting oneself confuses tenants.
+
+    Raises ``Malformed``.
+    """
+    parts = check_url(issuer, pointer="/issuer", allow_loopback=allow_loopback)
+    if parts.query:
+        raise Malformed("an issuer has no query (RFC 8414 §2)", pointer="/issuer")
+    ours = urlsplit(external_url)
+    if parts.netloc.lower() == ours.netloc.lower() and parts.path.startswith(f"{ours.path}/t/"):
+        raise Malformed("this is an issuer of ours, not an upstream one", pointer="/issuer", reason="own_issuer")
+
+
+def check_url(url: str, *, pointer: str, allow_loopback: bool) -> SplitResult:
+    """Return the parts of an https URL; http only on this machine, and only when that is allowed.
+
+    Where it leads is checked when it is fetched: names change their addresses. Raises ``Malformed``.
+    """
+    try:
+        parts = urlsplit(url) if url.isascii() and url.isprintable() and " " not in url else None
+        host = parts.hostname if parts and (parts.port is None or parts.port > 0) else None
+    except ValueError:
+        parts = host = None
+    if parts is None or not host or parts.username is not None or "#" in url or len(url) > URL_LENGTH_MAX:
+        raise Malformed("an absolute URL without user information and fragment is wanted", pointer=pointer)
+    local = parts.scheme == "http" and allow_loopback and host in LOOPBACK
+    if parts.scheme != "https" and not local:
+        raise Malformed("an https URL is wanted", pointer=pointer, reason="https_required")
+    return parts
+
+
+def _check_provisioner(tx: Tx, connection_id: UUID | None) -> None:
+    if connection_id is None:
+        return
+    found = connection_get(tx, connection_id)
+    if found is None or found.kind is not ConnectionKind.SCIM or found.ended_at is not None:
+        raise Malformed("there is no live scim connection of that id", pointer="/provisioned_by")
+
+
+def _count_live(tx: Tx, connection_id: UUID, now: datetime) -> int:
+    tokens = connection_tokens_list(tx, connection_id)
+    return sum(token.revoked_at is None and (token.expires_at is None or token.expires_at > now) for token in tokens)
+
+
+def _there(connection: Connection | None) -> Connection:
+    if connection is None:
+        raise NotThere("there is no such connection")
+    return connection
+
+
+def _live(connection: Connection | None) -> Connection:
+    if _there(connection).ended_at is not None:
+        raise Conflict("the connection has ended", reason="connection_ended")
+    return _there(connection)
+
+
+def _tell(
+    tx: Tx, type_: str, connection: Connection, detail: Mapping[str, Any], *, caller: Caller, now: datetime
+) -> None:
+    told = {"connection_id": str(connection.id), **detail}
+    event_insert(tx, Event(type=type_, detail=told), caller=caller, now=now)

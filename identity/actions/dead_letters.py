@@ -1,0 +1,53 @@
+"""What becomes of news that the workers gave up on."""
+
+from datetime import datetime
+from uuid import UUID
+
+from identity.model.access import Caller
+from identity.model.errors import Conflict, NotThere
+from identity.model.event import Event
+from identity.model.outbox import OutboxRow, OutboxState
+from identity.store import Tx
+from identity.store.dead_letters import outbox_discard, outbox_list, outbox_lock_any, outbox_replay
+from identity.store.events import event_insert
+
+
+def list_outbox(tx: Tx, state: OutboxState, *, after: UUID | None, limit: int) -> list[OutboxRow]:
+    """Return one page of the rows in one state, oldest first."""
+    return outbox_list(tx, state, after=after, limit=limit)
+
+
+def replay_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime) -> OutboxRow:
+    """Try again what was given up. What waits already is left alone. Raises ``NotThere``, ``Conflict``."""
+    row = _locked(tx, outbox_id)
+    if row.state is OutboxState.WAITING:
+        return row
+    if row.state is OutboxState.DONE:
+        raise Conflict("the work is done, or was discarded", reason="outbox_done")
+    replayed = outbox_replay(tx, outbox_id, now=now)
+    _tell(tx, "outbox.replayed", row, caller=caller, now=now)
+    return replayed
+
+
+def discard_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime) -> OutboxRow:
+    """Close what was given up, without its work. Raises ``NotThere``; ``Conflict`` while it is still tried."""
+    row = _locked(tx, outbox_id)
+    if row.state is OutboxState.WAITING:
+        raise Conflict("the workers have not given this up", reason="outbox_waiting")
+    if row.state is OutboxState.DONE:
+        return row
+    discarded = outbox_discard(tx, outbox_id, now=now)
+    _tell(tx, "outbox.discarded", row, caller=caller, now=now)
+    return discarded
+
+
+def _locked(tx: Tx, outbox_id: UUID) -> OutboxRow:
+    row = outbox_lock_any(tx, outbox_id)
+    if row is None:
+        raise NotThere("there is no such outbox row")
+    return row
+
+
+def _tell(tx: Tx, type_: str, row: OutboxRow, *, caller: Caller, now: datetime) -> None:
+    detail = {"outbox_id": str(row.id), "kind": row.kind, "attempts": row.attempts}
+    event_insert(tx, Event(type=type_, subject_id=row.principal_id, detail=detail), caller=caller, now=now)

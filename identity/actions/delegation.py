@@ -1,0 +1,151 @@
+"""Delegations: grant, read, end."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from identity.model.access import Caller
+from identity.model.delegation import Delegation, Details, check_limits
+from identity.model.errors import Conflict, Malformed, NotThere
+from identity.model.event import Event
+from identity.model.lifecycle import State
+from identity.model.principal import ACTORS, Kind, Principal
+from identity.model.resource import check_offered
+from identity.model.scope import check_scopes
+from identity.store import Tx
+from identity.store.delegations import delegation_end, delegation_get, delegation_insert, delegation_list
+from identity.store.events import event_insert
+from identity.store.principals import principal_lock
+from identity.store.resources import resource_server_get
+
+ENDED_BY_ADMINISTRATOR = "ended_by_administrator"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What an administrator wants to permit. ``max_lifetime_s`` in seconds."""
+
+    actor_id: UUID
+    subject_id: UUID | None
+    subject_group_id: UUID | None
+    resource: str
+    scopes: tuple[str, ...]
+    authorization_details: Details
+    max_lifetime_s: int
+    max_depth: int
+    expires_at: datetime | None
+
+
+def grant_delegation(tx: Tx, grant: Grant, *, tenant_lifetime_max_s: int, caller: Caller, now: datetime) -> Delegation:
+    """Let an agent act for a person, or for the members of a group, at one resource server.
+
+    Raises ``Malformed`` for what is not there or cannot be granted, ``Conflict`` for a party that is not active.
+    """
+    _check_grant(tx, grant, tenant_lifetime_max_s, now)
+    _check_parties(tx, grant)
+    delegation = Delegation(
+        id=tx.new_id(),
+        actor_id=grant.actor_id,
+        subject_id=grant.subject_id,
+        subject_group_id=grant.subject_group_id,
+        resource=grant.resource,
+        scopes=grant.scopes,
+        authorization_details=grant.authorization_details,
+        max_lifetime_s=grant.max_lifetime_s,
+        max_depth=grant.max_depth,
+        created_at=now,
+        expires_at=grant.expires_at,
+        ended_at=None,
+        ended_reason=None,
+    )
+    delegation_insert(tx, delegation)
+    _tell(tx, "delegation.granted", delegation, reason=None, caller=caller, now=now)
+    return delegation
+
+
+def get_delegation(tx: Tx, delegation_id: UUID) -> Delegation:
+    """Return one delegation, ended or not. Raises ``NotThere``."""
+    found = delegation_get(tx, delegation_id)
+    if found is None:
+        raise NotThere("there is no such delegation")
+    return found
+
+
+def list_delegations(
+    tx: Tx, *, actor_id: UUID | None, subject_id: UUID | None, after: UUID | None, limit: int
+) -> list[Delegation]:
+    """Return one page of delegations, ended ones among them; ``subject_id`` is a user or a group."""
+    return delegation_list(tx, actor_id=actor_id, subject_id=subject_id, after=after, limit=limit)
+
+
+def end_delegation(
+    tx: Tx, delegation_id: UUID, *, reason: str = ENDED_BY_ADMINISTRATOR, caller: Caller, now: datetime
+) -> None:
+    """End a delegation, and with it every token that rests on it. Ending it twice is ending it once.
+
+    Raises ``NotThere``.
+    """
+    ended = delegation_end(tx, delegation_id, reason=reason, now=now)
+    if ended is None:
+        get_delegation(tx, delegation_id)
+        return
+    _tell(tx, "delegation.ended", ended, reason=reason, caller=caller, now=now)
+
+
+def _check_grant(tx: Tx, grant: Grant, tenant_lifetime_max_s: int, now: datetime) -> None:
+    check_scopes(grant.scopes)
+    check_limits(
+        max_lifetime_s=grant.max_lifetime_s,
+        max_depth=grant.max_depth,
+        tenant_lifetime_max_s=tenant_lifetime_max_s,
+    )
+    if not (grant.scopes or grant.authorization_details):
+        raise Malformed("a delegation without scopes or authorization_details permits nothing", pointer="/scopes")
+    if grant.expires_at is not None and grant.expires_at <= now:
+        raise Malformed("expires_at has passed", pointer="/expires_at")
+    server = resource_server_get(tx, grant.resource)
+    if server is None:
+        raise Malformed(
+            "there is no such resource server; register it first", pointer="/resource", reason="unknown_resource"
+        )
+    check_offered(server, scopes=grant.scopes, details=grant.authorization_details)
+
+
+def _check_parties(tx: Tx, grant: Grant) -> None:
+    """Lock both, the lower id first, so that neither can be cut off between the check and the commit."""
+    subject_id, kind, pointer = _subject_of(grant)
+    parties = {id_: principal_lock(tx, id_) for id_ in sorted({grant.actor_id, subject_id})}
+    _check_party(parties[grant.actor_id], ACTORS, "agent or service account", "/actor_id")
+    _check_party(parties[subject_id], frozenset({kind}), kind, pointer)
+
+
+def _subject_of(grant: Grant) -> tuple[UUID, Kind, str]:
+    match grant.subject_id, grant.subject_group_id:
+        case UUID() as user_id, None:
+            return user_id, Kind.USER, "/subject_id"
+        case None, UUID() as group_id:
+            return group_id, Kind.GROUP, "/subject_group_id"
+        case _:
+            raise Malformed("give either subject_id or subject_group_id", pointer="/subject_id")
+
+
+def _check_party(party: Principal | None, kinds: frozenset[Kind], wanted: str, pointer: str) -> None:
+    if party is None or party.kind not in kinds:
+        raise Malformed(f"there is no {wanted} of that id", pointer=pointer, reason="unknown_principal")
+    if party.state is not State.ACTIVE:
+        raise Conflict(f"the {party.kind} is {party.state}", reason="principal_not_active")
+
+
+def _tell(tx: Tx, type_: str, delegation: Delegation, *, reason: str | None, caller: Caller, now: datetime) -> None:
+    told = Event(
+        type=type_,
+        subject_id=delegation.subject_id or delegation.subject_group_id,
+        actor_ids=(delegation.actor_id,),
+        reason=reason,
+        detail={
+            "delegation_id": str(delegation.id),
+            "resource": delegation.resource,
+            "scopes": list(delegation.scopes),
+        },
+    )
+    event_insert(tx, told, caller=caller, now=now)

@@ -1,0 +1,75 @@
+"""Which person an upstream issuer means: link and unlink, by an administrator."""
+
+from datetime import datetime
+from uuid import UUID
+
+from identity.model.access import Caller
+from identity.model.connection import ConnectionKind
+from identity.model.errors import Malformed, NotThere, OverLimit, Taken
+from identity.model.event import Event
+from identity.model.federated_subject import FederatedSubject, check_subject
+from identity.model.principal import Kind
+from identity.store import Tx
+from identity.store.connections import connection_get
+from identity.store.events import event_insert
+from identity.store.federated_subjects import (
+    federated_subject_delete,
+    federated_subject_get,
+    federated_subject_insert,
+    federated_subject_list,
+    federated_subject_release,
+)
+from identity.store.principals import principal_get, principal_lock
+
+SUBJECTS_MAX = 50  # of one person, over all connections
+
+
+def link_subject(
+    tx: Tx, principal_id: UUID, *, connection_id: UUID, subject: str, caller: Caller, now: datetime
+) -> FederatedSubject:
+    """Let ``subject`` of an oidc connection mean this user. Linking it twice is linking it once.
+
+    Raises ``NotThere``, ``Malformed``, ``OverLimit``; ``Taken`` when it means another living principal.
+    """
+    check_subject(subject)
+    if principal_lock(tx, principal_id, kind=Kind.USER) is None:
+        raise NotThere("there is no such user")
+    connection = connection_get(tx, connection_id)
+    if connection is None or connection.kind is not ConnectionKind.OIDC or connection.ended_at is not None:
+        raise Malformed("there is no live oidc connection of that id", pointer="/connection_id")
+    held = federated_subject_get(tx, connection_id, subject)
+    if held is not None and held.principal_id == principal_id:
+        return held
+    if len(federated_subject_list(tx, principal_id, limit=SUBJECTS_MAX)) >= SUBJECTS_MAX:
+        raise OverLimit(f"a user has at most {SUBJECTS_MAX} upstream subjects", reason="too_many_subjects")
+    federated_subject_release(tx, connection_id, subject)
+    linked = federated_subject_insert(
+        tx, connection_id=connection_id, subject=subject, principal_id=principal_id, now=now
+    )
+    if linked is None:
+        raise Taken("this subject means another principal", reason="subject_taken")
+    _tell(tx, "subject.linked", principal_id, connection_id, caller=caller, now=now)
+    return linked
+
+
+def list_subjects(tx: Tx, principal_id: UUID) -> list[FederatedSubject]:
+    """Return the upstream subjects that mean this principal. Raises ``NotThere``."""
+    if principal_get(tx, principal_id) is None:
+        raise NotThere("there is no such principal")
+    return federated_subject_list(tx, principal_id, limit=SUBJECTS_MAX)
+
+
+def unlink_subject(
+    tx: Tx, principal_id: UUID, *, connection_id: UUID, subject: str, caller: Caller, now: datetime
+) -> None:
+    """Let ``subject`` mean nobody. Unlinking it twice is unlinking it once. Raises ``NotThere``."""
+    if principal_lock(tx, principal_id) is None:
+        raise NotThere("there is no such principal")
+    if federated_subject_delete(tx, connection_id=connection_id, subject=subject, principal_id=principal_id):
+        _tell(tx, "subject.unlinked", principal_id, connection_id, caller=caller, now=now)
+
+
+def _tell(tx: Tx, type_: str, principal_id: UUID, connection_id: UUID, *, caller: Caller, now: datetime) -> None:
+    """The subject itself is personal and stays out: the trail outlives an erased person."""
+    told = Event(type=type_, subject_id=principal_id, detail={"connection_id": str(connection_id)})
+    event_insert(tx, told, caller=caller, now=now)

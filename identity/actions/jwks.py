@@ -1,0 +1,53 @@
+"""Public keys that others register with us."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from identity_verifier import VerificationError, parse_key_set
+from joserfc.errors import JoseError
+from joserfc.jwk import JWKRegistry
+
+from identity.model.errors import Malformed
+
+KEYS_MAX = 20
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+"""RFC 7518 §6: whoever sends one of these has just told us a secret."""
+
+
+def check_jwks(jwks: Mapping[str, Any], *, pointer: str = "/jwks") -> dict[str, Any]:
+    """Return the JWK Set (RFC 7517 §5) as it is stored: every key named, its thumbprint where it has no ``kid``.
+
+    Raises ``Malformed`` for private members, two keys of one name, or no key that could verify a signature of ours:
+    EC P-256, Ed25519, RSA of 2048 bits or more, ``use`` absent or ``sig``.
+    """
+    keys = jwks.get("keys")
+    if not isinstance(keys, list) or not 1 <= len(keys) <= KEYS_MAX:
+        raise Malformed(f"keys is a list of 1 to {KEYS_MAX} keys", pointer=f"{pointer}/keys")
+    named = [_named(jwk, f"{pointer}/keys/{place}") for place, jwk in enumerate(keys)]
+    try:
+        parse_key_set({"keys": named})
+    except VerificationError as error:
+        raise Malformed(
+            f"the key set cannot be used: {error.detail}; wanted is a public EC P-256, Ed25519 or RSA key "
+            "of at least 2048 bits",
+            pointer=pointer,
+            reason="unusable_jwks",
+        ) from None
+    return {"keys": named}
+
+
+def _named(jwk: Any, pointer: str) -> dict[str, Any]:
+    if not isinstance(jwk, dict):
+        raise Malformed("a key is a JSON object", pointer=pointer)
+    if PRIVATE_MEMBERS & jwk.keys():
+        raise Malformed(
+            "a private key was sent; discard it, and register the public half of a new one",
+            pointer=pointer,
+            reason="private_key_sent",
+        )
+    if isinstance(jwk.get("kid"), str) and jwk["kid"]:
+        return dict(jwk)
+    try:
+        return dict(jwk) | {"kid": JWKRegistry.import_key(jwk).thumbprint()}
+    except (JoseError, ValueError, TypeError, KeyError):
+        raise Malformed("the key cannot be read", pointer=pointer, reason="unusable_jwks") from None

@@ -1,0 +1,48 @@
+"""Resource servers: register and read."""
+
+from datetime import datetime
+
+from identity.model.access import Caller
+from identity.model.errors import NotThere
+from identity.model.event import Event
+from identity.model.resource import ResourceServer, check_details_types
+from identity.model.scope import check_audience, check_scopes
+from identity.store import Tx
+from identity.store.events import event_insert
+from identity.store.resources import resource_server_get, resource_server_insert, resource_server_list
+
+
+def register_resource(
+    tx: Tx,
+    *,
+    audience: str,
+    scopes: tuple[str, ...],
+    authorization_details_types: tuple[str, ...],
+    caller: Caller,
+    now: datetime,
+) -> ResourceServer:
+    """Let tokens be asked for ``audience``. Saying the same again changes nothing.
+
+    Raises ``Malformed``; ``Taken`` when it is registered with other scopes.
+    """
+    check_scopes(scopes)
+    types = check_details_types(authorization_details_types)
+    known = resource_server_get(tx, check_audience(audience))
+    if known and (known.scopes, known.authorization_details_types) == (scopes, types):
+        return known
+    registered = resource_server_insert(tx, audience=audience, scopes=scopes, details_types=types, now=now)
+    event_insert(tx, Event(type="resource.registered", detail={"audience": audience}), caller=caller, now=now)
+    return registered
+
+
+def get_resource(tx: Tx, audience: str) -> ResourceServer:
+    """Return the resource server that ``audience`` names. Raises ``NotThere``."""
+    found = resource_server_get(tx, audience)
+    if found is None:
+        raise NotThere("there is no such resource server")
+    return found
+
+
+def list_resources(tx: Tx, *, after: str | None, limit: int) -> list[ResourceServer]:
+    """Return one page of resource servers."""
+    return resource_server_list(tx, after=after, limit=limit)

@@ -1,0 +1,25 @@
+"""Cut-offs: an instant up to which everything issued for a key is dead."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class CutoffKind(StrEnum):
+    """What ``key`` names."""
+
+    TENANT = "tenant"
+    PRINCIPAL = "principal"
+    CLIENT = "client"
+    TASK = "task"
+    TOKEN = "jti"  # noqa: S105
+
+
+@dataclass(frozen=True, slots=True)
+class ListedCutoff:
+    """A cut-off as an administrator sees it."""
+
+    kind: str
+    key: str
+    not_before: datetime
+    reason: str | None

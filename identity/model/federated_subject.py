@@ -1,0 +1,26 @@
+"""Which person of ours an upstream issuer means by its subject."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from identity.model.errors import Malformed
+
+SUBJECT_LENGTH_MAX = 255  # characters; OpenID Connect Core §2, sub
+
+
+@dataclass(frozen=True, slots=True)
+class FederatedSubject:
+    """``subject`` is what the connection's subject claim says, compared octet by octet."""
+
+    connection_id: UUID
+    subject: str
+    principal_id: UUID
+    created_at: datetime
+
+
+def check_subject(subject: str) -> str:
+    """Return a subject identifier that an issuer may use. Raises ``Malformed``."""
+    if not 0 < len(subject) <= SUBJECT_LENGTH_MAX or not subject.isprintable():
+        raise Malformed(f"a subject is 1 to {SUBJECT_LENGTH_MAX} printable characters", pointer="/subject")
+    return subject

@@ -1,0 +1,30 @@
+"""News for the workers, as an administrator sees it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class OutboxState(StrEnum):
+    """``dead`` was tried as often as allowed and waits for an administrator."""
+
+    WAITING = "waiting"
+    DEAD = "dead"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One row: "reconcile this principal"."""
+
+    id: UUID
+    principal_id: UUID
+    kind: str
+    state: OutboxState
+    attempts: int
+    last_error: str | None
+    created_at: datetime
+    available_at: datetime
+    done_at: datetime | None
+    dead_at: datetime | None

@@ -1,0 +1,108 @@
+"""OAuth clients. Of a secret only the hash is stored; a client's row is never deleted."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+
+from identity.model.client import AuthMethod, Client, GrantType
+from identity.store.tables import clients
+from identity.store.tx import Tx
+
+COLUMNS = (
+    clients.c.client_id,
+    clients.c.client_name,
+    clients.c.principal_id,
+    clients.c.audience,
+    clients.c.token_endpoint_auth_method,
+    clients.c.secret_hash,
+    clients.c.jwks,
+    clients.c.scopes,
+    clients.c.grant_types,
+    clients.c.version,
+    clients.c.created_at,
+    clients.c.revoked_at,
+)
+
+
+def client_from(row: Any) -> Client:
+    """Return the client in a row that holds ``COLUMNS``."""
+    return Client(
+        client_id=row.client_id,
+        client_name=row.client_name,
+        principal_id=row.principal_id,
+        audience=row.audience,
+        auth_method=AuthMethod(row.token_endpoint_auth_method),
+        secret_hash=None if row.secret_hash is None else bytes(row.secret_hash),
+        jwks=row.jwks,
+        scopes=tuple(row.scopes),
+        grant_types=tuple(GrantType(name) for name in row.grant_types),
+        version=row.version,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+def client_insert(tx: Tx, client: Client) -> None:
+    """Write a new client."""
+    tx.execute(
+        insert(clients).values(
+            tenant_id=tx.tenant_id,
+            client_id=client.client_id,
+            client_name=client.client_name,
+            principal_id=client.principal_id,
+            audience=client.audience,
+            token_endpoint_auth_method=client.auth_method,
+            secret_hash=client.secret_hash,
+            jwks=None if client.jwks is None else dict(client.jwks),
+            scopes=list(client.scopes),
+            grant_types=list(client.grant_types),
+            created_at=client.created_at,
+        )
+    )
+
+
+def client_get(tx: Tx, client_id: str) -> Client | None:
+    """Return one client, revoked or not."""
+    statement = select(*COLUMNS).where(clients.c.tenant_id == tx.tenant_id, clients.c.client_id == client_id)
+    row = tx.execute(statement).first()
+    return None if row is None else client_from(row)
+
+
+def client_lock(tx: Tx, client_id: str) -> Client | None:
+    """Return one client, revoked or not, and hold its row until the transaction ends."""
+    statement = (
+        select(*COLUMNS)
+        .where(clients.c.tenant_id == tx.tenant_id, clients.c.client_id == client_id)
+        .with_for_update(key_share=True)
+    )
+    row = tx.execute(statement).first()
+    return None if row is None else client_from(row)
+
+
+def client_update(tx: Tx, client_id: str, values: Mapping[str, Any]) -> Client:
+    """Change a locked client; its version grows, so that nothing parsed from the old row is used again."""
+    statement = (
+        update(clients)
+        .where(clients.c.tenant_id == tx.tenant_id, clients.c.client_id == client_id)
+        .values(version=clients.c.version + 1, **values)
+        .returning(*COLUMNS)
+    )
+    return client_from(tx.execute(statement).one())
+
+
+def client_revoke(tx: Tx, client_id: str, *, now: datetime) -> Client:
+    """End a locked client for ever."""
+    return client_update(tx, client_id, {"revoked_at": now})
+
+
+def client_list(tx: Tx, *, principal_id: UUID | None, after: str | None, limit: int) -> list[Client]:
+    """Return at most ``limit`` clients in the order of creation, those of one principal when it is named."""
+    statement = select(*COLUMNS).where(clients.c.tenant_id == tx.tenant_id).order_by(clients.c.client_id).limit(limit)
+    if principal_id is not None:
+        statement = statement.where(clients.c.principal_id == principal_id)
+    if after is not None:
+        statement = statement.where(clients.c.client_id > after)
+    return [client_from(row) for row in tx.execute(statement)]

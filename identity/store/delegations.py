@@ -1,0 +1,105 @@
+"""Delegations. An ended one stays, and is never begun again."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, or_, select, update
+
+from identity.model.delegation import Delegation
+from identity.store.tables import delegations
+from identity.store.tx import Tx
+
+COLUMNS = (
+    delegations.c.id,
+    delegations.c.actor_id,
+    delegations.c.subject_id,
+    delegations.c.subject_group_id,
+    delegations.c.resource,
+    delegations.c.scopes,
+    delegations.c.authorization_details,
+    delegations.c.max_lifetime_s,
+    delegations.c.max_depth,
+    delegations.c.created_at,
+    delegations.c.expires_at,
+    delegations.c.ended_at,
+    delegations.c.ended_reason,
+)
+
+
+def delegation_from(row: Any) -> Delegation:
+    """Return the delegation in a row that holds ``COLUMNS``."""
+    return Delegation(
+        id=row.id,
+        actor_id=row.actor_id,
+        subject_id=row.subject_id,
+        subject_group_id=row.subject_group_id,
+        resource=row.resource,
+        scopes=tuple(row.scopes),
+        authorization_details=tuple(row.authorization_details),
+        max_lifetime_s=row.max_lifetime_s,
+        max_depth=row.max_depth,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        ended_at=row.ended_at,
+        ended_reason=row.ended_reason,
+    )
+
+
+def delegation_insert(tx: Tx, delegation: Delegation) -> None:
+    """Write a new delegation."""
+    tx.execute(
+        insert(delegations).values(
+            tenant_id=tx.tenant_id,
+            id=delegation.id,
+            actor_id=delegation.actor_id,
+            subject_id=delegation.subject_id,
+            subject_group_id=delegation.subject_group_id,
+            resource=delegation.resource,
+            scopes=list(delegation.scopes),
+            authorization_details=[dict(entry) for entry in delegation.authorization_details],
+            max_lifetime_s=delegation.max_lifetime_s,
+            max_depth=delegation.max_depth,
+            created_at=delegation.created_at,
+            expires_at=delegation.expires_at,
+        )
+    )
+
+
+def delegation_get(tx: Tx, delegation_id: UUID) -> Delegation | None:
+    """Return one delegation, ended or not."""
+    statement = select(*COLUMNS).where(delegations.c.tenant_id == tx.tenant_id, delegations.c.id == delegation_id)
+    row = tx.execute(statement).first()
+    return None if row is None else delegation_from(row)
+
+
+def delegation_end(tx: Tx, delegation_id: UUID, *, reason: str, now: datetime) -> Delegation | None:
+    """End a delegation; None when there is none that has not ended."""
+    statement = (
+        update(delegations)
+        .where(
+            delegations.c.tenant_id == tx.tenant_id,
+            delegations.c.id == delegation_id,
+            delegations.c.ended_at.is_(None),
+        )
+        .values(ended_at=now, ended_reason=reason)
+        .returning(*COLUMNS)
+    )
+    row = tx.execute(statement).first()
+    return None if row is None else delegation_from(row)
+
+
+def delegation_list(
+    tx: Tx, *, actor_id: UUID | None, subject_id: UUID | None, after: UUID | None, limit: int
+) -> list[Delegation]:
+    """Return at most ``limit`` delegations in the order of creation; ``subject_id`` is a user or a group."""
+    statement = select(*COLUMNS).where(delegations.c.tenant_id == tx.tenant_id).order_by(delegations.c.id).limit(limit)
+    if actor_id is not None:
+        statement = statement.where(delegations.c.actor_id == actor_id)
+    if subject_id is not None:
+        statement = statement.where(
+            or_(delegations.c.subject_id == subject_id, delegations.c.subject_group_id == subject_id)
+        )
+    if after is not None:
+        statement = statement.where(delegations.c.id > after)
+    return [delegation_from(row) for row in tx.execute(statement)]

@@ -1,0 +1,93 @@
+"""Links from an upstream issuer's subject to a person of ours."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, exists, select
+from sqlalchemy.dialects.postgresql import insert
+
+from identity.model.federated_subject import FederatedSubject
+from identity.store.tables import federated_subjects, principals
+from identity.store.tx import Tx
+
+COLUMNS = (
+    federated_subjects.c.connection_id,
+    federated_subjects.c.subject,
+    federated_subjects.c.principal_id,
+    federated_subjects.c.created_at,
+)
+
+
+def _subject(row: Any) -> FederatedSubject:
+    return FederatedSubject(row.connection_id, row.subject, row.principal_id, row.created_at)
+
+
+def federated_subject_insert(
+    tx: Tx, *, connection_id: UUID, subject: str, principal_id: UUID, now: datetime
+) -> FederatedSubject | None:
+    """Write a new link; None when the subject is linked already."""
+    statement = (
+        insert(federated_subjects)
+        .values(
+            tenant_id=tx.tenant_id,
+            connection_id=connection_id,
+            subject=subject,
+            principal_id=principal_id,
+            created_at=now,
+        )
+        .on_conflict_do_nothing()
+        .returning(*COLUMNS)
+    )
+    row = tx.execute(statement).first()
+    return None if row is None else _subject(row)
+
+
+def federated_subject_get(tx: Tx, connection_id: UUID, subject: str) -> FederatedSubject | None:
+    """Return the link of one subject."""
+    statement = select(*COLUMNS).where(
+        federated_subjects.c.tenant_id == tx.tenant_id,
+        federated_subjects.c.connection_id == connection_id,
+        federated_subjects.c.subject == subject,
+    )
+    row = tx.execute(statement).first()
+    return None if row is None else _subject(row)
+
+
+def federated_subject_delete(tx: Tx, *, connection_id: UUID, subject: str, principal_id: UUID) -> bool:
+    """Remove one link of one principal; False when there is none."""
+    statement = delete(federated_subjects).where(
+        federated_subjects.c.tenant_id == tx.tenant_id,
+        federated_subjects.c.connection_id == connection_id,
+        federated_subjects.c.subject == subject,
+        federated_subjects.c.principal_id == principal_id,
+    )
+    return tx.execute(statement).rowcount == 1
+
+
+def federated_subject_release(tx: Tx, connection_id: UUID, subject: str) -> None:
+    """Remove the link of a subject whose principal was deleted."""
+    gone = exists().where(
+        principals.c.tenant_id == tx.tenant_id,
+        principals.c.id == federated_subjects.c.principal_id,
+        principals.c.deleted_at.is_not(None),
+    )
+    tx.execute(
+        delete(federated_subjects).where(
+            federated_subjects.c.tenant_id == tx.tenant_id,
+            federated_subjects.c.connection_id == connection_id,
+            federated_subjects.c.subject == subject,
+            gone,
+        )
+    )
+
+
+def federated_subject_list(tx: Tx, principal_id: UUID, *, limit: int) -> list[FederatedSubject]:
+    """Return at most ``limit`` links of one principal."""
+    statement = (
+        select(*COLUMNS)
+        .where(federated_subjects.c.tenant_id == tx.tenant_id, federated_subjects.c.principal_id == principal_id)
+        .order_by(federated_subjects.c.connection_id, federated_subjects.c.subject)
+        .limit(limit)
+    )
+    return [_subject(row) for row in tx.execute(statement)]

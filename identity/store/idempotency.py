@@ -1,0 +1,72 @@
+"""Answers kept under an Idempotency-Key. The unique key decides a race; the loser waits for the winner's answer."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from identity.store.tables import idempotency_keys
+from identity.store.tx import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """What was answered to the first request of a key. ``sealed_answer`` may hold secrets."""
+
+    request_hash: bytes
+    status: int
+    sealed_answer: bytes
+
+
+def idempotency_claim(
+    tx: Tx, *, caller: str, key_hash: bytes, request_hash: bytes, expired: datetime, now: datetime
+) -> bool:
+    """Take the key for this request; False when another request has it since ``expired``.
+
+    Waits while another transaction that has taken it is open. What that one rolls back was never taken.
+    """
+    statement = insert(idempotency_keys).values(
+        tenant_id=tx.tenant_id, caller=caller, key_hash=key_hash, request_hash=request_hash, created_at=now
+    )
+    claimed = statement.on_conflict_do_update(
+        index_elements=["tenant_id", "caller", "key_hash"],
+        set_={"request_hash": request_hash, "created_at": now, "status": None, "sealed_answer": None},
+        where=idempotency_keys.c.created_at < expired,
+    ).returning(idempotency_keys.c.created_at)
+    return tx.execute(claimed).first() is not None
+
+
+def idempotency_keep(tx: Tx, *, caller: str, key_hash: bytes, status: int, sealed_answer: bytes) -> None:
+    """Keep the answer to the request that holds the key."""
+    tx.execute(
+        update(idempotency_keys)
+        .where(
+            idempotency_keys.c.tenant_id == tx.tenant_id,
+            idempotency_keys.c.caller == caller,
+            idempotency_keys.c.key_hash == key_hash,
+        )
+        .values(status=status, sealed_answer=sealed_answer)
+    )
+
+
+def idempotency_get(tx: Tx, *, caller: str, key_hash: bytes) -> KeptAnswer | None:
+    """Return what was answered under a key."""
+    statement = select(
+        idempotency_keys.c.request_hash, idempotency_keys.c.status, idempotency_keys.c.sealed_answer
+    ).where(
+        idempotency_keys.c.tenant_id == tx.tenant_id,
+        idempotency_keys.c.caller == caller,
+        idempotency_keys.c.key_hash == key_hash,
+        idempotency_keys.c.status.is_not(None),
+    )
+    row = tx.execute(statement).first()
+    return None if row is None else KeptAnswer(bytes(row.request_hash), row.status, bytes(row.sealed_answer))
+
+
+def idempotency_sweep(tx: Tx, *, expired: datetime) -> int:
+    """Forget the answers of one tenant that are older than ``expired``; return how many."""
+    statement = delete(idempotency_keys).where(
+        idempotency_keys.c.tenant_id == tx.tenant_id, idempotency_keys.c.created_at < expired
+    )
+    return tx.execute(statement).rowcount

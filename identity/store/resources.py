@@ -1,0 +1,58 @@
+"""Registered resource servers."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from identity.model.errors import Taken
+from identity.model.resource import ResourceServer
+from identity.store.tables import resources
+from identity.store.tx import Tx
+
+COLUMNS = (
+    resources.c.audience,
+    resources.c.scopes,
+    resources.c.authorization_details_types,
+    resources.c.created_at,
+)
+
+
+def _resource(row: Any) -> ResourceServer:
+    return ResourceServer(row.audience, tuple(row.scopes), tuple(row.authorization_details_types), row.created_at)
+
+
+def resource_server_insert(
+    tx: Tx, *, audience: str, scopes: Sequence[str], details_types: Sequence[str], now: datetime
+) -> ResourceServer:
+    """Write a new resource server. Raises ``Taken``."""
+    statement = insert(resources).values(
+        tenant_id=tx.tenant_id,
+        audience=audience,
+        scopes=list(scopes),
+        authorization_details_types=list(details_types),
+        created_at=now,
+    )
+    try:
+        return _resource(tx.execute(statement.returning(*COLUMNS)).one())
+    except IntegrityError:
+        raise Taken(f"{audience} is registered already", reason="resource_taken") from None
+
+
+def resource_server_get(tx: Tx, audience: str) -> ResourceServer | None:
+    """Return the resource server that ``audience`` names, exactly."""
+    statement = select(*COLUMNS).where(resources.c.tenant_id == tx.tenant_id, resources.c.audience == audience)
+    row = tx.execute(statement).first()
+    return None if row is None else _resource(row)
+
+
+def resource_server_list(tx: Tx, *, after: str | None, limit: int) -> list[ResourceServer]:
+    """Return at most ``limit`` resource servers in the order of their audiences."""
+    statement = (
+        select(*COLUMNS).where(resources.c.tenant_id == tx.tenant_id).order_by(resources.c.audience).limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(resources.c.audience > after)
+    return [_resource(row) for row in tx.execute(statement)]

@@ -1,0 +1,70 @@
+"""Tasks: read and ended here; opened in the statement that issues their first token."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from identity.model.task import Task, TaskState
+from identity.store.tables import tasks
+from identity.store.tx import Tx
+
+COLUMNS = (
+    tasks.c.txn,
+    tasks.c.subject_id,
+    tasks.c.actor_id,
+    tasks.c.delegation_id,
+    tasks.c.audience,
+    tasks.c.scopes,
+    tasks.c.authorization_details,
+    tasks.c.state,
+    tasks.c.created_at,
+    tasks.c.expires_at,
+    tasks.c.ended_at,
+)
+
+
+def task_from(row: Any) -> Task:
+    """Return the task in a row that holds ``COLUMNS``."""
+    return Task(
+        txn=row.txn,
+        subject_id=row.subject_id,
+        actor_id=row.actor_id,
+        delegation_id=row.delegation_id,
+        audience=row.audience,
+        scopes=tuple(row.scopes),
+        authorization_details=tuple(row.authorization_details),
+        state=TaskState(row.state),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        ended_at=row.ended_at,
+    )
+
+
+def task_get(tx: Tx, txn: UUID) -> Task | None:
+    """Return one task, ended or not."""
+    row = tx.execute(select(*COLUMNS).where(tasks.c.tenant_id == tx.tenant_id, tasks.c.txn == txn)).first()
+    return None if row is None else task_from(row)
+
+
+def task_end(tx: Tx, txn: UUID, state: TaskState, *, now: datetime) -> Task | None:
+    """End an open task; None when there is none that is open."""
+    statement = (
+        update(tasks)
+        .where(tasks.c.tenant_id == tx.tenant_id, tasks.c.txn == txn, tasks.c.state == TaskState.OPEN)
+        .values(state=state, ended_at=now)
+        .returning(*COLUMNS)
+    )
+    row = tx.execute(statement).first()
+    return None if row is None else task_from(row)
+
+
+def task_list(tx: Tx, *, principal_id: UUID | None, after: UUID | None, limit: int) -> list[Task]:
+    """Return at most ``limit`` tasks in the order of opening, those that one principal is a party to when named."""
+    statement = select(*COLUMNS).where(tasks.c.tenant_id == tx.tenant_id).order_by(tasks.c.txn).limit(limit)
+    if principal_id is not None:
+        statement = statement.where((tasks.c.subject_id == principal_id) | (tasks.c.actor_id == principal_id))
+    if after is not None:
+        statement = statement.where(tasks.c.txn > after)
+    return [task_from(row) for row in tx.execute(statement)]
