@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
@@ -23,6 +23,7 @@ from workers.cascade import RECONCILE, Reconcile, register_tasks
 from workers.relay import CHANNEL, run_relay
 
 QUEUE = "celery"
+Pool = Literal["threads", "prefork"]
 
 ALWAYS = {
     "accept_content": ["json"],  # pickle would let whoever reaches the broker run code here
@@ -94,8 +95,14 @@ def make_worker(settings: Settings, reconcile: Reconcile) -> Celery:
     return app
 
 
-def run_worker(settings: Settings, reconcile: Reconcile, *, pool: str) -> None:
-    """Run a worker in this process until it is told to stop (SIGTERM, SIGINT)."""
+def run_worker(settings: Settings, reconcile: Reconcile, *, pool: Pool | None = None) -> None:
+    """Run a worker in this process until it is told to stop (SIGTERM, SIGINT).
+
+    Threads on the queue in PostgreSQL: its transport blocks, and then the children of a prefork pool share one
+    lock, which a child that is killed while idle takes with it. Elsewhere processes, which may be ended when they
+    overrun their time. With threads the database's own time-outs bound each task.
+    """
+    pool = pool or ("threads" if settings.broker_url is None else "prefork")
     # Celery warns of root because of pickle, which this application neither sends nor accepts.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     setup_logging.connect(

@@ -41,7 +41,7 @@ def _database_url(value: str) -> str:
 
 
 def _broker_url(value: str) -> str:
-    if urlsplit(value).scheme not in ("redis", "rediss", "amqp", "amqps"):
+    if urlsplit(value).scheme not in ("redis", "rediss", "redis+socket", "amqp", "amqps"):
         raise ValueError("must begin with redis://, rediss://, amqp:// or amqps://; unset it to use PostgreSQL")
     return value
 

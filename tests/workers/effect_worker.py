@@ -21,4 +21,4 @@ def effect(tx: Tx, principal_id: UUID, *, caller: Caller, now: datetime) -> None
 
 
 if __name__ == "__main__":
-    run_worker(load_settings(), effect, pool=sys.argv[1])
+    run_worker(load_settings(), effect, pool="prefork" if sys.argv[1] == "prefork" else "threads")

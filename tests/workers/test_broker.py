@@ -2,11 +2,13 @@
 
 import os
 import signal
-from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from tests.workers.conftest import Plant, kill, wait_until
+from config.celery import make_celery
+from tests.workers.plant import Plant, World, children, kill, redis_at, wait_until
 
 pytestmark = pytest.mark.promise(6)
 
@@ -47,3 +49,38 @@ def test_a_worker_told_to_stop_finishes_what_it_began(plant: Plant) -> None:
         os.kill(worker.pid, signal.SIGTERM)
         assert worker.wait(10) == 0
     assert plant.world.count("done_at IS NOT NULL") == 1
+
+
+@pytest.mark.parametrize("plant", ["redis"], indirect=True)
+def test_the_killed_children_of_a_prefork_worker_lose_nothing(plant: Plant) -> None:
+    rows = plant.world.news(plant.world.principals(1))
+    with plant.relay(), plant.worker(pool="prefork", wait_s=1) as worker:
+        wait_until(lambda: plant.world.count("attempts = 1") == 1)
+        for child in children(worker):
+            os.kill(child, signal.SIGKILL)
+        wait_until(lambda: plant.world.count("done_at IS NOT NULL") == 1)
+    assert plant.world.effects() == [f"outbox:{row}" for row in rows]
+
+
+def test_a_broker_that_is_away_delays_and_loses_nothing(world: World, tmp_path: Path) -> None:
+    plant = Plant(world, {"IDENTITY_DATABASE_URL": world.owner_url, "IDENTITY_LOG_LEVEL": "error"})
+    plant.environment["IDENTITY_BROKER_URL"] = f"redis+socket://{tmp_path}/redis.sock"
+    rows = world.news(world.principals(3))
+    with capture_logs() as logs, plant.relay():
+        wait_until(lambda: any(line["event"] == "relay_failed" for line in logs))
+        assert world.count("sent_at IS NULL") == 3
+        with redis_at(tmp_path / "redis.sock"), plant.worker():
+            wait_until(lambda: world.count("done_at IS NOT NULL") == 3)
+    assert sorted(world.effects()) == sorted(f"outbox:{row}" for row in rows)
+
+
+def test_a_worker_accepts_nothing_but_json(plant: Plant) -> None:
+    app = make_celery(plant.settings(), "identity_app")
+    assert list(app.conf.accept_content) == ["json"]
+    assert (app.conf.task_serializer, app.conf.result_backend) == ("json", None)
+
+
+def test_a_task_may_not_outlive_its_message_s_invisibility(plant: Plant) -> None:
+    conf = make_celery(plant.settings(), "identity_app").conf
+    visible_s = conf.broker_transport_options["visibility_timeout"]
+    assert conf.task_soft_time_limit < conf.task_time_limit < visible_s
