@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -21,11 +21,11 @@ from identity.actions.tenants import resolve_tenant
 from identity.actions.upstream import UpstreamKeys
 from identity.model.access import Caller, CallerKind
 from identity.model.credential import hash_secret
-from identity.model.errors import Malformed, NotAuthenticated, NotThere, OverLimit, Refusal, Unavailable
+from identity.model.errors import NotAuthenticated, NotThere, OverLimit, Refusal, Unavailable
 from identity.model.ids import PLATFORM, TenantId
 from identity.model.tenant import SLUG, Tenant
-from identity.store import Tx
-from identity.store.transaction import transaction
+from identity.store import Tx as Tx
+from identity.store.transaction import rebound, transaction
 
 BODY_BYTES_MAX = 1024 * 1024
 FORM_BYTES_MAX = 64 * 1024
@@ -47,6 +47,8 @@ class House:
     external_url: str
     admin_token_hash: bytes | None
     clock: Callable[[], datetime]
+    allow_loopback: bool = False
+    body_bytes_max: int = BODY_BYTES_MAX
     client_keys: ClientKeys = field(default_factory=ClientKeys)
     tenants: dict[str, Tenant] = field(default_factory=dict)
 
@@ -63,7 +65,7 @@ class Call:
 
 def utc_now() -> datetime:
     """The one wall clock."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def new_secret(prefix: str) -> str:
@@ -80,6 +82,11 @@ def house() -> House:
 def open_transaction(tenant_id: TenantId) -> Any:
     """Open a transaction of one tenant."""
     return transaction(house().engine, tenant_id)
+
+
+def transaction_of_new_tenant(tx: Tx) -> Any:
+    """Continue a platform's transaction as that of a tenant which is about to be: one commit for both."""
+    return rebound(tx, TenantId(tx.new_id()))
 
 
 def request_id() -> str:
@@ -104,8 +111,9 @@ def bearer_token() -> str:
     return match.group(1)
 
 
-def read_body(limit_bytes: int = BODY_BYTES_MAX) -> bytes:
+def read_body(limit_bytes: int | None = None) -> bytes:
     """Return the request's body. Raises ``OverLimit`` before more than ``limit_bytes`` were read."""
+    limit_bytes = limit_bytes or house().body_bytes_max
     if (request.content_length or 0) > limit_bytes:
         raise OverLimit(f"a request body has at most {limit_bytes} bytes")
     body = request.stream.read(limit_bytes + 1)
@@ -143,9 +151,7 @@ def refusals_audited(surface: str, tenant_id: TenantId, who: Callable[[], Caller
     except Refusal as refusal:
         detail = {"method": request.method, "endpoint": request.endpoint, "code": refusal.code}
         with open_transaction(tenant_id) as tx:
-            record_refusal(
-                tx, surface, refusal, detail=detail, caller=who(), now=house().clock()
-            )
+            record_refusal(tx, surface, refusal, detail=detail, caller=who(), now=house().clock())
         raise
 
 
@@ -176,9 +182,7 @@ def admin_call(slug: str | None = None) -> Iterator[Call]:
 def administrator_required() -> Iterator[Caller]:
     """Authenticate an administrator; a refusal belongs to no tenant, for none was proved."""
     with refusals_audited("admin", PLATFORM, anonymous):
-        caller = authenticate_administrator(
-            bearer_token(), house().admin_token_hash, request_id=request_id()
-        )
+        caller = authenticate_administrator(bearer_token(), house().admin_token_hash, request_id=request_id())
     yield caller
 
 
@@ -203,5 +207,3 @@ def guard_every_answer(app: Flask) -> None:
 def admin_hash(token: str | None) -> bytes | None:
     """Return what is kept of an administrator's token."""
     return None if token is None else hash_secret(token)
-
-

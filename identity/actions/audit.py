@@ -20,17 +20,14 @@ def record_refusal(
     detail: Mapping[str, Any],
     caller: Caller,
     now: datetime,
-    subject_id: UUID | None = None,
-    actor_ids: tuple[UUID, ...] = (),
-    txn: UUID | None = None,
 ) -> None:
     """Write that something was refused, and for which rule."""
     refused = Event(
         type=f"{surface}.refused",
         outcome=Outcome.REFUSED,
-        subject_id=subject_id,
-        actor_ids=actor_ids,
-        txn=txn,
+        subject_id=refusal.subject_id,
+        actor_ids=refusal.actor_ids,
+        txn=refusal.txn,
         reason=refusal.reason,
         detail=detail,
     )

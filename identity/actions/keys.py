@@ -1,9 +1,11 @@
 """Signing keys of a tenant: create, rotate, publish. Parsed once per process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
+from identity_verifier import KeySet, VerificationKey, parse_key_set
 from joserfc.jwk import ECKey
 
 from identity.actions.sealing import Seal
@@ -22,14 +24,14 @@ from identity.store import Tx
 from identity.store.events import event_insert
 from identity.store.keys import KEYS_MAX, signing_key_insert, signing_keys_list, signing_keys_retire
 
+Parsed = TypeVar("Parsed")
+
 ALGORITHM = "ES256"
 PURPOSE = "signing-key"
 PARSED_MAX = 4_096  # keys kept parsed in one process
 
 
-def create_signing_key(
-    tx: Tx, *, seal: Seal, activates_at: datetime, caller: Caller, now: datetime
-) -> SigningKey:
+def create_signing_key(tx: Tx, *, seal: Seal, activates_at: datetime, caller: Caller, now: datetime) -> SigningKey:
     """Write a new key pair that signs from ``activates_at``; it is published at once."""
     pair = ECKey.generate_key("P-256", private=True)
     kid = str(tx.new_id())
@@ -73,24 +75,37 @@ def published_keys(tx: Tx, *, now: datetime) -> dict[str, list[dict[str, Any]]]:
 
 
 class KeyRing:
-    """Private keys, opened and parsed once. A key record never changes, so what is kept is never wrong."""
+    """Keys, opened and parsed once. A key record never changes, so what is kept is never wrong."""
 
     def __init__(self, seal: Seal) -> None:
         self._seal = seal
-        self._parsed: dict[tuple[TenantId, str], ECKey] = {}
+        self._private: dict[tuple[TenantId, str], ECKey] = {}
+        self._public: dict[tuple[TenantId, str], VerificationKey] = {}
 
     def private(self, tenant_id: TenantId, key: SigningKey) -> ECKey:
         """Return the private half of ``key``."""
-        return self._kept(tenant_id, key.kid, lambda: self._open(tenant_id, key))
+        return _kept(self._private, (tenant_id, key.kid), lambda: self._open(tenant_id, key))
+
+    def public(self, tenant_id: TenantId, keys: Iterable[SigningKey]) -> KeySet:
+        """Return the public halves of ``keys``."""
+        return KeySet({key.kid: _kept(self._public, (tenant_id, key.kid), partial(_parse, key)) for key in keys})
 
     def _open(self, tenant_id: TenantId, key: SigningKey) -> ECKey:
         purpose = f"{PURPOSE}:{key.kid}"
         return ECKey.import_key(self._seal.open(key.sealed_private, tenant_id=tenant_id, purpose=purpose))
 
-    def _kept(self, tenant_id: TenantId, kid: str, make: Callable[[], ECKey]) -> ECKey:
-        found = self._parsed.get((tenant_id, kid))
-        if found is None:
-            if len(self._parsed) >= PARSED_MAX:
-                self._parsed.clear()
-            found = self._parsed.setdefault((tenant_id, kid), make())
-        return found
+
+def _parse(key: SigningKey) -> VerificationKey:
+    found = parse_key_set({"keys": [key.public_jwk]}).find(key.kid)
+    if found is None:
+        raise AssertionError("a key of ours is one that our verifier accepts")
+    return found
+
+
+def _kept(kept: dict[tuple[TenantId, str], Parsed], place: tuple[TenantId, str], make: Callable[[], Parsed]) -> Parsed:
+    found = kept.get(place)
+    if found is None:
+        if len(kept) >= PARSED_MAX:
+            kept.clear()
+        found = kept.setdefault(place, make())
+    return found

@@ -22,9 +22,7 @@ PAST = {
 }
 
 
-def change_state(
-    tx: Tx, principal_id: UUID, verb: Verb, *, reason: str, caller: Caller, now: datetime
-) -> Principal:
+def change_state(tx: Tx, principal_id: UUID, verb: Verb, *, reason: str, caller: Caller, now: datetime) -> Principal:
     """Bring ``verb`` upon a principal, with everything that must end in the same instant.
 
     Doing it twice is doing it once. Raises ``NotThere``, ``NotAllowed``, ``Conflict``.
@@ -36,9 +34,7 @@ def change_state(
     return apply_state(tx, principal, verb, reason=reason, caller=caller, now=now)
 
 
-def apply_state(
-    tx: Tx, principal: Principal, verb: Verb, *, reason: str, caller: Caller, now: datetime
-) -> Principal:
+def apply_state(tx: Tx, principal: Principal, verb: Verb, *, reason: str, caller: Caller, now: datetime) -> Principal:
     """The same, for a principal that is locked already and that the caller may change."""
     state = next_state(principal.state, verb)
     if state is principal.state:

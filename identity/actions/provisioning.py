@@ -69,9 +69,7 @@ def create_principal(
     return Resource(principal, owners=owners)
 
 
-def get_principal(
-    tx: Tx, kind: Kind, principal_id: UUID, *, caller: Caller, with_members: bool = True
-) -> Resource:
+def get_principal(tx: Tx, kind: Kind, principal_id: UUID, *, caller: Caller, with_members: bool = True) -> Resource:
     """Return one living principal. Raises ``NotThere``; ``OverLimit`` for a group too large to show whole."""
     del caller  # every authenticated caller of a tenant may read its directory
     resource = resource_get(tx, kind, principal_id, with_members=with_members)
@@ -143,9 +141,7 @@ def check_window(profile: Profile) -> None:
         raise Malformed("validUntil must be later than validFrom", pointer="validUntil")
 
 
-def _lock_for_change(
-    tx: Tx, kind: Kind, principal_id: UUID, expected_version: int | None, caller: Caller
-) -> Principal:
+def _lock_for_change(tx: Tx, kind: Kind, principal_id: UUID, expected_version: int | None, caller: Caller) -> Principal:
     principal = principal_lock(tx, principal_id, kind=kind)
     if principal is None:
         raise NotThere("there is no such resource")
@@ -208,7 +204,14 @@ def _write_state(
 
 
 def _tell(
-    tx: Tx, kind: Kind, before: Resource, after: Resource, amendment: Amendment, *, caller: Caller, now: datetime
+    tx: Tx,
+    kind: Kind,
+    before: Resource,
+    after: Resource,
+    amendment: Amendment,
+    *,
+    caller: Caller,
+    now: datetime,
 ) -> None:
     """Record which attributes changed, never their values: the trail outlives an erased person."""
     was, document = before.principal.document, after.principal.document
@@ -221,5 +224,8 @@ def _tell(
     if before.owners != after.owners:
         detail["owners"] = [str(owner.id) for owner in after.owners]
     event_insert(
-        tx, Event(type=f"{kind}.amended", subject_id=before.principal.id, detail=detail), caller=caller, now=now
+        tx,
+        Event(type=f"{kind}.amended", subject_id=before.principal.id, detail=detail),
+        caller=caller,
+        now=now,
     )

@@ -29,12 +29,11 @@ class Seal:
     def open(self, sealed: bytes, *, tenant_id: TenantId, purpose: str) -> bytes:
         """Return what was sealed. Raises ``Unavailable`` when the key, tenant or purpose is another."""
         try:
-            return self._cipher.decrypt(
-                sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _context(tenant_id, purpose)
-            )
+            return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _context(tenant_id, purpose))
         except InvalidTag:
             raise Unavailable(
-                "a stored secret cannot be opened", private="is IDENTITY_KEY_ENCRYPTION_KEY the one it was sealed with?"
+                "a stored secret cannot be opened",
+                private="is IDENTITY_KEY_ENCRYPTION_KEY the one it was sealed with?",
             ) from None
 
 

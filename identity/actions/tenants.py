@@ -14,9 +14,7 @@ from identity.store.events import event_insert
 from identity.store.tenants import tenant_find, tenant_insert, tenant_list
 
 
-def create_tenant(
-    tx: Tx, *, slug: str, display_name: str, seal: Seal, caller: Caller, now: datetime
-) -> Tenant:
+def create_tenant(tx: Tx, *, slug: str, display_name: str, seal: Seal, caller: Caller, now: datetime) -> Tenant:
     """Create the tenant that ``tx`` is bound to, with its first signing key. Raises ``Malformed``, ``Taken``."""
     tenant = tenant_insert(tx, slug=check_slug(slug), display_name=display_name, now=now)
     create_signing_key(tx, seal=seal, activates_at=now, caller=caller, now=now)

@@ -12,14 +12,14 @@ class AuthMethod(StrEnum):
     """Client authentication at every endpoint (RFC 6749 §2.3.1, RFC 10070)."""
 
     PRIVATE_KEY_JWT = "private_key_jwt"
-    CLIENT_SECRET_BASIC = "client_secret_basic"
+    CLIENT_SECRET_BASIC = "client_secret_basic"  # noqa: S105
 
 
 class GrantType(StrEnum):
     """What a client may ask for."""
 
     CLIENT_CREDENTIALS = "client_credentials"
-    TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+    TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ Details = tuple[Mapping[str, Any], ...]
 class Delegation:
     """``actor_id`` may act for ``subject_id``, or for whoever is in ``subject_group_id``, at ``resource``.
 
-    ``max_depth`` counts the actors in the chain of a token that rests on it; 1 means: may not be handed on.
+    ``max_depth`` counts the actors that a chain may have from this one on, itself included; 1: may not hand on.
     """
 
     id: UUID

@@ -4,6 +4,7 @@
 """
 
 from typing import ClassVar
+from uuid import UUID
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a programming error
@@ -16,6 +17,15 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a programm
         self.detail = detail
         self.reason = reason or self.code
         self.private = private
+        self.subject_id: UUID | None = None
+        self.actor_ids: tuple[UUID, ...] = ()
+        self.txn: UUID | None = None
+
+    def concerns(
+        self, *, subject_id: UUID | None = None, actor_ids: tuple[UUID, ...] = (), txn: UUID | None = None
+    ) -> None:
+        """Say whom it concerns, for the audit trail."""
+        self.subject_id, self.actor_ids, self.txn = subject_id, actor_ids, txn
 
 
 class NotThere(Refusal):

@@ -34,7 +34,7 @@ OWNERS = frozenset({Kind.USER, Kind.GROUP})
 SUB_PROFILE = {
     Kind.USER: "user",
     Kind.AGENT: "ai_agent",
-    Kind.SERVICE_ACCOUNT: "service",
+    Kind.SERVICE_ACCOUNT: "service_account",
     Kind.GROUP: "group",
 }
 """The ``sub_profile`` claim of each kind (OAuth Actor Profile)."""

@@ -12,6 +12,7 @@ SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}", re.ASCII)  # RFC 67
 SCOPES_MAX = 50
 SCOPE_CHARACTERS_MAX = 4096
 DETAILS_MAX = 20
+DETAILS_DEPTH_MAX = 8  # a verifier refuses claims nested deeper than 16
 
 
 def parse_scope(text: str) -> tuple[str, ...]:
@@ -79,20 +80,34 @@ def _value_covers(held: Any, asked: Any, *, shrinking: bool) -> bool:
         case dict(), dict():
             return _object_covers(held, asked, shrinking=shrinking)
         case list(), list():
-            return all(item in held for item in asked)
+            return all(any(_same(have, want) for have in held) for want in asked)
         case bool(), _:
             return held is asked
-        case (int() | float()), (int() | float()) if shrinking and not isinstance(asked, bool):
+        case ((int() | float()), (int() | float())) if shrinking and not isinstance(asked, bool):
             return asked <= held
         case _:
-            return bool(type(held) is type(asked) and held == asked)
+            return _same(held, asked)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
 
 
 def check_details(details: Any) -> Details:
     """Return authorization details of a bearable shape. Raises ``Malformed``."""
-    if not isinstance(details, list) or len(details) > DETAILS_MAX:
-        raise Malformed(f"authorization_details is a list of at most {DETAILS_MAX} objects", pointer="authorization_details")
+    if not isinstance(details, list) or len(details) > DETAILS_MAX or _depth(details) > DETAILS_DEPTH_MAX:
+        raise Malformed(
+            f"authorization_details is a list of at most {DETAILS_MAX} objects, nested {DETAILS_DEPTH_MAX} deep",
+            pointer="authorization_details",
+        )
     for entry in details:
         if not isinstance(entry, dict) or not isinstance(entry.get("type"), str) or not entry["type"]:
             raise Malformed("each of authorization_details is an object with a type", pointer="authorization_details")
     return tuple(details)
+
+
+def _depth(value: Any, so_far: int = 0) -> int:
+    if so_far > DETAILS_DEPTH_MAX or not isinstance(value, (dict, list)):
+        return so_far
+    inner = value.values() if isinstance(value, dict) else value
+    return max((_depth(item, so_far + 1) for item in inner), default=so_far + 1)

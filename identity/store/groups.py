@@ -80,9 +80,7 @@ def memberships_remove(tx: Tx, principal_id: UUID) -> None:
     )
 
 
-def owners_replace(
-    tx: Tx, principal_id: UUID, owner_ids: frozenset[UUID], *, now: datetime
-) -> tuple[Reference, ...]:
+def owners_replace(tx: Tx, principal_id: UUID, owner_ids: frozenset[UUID], *, now: datetime) -> tuple[Reference, ...]:
     """Write who answers for a principal. Raises ``Malformed`` naming an owner that is not a user or group here."""
     if not owner_ids:
         tx.execute(
@@ -92,7 +90,8 @@ def owners_replace(
         )
         return ()
     rows = tx.execute(
-        OWNERS_REPLACE, {"tenant": tx.tenant_id, "principal_id": principal_id, "ids": list(owner_ids), "now": now}
+        OWNERS_REPLACE,
+        {"tenant": tx.tenant_id, "principal_id": principal_id, "ids": list(owner_ids), "now": now},
     ).all()
     missing = [row.id for row in rows if row.kind is None]
     if missing:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import insert, text, update
 
+from identity.store.tables import outbox, principals
 from identity.store.tx import Tx
 
 # Standing permissions, credentials, tasks and the cut-off end in one statement, with the news of it for the workers.
@@ -83,8 +84,29 @@ def principal_cut(tx: Tx, principal_id: UUID, *, reason: str, now: datetime) -> 
 
 def owners_news_insert(tx: Tx, principal_id: UUID, *, now: datetime) -> None:
     """Tell the workers that who answers for an agent may have changed; nothing where nobody owns or is owned."""
+    tx.execute(NEWS, {"tenant": tx.tenant_id, "principal": principal_id, "now": now, "news_id": tx.new_id()})
+
+
+def news_insert(tx: Tx, principal_id: UUID, *, now: datetime) -> None:
+    """Ask the workers to look at a principal once more."""
     tx.execute(
-        NEWS, {"tenant": tx.tenant_id, "principal": principal_id, "now": now, "news_id": tx.new_id()}
+        insert(outbox).values(
+            tenant_id=tx.tenant_id,
+            id=tx.new_id(),
+            principal_id=principal_id,
+            kind="reconcile",
+            created_at=now,
+            available_at=now,
+        )
+    )
+
+
+def principal_observe(tx: Tx, principal_id: UUID) -> None:
+    """Write that what rests on a principal is in line with its present version."""
+    tx.execute(
+        update(principals)
+        .where(principals.c.tenant_id == tx.tenant_id, principals.c.id == principal_id)
+        .values(observed_version=principals.c.version)
     )
 
 

@@ -243,7 +243,9 @@ delegations = _tenant_table(
     _refers(("subject_group_id",), "principals", ("id",)),
     _refers(("resource",), "resources", ("audience",)),
     CheckConstraint("(subject_id IS NULL) <> (subject_group_id IS NULL)", name="one_subject"),
-    Index("ix_delegations_actor", "tenant_id", "actor_id", "resource", postgresql_where=text("ended_at IS NULL")),
+    Index(
+        "ix_delegations_actor", "tenant_id", "actor_id", "resource", postgresql_where=text("ended_at IS NULL")
+    ),
     Index("ix_delegations_subject", "tenant_id", "subject_id", postgresql_where=text("ended_at IS NULL")),
     Index("ix_delegations_group", "tenant_id", "subject_group_id", postgresql_where=text("ended_at IS NULL")),
     key=("id",),
@@ -280,6 +282,7 @@ tokens = _tenant_table(
     Column("ancestor_ids", IDS, nullable=False, server_default=EMPTY_ARRAY),
     Column("delegation_ids", IDS, nullable=False, server_default=EMPTY_ARRAY),
     Column("client_ids", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
+    Column("party_ids", IDS, nullable=False),
     Column("epoch_sum", BigInteger, nullable=False),
     Column("depth_max", Integer, nullable=False, server_default="0"),
     Column("audience", Text, nullable=False),

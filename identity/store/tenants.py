@@ -25,7 +25,12 @@ COLUMNS = (
 
 def _tenant(row: Any) -> Tenant:
     return Tenant(
-        TenantId(row.tenant_id), row.slug, row.display_name, row.state, row.task_lifetime_max_s, row.created_at
+        TenantId(row.tenant_id),
+        row.slug,
+        row.display_name,
+        row.state,
+        row.task_lifetime_max_s,
+        row.created_at,
     )
 
 
@@ -37,9 +42,7 @@ def tenant_find(tx: Tx, slug: str) -> Tenant | None:
 
 def tenant_insert(tx: Tx, *, slug: str, display_name: str, now: datetime) -> Tenant:
     """Write the tenant that the transaction is bound to. Raises ``Taken``."""
-    statement = insert(tenants).values(
-        tenant_id=tx.tenant_id, slug=slug, display_name=display_name, created_at=now
-    )
+    statement = insert(tenants).values(tenant_id=tx.tenant_id, slug=slug, display_name=display_name, created_at=now)
     try:
         return _tenant(tx.execute(statement.returning(*COLUMNS)).one())
     except IntegrityError:

@@ -78,6 +78,15 @@ def transaction(engine: Engine, tenant_id: TenantId, *, ids: Callable[[], UUID] 
 
 
 @contextmanager
+def rebound(tx: Tx, tenant_id: TenantId) -> Iterator[Tx]:
+    """Work for another tenant within the same transaction: a tenant and the answer about it are kept in one commit."""
+    theirs, ours = UUID(str(tenant_id)), UUID(str(tx.tenant_id))
+    tx.connection.exec_driver_sql(f"SET LOCAL app.tenant = '{theirs}'")
+    yield Tx(tx.connection, tenant_id, tx.new_id)
+    tx.connection.exec_driver_sql(f"SET LOCAL app.tenant = '{ours}'")  # after an error there is only ROLLBACK
+
+
+@contextmanager
 def _faults_explained() -> Iterator[None]:
     try:
         yield

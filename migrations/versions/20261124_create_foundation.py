@@ -307,6 +307,7 @@ CREATE TABLE tokens (
     ancestor_ids UUID[] DEFAULT '{}' NOT NULL,
     delegation_ids UUID[] DEFAULT '{}' NOT NULL,
     client_ids TEXT[] DEFAULT '{}' NOT NULL,
+    party_ids UUID[] NOT NULL,
     epoch_sum BIGINT NOT NULL,
     depth_max INTEGER DEFAULT '0' NOT NULL,
     audience TEXT NOT NULL,

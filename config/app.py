@@ -1,0 +1,98 @@
+"""The web application: its parts are put together here, and nowhere else."""
+
+from typing import Any
+
+import structlog
+from flask import Flask, Response, jsonify
+from identity.admin.routes import blueprint as admin
+from scim.routes import blueprint as scim
+from werkzeug.exceptions import HTTPException
+
+from config.database import is_at_head
+from config.outgoing import make_fetch
+from config.settings import Settings
+from identity.actions.keys import KeyRing
+from identity.actions.sealing import Seal
+from identity.actions.upstream import UpstreamKeys
+from identity.http import House, guard_every_answer, utc_now
+from identity.oauth.routes import blueprint as oauth
+from identity.store.transaction import check_wall, make_engine
+
+log = structlog.get_logger(__name__)
+
+
+def make_house(settings: Settings) -> House:
+    """Return what the edges share: engine, keys, clock, network."""
+    seal = Seal(settings.key_encryption_key_bytes)
+    return House(
+        engine=make_engine(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size),
+        seal=seal,
+        keys=KeyRing(seal),
+        upstream_keys=UpstreamKeys(make_fetch(allow_loopback=settings.outgoing_allow_loopback)),
+        external_url=settings.external_url,
+        admin_token_hash=settings.admin_token_hash,
+        clock=utc_now,
+        allow_loopback=settings.outgoing_allow_loopback,
+        body_bytes_max=settings.body_bytes_max,
+    )
+
+
+def create_app(settings: Settings, house: House | None = None) -> Flask:
+    """Return the application. Raises ``Unavailable`` when row-level security does not bind us."""
+    shared = house or make_house(settings)
+    check_wall(shared.engine)
+    app = Flask("identity", static_folder=None)
+    app.extensions["identity"] = shared
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.merge_slashes = False  # one spelling of a path, or none
+    app.url_map.strict_slashes = True
+    guard_every_answer(app)
+    for blueprint in (oauth, scim, admin):
+        app.register_blueprint(blueprint)
+    add_health(app, shared)
+    add_last_resort(app)
+    return app
+
+
+def add_health(app: Flask, house: House) -> None:
+    """Say whether the process lives, and whether it can serve. The broker is no part of that: tokens need none."""
+
+    @app.get("/livez")
+    def livez() -> Response:
+        return jsonify(status="live")
+
+    @app.get("/readyz")
+    def readyz() -> Any:
+        if not is_ready(house):
+            return jsonify(status="not ready"), 503
+        return jsonify(status="ready")
+
+
+def is_ready(house: House) -> bool:
+    """True when the database answers and its schema is the one that this code was written for."""
+    try:
+        with house.engine.connect() as connection:
+            return is_at_head(connection)
+    except Exception:  # whatever is wrong, the answer is the same: not ready; the log says why
+        log.warning("not_ready", exc_info=True)
+        return False
+
+
+def add_last_resort(app: Flask) -> None:
+    """Answer what no edge answered. Never a stack trace on the wire."""
+
+    @app.errorhandler(HTTPException)
+    def routing(error: HTTPException) -> Any:
+        return _problem(error.code or 500, error.name)
+
+    @app.errorhandler(Exception)
+    def unknown(error: Exception) -> Any:
+        log.error("unhandled", exc_info=error)
+        return _problem(500, "Internal Server Error")
+
+
+def _problem(status: int, title: str) -> Response:
+    response = jsonify(type="about:blank", title=title, status=status)
+    response.status_code = status
+    response.mimetype = "application/problem+json"
+    return response

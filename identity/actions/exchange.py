@@ -1,0 +1,292 @@
+"""Token exchange (RFC 8693): trade a person's token for a narrower task token that names every actor."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from identity_verifier import VerificationError
+
+from identity.actions.issuance import (
+    InvalidScope,
+    InvalidTarget,
+    Issuer,
+    PartyInactive,
+    check_grant,
+    issue_token,
+    parse_jti,
+    verify_own,
+)
+from identity.actions.upstream import (
+    ACCESS_TOKEN,
+    JWT,
+    InvalidSubjectToken,
+    UnverifiedToken,
+    UpstreamKeys,
+    verify_upstream,
+)
+from identity.model.access import Caller
+from identity.model.client import Client, GrantType
+from identity.model.errors import NotAllowed, Refusal
+from identity.model.exchange import Allowed, Asked, Denied, Held, decide_exchange, parties_of
+from identity.model.task import Task, TaskState
+from identity.model.token import Issue, IssuedToken, Party, TokenFacts, death_of, lives
+from identity.store import Tx
+from identity.store.facts import ClientQuestion, ExchangeFacts, exchange_facts_read
+
+
+class InvalidActorToken(Refusal):
+    """The actor token is not believed, or is not an agent's own (RFC 8693 §2.2.2)."""
+
+    code = "invalid_actor_token"
+
+
+class NotDelegated(NotAllowed):
+    """Nobody with authority has said that this actor may act for this subject there (RFC 8693 §2.2.2)."""
+
+    code = "not_delegated"
+
+
+class InvalidAuthorizationDetails(Refusal):
+    """More is asked than is held (RFC 9396 §5)."""
+
+    code = "invalid_authorization_details"
+
+
+FAULTS: Mapping[str, type[Refusal]] = {
+    "party": PartyInactive,
+    "target": InvalidTarget,
+    "scope": InvalidScope,
+    "details": InvalidAuthorizationDetails,
+    "delegation": NotDelegated,
+}
+
+
+EXPLAINED: Mapping[str, str] = {
+    "party": "a party of this exchange may not act now",
+    "target": "name one registered resource, the one that the subject token is for",
+    "scope": "more scope is asked than the subject token and the delegation hold together",
+    "details": "more authorization_details are asked than the subject token and the delegation hold together",
+    "delegation": "no delegation lets this actor act for this subject there, so far down the chain",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRequest:
+    """A well-formed request; its tokens are taken apart and not believed."""
+
+    subject_token: UnverifiedToken
+    subject_token_type: str
+    subject_text: str
+    actor_token: UnverifiedToken | None
+    actor_text: str | None
+    asked: Asked
+
+
+def read_exchange_facts(
+    tx: Tx, request: ExchangeRequest, client: ClientQuestion, *, issuer: str, now: datetime
+) -> ExchangeFacts:
+    """Read every fact about every party in one statement; what the tokens say only chooses the rows."""
+    subject, actor = request.subject_token, request.actor_token
+    is_ours = subject.issuer == issuer
+    return exchange_facts_read(
+        tx,
+        client,
+        issuer=None if is_ours else subject.issuer,
+        claims={} if is_ours else subject.claims,
+        subject_jti=parse_jti(subject.claims) if is_ours else None,
+        actor_jti=parse_jti(actor.claims) if actor else None,
+        resource=request.asked.resource,
+        now=now,
+    )
+
+
+def exchange_token(
+    tx: Tx,
+    request: ExchangeRequest,
+    facts: ExchangeFacts,
+    *,
+    client: Client,
+    issuer: Issuer,
+    upstream_keys: UpstreamKeys,
+    caller: Caller,
+    now: datetime,
+) -> IssuedToken:
+    """Trade a subject token for a narrower task token (RFC 8693 §2).
+
+    Lifetime is the shortest of: delegation, tenant limit, subject token, task, and every party's validity.
+    Raises ``InvalidSubjectToken``, ``InvalidActorToken``, ``NotDelegated``, ``InvalidTarget``, ``InvalidScope``,
+    ``InvalidAuthorizationDetails``, ``PartyInactive``, ``UnauthorizedClient``, ``UpstreamKeysNeeded``.
+    """
+    concerned = _concerned(facts)
+    try:
+        check_grant(client, GrantType.TOKEN_EXCHANGE)
+        held = _verify_subject(tx, request, facts, issuer, upstream_keys, now)
+        actor = _verify_actor(tx, request, facts, issuer, now)
+        decision = decide_exchange(
+            request.asked,
+            held,
+            actor,
+            facts.delegations,
+            resource_known=facts.resource_known,
+            tenant_lifetime_max_s=facts.common.task_lifetime_max_s,
+            now=now,
+        )
+        if isinstance(decision, Denied):
+            raise FAULTS[decision.fault](EXPLAINED[decision.fault], reason=decision.reason)
+        return _issue(tx, facts, held, decision, client=client, issuer=issuer, caller=caller, now=now)
+    except Refusal as refusal:
+        refusal.concerns(**concerned)
+        raise
+
+
+def _concerned(facts: ExchangeFacts) -> dict[str, Any]:
+    chain = facts.subject_token.actor_ids if facts.subject_token else ()
+    actor = (facts.actor_id,) if facts.actor_id and facts.actor_id not in chain else ()
+    return {
+        "subject_id": facts.subject_id,
+        "actor_ids": (*actor, *chain),
+        "txn": facts.subject_token.txn if facts.subject_token else None,
+    }
+
+
+def _verify_subject(
+    tx: Tx,
+    request: ExchangeRequest,
+    facts: ExchangeFacts,
+    issuer: Issuer,
+    upstream_keys: UpstreamKeys,
+    now: datetime,
+) -> Held:
+    if request.subject_token.issuer == issuer.identifier:
+        return _verify_own_subject(tx, request, facts, issuer, now)
+    if facts.upstream is None:
+        raise InvalidSubjectToken("no connection trusts this issuer", reason="subject_token_issuer")
+    keys = upstream_keys.find(tx.tenant_id, facts.upstream, request.subject_token.envelope.key_id, now)
+    claims = verify_upstream(request.subject_token, request.subject_token_type, facts.upstream, keys, now=now)
+    if len(facts.persons) != 1:
+        reason = "subject_ambiguous" if facts.persons else "subject_unknown"
+        raise InvalidSubjectToken("the subject token does not name one person of this tenant", reason=reason)
+    subject = facts.parties.get(facts.persons[0])
+    if subject is None:
+        raise InvalidSubjectToken("the subject token does not name one person of this tenant", reason="subject_unknown")
+    if lives(subject, now) and facts.subject_cut_off and claims["iat"] <= facts.subject_cut_off.timestamp():
+        raise InvalidSubjectToken("the subject token is older than the person's cut-off", reason="subject_cut_off")
+    return Held(subject, (), None, datetime.fromtimestamp(min(claims["exp"], now.timestamp() + 86_400), UTC))
+
+
+def _verify_own_subject(tx: Tx, request: ExchangeRequest, facts: ExchangeFacts, issuer: Issuer, now: datetime) -> Held:
+    if request.subject_token_type not in (ACCESS_TOKEN, JWT):
+        raise InvalidSubjectToken("subject_token_type is not what the token is", reason="subject_token_type")
+    parent = facts.subject_token
+    if parent is None:
+        raise InvalidSubjectToken("the subject token is not known here", reason="subject_token_unknown")
+    _believe(tx, request.subject_text, parent, facts, issuer, now, InvalidSubjectToken, "subject_token")
+    subject = facts.parties[parent.subject_id]
+    chain = tuple(facts.parties[actor_id] for actor_id in parent.actor_ids)
+    return Held(subject, chain, parent, parent.expires_at)
+
+
+def _verify_actor(
+    tx: Tx, request: ExchangeRequest, facts: ExchangeFacts, issuer: Issuer, now: datetime
+) -> Party | None:
+    """Return who acts: the authenticated client's principal, or whom an actor token of ours proves besides.
+
+    An actor token is an agent's own: issued for itself, to be used at this issuer and nowhere else.
+    """
+    if request.actor_token is None or request.actor_text is None:
+        return facts.parties.get(facts.actor_id) if facts.actor_id else None
+    token = facts.actor_token
+    if request.actor_token.issuer != issuer.identifier or token is None:
+        raise InvalidActorToken("the actor token is not one of ours", reason="actor_token_unknown")
+    if token.audience != issuer.identifier or token.actor_ids:
+        raise InvalidActorToken("the actor token is not an agent's own for this issuer", reason="actor_token_audience")
+    _believe(tx, request.actor_text, token, facts, issuer, now, InvalidActorToken, "actor_token")
+    return facts.parties.get(token.subject_id)
+
+
+def _believe(
+    tx: Tx,
+    text: str,
+    token: TokenFacts,
+    facts: ExchangeFacts,
+    issuer: Issuer,
+    now: datetime,
+    error: type[Refusal],
+    name: str,
+) -> None:
+    try:
+        verify_own(text, issuer.keys.public(tx.tenant_id, facts.common.keys), issuer, token.audience, now)
+    except VerificationError as failed:
+        raise error(f"the token fails the rule: {failed.rule}", reason=f"{name}_{failed.rule}") from None
+    death = death_of(token, now)
+    if death is not None:
+        raise error("the token is no longer good", reason=f"{name}_{death}")
+
+
+def _issue(
+    tx: Tx,
+    facts: ExchangeFacts,
+    held: Held,
+    allowed: Allowed,
+    *,
+    client: Client,
+    issuer: Issuer,
+    caller: Caller,
+    now: datetime,
+) -> IssuedToken:
+    if allowed.expires_at <= now:
+        raise PartyInactive("nothing of the lifetime is left", reason="lifetime_spent")
+    parent = held.parent
+    txn = parent.txn if parent and parent.txn else tx.new_id()
+    client_principal = facts.parties.get(client.principal_id) if client.principal_id else None
+    issue = Issue(
+        jti=tx.new_id(),
+        txn=txn,
+        client_id=client.client_id,
+        subject=held.subject,
+        actors=allowed.chain,
+        ancestor_ids=(*parent.ancestor_ids, parent.jti) if parent else (),
+        delegation_ids=_grown(parent.delegation_ids if parent else (), allowed.delegation and allowed.delegation.id),
+        client_ids=_grown(parent.client_ids if parent else (), client.client_id),
+        parties=_all_parties(facts, held, allowed, client_principal),
+        depth_max=allowed.depth_max,
+        audience=allowed.audience,
+        scopes=allowed.scopes,
+        authorization_details=allowed.authorization_details,
+        issued_at=now,
+        expires_at=allowed.expires_at,
+    )
+    new_task = None if parent and parent.txn else _open_task(txn, held, allowed, now)
+    return issue_token(tx, issue, facts.common, new_task=new_task, issuer=issuer, caller=caller, now=now)
+
+
+def _grown(held: tuple[Any, ...], new: Any) -> tuple[Any, ...]:
+    return held if new is None or new in held else (*held, new)
+
+
+def _all_parties(
+    facts: ExchangeFacts, held: Held, allowed: Allowed, client_principal: Party | None
+) -> tuple[Party, ...]:
+    """Return every principal that the token rests on, those of its ancestors included."""
+    inherited = [facts.parties[party_id] for party_id in held.parent.party_ids] if held.parent else []
+    return parties_of(allowed, held, client_principal, *inherited)
+
+
+def _open_task(txn: UUID, held: Held, allowed: Allowed, now: datetime) -> Task | None:
+    if allowed.delegation is None:
+        return None
+    return Task(
+        txn=txn,
+        subject_id=held.subject.id,
+        actor_id=allowed.chain[0].id,
+        delegation_id=allowed.delegation.id,
+        audience=allowed.audience,
+        scopes=allowed.scopes,
+        authorization_details=allowed.authorization_details,
+        state=TaskState.OPEN,
+        created_at=now,
+        expires_at=allowed.task_expires_at,
+        ended_at=None,
+    )

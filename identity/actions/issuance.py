@@ -1,0 +1,191 @@
+"""Issuing: build, sign, verify our own output, remember with its event; only then does a token leave."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from identity_verifier import Expected, KeySet, VerifiedClaims, verify_token
+from joserfc import jws
+from joserfc.jwk import ECKey
+
+from identity.actions.keys import KeyRing
+from identity.model.access import Caller
+from identity.model.claims import claims_of
+from identity.model.client import Client, GrantType
+from identity.model.errors import NotAllowed, Refusal
+from identity.model.event import Event
+from identity.model.scope import narrow_scopes
+from identity.model.signing_key import SigningKey, signing_key
+from identity.model.task import Task
+from identity.model.tenant import ACCESS_LIFETIME_S, DEPTH_MAX, TASK_LIFETIME_MAX_S
+from identity.model.token import Issue, IssuedToken, lives
+from identity.store import Tx
+from identity.store.facts import ClientQuestion, CommonFacts, ItselfFacts, itself_facts_read
+from identity.store.tokens import token_remember
+
+ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 §2.1
+
+
+class UnauthorizedClient(NotAllowed):
+    """The client is not registered for this grant (RFC 6749 §5.2)."""
+
+    code = "unauthorized_client"
+
+
+class InvalidTarget(Refusal):
+    """The resource is unknown, repeated, or not where the token may go (RFC 8707 §2)."""
+
+    code = "invalid_target"
+
+
+class InvalidScope(Refusal):
+    """More is asked than is held (RFC 6749 §5.2)."""
+
+    code = "invalid_scope"
+
+
+class PartyInactive(NotAllowed):
+    """A principal is not active, or outside its validity window."""
+
+    code = "party_inactive"
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """What signs for one tenant: its identifier and the parsed keys of the process."""
+
+    identifier: str
+    tenant: str
+    keys: KeyRing
+
+
+def read_itself_facts(tx: Tx, client: ClientQuestion, *, resource: str | None, now: datetime) -> ItselfFacts:
+    """Read what a token for the client itself is decided on."""
+    return itself_facts_read(tx, client, resource=resource, now=now)
+
+
+def check_grant(client: Client, grant_type: GrantType) -> None:
+    """Refuse a grant that the client is not registered for. Raises ``UnauthorizedClient``."""
+    if client.principal_id is None or grant_type not in client.grant_types:
+        raise UnauthorizedClient("the client may not use this grant type", reason="grant_type")
+
+
+def issue_for_itself(
+    tx: Tx,
+    facts: ItselfFacts,
+    client: Client,
+    *,
+    resource: str | None,
+    scopes: tuple[str, ...] | None,
+    issuer: Issuer,
+    caller: Caller,
+    now: datetime,
+) -> IssuedToken:
+    """Give an agent or service account a token for itself (RFC 6749 §4.4): no subject but it, no actor, no task.
+
+    Without a resource the token is good at the issuer only. Raises ``UnauthorizedClient``, ``PartyInactive``,
+    ``InvalidTarget``, ``InvalidScope``.
+    """
+    check_grant(client, GrantType.CLIENT_CREDENTIALS)
+    party = facts.principal
+    if party is None or not lives(party, now):
+        raise PartyInactive("the principal of this client is not active", reason="actor_inactive")
+    if resource is not None and facts.resource_scopes is None:
+        raise InvalidTarget("the resource is not registered", reason="unknown_resource")
+    held = [scope for scope in client.scopes if facts.resource_scopes is None or scope in facts.resource_scopes]
+    granted = narrow_scopes(held, scopes)
+    if granted is None:
+        raise InvalidScope("the client does not hold this scope", reason="scope_exceeded")
+    expiry = earliest_expiry(now, ACCESS_LIFETIME_S, party.valid_until)
+    issue = Issue(
+        jti=tx.new_id(),
+        txn=None,
+        client_id=client.client_id,
+        subject=party,
+        actors=(),
+        ancestor_ids=(),
+        delegation_ids=(),
+        client_ids=(client.client_id,),
+        parties=(party,),
+        depth_max=0,
+        audience=resource or issuer.identifier,
+        scopes=granted,
+        authorization_details=(),
+        issued_at=now,
+        expires_at=expiry,
+    )
+    return issue_token(tx, issue, facts.common, new_task=None, issuer=issuer, caller=caller, now=now)
+
+
+def issue_token(
+    tx: Tx,
+    issue: Issue,
+    common: CommonFacts,
+    *,
+    new_task: Task | None,
+    issuer: Issuer,
+    caller: Caller,
+    now: datetime,
+) -> IssuedToken:
+    """Sign, verify what was signed, remember it with its event. Raises ``PartyInactive`` when a party was just cut."""
+    claims = claims_of(issue, issuer=issuer.identifier, tenant=issuer.tenant)
+    key = signing_key(common.keys, now)
+    access_token = sign(claims, key, issuer.keys.private(tx.tenant_id, key))
+    verify_own(access_token, issuer.keys.public(tx.tenant_id, common.keys), issuer, issue.audience, now)
+    event = Event(
+        type="token.issued",
+        subject_id=issue.subject.id,
+        actor_ids=tuple(actor.id for actor in issue.actors),
+        txn=issue.txn,
+        detail={
+            "jti": str(issue.jti),
+            "client_id": issue.client_id,
+            "audience": issue.audience,
+            "scope": claims["scope"],
+            "expires_in": claims["exp"] - claims["iat"],
+            "delegations": list(map(str, issue.delegation_ids)),
+            "parent": str(issue.ancestor_ids[-1]) if issue.ancestor_ids else None,
+        },
+    )
+    if not token_remember(tx, issue, event, new_task=new_task, caller=caller, now=now):
+        raise PartyInactive("a party of this token is no longer active", reason="party_cut_off")
+    return IssuedToken(access_token, claims["exp"] - claims["iat"], issue.scopes, issue.authorization_details, claims)
+
+
+def sign(claims: Mapping[str, Any], key: SigningKey, private: ECKey) -> str:
+    """Return a compact JWS (RFC 7515 §7.1) of an RFC 9068 access token."""
+    header = {"typ": ACCESS_TOKEN_TYPE, "alg": key.alg, "kid": key.kid}
+    payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode()
+    return jws.serialize_compact(header, payload, private, algorithms=[key.alg])
+
+
+def verify_own(unverified_token: str, keys: KeySet, issuer: Issuer, audience: str, now: datetime) -> VerifiedClaims:
+    """Verify a token of ours as a resource server would. Raises ``VerificationError``."""
+    expected = Expected(
+        issuer=issuer.identifier,
+        audience=audience,
+        tenant=issuer.tenant,
+        max_depth=DEPTH_MAX,
+        max_lifetime_s=max(ACCESS_LIFETIME_S, TASK_LIFETIME_MAX_S),
+        algorithms=("ES256",),
+    )
+    return verify_token(unverified_token, keys, expected, now)
+
+
+def earliest_expiry(now: datetime, lifetime_s: int, *bounds: datetime | None) -> datetime:
+    """Return the earliest of ``now + lifetime_s`` and every bound, in whole seconds, never later."""
+    earliest = min([now.timestamp() // 1 + lifetime_s, *(bound.timestamp() // 1 for bound in bounds if bound)])
+    if earliest <= now.timestamp():
+        raise PartyInactive("nothing of the lifetime is left", reason="lifetime_spent")
+    return datetime.fromtimestamp(earliest, now.tzinfo)
+
+
+def parse_jti(claims: Mapping[str, Any]) -> UUID | None:
+    """Return the id of a token of ours, when it has the form of one."""
+    try:
+        return UUID(str(claims.get("jti")))
+    except ValueError:
+        return None

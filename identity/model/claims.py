@@ -1,0 +1,40 @@
+"""The claims of our access tokens (RFC 9068 §2.2, RFC 8693 §4.1, OAuth Actor Profile)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from identity.model.principal import SUB_PROFILE
+from identity.model.token import Issue, Party
+
+
+def claims_of(issue: Issue, *, issuer: str, tenant: str) -> dict[str, Any]:
+    """Return the claims of a token about to be signed. ``act`` holds every actor, the present one outermost."""
+    claims: dict[str, Any] = {
+        "iss": issuer,
+        "tenant": tenant,
+        "sub": str(issue.subject.id),
+        "sub_profile": SUB_PROFILE[issue.subject.kind],
+        "aud": issue.audience,
+        "client_id": issue.client_id,
+        "scope": " ".join(issue.scopes),
+        "iat": int(issue.issued_at.timestamp()),
+        "exp": int(issue.expires_at.timestamp()),
+        "jti": str(issue.jti),
+    }
+    if issue.actors:
+        claims["act"] = act_of(issue.actors, issuer)
+        claims["client_profile"] = SUB_PROFILE[issue.actors[0].kind]
+    if issue.txn is not None:
+        claims["txn"] = str(issue.txn)
+    if issue.authorization_details:
+        claims["authorization_details"] = [dict(entry) for entry in issue.authorization_details]
+    return claims
+
+
+def act_of(actors: Sequence[Party], issuer: str) -> Mapping[str, Any]:
+    """Return the nested ``act`` of a chain, the first actor outermost; no link is ever dropped."""
+    act: dict[str, Any] = {}
+    for actor in reversed(actors):
+        link: dict[str, Any] = {"sub": str(actor.id), "iss": issuer, "sub_profile": SUB_PROFILE[actor.kind]}
+        act = link | ({"act": act} if act else {})
+    return act

@@ -1,0 +1,201 @@
+"""Deciding an exchange: who may act for whom, with how much of what is held. Pure; a decision is a value."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from identity.model.delegation import Delegation, Details
+from identity.model.principal import ACTORS
+from identity.model.scope import narrow_details, narrow_scopes
+from identity.model.tenant import DEPTH_MAX, TASK_DURATION_S, TASK_LIFETIME_MAX_S
+from identity.model.token import Party, TokenFacts, lives
+
+ANCESTORS_MAX = 16  # tokens from which one may be narrowed in turn; lifetimes of seconds never need as many
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the client asks for; None where it leaves the choice to what is held."""
+
+    resource: str | None
+    scopes: tuple[str, ...] | None
+    authorization_details: Details | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """On what the request stands: the person, the chain so far, and until when the subject token itself is good.
+
+    ``parent`` is the subject token when it is one of ours; a person's upstream token has none.
+    """
+
+    subject: Party
+    chain: tuple[Party, ...]
+    parent: TokenFacts | None
+    good_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The authority of the new token. ``chain`` has the present actor first. ``delegation`` is None when an actor
+    only narrows what it holds already."""
+
+    audience: str
+    chain: tuple[Party, ...]
+    scopes: tuple[str, ...]
+    authorization_details: Details
+    depth_max: int
+    expires_at: datetime
+    task_expires_at: datetime
+    delegation: Delegation | None
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Why not. ``fault`` says which part of the request is at fault: party, target, scope, details, delegation."""
+
+    fault: str
+    reason: str
+
+
+def decide_exchange(
+    asked: Asked,
+    held: Held,
+    actor: Party | None,
+    delegations: Sequence[Delegation],
+    *,
+    resource_known: bool,
+    tenant_lifetime_max_s: int,
+    now: datetime,
+) -> Allowed | Denied:
+    """Decide whether ``actor`` may act for the subject, and with what. Every result is a subset of what is held."""
+    denied = _refuse_parties(held, actor, now) or _refuse_target(asked, held, resource_known)
+    if denied is not None or actor is None:
+        return denied or Denied("party", "actor_unknown")
+    audience = held.parent.audience if held.parent else str(asked.resource)
+    if held.chain and held.chain[0].id == actor.id:
+        return _narrow(asked, held, audience, None, held.chain, tenant_lifetime_max_s, now)
+    matching = [delegation for delegation in delegations if delegation.resource == audience]
+    if not matching:
+        return Denied("delegation", "not_delegated")
+    decisions = [
+        _narrow(asked, held, audience, delegation, (actor, *held.chain), tenant_lifetime_max_s, now)
+        for delegation in matching
+    ]
+    return next((decision for decision in decisions if isinstance(decision, Allowed)), decisions[0])
+
+
+def _refuse_parties(held: Held, actor: Party | None, now: datetime) -> Denied | None:
+    if actor is None or actor.kind not in ACTORS:
+        return Denied("party", "actor_unknown")
+    if not lives(actor, now):
+        return Denied("party", "actor_inactive")
+    if not lives(held.subject, now):
+        return Denied("party", "subject_inactive")
+    if held.subject.id == actor.id:
+        return Denied("delegation", "actor_is_subject")
+    if actor.id in {link.id for link in held.chain[1:]}:
+        return Denied("delegation", "actor_already_in_chain")
+    if held.parent and len(held.parent.ancestor_ids) >= ANCESTORS_MAX:
+        return Denied("delegation", "too_many_ancestors")
+    return None
+
+
+def _refuse_target(asked: Asked, held: Held, resource_known: bool) -> Denied | None:
+    if asked.resource is None:
+        return None if held.parent else Denied("target", "resource_required")
+    if held.parent and asked.resource != held.parent.audience:
+        return Denied("target", "audience_differs")
+    return None if resource_known else Denied("target", "unknown_resource")
+
+
+def _narrow(
+    asked: Asked,
+    held: Held,
+    audience: str,
+    delegation: Delegation | None,
+    chain: tuple[Party, ...],
+    tenant_lifetime_max_s: int,
+    now: datetime,
+) -> Allowed | Denied:
+    depth_max = _depth_max(held, delegation)
+    if len(chain) > depth_max:
+        return Denied("delegation", "depth_exceeded")
+    scopes = narrow_scopes(_scopes_held(held, delegation), asked.scopes)
+    if scopes is None:
+        return Denied("scope", "scope_exceeded")
+    details = _details_granted(held, delegation, asked.authorization_details)
+    if details is None:
+        return Denied("details", "authorization_details_exceeded")
+    if not scopes and not details:
+        return Denied("scope", "nothing_left")
+    task_expires_at = _task_expiry(held, now)
+    return Allowed(
+        audience=audience,
+        chain=chain,
+        scopes=scopes,
+        authorization_details=details,
+        depth_max=depth_max,
+        expires_at=_expiry(held, delegation, chain, task_expires_at, tenant_lifetime_max_s, now),
+        task_expires_at=task_expires_at,
+        delegation=delegation,
+    )
+
+
+def _depth_max(held: Held, delegation: Delegation | None) -> int:
+    limits = [DEPTH_MAX]
+    if held.parent and held.chain:
+        limits.append(held.parent.depth_max)
+    if delegation:
+        limits.append(len(held.chain) + delegation.max_depth)
+    return min(limits)
+
+
+def _scopes_held(held: Held, delegation: Delegation | None) -> list[str]:
+    scopes = held.parent.scopes if held.parent else (delegation.scopes if delegation else ())
+    return [scope for scope in scopes if delegation is None or scope in delegation.scopes]
+
+
+def _details_granted(held: Held, delegation: Delegation | None, asked: Details | None) -> Details | None:
+    """Return what is asked when every holder covers it; when nothing is asked, what every holder has."""
+    offers = [holder.authorization_details for holder in (held.parent, delegation) if holder is not None]
+    wanted = offers[0] if asked is None else asked
+    for offer in offers:
+        granted = narrow_details(offer, wanted)
+        if granted is None and asked is not None:
+            return None
+        wanted = tuple(entry for entry in wanted if narrow_details(offer, (entry,)) is not None)
+    return wanted
+
+
+def _task_expiry(held: Held, now: datetime) -> datetime:
+    if held.parent and held.parent.task_expires_at:
+        return held.parent.task_expires_at
+    return now + timedelta(seconds=TASK_DURATION_S)
+
+
+def _expiry(
+    held: Held,
+    delegation: Delegation | None,
+    chain: tuple[Party, ...],
+    task_expires_at: datetime,
+    tenant_lifetime_max_s: int,
+    now: datetime,
+) -> datetime:
+    lifetimes = [TASK_LIFETIME_MAX_S, tenant_lifetime_max_s]
+    bounds = [held.good_until, task_expires_at, held.subject.valid_until, *(actor.valid_until for actor in chain)]
+    if delegation:
+        lifetimes.append(delegation.max_lifetime_s)
+        bounds.append(delegation.expires_at)
+    whole_now = now.replace(microsecond=0)
+    ends = [bound.replace(microsecond=0) for bound in bounds if bound is not None]
+    return min([whole_now + timedelta(seconds=min(lifetimes)), *ends])
+
+
+def parties_of(allowed: Allowed, held: Held, *others: Party | None) -> tuple[Party, ...]:
+    """Return every principal that the new token rests on, each once."""
+    parties: dict[UUID, Party] = {held.subject.id: held.subject}
+    parties |= {actor.id: actor for actor in allowed.chain}
+    parties |= {other.id: other for other in others if other is not None}
+    return tuple(parties.values())

@@ -1,0 +1,177 @@
+"""What a list asks for: a condition on documents, already resolved against a schema.
+
+``matches`` is the meaning of a condition; what the store compiles must find exactly the same.
+``ne`` is the negation of ``eq`` and ``eq null`` that of presence, so neither is a case of its own. "Any value of a
+multi-valued attribute" is ``AnyElement``; conditions in one value path are in one ``AnyElement``, on one element.
+"""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+
+class ValueType(StrEnum):
+    """How an attribute's values compare."""
+
+    STRING = "string"
+    BOOLEAN = "boolean"
+    NUMBER = "number"
+    INSTANT = "instant"
+    COMPLEX = "complex"
+
+
+class Operator(StrEnum):
+    """The comparisons of RFC 7644 §3.4.2.2 that are not negations of others."""
+
+    EQ = "eq"
+    CO = "co"
+    SW = "sw"
+    EW = "ew"
+    GT = "gt"
+    GE = "ge"
+    LT = "lt"
+    LE = "le"
+
+
+Literal: TypeAlias = "str | bool | Decimal | datetime"
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A resolved attribute: where it is in a document or, within ``AnyElement``, in one element of it.
+
+    An empty path is the element itself.
+    """
+
+    path: tuple[str, ...]
+    type: ValueType = ValueType.STRING
+    case_exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """True when the attribute has a value and the value compares so."""
+
+    operand: Operand
+    operator: Operator
+    value: Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """True when the attribute has a value that is not empty."""
+
+    operand: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class AnyElement:
+    """True when one element of the multi-valued attribute satisfies the whole condition."""
+
+    container: Operand
+    condition: "Condition"
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """True when every term is; of no terms, always."""
+
+    terms: tuple["Condition", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """True when some term is; of no terms, never."""
+
+    terms: tuple["Condition", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """True when the term is not: what has no value satisfies ``Not(Comparison)``."""
+
+    term: "Condition"
+
+
+Condition: TypeAlias = Comparison | Presence | AnyElement | And | Or | Not
+
+ALWAYS = And(())
+NEVER = Or(())
+
+
+def fold(text: str) -> str:
+    """Return the form in which texts are compared where case does not matter (NFKC, case folded)."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def matches(condition: Condition, document: Any) -> bool:
+    """Return whether a document, or one element of it, satisfies the condition."""
+    match condition:
+        case And(terms):
+            return all(matches(term, document) for term in terms)
+        case Or(terms):
+            return any(matches(term, document) for term in terms)
+        case Not(term):
+            return not matches(term, document)
+        case Presence(operand):
+            return is_present(_value(document, operand.path))
+        case AnyElement(container, inner):
+            elements = _value(document, container.path)
+            return isinstance(elements, list) and any(matches(inner, element) for element in elements)
+        case Comparison():
+            return _compares(condition, _value(document, condition.operand.path))
+
+
+def is_present(value: Any) -> bool:
+    """Return whether a value is neither null nor empty, all the way down (RFC 7644 §3.4.2.2, ``pr``)."""
+    if isinstance(value, Mapping):
+        return any(map(is_present, value.values()))
+    if isinstance(value, list):
+        return any(map(is_present, value))
+    return value is not None and value != ""
+
+
+def _value(document: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        document = document.get(key) if isinstance(document, Mapping) else None
+    return document
+
+
+def _compares(comparison: Comparison, found: Any) -> bool:
+    operand, wanted = comparison.operand, comparison.value
+    found = _typed(operand, found)
+    if found is None:
+        return False
+    if isinstance(found, str) and isinstance(wanted, str) and not operand.case_exact:
+        found, wanted = fold(found), fold(wanted)
+    return _OPERATIONS[comparison.operator](found, wanted)
+
+
+def _typed(operand: Operand, found: Any) -> Any:
+    """Return what was found as a value of the operand's type, or None when it is not one."""
+    match operand.type:
+        case ValueType.BOOLEAN:
+            return found if isinstance(found, bool) else None
+        case ValueType.NUMBER:
+            is_number = isinstance(found, int | float | Decimal) and not isinstance(found, bool)
+            return Decimal(str(found)) if is_number else None
+        case ValueType.INSTANT:
+            return datetime.fromisoformat(found) if isinstance(found, str) else None
+        case _:
+            return found if isinstance(found, str) else None
+
+
+_OPERATIONS: Mapping[Operator, Any] = {
+    Operator.EQ: lambda found, wanted: found == wanted,
+    Operator.CO: lambda found, wanted: wanted in found,
+    Operator.SW: lambda found, wanted: found.startswith(wanted),
+    Operator.EW: lambda found, wanted: found.endswith(wanted),
+    Operator.GT: lambda found, wanted: found > wanted,
+    Operator.GE: lambda found, wanted: found >= wanted,
+    Operator.LT: lambda found, wanted: found < wanted,
+    Operator.LE: lambda found, wanted: found <= wanted,
+}

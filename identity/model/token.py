@@ -1,0 +1,149 @@
+"""What the store knows of a token and of every party that it rests on; and when it is dead."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from identity.model.delegation import Details
+from identity.model.lifecycle import State
+from identity.model.principal import Kind
+from identity.model.task import TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A principal as far as tokens are concerned. ``epoch`` only grows, with every cut."""
+
+    id: UUID
+    kind: Kind
+    state: str
+    epoch: int
+    valid_from: datetime | None
+    valid_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A delegation or client that a token rests on: ``holds`` is whether it still stands, group basis included."""
+
+    id: str
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cutoff:
+    """Everything issued for ``key`` up to ``not_before`` is dead."""
+
+    kind: str
+    key: str
+    not_before: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFacts:
+    """One issued token and the present state of all that it rests on, read in one statement."""
+
+    jti: UUID
+    txn: UUID | None
+    client_id: str
+    subject_id: UUID
+    actor_ids: tuple[UUID, ...]
+    ancestor_ids: tuple[UUID, ...]
+    delegation_ids: tuple[UUID, ...]
+    client_ids: tuple[str, ...]
+    party_ids: tuple[UUID, ...]
+    epoch_sum: int
+    depth_max: int
+    audience: str
+    scopes: tuple[str, ...]
+    authorization_details: Details
+    issued_at: datetime
+    expires_at: datetime
+    is_revoked: bool
+    parties: tuple[Party, ...]
+    delegations: tuple[Standing, ...]
+    clients: tuple[Standing, ...]
+    task_state: TaskState | None
+    task_expires_at: datetime | None
+    cutoffs: tuple[Cutoff, ...]
+    tenant_state: str
+
+
+def death_of(token: TokenFacts, now: datetime) -> str | None:
+    """Return why a token is dead, or None when it lives. Only what is exactly right lives: unknown is dead.
+
+    The epochs of the parties only grow, so their sum is what it was at issuing only when none of them was cut since.
+    That holds whatever the clocks say, and is why a reactivated principal's old tokens stay dead.
+    """
+    return next(
+        (
+            reason
+            for holds, reason in (
+                (token.tenant_state == "active", "tenant_inactive"),
+                (now < token.expires_at, "expired"),
+                (not token.is_revoked, "revoked"),
+                (set(token.party_ids) <= {party.id for party in token.parties}, "party_gone"),
+                (all(lives(party, now) for party in token.parties), "party_inactive"),
+                (sum(party.epoch for party in token.parties) == token.epoch_sum, "party_cut_off"),
+                (_all_hold(token.clients, map(str, token.client_ids)), "client_revoked"),
+                (_all_hold(token.delegations, map(str, token.delegation_ids)), "delegation_ended"),
+                (token.txn is None or token.task_state == TaskState.OPEN, "task_ended"),
+                (token.task_expires_at is None or now < token.task_expires_at, "task_expired"),
+                (not any(token.issued_at <= cutoff.not_before for cutoff in token.cutoffs), "cut_off"),
+            )
+            if not holds
+        ),
+        None,
+    )
+
+
+def lives(party: Party, now: datetime) -> bool:
+    """True when a principal is active and within its validity window. Checked at use, never left to a clean-up."""
+    return (
+        party.state == State.ACTIVE
+        and (party.valid_from is None or party.valid_from <= now)
+        and (party.valid_until is None or now < party.valid_until)
+    )
+
+
+def _all_hold(standings: Iterable[Standing], needed: Iterable[str]) -> bool:
+    return set(needed) <= {standing.id for standing in standings if standing.holds}
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """A token about to be signed and remembered."""
+
+    jti: UUID
+    txn: UUID | None
+    client_id: str
+    subject: Party
+    actors: tuple[Party, ...]
+    ancestor_ids: tuple[UUID, ...]
+    delegation_ids: tuple[UUID, ...]
+    client_ids: tuple[str, ...]
+    parties: tuple[Party, ...]
+    depth_max: int
+    audience: str
+    scopes: tuple[str, ...]
+    authorization_details: Details
+    issued_at: datetime
+    expires_at: datetime
+
+    @property
+    def epoch_sum(self) -> int:
+        """The sum of the epochs of all parties as they were when the decision was taken."""
+        return sum(party.epoch for party in self.parties)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A signed token, and what to tell the client about it. ``expires_in`` in seconds."""
+
+    access_token: str
+    expires_in: int
+    scopes: tuple[str, ...]
+    authorization_details: Details
+    claims: Mapping[str, Any]

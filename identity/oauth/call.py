@@ -1,0 +1,119 @@
+"""One request to the token service: its tenant, form, credential and transaction, and what was read for it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from flask import g
+
+from identity.actions.client_authentication import (
+    AssertionCredential,
+    CommonFacts,
+    Credential,
+    InvalidClient,
+    SecretCredential,
+    authenticate_client,
+    caller_of,
+    parse_assertion,
+)
+from identity.actions.issuance import Issuer
+from identity.actions.upstream import UpstreamKeysNeeded
+from identity.http import House, Tx, anonymous, house, open_transaction, refusals_audited, request_id, tenant_of
+from identity.model.access import Caller
+from identity.model.client import Client
+from identity.model.errors import Malformed
+from identity.model.tenant import Tenant, issuer_of
+from identity.oauth.form import read_basic, read_form
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+@dataclass(slots=True)
+class OAuthCall:
+    """``facts`` is what was read in the one statement of this request; ``client`` who was authenticated by it."""
+
+    house: House
+    tenant: Tenant
+    issuer: Issuer
+    form: Mapping[str, str]
+    credential: Credential
+    now: datetime
+    tx: Tx
+    facts: Any = None
+    client: Client | None = None
+    callers: list[Caller] = field(default_factory=list)
+
+    def authenticate(self, common: CommonFacts) -> Client:
+        """Authenticate the client on what was read. Raises ``InvalidClient``."""
+        client = authenticate_client(
+            common,
+            self.credential,
+            issuer=self.issuer.identifier,
+            keys=self.house.client_keys,
+            tenant_id=self.tenant.id,
+            now=self.now,
+        )
+        self.callers.append(caller_of(client.client_id, request_id()))
+        self.client = client
+        return client
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks, as far as it is proved."""
+        return self.callers[-1]
+
+
+def present_call() -> OAuthCall:
+    """Return the call that is being answered."""
+    found: OAuthCall = g.oauth_call
+    return found
+
+
+@contextmanager
+def oauth_call(slug: str) -> Iterator[OAuthCall]:
+    """Open one request to the token service of one tenant: form rules, credential, transaction."""
+    tenant, shared = tenant_of(slug), house()
+    callers = [anonymous()]
+    with refusals_audited("oauth", tenant.id, lambda: callers[-1]):
+        now = shared.clock()
+        form = read_form()
+        credential = read_credential(form, now)
+        issuer = Issuer(issuer_of(shared.external_url, tenant.slug), tenant.slug, shared.keys)
+        with open_transaction(tenant.id) as tx:
+            g.oauth_call = OAuthCall(shared, tenant, issuer, form, credential, now, tx, callers=callers)
+            yield g.oauth_call
+
+
+@contextmanager
+def upstream_keys_fetched(slug: str) -> Iterator[None]:
+    """Fetch an upstream issuer's keys when an answer needs them, with no transaction open; then ask to be run again."""
+    try:
+        yield
+    except UpstreamKeysNeeded as needed:
+        shared = house()
+        shared.upstream_keys.refresh(tenant_of(slug).id, needed.connection, shared.clock())
+        raise
+
+
+def read_credential(form: Mapping[str, str], now: datetime) -> Credential:
+    """Return how the client authenticates: exactly one way (RFC 6749 §2.3). Raises ``InvalidClient``, ``Malformed``."""
+    basic, assertion = read_basic(), form.get("client_assertion")
+    if "client_secret" in form:
+        raise InvalidClient("client_secret_post")
+    if basic is not None and assertion is not None:
+        raise Malformed("a client authenticates in one way only", reason="two_credentials")
+    if assertion is not None:
+        if form.get("client_assertion_type") != ASSERTION_TYPE:
+            raise Malformed("client_assertion_type is not known here", reason="client_assertion_type")
+        return _same_client(form, parse_assertion(assertion, now))
+    if basic is None:
+        raise InvalidClient("credential_missing")
+    return _same_client(form, SecretCredential(*basic))
+
+
+def _same_client(form: Mapping[str, str], credential: SecretCredential | AssertionCredential) -> Credential:
+    if form.get("client_id", credential.client_id) != credential.client_id:
+        raise InvalidClient("client_id_differs")
+    return credential

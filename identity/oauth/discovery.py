@@ -1,0 +1,37 @@
+"""What a tenant's issuer publishes: metadata (RFC 8414, OpenID Connect Discovery) and keys."""
+
+from typing import Any
+
+from identity.http import House
+from identity.model.signing_key import JWKS_LIFETIME_S
+from identity.model.tenant import ACCESS_LIFETIME_S, TASK_LIFETIME_MAX_S, Tenant, issuer_of
+from identity.oauth.grants import AUTH_METHODS
+
+ASSERTION_ALGORITHMS = ["ES256", "RS256", "EdDSA"]
+GRANT_TYPES = ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"]
+
+
+def metadata_of(tenant: Tenant, house: House) -> dict[str, Any]:
+    """Return the authorization server's metadata (RFC 8414 §2)."""
+    issuer = issuer_of(house.external_url, tenant.slug)
+    document: dict[str, Any] = {
+        "issuer": issuer,
+        "jwks_uri": f"{issuer}/jwks",
+        "token_endpoint": f"{issuer}/oauth/token",
+        "grant_types_supported": GRANT_TYPES,
+        "response_types_supported": [],
+        "authorization_details_types_supported": [],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+        "service_documentation": f"{house.external_url}/admin/v1/openapi.json",
+        "max_stale_seconds": max(ACCESS_LIFETIME_S, TASK_LIFETIME_MAX_S),
+    }
+    for name in ("token", "introspection", "revocation"):
+        document[f"{name}_endpoint_auth_methods_supported"] = AUTH_METHODS
+        document[f"{name}_endpoint_auth_signing_alg_values_supported"] = ASSERTION_ALGORITHMS
+    document["introspection_endpoint"] = f"{issuer}/oauth/introspect"
+    document["revocation_endpoint"] = f"{issuer}/oauth/revoke"
+    return document
+
+
+KEYS_CACHE_CONTROL = f"public, max-age={JWKS_LIFETIME_S}"

@@ -1,0 +1,62 @@
+"""From refusals to the errors of OAuth 2 (RFC 6749 §5.2, RFC 8693 §2.2.2, RFC 8707 §2, RFC 9396 §5)."""
+
+from flask import Response, jsonify
+
+from identity.actions.client_authentication import InvalidClient
+from identity.actions.exchange import InvalidAuthorizationDetails
+from identity.actions.issuance import InvalidScope, InvalidTarget, PartyInactive, UnauthorizedClient
+from identity.model.errors import (
+    Malformed,
+    NotAuthenticated,
+    NotThere,
+    OverLimit,
+    Refusal,
+    Unavailable,
+)
+from identity.oauth.form import RepeatedResource
+
+# The first that fits. What RFC 8693 calls a token that is invalid or unacceptable by policy is invalid_request.
+ERRORS: tuple[tuple[type[Refusal], int, str], ...] = (
+    (InvalidClient, 401, "invalid_client"),
+    (NotAuthenticated, 401, "invalid_client"),
+    (UnauthorizedClient, 400, "unauthorized_client"),
+    (InvalidTarget, 400, "invalid_target"),
+    (RepeatedResource, 400, "invalid_target"),
+    (InvalidScope, 400, "invalid_scope"),
+    (InvalidAuthorizationDetails, 400, "invalid_authorization_details"),
+    (PartyInactive, 400, "invalid_grant"),
+    (OverLimit, 413, "invalid_request"),
+    (Unavailable, 503, "temporarily_unavailable"),
+    (NotThere, 404, "invalid_request"),
+    (Malformed, 400, "invalid_request"),
+    (Refusal, 400, "invalid_request"),
+)
+
+
+class UnsupportedGrantType(Malformed):
+    """No such grant here (RFC 6749 §5.2)."""
+
+    code = "unsupported_grant_type"
+
+
+def render_refusal(refusal: Refusal) -> Response:
+    """Return the one error answer of the token service. The reason is shown; what is private is not."""
+    status, error = next((status, error) for kind, status, error in ERRORS if isinstance(refusal, kind))
+    if isinstance(refusal, UnsupportedGrantType):
+        error = refusal.code
+    if isinstance(refusal, Malformed) and refusal.pointer in ("scope", "authorization_details"):
+        error = f"invalid_{refusal.pointer}"
+    response = jsonify(error=error, error_description=_describe(refusal))
+    response.status_code = status
+    response.headers["Cache-Control"] = "no-store"
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Basic realm="token service", charset="UTF-8"'
+    if status == 503:
+        response.headers["Retry-After"] = "1"
+    return response
+
+
+def _describe(refusal: Refusal) -> str:
+    """Return a description in the characters that RFC 6749 §5.2 allows."""
+    text = refusal.detail if isinstance(refusal, NotAuthenticated) else f"{refusal.detail} ({refusal.reason})"
+    return "".join(character if " " <= character <= "~" and character not in '"\\' else "'" for character in text)

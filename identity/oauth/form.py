@@ -1,0 +1,63 @@
+"""The form of a request to the token service: one spelling, every parameter once, nothing in the URL."""
+
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, unquote_plus
+
+from flask import request
+
+from identity.http import FORM_BYTES_MAX, read_body
+from identity.model.errors import Malformed
+
+FIELDS_MAX = 50
+FORM_TYPE = "application/x-www-form-urlencoded"
+
+
+class RepeatedResource(Malformed):
+    """More than one ``resource``: a token is for one audience (RFC 8707 §2)."""
+
+    code = "invalid_target"
+
+
+def read_form() -> Mapping[str, str]:
+    """Return the parameters of a POSTed form (RFC 6749 §3.2). Raises ``Malformed``, ``OverLimit``.
+
+    An empty value counts as absent (§3.1). A token in a URL would be in every log, so a query string is refused.
+    """
+    if request.query_string:
+        raise Malformed("parameters belong into the body, not into the URL", reason="query_string")
+    if request.mimetype != FORM_TYPE:
+        raise Malformed(f"the media type must be {FORM_TYPE}", reason="media_type")
+    try:
+        pairs = parse_qsl(
+            read_body(FORM_BYTES_MAX).decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=FIELDS_MAX,
+        )
+    except ValueError:
+        raise Malformed("the body is not a form of at most 50 UTF-8 fields", reason="form") from None
+    return _once(pairs)
+
+
+def _once(pairs: list[tuple[str, str]]) -> Mapping[str, str]:
+    parameters: dict[str, str] = {}
+    for name, value in pairs:
+        if name in parameters:
+            error = RepeatedResource if name in ("resource", "audience") else Malformed
+            raise error(f"{_plain(name)} may be given once", reason="repeated_parameter")
+        if "\0" in value:
+            raise Malformed(f"{_plain(name)} holds a character that no value may hold", reason="null_character")
+        parameters[name] = value
+    return {name: value for name, value in parameters.items() if value}
+
+
+def _plain(name: str) -> str:
+    return name if name.isascii() and name.isidentifier() else "a parameter"
+
+
+def read_basic() -> tuple[str, str] | None:
+    """Return client id and secret from HTTP Basic (RFC 6749 §2.3.1: form-urlencoded), or None when there are none."""
+    credentials = request.authorization
+    if credentials is None or credentials.type != "basic":
+        return None
+    return unquote_plus(credentials.username or ""), unquote_plus(credentials.password or "")

@@ -1,0 +1,176 @@
+"""The grants: each translates a form into one action and its result into one answer."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from authlib.oauth2.rfc6749 import BaseGrant, TokenEndpointMixin
+from identity_verifier.strict_json import StrictJsonError, parse_object
+
+from identity.actions.exchange import ExchangeRequest, InvalidActorToken, exchange_token, read_exchange_facts
+from identity.actions.issuance import InvalidTarget, issue_for_itself, read_itself_facts
+from identity.actions.upstream import ACCESS_TOKEN, JWT, TYPES, InvalidSubjectToken, UnverifiedToken, take_token_apart
+from identity.model.client import Client, GrantType
+from identity.model.delegation import Details
+from identity.model.errors import Malformed
+from identity.model.exchange import Asked
+from identity.model.scope import check_details, parse_scope
+from identity.model.token import IssuedToken
+from identity.oauth.call import OAuthCall, present_call
+
+AUTH_METHODS = ["private_key_jwt", "client_secret_basic"]
+HEADERS = [("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("Pragma", "no-cache")]
+Answer = tuple[int, dict[str, Any], list[tuple[str, str]]]
+
+
+class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
+    """What grants share: every fact is read in one statement, and the client is authenticated on it."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
+
+    def validate_token_request(self) -> None:
+        """Parse the request, read the facts, authenticate the client."""
+        self.call = present_call()
+        self.call.facts = self.read(self.call)
+        self.authenticate_token_endpoint_client()
+
+    def create_token_response(self) -> Answer:
+        """Decide and issue."""
+        if self.call.client is None:
+            raise AssertionError("the client is authenticated before anything is decided")
+        return 200, self.answer(self.issue(self.call, self.call.client)), HEADERS
+
+    def read(self, call: OAuthCall) -> Any:
+        """Read what the decision rests on."""
+        raise NotImplementedError
+
+    def issue(self, call: OAuthCall, client: Client) -> IssuedToken:
+        """Do what is asked."""
+        raise NotImplementedError
+
+    def answer(self, issued: IssuedToken) -> dict[str, Any]:
+        """Return the members of a successful answer (RFC 6749 §5.1)."""
+        body: dict[str, Any] = {
+            "access_token": issued.access_token,
+            "token_type": "Bearer",
+            "expires_in": issued.expires_in,
+            "scope": " ".join(issued.scopes),
+        }
+        if issued.authorization_details:
+            body["authorization_details"] = [dict(entry) for entry in issued.authorization_details]
+        return body
+
+
+class ClientCredentials(Grant):
+    """RFC 6749 §4.4: an agent or a service account as itself."""
+
+    GRANT_TYPE = GrantType.CLIENT_CREDENTIALS
+
+    def read(self, call: OAuthCall) -> Any:
+        """Read the client, its principal and the resource."""
+        return read_itself_facts(call.tx, call.credential.question, resource=target_of(call.form), now=call.now)
+
+    def issue(self, call: OAuthCall, client: Client) -> IssuedToken:
+        """Issue a token for the client's principal."""
+        return issue_for_itself(
+            call.tx,
+            call.facts,
+            client,
+            resource=target_of(call.form),
+            scopes=scopes_of(call.form),
+            issuer=call.issuer,
+            caller=call.caller,
+            now=call.now,
+        )
+
+
+class TokenExchange(Grant):
+    """RFC 8693 §2."""
+
+    GRANT_TYPE = GrantType.TOKEN_EXCHANGE
+
+    def read(self, call: OAuthCall) -> Any:
+        """Parse the tokens and read every fact about every party."""
+        self.asked = parse_exchange(call.form)
+        return read_exchange_facts(
+            call.tx, self.asked, call.credential.question, issuer=call.issuer.identifier, now=call.now
+        )
+
+    def issue(self, call: OAuthCall, client: Client) -> IssuedToken:
+        """Trade the subject token for a narrower one."""
+        return exchange_token(
+            call.tx,
+            self.asked,
+            call.facts,
+            client=client,
+            issuer=call.issuer,
+            upstream_keys=call.house.upstream_keys,
+            caller=call.caller,
+            now=call.now,
+        )
+
+    def answer(self, issued: IssuedToken) -> dict[str, Any]:
+        """Add what RFC 8693 §2.2.1 requires."""
+        return super().answer(issued) | {"issued_token_type": ACCESS_TOKEN}
+
+
+def parse_exchange(form: Mapping[str, str]) -> ExchangeRequest:
+    """Return the request that the form spells. Raises ``Malformed``, ``InvalidSubjectToken``, ``InvalidActorToken``."""
+    subject_text, subject_type = form.get("subject_token"), form.get("subject_token_type")
+    if not subject_text or not subject_type:
+        raise Malformed("subject_token and subject_token_type are required", reason="subject_token_missing")
+    if subject_type not in TYPES:
+        raise Malformed("subject_token_type is not supported", reason="subject_token_type")
+    if form.get("requested_token_type", ACCESS_TOKEN) not in (ACCESS_TOKEN, JWT):
+        raise Malformed("requested_token_type is not supported", reason="requested_token_type")
+    asked = Asked(target_of(form), scopes_of(form), details_of(form))
+    actor_text = form.get("actor_token")
+    return ExchangeRequest(
+        subject_token=take_token_apart(subject_text),
+        subject_token_type=subject_type,
+        subject_text=subject_text,
+        actor_token=parse_actor(actor_text, form.get("actor_token_type")),
+        actor_text=actor_text,
+        asked=asked,
+    )
+
+
+def parse_actor(actor_text: str | None, actor_type: str | None) -> UnverifiedToken | None:
+    """Return the actor token, taken apart (RFC 8693 §2.1: its type comes with it and never without)."""
+    if (actor_text is None) != (actor_type is None):
+        raise Malformed("actor_token and actor_token_type come together", reason="actor_token_type")
+    if actor_text is None:
+        return None
+    if actor_type not in (ACCESS_TOKEN, JWT):
+        raise Malformed("actor_token_type is not supported", reason="actor_token_type")
+    try:
+        return take_token_apart(actor_text)
+    except InvalidSubjectToken as error:
+        raise InvalidActorToken("the actor token is malformed", reason=f"actor_{error.reason}") from None
+
+
+def target_of(form: Mapping[str, str]) -> str | None:
+    """Return the one target: ``resource`` (RFC 8707) or ``audience`` (RFC 8693 §2.1). Raises ``InvalidTarget``."""
+    resource, audience = form.get("resource"), form.get("audience")
+    if resource is not None and audience is not None and resource != audience:
+        raise InvalidTarget("a token is for one audience", reason="two_targets")
+    return resource or audience
+
+
+def scopes_of(form: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Return the scopes asked for, None when none are named."""
+    return parse_scope(form["scope"]) if "scope" in form else None
+
+
+def details_of(form: Mapping[str, str]) -> Details | None:
+    """Return the authorization details asked for (RFC 9396 §2), None when none are named. Raises ``Malformed``."""
+    text = form.get("authorization_details")
+    if text is None:
+        return None
+    try:
+        wrapped = parse_object(f'{{"details":{text}}}'.encode())
+    except (StrictJsonError, json.JSONDecodeError):
+        raise Malformed("authorization_details is not JSON", pointer="authorization_details") from None
+    if wrapped.keys() != {"details"}:
+        raise Malformed("authorization_details is not JSON", pointer="authorization_details")
+    return check_details(wrapped["details"])

@@ -1,0 +1,87 @@
+"""Routes of the token service."""
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify
+
+from identity.actions.keys import published_keys
+from identity.actions.upstream import UpstreamKeysNeeded
+from identity.http import house, open_transaction, tenant_of
+from identity.model.errors import Refusal, Unavailable
+from identity.oauth.call import oauth_call, upstream_keys_fetched
+from identity.oauth.discovery import KEYS_CACHE_CONTROL, metadata_of
+from identity.oauth.errors import render_refusal
+from identity.oauth.server import TokenService, make_token_service
+from identity.oauth.tokens import Introspection, Revocation
+
+blueprint = Blueprint("oauth", __name__)
+blueprint.register_error_handler(Refusal, render_refusal)
+
+
+@blueprint.record_once
+def start(state: Any) -> None:
+    """Make the server with the application."""
+    state.app.extensions["token_service"] = make_token_service()
+
+
+def token_service() -> TokenService:
+    """Return the running server."""
+    found: TokenService = current_app.extensions["token_service"]
+    return found
+
+
+@blueprint.post("/t/<slug>/oauth/token")
+def token(slug: str) -> Response:
+    """Issue a token (RFC 6749 §3.2). Keys of an upstream issuer are fetched between two tries, never within one."""
+    try:
+        with upstream_keys_fetched(slug):
+            return answer_token(slug)
+    except UpstreamKeysNeeded:
+        try:
+            return answer_token(slug)
+        except UpstreamKeysNeeded:
+            raise Unavailable("the upstream issuer's keys cannot be had", reason="upstream_keys_unavailable") from None
+
+
+def answer_token(slug: str) -> Response:
+    """Answer in one transaction."""
+    with oauth_call(slug):
+        response: Response = token_service().create_token_response()
+    return response
+
+
+@blueprint.post("/t/<slug>/oauth/introspect")
+def introspect(slug: str) -> Response:
+    """Say whether a token is alive (RFC 7662 §2)."""
+    with oauth_call(slug):
+        response: Response = token_service().create_endpoint_response(Introspection.ENDPOINT_NAME)
+    return response
+
+
+@blueprint.post("/t/<slug>/oauth/revoke")
+def revoke(slug: str) -> Response:
+    """End a token (RFC 7009 §2)."""
+    with oauth_call(slug):
+        response: Response = token_service().create_endpoint_response(Revocation.ENDPOINT_NAME)
+    return response
+
+
+@blueprint.get("/t/<slug>/.well-known/openid-configuration")
+@blueprint.get("/.well-known/openid-configuration/t/<slug>")
+@blueprint.get("/.well-known/oauth-authorization-server/t/<slug>")
+def metadata(slug: str) -> Response:
+    """Publish the issuer's metadata in all three places where clients look for it (RFC 8414 §3, §5)."""
+    response = jsonify(metadata_of(tenant_of(slug), house()))
+    response.headers["Cache-Control"] = KEYS_CACHE_CONTROL
+    return response
+
+
+@blueprint.get("/t/<slug>/jwks")
+def jwks(slug: str) -> Response:
+    """Publish the keys that sign, will sign, or signed what may still live (RFC 7517 §5)."""
+    tenant = tenant_of(slug)
+    with open_transaction(tenant.id) as tx:
+        keys = published_keys(tx, now=house().clock())
+    response = jsonify(keys)
+    response.headers["Cache-Control"] = KEYS_CACHE_CONTROL
+    return response

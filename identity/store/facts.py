@@ -1,0 +1,304 @@
+"""Every fact that a token decision rests on, read in one statement.
+
+The parts are written once and put together for the three questions that are asked of them: may this be exchanged,
+is this token alive, may this client have a token for itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import TextClause, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from identity.model.client import Client
+from identity.model.connection import Connection
+from identity.model.delegation import Delegation
+from identity.model.signing_key import SigningKey
+from identity.model.token import Party, TokenFacts
+from identity.store.json_rows import (
+    client_from,
+    connection_from,
+    delegation_from,
+    key_from,
+    parties_from,
+    token_from,
+)
+from identity.store.tx import Tx
+
+DELEGATIONS_READ_MAX = 100  # of one actor for one subject at one resource
+
+CLIENT = """
+client AS (
+    SELECT c.client_id, c.client_name, c.principal_id, c.audience, c.token_endpoint_auth_method,
+           encode(c.secret_hash, 'hex') AS secret_hash, c.jwks, c.scopes, c.grant_types, c.version, c.created_at,
+           c.revoked_at
+      FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = :client_id),
+fresh AS (
+    INSERT INTO used_assertions (tenant_id, client_id, jti_hash, expires_at)
+    SELECT :tenant, client.client_id, CAST(:assertion_hash AS bytea), CAST(:assertion_expires_at AS timestamptz)
+      FROM client WHERE CAST(:assertion_hash AS bytea) IS NOT NULL
+        ON CONFLICT DO NOTHING RETURNING 1)"""
+
+# From the person upwards through every active group; UNION ends a circle.
+MEMBERSHIP = """
+membership (id) AS (
+    SELECT m.group_id FROM group_members m JOIN principals g ON g.tenant_id = :tenant AND g.id = m.group_id
+     WHERE m.tenant_id = :tenant AND m.member_id = ({member}) AND g.state = 'active'
+    UNION
+    SELECT m.group_id FROM group_members m JOIN membership above ON m.member_id = above.id
+      JOIN principals g ON g.tenant_id = :tenant AND g.id = m.group_id
+     WHERE m.tenant_id = :tenant AND g.state = 'active')"""
+
+PARTY = """json_build_object('id', p.id, 'kind', p.kind, 'state', p.state, 'epoch', p.epoch,
+                             'valid_from', p.valid_from, 'valid_until', p.valid_until)"""
+
+TOKEN = """ 
+asked (jti, facts) AS (SELECT t.jti, json_build_object(
+    'jti', t.jti, 'txn', t.txn, 'client_id', t.client_id, 'subject_id', t.subject_id, 'actor_ids', t.actor_ids,
+    'ancestor_ids', t.ancestor_ids, 'delegation_ids', t.delegation_ids, 'client_ids', t.client_ids,
+    'party_ids', t.party_ids, 'epoch_sum', t.epoch_sum, 'depth_max', t.depth_max, 'audience', t.audience,
+    'scopes', t.scopes, 'authorization_details', t.authorization_details,
+    'issued_at', t.issued_at, 'expires_at', t.expires_at,
+    'is_revoked', t.revoked_at IS NOT NULL OR EXISTS (
+        SELECT FROM tokens a WHERE a.tenant_id = :tenant AND a.jti = ANY (t.ancestor_ids) AND a.revoked_at IS NOT NULL),
+    'parties', (SELECT json_agg({PARTY}) FROM principals p
+                 WHERE p.tenant_id = :tenant AND p.id = ANY (t.party_ids)),
+    'delegations', (SELECT json_agg(json_build_object('id', d.id, 'holds',
+                        d.ended_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > :now)
+                        AND (d.subject_id = t.subject_id OR d.subject_group_id IN (SELECT id FROM membership))))
+                      FROM delegations d WHERE d.tenant_id = :tenant AND d.id = ANY (t.delegation_ids)),
+    'clients', (SELECT json_agg(json_build_object('id', c.client_id, 'holds', c.revoked_at IS NULL))
+                  FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = ANY (t.client_ids)),
+    'task_state', k.state, 'task_expires_at', k.expires_at,
+    'cutoffs', (SELECT json_agg(json_build_object('kind', o.kind, 'key', o.key, 'not_before', o.not_before))
+                  FROM cutoffs o WHERE o.tenant_id = :tenant AND (o.kind, o.key) IN (
+                      SELECT 'tenant', CAST(:tenant AS text)
+                      UNION ALL SELECT 'principal', CAST(id AS text) FROM unnest(t.party_ids) AS id
+                      UNION ALL SELECT 'client', id FROM unnest(t.client_ids) AS id
+                      UNION ALL SELECT 'task', CAST(t.txn AS text)
+                      UNION ALL SELECT 'jti', CAST(id AS text) FROM unnest(t.ancestor_ids || t.jti) AS id)))
+   FROM tokens t LEFT JOIN tasks k ON k.tenant_id = :tenant AND k.txn = t.txn
+  WHERE t.tenant_id = :tenant AND t.jti IN ({jtis}))"""
+
+COMMON = """
+    (SELECT row_to_json(client) FROM client) AS client,
+    (SELECT count(*) FROM fresh) AS fresh,
+    (SELECT json_build_object('slug', n.slug, 'state', n.state, 'task_lifetime_max_s', n.task_lifetime_max_s)
+       FROM tenants n WHERE n.tenant_id = :tenant) AS tenant,
+    (SELECT json_agg(json_build_object('kid', s.kid, 'alg', s.alg, 'public_jwk', s.public_jwk,
+                'sealed_private', encode(s.sealed_private, 'hex'), 'created_at', s.created_at,
+                'activates_at', s.activates_at, 'verify_until', s.verify_until))
+       FROM signing_keys s WHERE s.tenant_id = :tenant AND s.state = 'live'
+        AND (s.verify_until IS NULL OR s.verify_until > :now)) AS keys"""
+
+
+def _statement(template: str, **holes: str) -> TextClause:
+    """Put the parts together. Blanks are folded: the driver keeps only short statements parsed."""
+    whole = template.format(CLIENT=CLIENT, COMMON=COMMON, MEMBERSHIP=MEMBERSHIP, TOKEN=TOKEN, PARTY=PARTY)
+    return text(" ".join(whole.format(**holes, PARTY=PARTY).split()))
+
+
+EXCHANGE = _statement(
+    """
+WITH RECURSIVE {CLIENT},
+upstream AS (
+    SELECT u.id, u.kind, u.name, u.dialect, u.issuer, u.jwks_uri, u.jwks, u.audiences, u.subject_claim, u.match,
+           u.provisioned_by, u.version, u.created_at, u.ended_at, CAST(:claims AS jsonb) ->> u.subject_claim AS subject
+      FROM connections u
+     WHERE u.tenant_id = :tenant AND u.kind = 'oidc' AND u.issuer = :issuer AND u.ended_at IS NULL),
+person AS (
+    SELECT p.id FROM upstream u JOIN principals p ON p.external_id = u.subject
+     WHERE p.tenant_id = :tenant AND u.match = 'externalId' AND p.kind = 'user' AND p.deleted_at IS NULL
+       AND (u.provisioned_by IS NULL OR p.connection_id = u.provisioned_by)
+    UNION
+    SELECT f.principal_id FROM upstream u JOIN federated_subjects f ON f.connection_id = u.id AND f.subject = u.subject
+     WHERE f.tenant_id = :tenant AND u.match = 'subject'),
+actor AS (SELECT coalesce(
+    (SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :actor_jti),
+    (SELECT principal_id FROM client)) AS id),
+subject AS (SELECT coalesce(
+    (SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti),
+    (SELECT id FROM person LIMIT 1)) AS id),
+{MEMBERSHIP},
+{TOKEN}
+SELECT {COMMON},
+    (SELECT row_to_json(upstream) FROM upstream) AS upstream,
+    ARRAY(SELECT id FROM person LIMIT 2) AS persons,
+    (SELECT id FROM subject) AS subject_id,
+    (SELECT id FROM actor) AS actor_id,
+    (SELECT facts FROM asked WHERE jti = :subject_jti) AS subject_token,
+    (SELECT facts FROM asked WHERE jti = :actor_jti) AS actor_token,
+    (SELECT json_agg({PARTY}) FROM principals p WHERE p.tenant_id = :tenant AND p.id IN (
+        SELECT id FROM subject UNION SELECT id FROM actor UNION SELECT principal_id FROM client
+        UNION SELECT unnest(t.party_ids) FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti)
+        ) AS parties,
+    (SELECT json_agg(d) FROM (
+        SELECT d.id, d.actor_id, d.subject_id, d.subject_group_id, d.resource, d.scopes, d.authorization_details,
+               d.max_lifetime_s, d.max_depth, d.created_at, d.expires_at, d.ended_at, d.ended_reason
+          FROM delegations d
+         WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.actor_id = (SELECT id FROM actor)
+           AND (d.subject_id = (SELECT id FROM subject) OR d.subject_group_id IN (SELECT id FROM membership))
+         ORDER BY d.id LIMIT :delegations_max) AS d) AS delegations,
+    (SELECT o.not_before FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'principal'
+        AND o.key = (SELECT CAST(id AS text) FROM subject)) AS subject_cut_off,
+    EXISTS (SELECT FROM resources r WHERE r.tenant_id = :tenant AND r.audience = :resource) AS resource_known
+""",
+    member="SELECT id FROM subject",
+    jtis=":subject_jti, :actor_jti",
+).bindparams(bindparam("claims", type_=JSONB))
+
+ITSELF = _statement(
+    """
+WITH {CLIENT}
+SELECT {COMMON},
+    (SELECT json_agg({PARTY}) FROM principals p
+      WHERE p.tenant_id = :tenant AND p.id = (SELECT principal_id FROM client)) AS parties,
+    (SELECT r.scopes FROM resources r WHERE r.tenant_id = :tenant AND r.audience = :resource) AS resource_scopes
+"""
+)
+
+LIFE = _statement(
+    """
+WITH RECURSIVE {CLIENT},
+{MEMBERSHIP},
+{TOKEN}
+SELECT {COMMON},
+    (SELECT facts FROM asked) AS token
+""",
+    member="SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :jti",
+    jtis=":jti",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientQuestion:
+    """Which client claims to ask; ``assertion_hash`` is spent by being asked about, in the same statement."""
+
+    client_id: str
+    assertion_hash: bytes | None = None
+    assertion_expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommonFacts:
+    """What every question of the token service needs. ``is_fresh``: the assertion had not been seen before."""
+
+    client: Client | None
+    is_fresh: bool
+    tenant_slug: str
+    tenant_state: str
+    task_lifetime_max_s: int
+    keys: tuple[SigningKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ItselfFacts:
+    """For a client that asks for a token for itself."""
+
+    common: CommonFacts
+    principal: Party | None
+    resource_scopes: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LifeFacts:
+    """For a client that asks whether a token is alive."""
+
+    common: CommonFacts
+    token: TokenFacts | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeFacts:
+    """For a client that asks to act for somebody. ``persons``: whom an upstream claim names; exactly one is right."""
+
+    common: CommonFacts
+    upstream: Connection | None
+    persons: tuple[UUID, ...]
+    subject_id: UUID | None
+    actor_id: UUID | None
+    subject_token: TokenFacts | None
+    actor_token: TokenFacts | None
+    parties: Mapping[UUID, Party]
+    delegations: tuple[Delegation, ...]
+    subject_cut_off: datetime | None
+    resource_known: bool
+
+
+def exchange_facts_read(
+    tx: Tx,
+    client: ClientQuestion,
+    *,
+    issuer: str | None,
+    claims: Mapping[str, Any],
+    subject_jti: UUID | None,
+    actor_jti: UUID | None,
+    resource: str | None,
+    now: datetime,
+) -> ExchangeFacts:
+    """Read what an exchange is decided on. ``claims`` are unverified: they only choose which rows to look at."""
+    row = tx.execute(
+        EXCHANGE,
+        _client_parameters(tx, client, now)
+        | {
+            "issuer": issuer,
+            "claims": dict(claims),
+            "subject_jti": subject_jti,
+            "actor_jti": actor_jti,
+            "resource": resource,
+            "delegations_max": DELEGATIONS_READ_MAX,
+        },
+    ).one()
+    common = _common(row)
+    return ExchangeFacts(
+        common=common,
+        upstream=None if row.upstream is None else connection_from(row.upstream),
+        persons=tuple(row.persons),
+        subject_id=row.subject_id,
+        actor_id=row.actor_id,
+        subject_token=token_from(row.subject_token, common.tenant_state),
+        actor_token=token_from(row.actor_token, common.tenant_state),
+        parties={party.id: party for party in parties_from(row.parties)},
+        delegations=tuple(delegation_from(item) for item in row.delegations or ()),
+        subject_cut_off=row.subject_cut_off,
+        resource_known=row.resource_known,
+    )
+
+
+def itself_facts_read(tx: Tx, client: ClientQuestion, *, resource: str | None, now: datetime) -> ItselfFacts:
+    """Read what a token for the client itself is decided on."""
+    row = tx.execute(ITSELF, _client_parameters(tx, client, now) | {"resource": resource}).one()
+    parties = parties_from(row.parties)
+    scopes = None if row.resource_scopes is None else tuple(row.resource_scopes)
+    return ItselfFacts(_common(row), parties[0] if parties else None, scopes)
+
+
+def life_facts_read(tx: Tx, client: ClientQuestion, *, jti: UUID | None, now: datetime) -> LifeFacts:
+    """Read what the life of one token is decided on."""
+    row = tx.execute(LIFE, _client_parameters(tx, client, now) | {"jti": jti}).one()
+    common = _common(row)
+    return LifeFacts(common, token_from(row.token, common.tenant_state))
+
+
+def _client_parameters(tx: Tx, client: ClientQuestion, now: datetime) -> dict[str, Any]:
+    return {
+        "tenant": tx.tenant_id,
+        "now": now,
+        "client_id": client.client_id,
+        "assertion_hash": client.assertion_hash,
+        "assertion_expires_at": client.assertion_expires_at,
+    }
+
+
+def _common(row: Any) -> CommonFacts:
+    return CommonFacts(
+        client=None if row.client is None else client_from(row.client),
+        is_fresh=row.fresh == 1,
+        tenant_slug=row.tenant["slug"],
+        tenant_state=row.tenant["state"],
+        task_lifetime_max_s=row.tenant["task_lifetime_max_s"],
+        keys=tuple(key_from(item) for item in row.keys or ()),
+    )

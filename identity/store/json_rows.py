@@ -1,0 +1,162 @@
+"""From the JSON in which one statement gathers many rows, to what the model knows."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from identity.model.client import AuthMethod, Client, GrantType
+from identity.model.connection import Connection, ConnectionKind, Match
+from identity.model.delegation import Delegation
+from identity.model.principal import Kind
+from identity.model.signing_key import KeyState, SigningKey
+from identity.model.task import TaskState
+from identity.model.token import Cutoff, Party, Standing, TokenFacts
+
+
+def instant_or_none(value: str | None) -> datetime | None:
+    """Return the instant that JSON spells, if any."""
+    return None if value is None else datetime.fromisoformat(value)
+
+
+def instant_from(value: str) -> datetime:
+    """Return the instant that JSON spells."""
+    return datetime.fromisoformat(value)
+
+
+def id_or_none(value: str | None) -> UUID | None:
+    """Return the id that JSON spells, if any."""
+    return None if value is None else UUID(value)
+
+
+def ids_from(values: Iterable[str]) -> tuple[UUID, ...]:
+    """Return the ids that JSON spells."""
+    return tuple(map(UUID, values))
+
+
+def client_from(item: Mapping[str, Any]) -> Client:
+    """Return the client in a JSON row."""
+    return Client(
+        client_id=item["client_id"],
+        client_name=item["client_name"],
+        principal_id=id_or_none(item["principal_id"]),
+        audience=item["audience"],
+        auth_method=AuthMethod(item["token_endpoint_auth_method"]),
+        secret_hash=bytes.fromhex(item["secret_hash"]) if item["secret_hash"] else None,
+        jwks=item["jwks"],
+        scopes=tuple(item["scopes"]),
+        grant_types=tuple(map(GrantType, item["grant_types"])),
+        version=item["version"],
+        created_at=instant_from(item["created_at"]),
+        revoked_at=instant_or_none(item["revoked_at"]),
+    )
+
+
+def connection_from(item: Mapping[str, Any]) -> Connection:
+    """Return the OIDC connection in a JSON row."""
+    return Connection(
+        id=UUID(item["id"]),
+        kind=ConnectionKind.OIDC,
+        name=item["name"],
+        dialect=None,
+        issuer=item["issuer"],
+        jwks_uri=item["jwks_uri"],
+        jwks=item["jwks"],
+        audiences=tuple(item["audiences"]),
+        subject_claim=item["subject_claim"],
+        match=Match(item["match"]),
+        provisioned_by=id_or_none(item["provisioned_by"]),
+        version=item["version"],
+        created_at=instant_from(item["created_at"]),
+        ended_at=instant_or_none(item["ended_at"]),
+    )
+
+
+def key_from(item: Mapping[str, Any]) -> SigningKey:
+    """Return the signing key in a JSON row."""
+    return SigningKey(
+        kid=item["kid"],
+        alg=item["alg"],
+        state=KeyState.LIVE,
+        public_jwk=item["public_jwk"],
+        sealed_private=bytes.fromhex(item["sealed_private"]),
+        created_at=instant_from(item["created_at"]),
+        activates_at=instant_from(item["activates_at"]),
+        verify_until=instant_or_none(item["verify_until"]),
+    )
+
+
+def party_from(item: Mapping[str, Any]) -> Party:
+    """Return the party in a JSON row."""
+    return Party(
+        id=UUID(item["id"]),
+        kind=Kind(item["kind"]),
+        state=item["state"],
+        epoch=item["epoch"],
+        valid_from=instant_or_none(item["valid_from"]),
+        valid_until=instant_or_none(item["valid_until"]),
+    )
+
+
+def parties_from(items: Iterable[Mapping[str, Any]] | None) -> tuple[Party, ...]:
+    """Return the parties in a JSON list."""
+    return tuple(party_from(item) for item in items or ())
+
+
+def standings_from(items: Iterable[Mapping[str, Any]] | None) -> tuple[Standing, ...]:
+    """Return the standings in a JSON list."""
+    return tuple(Standing(item["id"], bool(item["holds"])) for item in items or ())
+
+
+def delegation_from(item: Mapping[str, Any]) -> Delegation:
+    """Return the delegation in a JSON row."""
+    return Delegation(
+        id=UUID(item["id"]),
+        actor_id=UUID(item["actor_id"]),
+        subject_id=id_or_none(item["subject_id"]),
+        subject_group_id=id_or_none(item["subject_group_id"]),
+        resource=item["resource"],
+        scopes=tuple(item["scopes"]),
+        authorization_details=tuple(item["authorization_details"]),
+        max_lifetime_s=item["max_lifetime_s"],
+        max_depth=item["max_depth"],
+        created_at=instant_from(item["created_at"]),
+        expires_at=instant_or_none(item["expires_at"]),
+        ended_at=instant_or_none(item["ended_at"]),
+        ended_reason=item["ended_reason"],
+    )
+
+
+def token_from(item: Mapping[str, Any] | None, tenant_state: str) -> TokenFacts | None:
+    """Return the token in a JSON row, with all that it rests on."""
+    if item is None:
+        return None
+    return TokenFacts(
+        jti=UUID(item["jti"]),
+        txn=id_or_none(item["txn"]),
+        client_id=item["client_id"],
+        subject_id=UUID(item["subject_id"]),
+        actor_ids=ids_from(item["actor_ids"]),
+        ancestor_ids=ids_from(item["ancestor_ids"]),
+        delegation_ids=ids_from(item["delegation_ids"]),
+        client_ids=tuple(item["client_ids"]),
+        party_ids=ids_from(item["party_ids"]),
+        epoch_sum=item["epoch_sum"],
+        depth_max=item["depth_max"],
+        audience=item["audience"],
+        scopes=tuple(item["scopes"]),
+        authorization_details=tuple(item["authorization_details"]),
+        issued_at=instant_from(item["issued_at"]),
+        expires_at=instant_from(item["expires_at"]),
+        is_revoked=item["is_revoked"],
+        parties=parties_from(item["parties"]),
+        delegations=standings_from(item["delegations"]),
+        clients=standings_from(item["clients"]),
+        task_state=None if item["task_state"] is None else TaskState(item["task_state"]),
+        task_expires_at=instant_or_none(item["task_expires_at"]),
+        cutoffs=tuple(
+            Cutoff(cutoff["kind"], cutoff["key"], instant_from(cutoff["not_before"]))
+            for cutoff in item["cutoffs"] or ()
+        ),
+        tenant_state=tenant_state,
+    )
