@@ -1,0 +1,157 @@
+"""Reading a request: JSON with one meaning, queries without repetition, opaque cursors."""
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+from flask import request
+from identity_verifier.strict_json import StrictJsonError, parse_object
+from pydantic import BaseModel, ValidationError
+
+from identity.actions.idempotency import Once
+from identity.admin.errors import Faulty, UnsupportedMediaType
+from identity.http import read_body
+from identity.model.errors import Malformed
+from identity.model.ids import parse_id
+
+BODY_BYTES_MAX = 128 * 1024
+"""Twenty RSA keys with their certificates, or twenty rich authorization details, with room to spare."""
+
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+VERSION = re.compile(r'(?:W/)?"([0-9]{1,18})"')
+POINTER_LENGTH_MAX = 256
+
+Model = TypeVar("Model", bound=BaseModel)
+T = TypeVar("T")
+
+
+def read_json_body() -> bytes:
+    """Return the body, or an empty object when there is none. Raises ``OverLimit``, ``UnsupportedMediaType``."""
+    body = read_body(BODY_BYTES_MAX)
+    if not body:
+        return b"{}"
+    if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnsupportedMediaType("the body must be application/json, not compressed")
+    return body
+
+
+def parse_body(model: type[Model], body: bytes) -> Model:
+    """Return what ``body`` asks for. Raises ``Malformed``, with every fault and where it is."""
+    try:
+        document = parse_object(body)
+    except StrictJsonError as error:
+        raise Malformed(f"the body is not acceptable JSON: {error}", reason="malformed_json") from None
+    if any("\0" in text for text in _strings(document)):
+        raise Malformed("the body holds a NUL character", reason="malformed_json")
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise Faulty([_fault(found, document) for found in error.errors(include_input=False)]) from None
+
+
+def parse_query(model: type[Model]) -> Model:
+    """Return what the query string asks for. Raises ``Malformed``."""
+    given = request.args.to_dict(flat=False)
+    repeated = [name for name, values in given.items() if len(values) > 1]
+    if repeated:
+        raise Malformed("a query parameter is repeated", pointer=repeated[0][:POINTER_LENGTH_MAX])
+    flat = {name: values[0] for name, values in given.items()}
+    if any("\0" in text for text in _strings(flat)):
+        raise Malformed("the query holds a NUL character")
+    try:
+        return model.model_validate_strings(flat)
+    except ValidationError as error:
+        faults = error.errors(include_input=False)
+        raise Faulty([(str(fault["loc"][-1])[:POINTER_LENGTH_MAX], fault["msg"]) for fault in faults]) from None
+
+
+def idempotency_key(body: bytes) -> Once | None:
+    """Return the request under its Idempotency-Key, if it has one. Raises ``Malformed``."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not IDEMPOTENCY_KEY.fullmatch(key):
+        raise Malformed("an Idempotency-Key is 1 to 255 visible ASCII characters", pointer="Idempotency-Key")
+    asked = b"\n".join((request.method.encode(), request.full_path.encode("utf-8", "surrogatepass"), body))
+    return Once(hashlib.sha256(key.encode()).digest(), hashlib.sha256(asked).digest())
+
+
+def expected_version() -> int | None:
+    """Return the version that If-Match names (RFC 9110 §13.1.1), None where any will do. Raises ``Malformed``."""
+    header = request.headers.get("If-Match")
+    if header is None or header.strip() == "*":
+        return None
+    match = VERSION.fullmatch(header.strip())
+    if match is None:
+        raise Malformed("If-Match is one entity tag of ours", pointer="If-Match")
+    return int(match.group(1))
+
+
+def write_cursor(*key: str) -> str:
+    """Return a page's last key as opaque text."""
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str | None, *, length: int = 1) -> tuple[str, ...] | None:
+    """Return the key in a cursor. Raises ``Malformed``."""
+    if cursor is None:
+        return None
+    try:
+        key = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError):
+        key = None
+    if not isinstance(key, list) or len(key) != length or not all(isinstance(part, str) for part in key):
+        raise Malformed("the cursor is not one of ours", pointer="after")
+    if any("\0" in part or not part.isprintable() for part in key):
+        raise Malformed("the cursor is not one of ours", pointer="after")
+    return tuple(key)
+
+
+def read_id_cursor(cursor: str | None) -> UUID | None:
+    """Return the id in a cursor. Raises ``Malformed``."""
+    key = read_cursor(cursor)
+    return None if key is None else known_id(key[0])
+
+
+def known_id(text: str) -> UUID:
+    """Return the id after which a page begins. Raises ``Malformed``."""
+    found = parse_id(text)
+    if found is None:
+        raise Malformed("the cursor is not one of ours", pointer="after")
+    return found
+
+
+def cut_page(rows: Sequence[T], limit: int, write: Callable[[T], str]) -> tuple[Sequence[T], str | None]:
+    """Return at most ``limit`` of ``rows``, and where the next page begins when there are more."""
+    return (rows[:limit], write(rows[limit - 1])) if len(rows) > limit else (rows, None)
+
+
+def _fault(found: Any, document: dict[str, Any]) -> tuple[str, str]:
+    place = list(found["loc"])
+    if len(place) > 1 and place[0] not in document:
+        place = place[1:]  # the name of a variant, which is not part of the document
+    return pointer_to(place), found["msg"]
+
+
+def pointer_to(place: Sequence[str | int]) -> str:
+    """Return a JSON pointer (RFC 6901)."""
+    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in place)
+    return "".join(f"/{step}" for step in steps)[:POINTER_LENGTH_MAX]
+
+
+def _strings(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for name, member in value.items():
+                yield name
+                yield from _strings(member)
+        case list():
+            for item in value:
+                yield from _strings(item)

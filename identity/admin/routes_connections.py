@@ -1,0 +1,134 @@
+"""Connections: the sources that feed a tenant."""
+
+from uuid import UUID
+
+from identity.actions.connections import (
+    change_connection,
+    create_oidc_connection,
+    create_scim_connection,
+    end_connection,
+    get_connection,
+    list_connection_tokens,
+    list_connections,
+    rotate_connection_token,
+)
+from identity.admin import shapes, views
+from identity.admin.operations import operation
+from identity.admin.reading import cut_page, expected_version, read_id_cursor, write_cursor
+from identity.admin.routes_tenants import tenant_of_call
+from identity.http import Call, house, new_secret
+from identity.model.connection import Connection, ConnectionKind
+from identity.model.credential import SCIM_TOKEN_PREFIX
+from identity.model.tenant import issuer_of
+
+
+def _members(call: Call, connection: Connection) -> dict[str, object]:
+    members = views.Connection.model_validate(connection).model_dump()
+    if connection.kind is ConnectionKind.SCIM:
+        members["scim_base_url"] = f"{issuer_of(house().external_url, tenant_of_call(call).slug)}/scim/v2"
+    return members
+
+
+def _connection(call: Call, connection: Connection) -> views.Connection:
+    return views.Connection.model_validate(_members(call, connection))
+
+
+@operation(
+    "POST",
+    "/tenants/{tenant}/connections",
+    body=shapes.NewConnection,
+    answer=views.CreatedConnection,
+    status=201,
+)
+def create_connection(call: Call, asked: shapes.NewConnection) -> views.CreatedConnection:
+    """Create a connection; the bearer token of a scim connection is shown once."""
+    if isinstance(asked.root, shapes.NewOidcConnection):
+        return views.CreatedConnection.model_validate(_members(call, _create_oidc(call, asked.root)))
+    token = new_secret(SCIM_TOKEN_PREFIX)
+    created = create_scim_connection(
+        call.tx, name=asked.root.name, dialect=asked.root.dialect, token=token, caller=call.caller, now=call.now
+    )
+    return views.CreatedConnection.model_validate({**_members(call, created), "token": token})
+
+
+def _create_oidc(call: Call, asked: shapes.NewOidcConnection) -> Connection:
+    return create_oidc_connection(
+        call.tx,
+        name=asked.name,
+        issuer=asked.issuer,
+        jwks_uri=asked.jwks_uri,
+        jwks=asked.jwks,
+        audiences=asked.audiences,
+        subject_claim=asked.subject_claim,
+        match=asked.match,
+        provisioned_by=asked.provisioned_by,
+        external_url=house().external_url,
+        allow_loopback=house().allow_loopback,
+        caller=call.caller,
+        now=call.now,
+    )
+
+
+@operation("GET", "/tenants/{tenant}/connections", query=shapes.Page, answer=views.ConnectionList)
+def list_connections_(call: Call, page: shapes.Page) -> views.ConnectionList:
+    """List connections."""
+    rows = list_connections(call.tx, after=read_id_cursor(page.after), limit=page.limit + 1)
+    shown, cursor = cut_page(rows, page.limit, lambda connection: write_cursor(str(connection.id)))
+    return views.ConnectionList(items=[_connection(call, row) for row in shown], next_cursor=cursor)
+
+
+@operation("GET", "/tenants/{tenant}/connections/{connection_id}", answer=views.Connection)
+def get_connection_(call: Call, connection_id: UUID) -> views.Connection:
+    """Read one connection."""
+    return _connection(call, get_connection(call.tx, connection_id))
+
+
+@operation(
+    "PATCH",
+    "/tenants/{tenant}/connections/{connection_id}",
+    body=shapes.ConnectionChange,
+    answer=views.Connection,
+)
+def change_connection_(call: Call, asked: shapes.ConnectionChange, connection_id: UUID) -> views.Connection:
+    """Change a connection's name or dialect."""
+    changed = change_connection(
+        call.tx,
+        connection_id,
+        name=asked.name,
+        dialect=asked.dialect,
+        expected_version=expected_version(),
+        caller=call.caller,
+        now=call.now,
+    )
+    return _connection(call, changed)
+
+
+@operation("DELETE", "/tenants/{tenant}/connections/{connection_id}")
+def end_connection_(call: Call, connection_id: UUID) -> None:
+    """End a connection; what it provisioned stays."""
+    end_connection(call.tx, connection_id, caller=call.caller, now=call.now)
+
+
+@operation("GET", "/tenants/{tenant}/connections/{connection_id}/tokens", answer=views.ConnectionTokens)
+def list_connection_tokens_(call: Call, connection_id: UUID) -> views.ConnectionTokens:
+    """List what is known of a connection's bearer tokens."""
+    tokens = list_connection_tokens(call.tx, connection_id)
+    return views.ConnectionTokens(
+        items=[views.ConnectionToken.model_validate(token) for token in tokens], next_cursor=None
+    )
+
+
+@operation(
+    "POST",
+    "/tenants/{tenant}/connections/{connection_id}/tokens",
+    body=shapes.TokenRotation,
+    answer=views.RotatedToken,
+    status=201,
+)
+def rotate_connection_token_(call: Call, asked: shapes.TokenRotation, connection_id: UUID) -> views.RotatedToken:
+    """Give a connection a new bearer token, shown once; the present ones live on for a while."""
+    token = new_secret(SCIM_TOKEN_PREFIX)
+    until = rotate_connection_token(
+        call.tx, connection_id, token=token, overlap_s=asked.overlap_s, caller=call.caller, now=call.now
+    )
+    return views.RotatedToken(token=token, previous_expires_at=until)

@@ -1,0 +1,86 @@
+"""Delegations, and the tasks under them."""
+
+from uuid import UUID
+
+from identity.actions.delegation import (
+    Grant,
+    end_delegation,
+    get_delegation,
+    grant_delegation,
+    list_delegations,
+)
+from identity.actions.tasks import cancel_task, get_task, list_tasks
+from identity.admin import shapes, views
+from identity.admin.operations import operation
+from identity.admin.reading import cut_page, read_id_cursor, write_cursor
+from identity.admin.routes_tenants import tenant_of_call
+from identity.http import Call
+from identity.model.scope import check_details
+from identity.model.tenant import TASK_LIFETIME_S
+
+
+@operation("POST", "/tenants/{tenant}/delegations", body=shapes.NewDelegation, answer=views.Delegation, status=201)
+def grant_delegation_(call: Call, asked: shapes.NewDelegation) -> views.Delegation:
+    """Let an agent act for a user, or for the members of a group, at one resource server."""
+    longest = tenant_of_call(call).task_lifetime_max_s
+    grant = Grant(
+        actor_id=asked.actor_id,
+        subject_id=asked.subject_id,
+        subject_group_id=asked.subject_group_id,
+        resource=asked.resource,
+        scopes=asked.scopes,
+        authorization_details=check_details(asked.authorization_details),
+        max_lifetime_s=min(TASK_LIFETIME_S, longest) if asked.max_lifetime_s is None else asked.max_lifetime_s,
+        max_depth=asked.max_depth,
+        expires_at=asked.expires_at,
+    )
+    granted = grant_delegation(call.tx, grant, tenant_lifetime_max_s=longest, caller=call.caller, now=call.now)
+    return views.Delegation.model_validate(granted)
+
+
+@operation("GET", "/tenants/{tenant}/delegations", query=shapes.DelegationPage, answer=views.DelegationList)
+def list_delegations_(call: Call, page: shapes.DelegationPage) -> views.DelegationList:
+    """List delegations, of one actor or for one subject."""
+    rows = list_delegations(
+        call.tx,
+        actor_id=page.actor,
+        subject_id=page.subject,
+        after=read_id_cursor(page.after),
+        limit=page.limit + 1,
+    )
+    shown, cursor = cut_page(rows, page.limit, lambda delegation: write_cursor(str(delegation.id)))
+    return views.DelegationList(
+        items=[views.Delegation.model_validate(delegation) for delegation in shown], next_cursor=cursor
+    )
+
+
+@operation("GET", "/tenants/{tenant}/delegations/{delegation_id}", answer=views.Delegation)
+def get_delegation_(call: Call, delegation_id: UUID) -> views.Delegation:
+    """Read one delegation."""
+    return views.Delegation.model_validate(get_delegation(call.tx, delegation_id))
+
+
+@operation("DELETE", "/tenants/{tenant}/delegations/{delegation_id}")
+def end_delegation_(call: Call, delegation_id: UUID) -> None:
+    """End a delegation, and every token that rests on it."""
+    end_delegation(call.tx, delegation_id, caller=call.caller, now=call.now)
+
+
+@operation("GET", "/tenants/{tenant}/tasks", query=shapes.TaskPage, answer=views.TaskList)
+def list_tasks_(call: Call, page: shapes.TaskPage) -> views.TaskList:
+    """List tasks, of one principal if it is named."""
+    rows = list_tasks(call.tx, principal_id=page.principal, after=read_id_cursor(page.after), limit=page.limit + 1)
+    shown, cursor = cut_page(rows, page.limit, lambda task: write_cursor(str(task.txn)))
+    return views.TaskList(items=[views.Task.model_validate(task) for task in shown], next_cursor=cursor)
+
+
+@operation("GET", "/tenants/{tenant}/tasks/{txn}", answer=views.Task)
+def get_task_(call: Call, txn: UUID) -> views.Task:
+    """Read one task."""
+    return views.Task.model_validate(get_task(call.tx, txn))
+
+
+@operation("POST", "/tenants/{tenant}/tasks/{txn}/cancel", body=shapes.Reason, answer=views.Task)
+def cancel_task_(call: Call, asked: shapes.Reason, txn: UUID) -> views.Task:
+    """End a task and every token that serves it, at once."""
+    return views.Task.model_validate(cancel_task(call.tx, txn, reason=asked.reason, caller=call.caller, now=call.now))

@@ -1,0 +1,122 @@
+"""Principals: who is there, and who must stop."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from identity.actions.federated_subjects import link_subject, list_subjects, unlink_subject
+from identity.actions.principals import (
+    deprovision,
+    get_any_principal,
+    list_principals,
+    reactivate,
+    suspend,
+)
+from identity.admin import shapes, views
+from identity.admin.operations import operation
+from identity.admin.reading import cut_page, read_id_cursor, write_cursor
+from identity.http import Call
+from identity.model.principal import Principal
+
+
+def _principal(principal: Principal) -> views.Principal:
+    return views.Principal.model_validate(principal)
+
+
+@operation("GET", "/tenants/{tenant}/principals", query=shapes.PrincipalPage, answer=views.PrincipalList)
+def list_principals_(call: Call, page: shapes.PrincipalPage) -> views.PrincipalList:
+    """List the living principals, of one kind or name."""
+    rows = list_principals(
+        call.tx, kind=page.kind, name=page.name, after=read_id_cursor(page.after), limit=page.limit + 1
+    )
+    shown, cursor = cut_page(rows, page.limit, lambda principal: write_cursor(str(principal.id)))
+    return views.PrincipalList(items=[_principal(principal) for principal in shown], next_cursor=cursor)
+
+
+@operation("GET", "/tenants/{tenant}/principals/{principal_id}", answer=views.PrincipalInFull)
+def get_principal(call: Call, principal_id: UUID) -> views.PrincipalInFull:
+    """Read one principal, with its owners and groups."""
+    found = get_any_principal(call.tx, principal_id)
+    return views.PrincipalInFull.model_validate(
+        _principal(found.principal).model_dump()
+        | {
+            "owners": [views.Reference.model_validate(owner) for owner in found.owners],
+            "groups": [views.Reference.model_validate(group) for group in found.groups],
+        }
+    )
+
+
+def _change(call: Call, verb: Callable[..., Principal], asked: shapes.Reason, principal_id: UUID) -> views.Principal:
+    return _principal(verb(call.tx, principal_id, reason=asked.reason, caller=call.caller, now=call.now))
+
+
+@operation(
+    "POST",
+    "/tenants/{tenant}/principals/{principal_id}/suspend",
+    body=shapes.Reason,
+    answer=views.Principal,
+)
+def suspend_principal(call: Call, asked: shapes.Reason, principal_id: UUID) -> views.Principal:
+    """Stop a principal at once, and everything that rests on it."""
+    return _change(call, suspend, asked, principal_id)
+
+
+@operation(
+    "POST",
+    "/tenants/{tenant}/principals/{principal_id}/reactivate",
+    body=shapes.Reason,
+    answer=views.Principal,
+)
+def reactivate_principal(call: Call, asked: shapes.Reason, principal_id: UUID) -> views.Principal:
+    """Let a principal begin again, without its old tokens, credentials and delegations."""
+    return _change(call, reactivate, asked, principal_id)
+
+
+@operation(
+    "POST",
+    "/tenants/{tenant}/principals/{principal_id}/deprovision",
+    body=shapes.Reason,
+    answer=views.Principal,
+)
+def deprovision_principal(call: Call, asked: shapes.Reason, principal_id: UUID) -> views.Principal:
+    """End a principal's access, and everything that rests on it."""
+    return _change(call, deprovision, asked, principal_id)
+
+
+@operation("GET", "/tenants/{tenant}/principals/{principal_id}/subjects", answer=views.Subjects)
+def list_subjects_(call: Call, principal_id: UUID) -> views.Subjects:
+    """List what upstream issuers call a user."""
+    links = list_subjects(call.tx, principal_id)
+    return views.Subjects(items=[views.Subject.model_validate(link) for link in links], next_cursor=None)
+
+
+@operation(
+    "POST",
+    "/tenants/{tenant}/principals/{principal_id}/subjects",
+    body=shapes.NewSubject,
+    answer=views.Subject,
+    status=201,
+)
+def link_subject_(call: Call, asked: shapes.NewSubject, principal_id: UUID) -> views.Subject:
+    """Let a subject of an oidc connection mean this user."""
+    linked = link_subject(
+        call.tx,
+        principal_id,
+        connection_id=asked.connection_id,
+        subject=asked.subject,
+        caller=call.caller,
+        now=call.now,
+    )
+    return views.Subject.model_validate(linked)
+
+
+@operation("DELETE", "/tenants/{tenant}/principals/{principal_id}/subjects", query=shapes.SubjectName)
+def unlink_subject_(call: Call, asked: shapes.SubjectName, principal_id: UUID) -> None:
+    """Let a subject of an oidc connection mean nobody."""
+    unlink_subject(
+        call.tx,
+        principal_id,
+        connection_id=asked.connection_id,
+        subject=asked.subject,
+        caller=call.caller,
+        now=call.now,
+    )

@@ -1,0 +1,90 @@
+"""Tenants and their signing keys."""
+
+from identity.actions.keys import list_signing_keys, rotate_keys
+from identity.actions.tenants import create_tenant, list_tenants, resolve_tenant
+from identity.admin import shapes, views
+from identity.admin.operations import operation
+from identity.admin.reading import cut_page, read_id_cursor, write_cursor
+from identity.http import Call, house, transaction_of_new_tenant
+from identity.model.errors import Unavailable
+from identity.model.signing_key import SigningKey, signing_key
+from identity.model.tenant import Tenant, issuer_of
+
+
+def tenant_of_call(call: Call) -> Tenant:
+    """Return the tenant that the URL names."""
+    if call.tenant is None:
+        raise AssertionError("the path of this operation names a tenant")
+    return call.tenant
+
+
+def _tenant(tenant: Tenant) -> views.Tenant:
+    return views.Tenant(
+        id=tenant.id,
+        slug=tenant.slug,
+        display_name=tenant.display_name,
+        state=tenant.state,
+        issuer=issuer_of(house().external_url, tenant.slug),
+        task_lifetime_max_s=tenant.task_lifetime_max_s,
+        created_at=tenant.created_at,
+    )
+
+
+def _key(key: SigningKey, signing: str | None) -> views.Key:
+    return views.Key(
+        kid=key.kid,
+        alg=key.alg,
+        state=key.state,
+        is_signing=key.kid == signing,
+        public_jwk=dict(key.public_jwk),
+        created_at=key.created_at,
+        activates_at=key.activates_at,
+        verify_until=key.verify_until,
+    )
+
+
+@operation("POST", "/tenants", body=shapes.NewTenant, answer=views.Tenant, status=201)
+def create_tenant_(call: Call, asked: shapes.NewTenant) -> views.Tenant:
+    """Create a tenant, with its issuer and its first signing key."""
+    with transaction_of_new_tenant(call.tx) as tx:
+        created = create_tenant(
+            tx,
+            slug=asked.slug,
+            display_name=asked.display_name,
+            seal=house().seal,
+            caller=call.caller,
+            now=call.now,
+        )
+    return _tenant(created)
+
+
+@operation("GET", "/tenants", query=shapes.Page, answer=views.TenantList)
+def list_tenants_(call: Call, page: shapes.Page) -> views.TenantList:
+    """List tenants."""
+    rows = list_tenants(call.tx, after=read_id_cursor(page.after), limit=page.limit + 1)
+    shown, cursor = cut_page(rows, page.limit, lambda tenant: write_cursor(str(tenant.id)))
+    return views.TenantList(items=[_tenant(tenant) for tenant in shown], next_cursor=cursor)
+
+
+@operation("GET", "/tenants/{tenant}", answer=views.Tenant)
+def get_tenant(call: Call) -> views.Tenant:
+    """Read one tenant."""
+    return _tenant(resolve_tenant(call.tx, tenant_of_call(call).slug))
+
+
+@operation("GET", "/tenants/{tenant}/keys", answer=views.Keys)
+def list_keys(call: Call) -> views.Keys:
+    """List the signing keys that still verify."""
+    keys = list_signing_keys(call.tx, now=call.now)
+    try:
+        signing = signing_key(keys, call.now).kid
+    except Unavailable:
+        signing = None
+    return views.Keys(items=[_key(key, signing) for key in keys], next_cursor=None)
+
+
+@operation("POST", "/tenants/{tenant}/keys/rotate", body=shapes.Nothing, answer=views.Key)
+def rotate_keys_(call: Call) -> views.Key:
+    """Publish a new signing key; it signs once every cached key set has it."""
+    key = rotate_keys(call.tx, seal=house().seal, caller=call.caller, now=call.now)
+    return _key(key, None)

@@ -1,0 +1,194 @@
+"""What may be asked: the bodies and queries of the admin API. What is not named here is refused."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, StringConstraints
+
+from identity.actions.connections import OVERLAP_MAX_S, OVERLAP_S
+from identity.model.client import AuthMethod, GrantType
+from identity.model.connection import Dialect, Match
+from identity.model.outbox import OutboxState
+from identity.model.principal import Kind
+from identity.model.tenant import DEPTH_MAX, TASK_LIFETIME_MAX_S
+
+PAGE = 50
+PAGE_MAX = 200
+
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"),
+]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Scope = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+JsonObject = dict[str, Any]
+
+
+class Asked(BaseModel):
+    """Strict: no member is guessed, converted or ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class NewTenant(Asked):
+    """A tenant. Its slug is in every URL and in its issuer, and never changes."""
+
+    slug: Annotated[str, StringConstraints(min_length=1, max_length=63)]
+    display_name: Name
+
+
+class NewScimConnection(Asked):
+    """A source that pushes principals by SCIM 2.0."""
+
+    kind: Literal["scim"]
+    name: Name
+    dialect: Dialect = Dialect.RFC
+
+
+class NewOidcConnection(Asked):
+    """An upstream issuer whose tokens may name a person (OpenID Connect)."""
+
+    kind: Literal["oidc"]
+    name: Name
+    issuer: Line
+    jwks_uri: Line | None = None
+    jwks: JsonObject | None = None
+    audiences: Annotated[tuple[Line, ...], Field(min_length=1, max_length=20)]
+    subject_claim: Annotated[str, StringConstraints(min_length=1, max_length=128)] = "sub"
+    match: Match = Match.SUBJECT
+    provisioned_by: UUID | None = None
+
+
+class NewConnection(RootModel[Annotated[NewScimConnection | NewOidcConnection, Field(discriminator="kind")]]):
+    """A source that feeds the tenant."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class ConnectionChange(Asked):
+    """What is left out stays as it is."""
+
+    name: Name | None = None
+    dialect: Dialect | None = None
+
+
+class TokenRotation(Asked):
+    """A new bearer token; the present ones live on for ``overlap_s`` seconds."""
+
+    overlap_s: Annotated[int, Field(ge=0, le=OVERLAP_MAX_S)] = OVERLAP_S
+
+
+class NewClient(Asked):
+    """Client metadata (RFC 7591 §2) of an agent or service account, or of a resource server that introspects."""
+
+    client_name: Name | None = None
+    principal_id: UUID | None = None
+    audience: Line | None = None
+    token_endpoint_auth_method: AuthMethod = AuthMethod.CLIENT_SECRET_BASIC
+    jwks: JsonObject | None = None
+    jwks_uri: Line | None = None
+    scope: Annotated[str, StringConstraints(max_length=4096)] = ""
+    grant_types: Annotated[tuple[GrantType, ...], Field(max_length=2)] | None = None
+
+
+class NewClientKey(Asked):
+    """A public key (RFC 7517 §4)."""
+
+    jwk: JsonObject
+
+
+class NewResource(Asked):
+    """A resource server: whom a token may be meant for, and what may be asked of it."""
+
+    audience: Line
+    scopes: Annotated[tuple[Scope, ...], Field(max_length=50)] = ()
+    authorization_details_types: Annotated[tuple[Scope, ...], Field(max_length=50)] = ()
+
+
+class NewDelegation(Asked):
+    """Standing permission for an agent to act for a user, or for the members of a group. Seconds."""
+
+    actor_id: UUID
+    subject_id: UUID | None = None
+    subject_group_id: UUID | None = None
+    resource: Line
+    scopes: Annotated[tuple[Scope, ...], Field(max_length=50)] = ()
+    authorization_details: Annotated[list[JsonObject], Field(max_length=20)] = []
+    max_lifetime_s: Annotated[int, Field(ge=1, le=TASK_LIFETIME_MAX_S)] | None = None
+    max_depth: Annotated[int, Field(ge=1, le=DEPTH_MAX)] = 1
+    expires_at: AwareDatetime | None = None
+
+
+class Reason(Asked):
+    """Why, for the audit trail."""
+
+    reason: Name = "by_administrator"
+
+
+class NewSubject(Asked):
+    """What an upstream issuer calls this user, exactly as its subject claim says it."""
+
+    connection_id: UUID
+    subject: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+
+
+class Nothing(Asked):
+    """An empty object, or no body at all."""
+
+
+class Page(BaseModel):
+    """One page of a list; ``after`` is the ``next_cursor`` of the page before."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: Annotated[int, Field(ge=1, le=PAGE_MAX)] = PAGE
+    after: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
+
+
+class PrincipalPage(Page):
+    """Principals of one kind, or of one name (compared without case)."""
+
+    kind: Kind | None = None
+    name: Name | None = None
+
+
+class ClientPage(Page):
+    """Clients, of one principal if it is named."""
+
+    principal: UUID | None = None
+
+
+class DelegationPage(Page):
+    """Delegations of one actor, or for one subject (a user or a group)."""
+
+    actor: UUID | None = None
+    subject: UUID | None = None
+
+
+class TaskPage(Page):
+    """Tasks that one principal is a party to."""
+
+    principal: UUID | None = None
+
+
+class EventPage(Page):
+    """The audit trail after the event whose id is ``after``, of one task, principal or type."""
+
+    txn: UUID | None = None
+    principal: UUID | None = None
+    type: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+
+
+class OutboxPage(Page):
+    """Outbox rows in one state."""
+
+    state: OutboxState = OutboxState.DEAD
+
+
+class SubjectName(BaseModel):
+    """Which link."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    connection_id: UUID
+    subject: Annotated[str, StringConstraints(min_length=1, max_length=255)]

@@ -1,0 +1,345 @@
+"""What is answered. No credential is part of a view, except in the one answer that shows it for the only time."""
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from identity.model.client import AuthMethod, GrantType
+from identity.model.connection import ConnectionKind, Dialect, Match
+from identity.model.event import Outcome
+from identity.model.lifecycle import State
+from identity.model.outbox import OutboxState
+from identity.model.principal import Kind
+from identity.model.task import TaskState
+
+JsonObject = dict[str, Any]
+
+
+class View(BaseModel):
+    """Read from the model by name."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+Item = TypeVar("Item", bound=View)
+
+
+class Items(View, Generic[Item]):
+    """One page; ``next_cursor`` is null on the last."""
+
+    items: list[Item]
+    next_cursor: str | None
+
+
+class Tenant(View):
+    """A tenant and its issuer."""
+
+    id: UUID
+    slug: str
+    display_name: str
+    state: str
+    issuer: str
+    task_lifetime_max_s: int
+    created_at: datetime
+
+
+class Connection(View):
+    """A scim connection has a dialect and a base URL, an oidc one the members from ``issuer`` on."""
+
+    id: UUID
+    kind: ConnectionKind
+    name: str
+    dialect: Dialect | None
+    scim_base_url: str | None = None
+    issuer: str | None
+    jwks_uri: str | None
+    jwks: JsonObject | None
+    audiences: list[str]
+    subject_claim: str | None
+    match: Match | None
+    provisioned_by: UUID | None
+    version: int
+    created_at: datetime
+    ended_at: datetime | None
+
+
+class CreatedConnection(Connection):
+    """With ``token``, a scim connection's bearer token: shown here and never again."""
+
+    token: str | None = None
+
+
+class ConnectionToken(View):
+    """What is known of a bearer token; the token itself is not."""
+
+    id: UUID
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class ConnectionTokens(View):
+    """The tokens of one connection, newest first."""
+
+    items: list[ConnectionToken]
+    next_cursor: None = None
+
+
+class RotatedToken(View):
+    """``token`` is shown here and never again; the others live until ``previous_expires_at``."""
+
+    token: str
+    previous_expires_at: datetime
+
+
+class Client(View):
+    """Client metadata (RFC 7591 §2)."""
+
+    client_id: str
+    client_name: str | None
+    principal_id: UUID | None
+    audience: str | None
+    token_endpoint_auth_method: Annotated[AuthMethod, Field(validation_alias="auth_method")]
+    grant_types: list[GrantType]
+    scope: str
+    jwks: JsonObject | None
+    version: int
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class RegisteredClient(Client):
+    """With ``client_secret``, where there is one: shown here and never again (RFC 7591 §3.2.1)."""
+
+    client_id_issued_at: int
+    client_secret: str | None = None
+    client_secret_expires_at: int | None = None
+
+
+class Reference(View):
+    """A principal named from another."""
+
+    id: UUID
+    kind: Kind
+    display_name: str | None
+
+
+class Principal(View):
+    """A user, group, agent or service account."""
+
+    id: UUID
+    kind: Kind
+    state: State
+    name: str
+    display_name: str | None
+    external_id: str | None
+    connection_id: UUID | None
+    valid_from: datetime | None
+    valid_until: datetime | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class PrincipalInFull(Principal):
+    """With those who answer for it and the groups that it is in."""
+
+    owners: list[Reference]
+    groups: list[Reference]
+
+
+class Subject(View):
+    """What an upstream issuer calls a user."""
+
+    connection_id: UUID
+    subject: str
+    principal_id: UUID
+    created_at: datetime
+
+
+class Subjects(View):
+    """All upstream subjects of one user."""
+
+    items: list[Subject]
+    next_cursor: None = None
+
+
+class Resource(View):
+    """A resource server."""
+
+    audience: str
+    scopes: list[str]
+    authorization_details_types: list[str]
+    created_at: datetime
+
+
+class Delegation(View):
+    """Standing permission to act for somebody. Seconds."""
+
+    id: UUID
+    actor_id: UUID
+    subject_id: UUID | None
+    subject_group_id: UUID | None
+    resource: str
+    scopes: list[str]
+    authorization_details: list[JsonObject]
+    max_lifetime_s: int
+    max_depth: int
+    created_at: datetime
+    expires_at: datetime | None
+    ended_at: datetime | None
+    ended_reason: str | None
+
+
+class Task(View):
+    """One piece of work; ``txn`` is in every token that serves it."""
+
+    txn: UUID
+    subject_id: UUID
+    actor_id: UUID
+    delegation_id: UUID
+    audience: str
+    scopes: list[str]
+    authorization_details: list[JsonObject]
+    state: TaskState
+    created_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+
+
+class Caller(View):
+    """Who asked."""
+
+    kind: str
+    id: str | None
+
+
+class Event(View):
+    """One row of the audit trail."""
+
+    id: UUID
+    at: datetime
+    tenant: str
+    type: str
+    outcome: Outcome
+    caller: Caller
+    subject_id: UUID | None
+    actor_ids: list[UUID]
+    txn: UUID | None
+    reason: str | None
+    request_id: str | None
+    detail: JsonObject
+
+
+class Key(View):
+    """The public half of a signing key."""
+
+    kid: str
+    alg: str
+    state: str
+    is_signing: bool
+    public_jwk: JsonObject
+    created_at: datetime
+    activates_at: datetime
+    verify_until: datetime | None
+
+
+class Keys(View):
+    """All keys that still verify, oldest first."""
+
+    items: list[Key]
+    next_cursor: None = None
+
+
+class Cutoff(View):
+    """Everything issued for ``key`` up to ``not_before`` is dead."""
+
+    kind: str
+    key: str
+    not_before: datetime
+    reason: str | None
+
+
+class OutboxRow(View):
+    """News for the workers: "reconcile this principal"."""
+
+    id: UUID
+    principal_id: UUID
+    kind: str
+    state: OutboxState
+    attempts: int
+    last_error: str | None
+    created_at: datetime
+    available_at: datetime
+    done_at: datetime | None
+    dead_at: datetime | None
+
+
+class TenantList(Items[Tenant]):
+    """Tenants in the order of creation."""
+
+
+class ConnectionList(Items[Connection]):
+    """Connections in the order of creation, ended ones among them."""
+
+
+class ClientList(Items[Client]):
+    """Clients in the order of creation, revoked ones among them."""
+
+
+class PrincipalList(Items[Principal]):
+    """Living principals in the order of creation."""
+
+
+class ResourceList(Items[Resource]):
+    """Resource servers in the order of their audiences."""
+
+
+class DelegationList(Items[Delegation]):
+    """Delegations in the order of creation, ended ones among them."""
+
+
+class TaskList(Items[Task]):
+    """Tasks in the order of opening, ended ones among them."""
+
+
+class EventList(Items[Event]):
+    """Events, oldest first."""
+
+
+class CutoffList(Items[Cutoff]):
+    """Cut-offs in the order of kind and key."""
+
+
+class OutboxList(Items[OutboxRow]):
+    """Outbox rows, oldest first."""
+
+
+class Fault(View):
+    """One fault of a request: where (JSON pointer, RFC 6901, or the name of a parameter) and what."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(View):
+    """RFC 9457. ``code`` names the failed rule and is stable; ``request_id`` finds the event and the log lines."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[Fault] = []
+
+
+class ProblemType(View):
+    """What a problem's ``type`` leads to."""
+
+    type: str
+    title: str
+    status: int
+    meaning: str
