@@ -148,7 +148,7 @@ def _compares(comparison: Comparison, found: Any) -> bool:
         return False
     if isinstance(found, str) and isinstance(wanted, str) and not operand.case_exact:
         found, wanted = fold(found), fold(wanted)
-    return _OPERATIONS[comparison.operator](found, wanted)
+    return bool(_OPERATIONS[comparison.operator](found, wanted))
 
 
 def _typed(operand: Operand, found: Any) -> Any:

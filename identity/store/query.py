@@ -50,6 +50,13 @@ from identity.store.tables import group_members, principal_emails, principal_own
 
 Clause = ColumnElement[bool]
 TYPE_NAMES = {Kind.USER: "User", Kind.GROUP: "Group", Kind.AGENT: "Agent", Kind.SERVICE_ACCOUNT: "ServiceAccount"}
+ORDER: Mapping[Operator, Callable[[ColumnElement[Any], Any], Clause]] = {
+    Operator.EQ: lambda found, wanted: found == wanted,
+    Operator.GT: lambda found, wanted: found > wanted,
+    Operator.GE: lambda found, wanted: found >= wanted,
+    Operator.LT: lambda found, wanted: found < wanted,
+    Operator.LE: lambda found, wanted: found <= wanted,
+}
 NAME_ATTRIBUTES = {Kind.USER: "userName", Kind.AGENT: "agentUserName", Kind.SERVICE_ACCOUNT: "userName"}
 
 
@@ -95,19 +102,7 @@ def _compare_text(found: ColumnElement[Any], operator: Operator, wanted: ColumnE
 
 
 def _compare_order(found: ColumnElement[Any], operator: Operator, wanted: Any) -> Clause:
-    match operator:
-        case Operator.EQ:
-            return found == wanted
-        case Operator.GT:
-            return found > wanted
-        case Operator.GE:
-            return found >= wanted
-        case Operator.LT:
-            return found < wanted
-        case Operator.LE:
-            return found <= wanted
-        case _:
-            raise AssertionError(f"{operator} is for texts")
+    return ORDER[operator](found, wanted)
 
 
 def _compare_json(comparison: Comparison, value: ColumnElement[Any], text: ColumnElement[Any]) -> Clause:

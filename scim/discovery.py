@@ -1,0 +1,83 @@
+"""What a client may learn of this server (RFC 7644 §4): read from what is enforced, so the two cannot differ."""
+
+from typing import Any
+
+from scim.limits import BODY_BYTES_MAX, PAGE_SIZE, PAGE_SIZE_MAX
+from scim.schemas import ResourceType, Schema, all_schemas, resource_types
+
+CORE = "urn:ietf:params:scim:schemas:core:2.0:"
+LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+
+Json = dict[str, Any]
+
+
+def service_provider_config(base_url: str) -> Json:
+    """Return the ServiceProviderConfig (RFC 7643 §5, RFC 9865 §4)."""
+    return {
+        "schemas": [CORE + "ServiceProviderConfig"],
+        "patch": {"supported": True},
+        "bulk": {"supported": False, "maxOperations": 0, "maxPayloadSize": BODY_BYTES_MAX},
+        "filter": {"supported": True, "maxResults": PAGE_SIZE_MAX},
+        "changePassword": {"supported": False},
+        "sort": {"supported": False},
+        "etag": {"supported": True},
+        "pagination": {
+            "cursor": False,
+            "index": True,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": PAGE_SIZE,
+            "maxPageSize": PAGE_SIZE_MAX,
+        },
+        "authenticationSchemes": [
+            {
+                "type": "oauthbearertoken",
+                "name": "Bearer token of a connection",
+                "description": "The token that was shown when the connection was made (RFC 6750)",
+                "specUri": "https://www.rfc-editor.org/info/rfc6750",
+                "primary": True,
+            }
+        ],
+        "meta": {"resourceType": "ServiceProviderConfig", "location": f"{base_url}/ServiceProviderConfig"},
+    }
+
+
+def render_resource_types(base_url: str) -> dict[str, Json]:
+    """Return every ResourceType by its name (RFC 7643 §6)."""
+    return {type_.name: _resource_type(type_, base_url) for type_ in resource_types().values()}
+
+
+def _resource_type(type_: ResourceType, base_url: str) -> Json:
+    return {
+        "schemas": [CORE + "ResourceType"],
+        "id": type_.name,
+        "name": type_.name,
+        "description": type_.description,
+        "endpoint": type_.endpoint,
+        "schema": type_.schema.id,
+        "schemaExtensions": [{"schema": urn.id, "required": False} for urn in type_.extensions.values()],
+        "meta": {"resourceType": "ResourceType", "location": f"{base_url}/ResourceTypes/{type_.name}"},
+    }
+
+
+def render_schemas(base_url: str) -> dict[str, Json]:
+    """Return every Schema by its URN (RFC 7643 §7)."""
+    return {urn: _schema(schema, base_url) for urn, schema in all_schemas().items()}
+
+
+def _schema(schema: Schema, base_url: str) -> Json:
+    return {
+        "schemas": [CORE + "Schema"],
+        **schema.json,
+        "meta": {"resourceType": "Schema", "location": f"{base_url}/Schemas/{schema.id}"},
+    }
+
+
+def list_response(resources: list[Json], *, total: int, start_index: int) -> Json:
+    """Return a ListResponse (RFC 7644 §3.4.2)."""
+    return {
+        "schemas": [LIST_SCHEMA],
+        "totalResults": total,
+        "startIndex": start_index,
+        "itemsPerPage": len(resources),
+        "Resources": resources,
+    }

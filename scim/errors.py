@@ -1,0 +1,73 @@
+"""Refusals become SCIM errors (RFC 7644 §3.12). ``Refusal.reason`` may be a ``scimType``; nothing else leaves us."""
+
+from typing import Any, NoReturn
+
+from identity.model.errors import (
+    Conflict,
+    Malformed,
+    NotAllowed,
+    NotAuthenticated,
+    NotThere,
+    OverLimit,
+    Refusal,
+    Stale,
+    Taken,
+    Unavailable,
+)
+
+ERROR_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:Error"
+
+SCIM_TYPES = frozenset({
+    "invalidFilter", "tooMany", "uniqueness", "mutability", "invalidSyntax", "invalidPath", "noTarget",
+    "invalidValue", "invalidVers", "sensitive",
+})  # fmt: skip
+
+STATUSES: dict[type[Refusal], int] = {
+    Malformed: 400,
+    NotAuthenticated: 401,
+    NotAllowed: 403,
+    NotThere: 404,
+    Taken: 409,
+    Conflict: 409,
+    Stale: 412,
+    OverLimit: 413,
+    Unavailable: 503,
+}
+
+
+def refuse(scim_type: str, detail: str, pointer: str | None = None) -> NoReturn:
+    """Refuse a request for its grammar, its types or its targets. ``pointer`` names the attribute at fault."""
+    raise Malformed(detail, pointer=pointer, reason=scim_type)
+
+
+def error_status(refusal: Refusal) -> int:
+    """Return the HTTP status of a refusal."""
+    if refusal.reason == "too_many_members":
+        return 400
+    return next((status for kind, status in STATUSES.items() if isinstance(refusal, kind)), 400)
+
+
+def error_body(status: int, detail: str, scim_type: str | None = None) -> dict[str, Any]:
+    """Return the JSON of an error."""
+    body: dict[str, Any] = {"schemas": [ERROR_SCHEMA], "status": str(status), "detail": detail}
+    if scim_type is not None:
+        body["scimType"] = scim_type
+    return body
+
+
+def render_refusal(refusal: Refusal) -> tuple[dict[str, Any], int]:
+    """Return the JSON and the status of a refusal; what is private to it stays here."""
+    status = error_status(refusal)
+    pointer = getattr(refusal, "pointer", None)
+    detail = f"{pointer}: {refusal.detail}" if pointer else refusal.detail
+    return error_body(status, detail, _scim_type(refusal)), status
+
+
+def _scim_type(refusal: Refusal) -> str | None:
+    if refusal.reason in SCIM_TYPES:
+        return refusal.reason
+    if isinstance(refusal, Taken):
+        return "uniqueness"
+    if refusal.reason == "too_many_members":
+        return "tooMany"
+    return "invalidValue" if isinstance(refusal, Malformed) else None

@@ -1,0 +1,268 @@
+"""From the text of a filter to a condition whose every attribute is resolved and every literal typed.
+
+Nothing is ever dropped: what does not resolve is refused (RFC 7644 §3.4.2.2), so no filter means "all rows".
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from scim2_filter_parser import ast
+
+from identity.model.query import (
+    ALWAYS,
+    And,
+    AnyElement,
+    Comparison,
+    Condition,
+    Literal,
+    Not,
+    Operand,
+    Operator,
+    Or,
+    Presence,
+    ValueType,
+    matches,
+)
+from scim.errors import refuse
+from scim.grammar import parse
+from scim.schemas import Attribute, ResourceType, Returned, Schema, Type, every_resource
+
+VALUE_TYPES = {
+    Type.BOOLEAN: ValueType.BOOLEAN,
+    Type.DECIMAL: ValueType.NUMBER,
+    Type.INTEGER: ValueType.NUMBER,
+    Type.DATE_TIME: ValueType.INSTANT,
+    Type.COMPLEX: ValueType.COMPLEX,
+}
+TEXT_OPERATORS = frozenset({Operator.CO, Operator.SW, Operator.EW})
+UNORDERED = frozenset({Type.BOOLEAN, Type.BINARY})
+NOT_STORED = frozenset({"$ref", "location"})  # made for each answer from our own address
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where an attribute is: under an extension's key or at the top, with the sub-attribute that was named."""
+
+    prefix: tuple[str, ...]
+    attribute: Attribute
+    sub: Attribute | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Resolve one syntax tree against one resource type, or refuse it as ``scim_type``."""
+
+    type: ResourceType
+    scim_type: str
+
+    def no(self, detail: str) -> NoReturn:
+        """Refuse."""
+        refuse(self.scim_type, detail)
+
+    def find(self, path: Any) -> Found | Schema:
+        """Return the attribute, or the whole schema, that an attribute path names."""
+        name, sub = path.attr_name, path.sub_attr.value if path.sub_attr else None
+        if path.uri is not None and sub is None and (schema := self.type.schema_of(f"{path.uri}:{name}")):
+            return schema
+        prefix, attribute = self._attribute(path.uri, name)
+        if attribute is None or attribute.returned is Returned.NEVER:
+            self.no(f"{self.type.name} has no attribute {_shown(path.uri, name)}")
+        return Found(prefix, attribute, self.sub_attribute(attribute, sub) if sub is not None else None)
+
+    def _attribute(self, uri: str | None, name: str) -> tuple[tuple[str, ...], Attribute | None]:
+        if uri is None:
+            return (), self.type.attribute(name)
+        schema = self.type.schema_of(uri)
+        if schema is None:
+            self.no(f"{self.type.name} has no schema {uri}")
+        if schema is self.type.schema:
+            return (), self.type.attribute(name)
+        return (schema.id,), schema.attribute(name)
+
+    def sub_attribute(self, attribute: Attribute, name: str) -> Attribute:
+        """Return a sub-attribute; of a multi-valued attribute without any, ``value`` is the element itself."""
+        found = attribute.sub_attribute(name)
+        if found is None:
+            self.no(f"{attribute.name} has no sub-attribute {name}")
+        return found
+
+    # --- conditions ---
+
+    def condition(self, node: Any, within: Attribute | None = None) -> Condition:
+        """Return what a node of the syntax tree asks for, inside the brackets of ``within`` if given."""
+        match node:
+            case ast.Filter(expr=expr, negated=negated, namespace=None):
+                inner = self.condition(expr, within)
+                return Not(inner) if negated else inner
+            case ast.Filter(expr=expr, namespace=container):
+                return self._value_path(container, expr, within)
+            case ast.LogExpr(op=op, expr1=left, expr2=right):
+                join = And if op.lower() == "and" else Or
+                return _flat(join, self.condition(left, within), self.condition(right, within))
+            case ast.AttrExpr(value=op, attr_path=path, comp_value=literal):
+                return self._term(op.lower(), path, literal, within)
+            case _:
+                return self.no("this is not a filter")
+
+    def _value_path(
+        self, container: Any, expr: Any, within: Attribute | None, also: Condition | None = None
+    ) -> Condition:
+        if within is not None or isinstance(container.attr_name, ast.Filter):
+            self.no("a value path cannot hold another")
+        found = self.find(container)
+        if isinstance(found, Schema) or not found.attribute.multi_valued:
+            self.no("brackets select values of a multi-valued attribute only")
+        inner = self.condition(expr, found.attribute)
+        operand = _operand((*found.prefix, found.attribute.name), found.attribute)
+        return AnyElement(operand, inner if also is None else _flat(And, inner, also))
+
+    def _term(self, op: str, path: Any, literal: Any, within: Attribute | None) -> Condition:
+        value = None if literal is None else literal.value
+        if isinstance(path.attr_name, ast.Filter):
+            return self._selected(op, path.attr_name, value, within)
+        if within is not None:
+            return self._inner_term(op, path, value, within)
+        found = self.find(path)
+        if isinstance(found, Schema):
+            return self._schema_presence(op, found)
+        if found.attribute.name == "schemas":
+            return self._schemas(op, value)
+        return self._compared(op, value, lambda build: self._leaf(found, build))
+
+    def _selected(self, op: str, selection: Any, value: Any, within: Attribute | None) -> Condition:
+        """``emails[type eq "work"].value eq "x"``: one element satisfies both."""
+        container = selection.namespace
+        if container is None or container.sub_attr is None or isinstance(container.attr_name, ast.Filter):
+            self.no("a value path is compared by a sub-attribute")
+        plain = ast.AttrPath(container.attr_name, None, container.uri)
+        found = self.find(plain)
+        if isinstance(found, Schema):
+            self.no("a schema has no values to select")
+        compared = self._inner_term(op, ast.AttrPath(container.sub_attr.value, None, None), value, found.attribute)
+        return self._value_path(plain, selection.expr, within, compared)
+
+    def _inner_term(self, op: str, path: Any, value: Any, within: Attribute) -> Condition:
+        if path.uri is not None or path.sub_attr is not None:
+            self.no("brackets hold sub-attributes, without a schema")
+        if not within.is_complex and path.attr_name.lower() == "value":
+            return self._compared(op, value, lambda build: build(_operand((), within), within))
+        sub = self.sub_attribute(within, path.attr_name)
+        return self._compared(op, value, lambda build: build(self._stored((sub.name,), sub), sub))
+
+    def _compared(self, op: str, value: Any, leaf: "Callable[[Build], Condition]") -> Condition:
+        """``ne`` is not ``eq``; null is the absence of a value (RFC 7643 §2.5)."""
+        if op == "pr":
+            return leaf(_presence)
+        if value is None:
+            present = leaf(_presence)
+            if op not in ("eq", "ne"):
+                self.no(f"null cannot be compared with {op}")
+            return present if op == "ne" else Not(present)
+        operator = Operator.EQ if op == "ne" else Operator(op)
+        compared = leaf(lambda operand, attribute: self._comparison(operand, attribute, operator, value))
+        return Not(compared) if op == "ne" else compared
+
+    def _comparison(self, operand: Operand, attribute: Attribute, operator: Operator, value: Any) -> Condition:
+        if operator in TEXT_OPERATORS and operand.type is not ValueType.STRING:
+            self.no(f"{attribute.name} is {attribute.type}: it cannot be compared with {operator}")
+        if operator not in TEXT_OPERATORS | {Operator.EQ} and attribute.type in UNORDERED:
+            self.no(f"{attribute.name} is {attribute.type}: its values have no order")
+        return Comparison(operand, operator, self._literal(attribute, value))
+
+    def _leaf(self, found: Found, build: "Build") -> Condition:
+        attribute, sub = found.attribute, found.sub
+        path = (*found.prefix, attribute.name)
+        if sub is None and attribute.is_complex:
+            if build is _presence and not attribute.multi_valued:
+                return Or(tuple(build(_operand((*path, s.name), s), s) for s in _stored_subs(attribute)))
+            if build is _presence:
+                elements = Or(tuple(build(_operand((s.name,), s), s) for s in _stored_subs(attribute)))
+                return AnyElement(_operand(path, attribute), elements)
+            sub = self.sub_attribute(attribute, "value")  # RFC 7643 §2.4: what a plain name of it means
+        if attribute.multi_valued:
+            inner = build(self._stored((sub.name,), sub), sub) if sub else build(_operand((), attribute), attribute)
+            return AnyElement(_operand(path, attribute), inner)
+        last = sub or attribute
+        operand = self._stored((*path, sub.name) if sub else path, last)
+        return AnyElement(operand, build(_operand((), last), last)) if last.multi_valued else build(operand, last)
+
+    def _stored(self, path: tuple[str, ...], attribute: Attribute) -> Operand:
+        if attribute.name in NOT_STORED:
+            self.no(f"{attribute.name} cannot be filtered by")
+        return _operand(path, attribute)
+
+    def _schema_presence(self, op: str, schema: Schema) -> Condition:
+        if op != "pr":
+            self.no("a schema can only be present")
+        if schema is self.type.schema:
+            return ALWAYS
+        return Presence(Operand((schema.id,), ValueType.COMPLEX))
+
+    def _schemas(self, op: str, value: Any) -> Condition:
+        """``schemas`` is not stored: a resource has its core schema, and each extension of which it has values."""
+        names = every_resource().attributes["schemas"]
+        element = self._compared(op, value, lambda build: build(_operand((), names), names))
+        asked = element.term if op == "ne" and isinstance(element, Not) else element
+        having = [schema for schema in self.type.schemas() if matches(asked, schema.id)]
+        found = Or(tuple(self._schema_presence("pr", schema) for schema in having))
+        return Not(found) if op == "ne" else found
+
+    def _literal(self, attribute: Attribute, value: Any) -> Literal:
+        match attribute.type, value:
+            case Type.BOOLEAN, bool():
+                return value
+            case Type.BOOLEAN, str() if value.lower() in ("true", "false"):
+                return value.lower() == "true"  # Entra compares booleans with strings
+            case ((Type.DECIMAL | Type.INTEGER), Decimal()):
+                return value
+            case Type.DATE_TIME, str():
+                return parse_instant(value) or self.no(f"{attribute.name} is compared with an xsd:dateTime")
+            case ((Type.STRING | Type.REFERENCE | Type.BINARY), str()):
+                return value
+        return self.no(f"{attribute.name} is {attribute.type}: its value is not")
+
+
+Build = Callable[[Operand, Attribute], Condition]
+
+
+def parse_filter(text: str, type_: ResourceType) -> Condition:
+    """Return the condition that a filter states. Raises ``Malformed`` (``invalidFilter``)."""
+    return Resolver(type_, "invalidFilter").condition(parse(text, "invalidFilter"))
+
+
+def parse_instant(text: str) -> datetime | None:
+    """Return the instant of an xsd:dateTime, in UTC; one without an offset is taken as UTC. None for anything else."""
+    if len(text) > 40 or "T" not in text:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _presence(operand: Operand, attribute: Attribute) -> Condition:
+    del attribute
+    return Presence(operand)
+
+
+def _operand(path: tuple[str, ...], attribute: Attribute) -> Operand:
+    return Operand(path, VALUE_TYPES.get(attribute.type, ValueType.STRING), attribute.case_exact)
+
+
+def _stored_subs(attribute: Attribute) -> list[Attribute]:
+    return [sub for sub in attribute.sub_attributes.values() if sub.name not in NOT_STORED]
+
+
+def _flat(join: type[And] | type[Or], left: Condition, right: Condition) -> Condition:
+    terms: tuple[Condition, ...] = ()
+    for side in (left, right):
+        terms += side.terms if isinstance(side, join) else (side,)
+    return join(terms)
+
+
+def _shown(uri: str | None, name: str) -> str:
+    return name if uri is None else f"{uri}:{name}"

@@ -1,0 +1,21 @@
+"""Every limit of this edge, with its unit. What the protocol can tell, ServiceProviderConfig tells from here."""
+
+BODY_BYTES_MAX = 1024 * 1024
+DEPTH_MAX = 32  # nested JSON arrays and objects
+INTEGER_MAX = 2**63 - 1  # what a signed 64-bit integer holds
+
+FILTER_CHARACTERS_MAX = 2_048  # Keycloak 2,048; Zitadel 1,000
+FILTER_TERMS_MAX = 20  # comparisons and presence tests
+FILTER_DEPTH_MAX = 10  # nested brackets; Keycloak 10
+
+PAGE_SIZE = 100  # resources, where the client names no count
+PAGE_SIZE_MAX = 200
+
+OPERATIONS_MAX = 100  # per PATCH; Keycloak 100
+STEPS_MAX = 500  # attributes named by all operations of a PATCH together
+MEMBERS_MAX = 1_000  # values of one multi-valued attribute in one operation or body; AWS 100, IBM 2,500
+ATTRIBUTES_MAX = 100  # names in attributes or excludedAttributes
+
+EXTERNAL_ID_CHARACTERS_MAX = 512  # an index entry holds 2,700 bytes
+DISPLAY_NAME_CHARACTERS_MAX = 256
+EMAIL_CHARACTERS_MAX = 320  # 64 + @ + 255 (RFC 5321 §4.5.3.1)

@@ -1,0 +1,106 @@
+"""``attributes`` and ``excludedAttributes`` (RFC 7644 §3.9): which part of a resource is answered."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from identity.model.errors import Malformed
+from scim.errors import refuse
+from scim.filter import Found, Resolver
+from scim.grammar import parse
+from scim.limits import ATTRIBUTES_MAX
+from scim.schemas import ResourceType, Returned
+
+ALWAYS = frozenset({"schemas", "id"})
+
+Paths = frozenset[tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Paths into the JSON of a resource, in the schema's spelling. ``asked`` is None where all is."""
+
+    asked: Paths | None = None
+    excluded: Paths = field(default_factory=frozenset)
+
+    def apply(self, resource: dict[str, Any]) -> dict[str, Any]:
+        """Return what is left of a resource; schemas and id always are."""
+        if self.asked is not None:
+            return {
+                key: value if key in ALWAYS else kept
+                for key, value in resource.items()
+                if key in ALWAYS or (kept := _only(value, (key,), self.asked)) is not None
+            }
+        for path in self.excluded:
+            if path[0] not in ALWAYS:
+                resource = _without(resource, path)
+        return resource
+
+    def shows(self, name: str) -> bool:
+        """Return whether anything of an attribute is answered."""
+        if self.asked is not None:
+            return any(path[0] == name for path in self.asked)
+        return (name,) not in self.excluded
+
+    def asks_for(self, *path: str) -> bool:
+        """Return whether exactly this was named, so that what is returned on request is."""
+        return self.asked is not None and path in self.asked
+
+
+EVERYTHING = Projection()
+
+
+def parse_projection(attributes: str | None, excluded: str | None, type_: ResourceType) -> Projection:
+    """Return what two query parameters ask for; names that nobody knows ask for nothing. Raises ``Malformed``."""
+    if attributes and excluded:
+        refuse("invalidValue", "attributes and excludedAttributes exclude each other")
+    if attributes:
+        return Projection(asked=_paths(attributes, type_))
+    return Projection(excluded=_paths(excluded, type_)) if excluded else EVERYTHING
+
+
+def _paths(text: str, type_: ResourceType) -> Paths:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if len(names) > ATTRIBUTES_MAX:
+        refuse("invalidValue", f"at most {ATTRIBUTES_MAX} attributes are named")
+    found = (_path(name, type_) for name in names)
+    return frozenset(path for path in found if path is not None)
+
+
+def _path(name: str, type_: ResourceType) -> tuple[str, ...] | None:
+    if not any(mark in name for mark in ':.[( "'):  # the common case needs no grammar
+        attribute = type_.attribute(name)
+        return None if attribute is None or attribute.returned is Returned.NEVER else (attribute.name,)
+    try:
+        tree: Any = parse(name + " pr", "invalidValue")
+        found = Resolver(type_, "invalidValue").find(tree.expr.attr_path)
+    except (Malformed, AttributeError):
+        return None
+    if not isinstance(found, Found):
+        return None if found is type_.schema else (found.id,)
+    path = (*found.prefix, found.attribute.name)
+    return path if found.sub is None else (*path, found.sub.name)
+
+
+def _only(value: Any, path: tuple[str, ...], asked: Paths) -> Any:
+    """Return the part of a value at ``path`` that is asked for, or None."""
+    if path in asked:
+        return value
+    deeper = frozenset(wanted for wanted in asked if wanted[: len(path)] == path)
+    if not deeper:
+        return None
+    if isinstance(value, list):
+        return [_only(item, path, deeper) for item in value]
+    if not isinstance(value, dict):
+        return None
+    kept = {key: _only(item, (*path, key), deeper) for key, item in value.items()}
+    return {key: item for key, item in kept.items() if item is not None}
+
+
+def _without(value: Any, path: tuple[str, ...]) -> Any:
+    if isinstance(value, list):
+        return [_without(item, path) for item in value]
+    if not isinstance(value, dict) or path[0] not in value:
+        return value
+    if len(path) == 1:
+        return {key: item for key, item in value.items() if key != path[0]}
+    return {**value, path[0]: _without(value[path[0]], path[1:])}
