@@ -56,7 +56,7 @@ class CheckedBackend(httpcore2.NetworkBackend):
 
 
 def make_fetch(*, allow_loopback: bool) -> Callable[[str], bytes]:
-    """Return a function that GETs a document of at most 64 kB, or raises ``FetchError``. It follows no redirect."""
+    """Return a function that GETs at most 64 kB or raises ``FetchError``; it follows no redirect."""
     pool = httpcore2.ConnectionPool(
         ssl_context=ssl.create_default_context(),
         network_backend=CheckedBackend(allow_loopback=allow_loopback),

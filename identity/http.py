@@ -24,7 +24,7 @@ from identity.model.credential import hash_secret
 from identity.model.errors import NotAuthenticated, NotThere, OverLimit, Refusal, Unavailable
 from identity.model.ids import PLATFORM, TenantId
 from identity.model.tenant import SLUG, Tenant
-from identity.store import Tx as Tx
+from identity.store import Tx as Tx  # noqa: PLC0414 - edges annotate with it, and reach no further
 from identity.store.transaction import rebound, transaction
 
 BODY_BYTES_MAX = 1024 * 1024

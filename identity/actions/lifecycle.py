@@ -1,5 +1,6 @@
 """Suspend, reactivate, deprovision and delete: the only place where a principal's state changes."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
@@ -11,8 +12,10 @@ from identity.model.principal import Principal
 from identity.store import Tx
 from identity.store.events import event_insert
 from identity.store.groups import memberships_remove
-from identity.store.lifecycle import principal_cut
+from identity.store.lifecycle import Ended, principal_cut
 from identity.store.principals import principal_lock, principal_set_state
+
+NOTHING_ENDED = Ended({}, ())
 
 PAST = {
     Verb.SUSPEND: "suspended",
@@ -40,18 +43,20 @@ def apply_state(tx: Tx, principal: Principal, verb: Verb, *, reason: str, caller
     if state is principal.state:
         return principal
     changed = principal_set_state(tx, principal, state, cut=verb in CUTS, now=now)
-    ended = principal_cut(tx, principal.id, reason=reason, now=now) if verb in CUTS else {}
+    ended = principal_cut(tx, principal.id, reason=reason, now=now) if verb in CUTS else NOTHING_ENDED
     if state is State.DELETED:
         memberships_remove(tx, principal.id)
-    event_insert(
-        tx,
-        Event(
-            type=f"{principal.kind}.{PAST[verb]}",
-            subject_id=principal.id,
-            reason=reason,
-            detail={"was": principal.state, "ended": ended},
-        ),
-        caller=caller,
-        now=now,
-    )
+    event_insert(tx, *_told(principal, verb, ended, reason), caller=caller, now=now)
     return changed
+
+
+def _told(principal: Principal, verb: Verb, ended: Ended, reason: str) -> Iterator[Event]:
+    yield Event(
+        type=f"{principal.kind}.{PAST[verb]}",
+        subject_id=principal.id,
+        reason=reason,
+        detail={"was": principal.state, "ended": ended.counts},
+    )
+    for txn in ended.tasks:
+        cause = {"principal": str(principal.id), "kind": principal.kind, "verb": verb}
+        yield Event(type="task.cancelled", subject_id=principal.id, txn=txn, reason=reason, detail=cause)

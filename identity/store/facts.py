@@ -55,7 +55,7 @@ membership (id) AS (
 PARTY = """json_build_object('id', p.id, 'kind', p.kind, 'state', p.state, 'epoch', p.epoch,
                              'valid_from', p.valid_from, 'valid_until', p.valid_until)"""
 
-TOKEN = """ 
+ASKED = """
 asked (jti, facts) AS (SELECT t.jti, json_build_object(
     'jti', t.jti, 'txn', t.txn, 'client_id', t.client_id, 'subject_id', t.subject_id, 'actor_ids', t.actor_ids,
     'ancestor_ids', t.ancestor_ids, 'delegation_ids', t.delegation_ids, 'client_ids', t.client_ids,
@@ -97,7 +97,7 @@ COMMON = """
 
 def _statement(template: str, **holes: str) -> TextClause:
     """Put the parts together. Blanks are folded: the driver keeps only short statements parsed."""
-    whole = template.format(CLIENT=CLIENT, COMMON=COMMON, MEMBERSHIP=MEMBERSHIP, TOKEN=TOKEN, PARTY=PARTY)
+    whole = template.format(CLIENT=CLIENT, COMMON=COMMON, MEMBERSHIP=MEMBERSHIP, ASKED=ASKED, PARTY=PARTY)
     return text(" ".join(whole.format(**holes, PARTY=PARTY).split()))
 
 
@@ -123,7 +123,7 @@ subject AS (SELECT coalesce(
     (SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti),
     (SELECT id FROM person LIMIT 1)) AS id),
 {MEMBERSHIP},
-{TOKEN}
+{ASKED}
 SELECT {COMMON},
     (SELECT row_to_json(upstream) FROM upstream) AS upstream,
     ARRAY(SELECT id FROM person LIMIT 2) AS persons,
@@ -164,7 +164,7 @@ LIFE = _statement(
     """
 WITH RECURSIVE {CLIENT},
 {MEMBERSHIP},
-{TOKEN}
+{ASKED}
 SELECT {COMMON},
     (SELECT facts FROM asked) AS token
 """,

@@ -1,6 +1,7 @@
 """What ends when a principal is cut off, and who is left without an owner."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -8,6 +9,8 @@ from sqlalchemy import insert, text, update
 
 from identity.store.tables import outbox, principals
 from identity.store.tx import Tx
+
+TASKS_TOLD_MAX = 500  # tasks of one principal that get an event each; the count is always told
 
 # Standing permissions, credentials, tasks and the cut-off end in one statement, with the news of it for the workers.
 CUT = text("""
@@ -30,7 +33,7 @@ news AS (
     INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
     VALUES (:tenant, :news_id, :principal, 'reconcile', :now, :now) RETURNING 1)
 SELECT (SELECT count(*) FROM ended) AS delegations, (SELECT count(*) FROM closed) AS clients,
-       (SELECT count(*) FROM cancelled) AS tasks
+       (SELECT count(*) FROM cancelled) AS tasks, ARRAY(SELECT txn FROM cancelled LIMIT :told_max) AS told
 """)
 
 NEWS = text("""
@@ -69,17 +72,27 @@ SELECT c.id FROM candidates c
 """)
 
 
-def principal_cut(tx: Tx, principal_id: UUID, *, reason: str, now: datetime) -> dict[str, int]:
-    """End everything that rests on a locked principal; return how much of each kind ended."""
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How much of each kind ended, and which tasks, as far as each can be told of by itself."""
+
+    counts: dict[str, int]
+    tasks: tuple[UUID, ...]
+
+
+def principal_cut(tx: Tx, principal_id: UUID, *, reason: str, now: datetime) -> Ended:
+    """End everything that rests on a locked principal."""
     parameters = {
         "tenant": tx.tenant_id,
         "principal": principal_id,
         "reason": reason,
         "now": now,
         "news_id": tx.new_id(),
+        "told_max": TASKS_TOLD_MAX,
     }
     row = tx.execute(CUT, parameters).one()
-    return {"delegations": row.delegations, "clients": row.clients, "tasks": row.tasks}
+    counts = {"delegations": row.delegations, "clients": row.clients, "tasks": row.tasks}
+    return Ended(counts, tuple(row.told))
 
 
 def owners_news_insert(tx: Tx, principal_id: UUID, *, now: datetime) -> None:

@@ -28,7 +28,8 @@ task AS (
      WHERE CAST(:task_expires_at AS timestamptz) IS NOT NULL),
 token AS (
     INSERT INTO tokens (tenant_id, jti, txn, client_id, subject_id, actor_ids, ancestor_ids, delegation_ids,
-                        client_ids, party_ids, epoch_sum, depth_max, audience, scopes, authorization_details, issued_at, expires_at)
+                        client_ids, party_ids, epoch_sum, depth_max, audience, scopes, authorization_details,
+                        issued_at, expires_at)
     SELECT :tenant_id, :jti, :txn, :client_id, :subject_id, :actor_ids, :ancestor_ids, :delegation_ids, :client_ids,
            :party_ids, :epoch_sum, :depth_max, :audience, :scopes, :authorization_details, :issued_at, :expires_at
       FROM parties

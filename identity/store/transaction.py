@@ -13,7 +13,7 @@ from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalErr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from identity.model.errors import Malformed, Unavailable
-from identity.model.ids import TenantId, new_id
+from identity.model.ids import RANDOM_BITS, TenantId, new_id
 from identity.store.tx import Tx
 
 Role = Literal["identity_app", "identity_relay"]
@@ -54,7 +54,7 @@ def make_engine(database_url: str, *, role: Role = "identity_app", pool_size: in
 
 
 def _new_id() -> UUID:
-    return new_id(time.time_ns() // 1_000_000, secrets.randbits(74))
+    return new_id(time.time_ns(), secrets.randbits(RANDOM_BITS))
 
 
 @contextmanager

@@ -1,0 +1,117 @@
+"""What the story's people use: the admin API, a SCIM client as Entra is one, and agents' token requests."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+TOKEN_TYPES = {
+    "id_token": "urn:ietf:params:oauth:token-type:id_token",
+    "access_token": "urn:ietf:params:oauth:token-type:access_token",
+}
+CORE = "urn:ietf:params:scim:schemas:core:2.0"
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One caller of one part of the product, with its bearer token."""
+
+    client: httpx2.Client
+    base_url: str
+    token: str
+
+    def call(self, method: str, path: str, body: Any = None, **params: str) -> Answer:
+        """Send one request."""
+        response = self.client.request(
+            method,
+            self.base_url + path,
+            json=body,
+            params=params or None,
+            headers={"Authorization": f"Bearer {self.token}"},
+        )
+        return Answer(response.status_code, response.json() if response.content else {})
+
+
+def entra_user(user_name: str, external_id: str, given: str, family: str, title: str) -> dict[str, Any]:
+    """Return a user as Entra posts one."""
+    return {
+        "schemas": [f"{CORE}:User", ENTERPRISE],
+        "externalId": external_id,
+        "userName": user_name,
+        "active": True,
+        "emails": [{"primary": True, "type": "work", "value": user_name}],
+        "meta": {"resourceType": "User"},
+        "name": {"formatted": f"{given} {family}", "givenName": given, "familyName": family},
+        "displayName": f"{given} {family}",
+        "title": title,
+        ENTERPRISE: {"department": "Finance"},
+        "roles": [],
+    }
+
+
+def entra_group(display_name: str, external_id: str) -> dict[str, Any]:
+    """Return a group as Entra posts one, with the schema that no standard knows."""
+    return {
+        "schemas": [f"{CORE}:Group", "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group"],
+        "externalId": external_id,
+        "displayName": display_name,
+        "meta": {"resourceType": "Group"},
+    }
+
+
+def entra_patch(op: str, path: str, value: Any) -> dict[str, Any]:
+    """Return a PATCH with Entra's capital operations and strings for booleans."""
+    return {"schemas": [PATCH_OP], "Operations": [{"op": op, "path": path, "value": value}]}
+
+
+@dataclass(frozen=True, slots=True)
+class AgentClient:
+    """An agent at the token endpoint, authenticated by its own key (private_key_jwt, RFC 10070)."""
+
+    client: httpx2.Client
+    issuer: str
+    client_id: str
+    key: ECKey = field(repr=False)
+
+    def exchange(self, subject_token: str, subject_type: str, **parameters: str) -> Answer:
+        """Trade a subject token for a task token (RFC 8693 §2.1)."""
+        form = {
+            "grant_type": EXCHANGE,
+            "subject_token": subject_token,
+            "subject_token_type": TOKEN_TYPES[subject_type],
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": self.assertion(),
+            **parameters,
+        }
+        response = self.client.post(f"{self.issuer}/oauth/token", data=form)
+        return Answer(response.status_code, response.json())
+
+    def assertion(self) -> str:
+        """Return a fresh client assertion: the issuer is its only audience."""
+        now = int(time.time())
+        claims = {
+            "iss": self.client_id,
+            "sub": self.client_id,
+            "aud": self.issuer,
+            "jti": str(uuid4()),
+            "iat": now,
+            "exp": now + 60,
+        }
+        return jwt.encode({"alg": "ES256", "typ": "client-authentication+jwt"}, claims, self.key)
