@@ -4,19 +4,20 @@ from typing import Any
 
 import structlog
 from flask import Flask, Response, jsonify
-from identity.admin.routes import blueprint as admin
-from scim.routes import blueprint as scim
 from werkzeug.exceptions import HTTPException
 
 from config.database import is_at_head
+from config.metrics import add_metrics
 from config.outgoing import make_fetch
 from config.settings import Settings
 from identity.actions.keys import KeyRing
 from identity.actions.sealing import Seal
 from identity.actions.upstream import UpstreamKeys
+from identity.admin.routes import blueprint as admin
 from identity.http import House, guard_every_answer, utc_now
 from identity.oauth.routes import blueprint as oauth
 from identity.store.transaction import check_wall, make_engine
+from scim.routes import blueprint as scim
 
 log = structlog.get_logger(__name__)
 
@@ -50,12 +51,13 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     for blueprint in (oauth, scim, admin):
         app.register_blueprint(blueprint)
     add_health(app, shared)
+    add_metrics(app)
     add_last_resort(app)
     return app
 
 
 def add_health(app: Flask, house: House) -> None:
-    """Say whether the process lives, and whether it can serve. The broker is no part of that: tokens need none."""
+    """Say whether the process lives and can serve. The broker is no part of that: tokens need none."""
 
     @app.get("/livez")
     def livez() -> Response:

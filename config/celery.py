@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_process_init
 
+from config.process import follow_parent
 from config.settings import Settings
 from config.telemetry import configure_logging
 from identity.model.ids import TenantId
@@ -98,13 +99,14 @@ def make_worker(settings: Settings, reconcile: Reconcile) -> Celery:
 def run_worker(settings: Settings, reconcile: Reconcile, *, pool: Pool | None = None) -> None:
     """Run a worker in this process until it is told to stop (SIGTERM, SIGINT).
 
-    Threads on the queue in PostgreSQL: its transport blocks, and then the children of a prefork pool share one
-    lock, which a child that is killed while idle takes with it. Elsewhere processes, which may be ended when they
-    overrun their time. With threads the database's own time-outs bound each task.
+    Threads on the queue in PostgreSQL: its transport blocks, and then the children of a prefork pool share
+    one lock, which a child that is killed while idle takes with it. Elsewhere processes, which may be ended
+    when they overrun their time. With threads the database's own time-outs bound each task.
     """
     pool = pool or ("threads" if settings.broker_url is None else "prefork")
     # Celery warns of root because of pickle, which this application neither sends nor accepts.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    worker_process_init.connect(lambda **_: follow_parent(), weak=False)
     setup_logging.connect(
         lambda **_: configure_logging(settings.log_format, settings.log_level), weak=False
     )  # Celery then leaves the logs alone, in the children too

@@ -37,7 +37,7 @@ def lent_account() -> Account | None:
     raise LookupError(f"root needs one of the accounts {', '.join(LENT_ACCOUNTS)} to run PostgreSQL as")
 
 
-def end_with_parent(name: SignalName) -> Callable[[], None]:
+def end_with_parent(name: SignalName, *, parent: int | None = None) -> Callable[[], None]:
     """Return what a child runs before its program, so that the kernel signals it when its parent thread dies.
 
     Works on Linux; elsewhere a ``kill -9`` of the parent leaves its children running.
@@ -45,7 +45,7 @@ def end_with_parent(name: SignalName) -> Callable[[], None]:
     if sys.platform != "linux":
         return lambda: None
     prctl = ctypes.CDLL(None).prctl  # found here: after a fork nothing may be imported or loaded
-    number, parent = int(signal.Signals[name]), os.getpid()
+    number, parent = int(signal.Signals[name]), parent or os.getpid()
 
     def prepare() -> None:
         prctl(PR_SET_PDEATHSIG, number)
@@ -53,6 +53,11 @@ def end_with_parent(name: SignalName) -> Callable[[], None]:
             os._exit(1)
 
     return prepare
+
+
+def follow_parent() -> None:
+    """Let the kernel kill this process when its parent dies: for children that others start for us."""
+    end_with_parent("SIGKILL", parent=os.getppid())()
 
 
 def stop_process(

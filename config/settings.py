@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     admin_token_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     key_encryption_key: Annotated[SecretStr, BeforeValidator(_encryption_key)] | None = None
     """Base64 of 32 bytes; seals the tenants' signing keys at rest. Losing it loses every signing key."""
+    web_processes: int = Field(default=1, ge=1, le=64)
     web_threads: int = Field(default=4, ge=1, le=256)
     database_pool_size: int = Field(default=8, ge=1, le=256)
     worker_threads: int = Field(default=2, ge=1, le=64)

@@ -5,10 +5,15 @@ from multiprocessing import get_context
 
 import psycopg
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from config.database import head_revision, is_at_head, migrate, migration_sql, schema_state
+from config.database import MIGRATIONS, head_revision, is_at_head, migrate, migration_sql, schema_state
 from identity.store.transaction import check_wall, make_engine
+
+
+def test_the_head_is_the_one_that_alembic_sees() -> None:
+    assert head_revision() == ScriptDirectory(str(MIGRATIONS)).get_current_head()
 
 
 def test_a_fresh_database_is_migrated_to_the_head(empty_owner_url: str) -> None:

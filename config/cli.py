@@ -1,0 +1,50 @@
+"""The command ``identity``. A command is one line here; its module is imported when it is used."""
+
+from importlib import import_module
+
+import click
+
+from config.installation import FolderInUseError
+from config.settings import SettingsError
+
+COMMANDS = {
+    "dev": "config.commands.dev",
+    "serve": "config.commands.run",
+    "worker": "config.commands.run",
+    "relay": "config.commands.run",
+    "migrate": "config.commands.migrate",
+    "doctor": "config.commands.doctor",
+}
+"""Name of the command, and the module that holds a click command of that name."""
+
+
+class Commands(click.Group):
+    """Commands found by name; a wrong setting or a lost database is one line, not a stack trace."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, importing its module."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command, and say what is wrong in words."""
+        try:
+            return super().invoke(ctx)
+        except (SettingsError, FolderInUseError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="identity-foundation")
+def main() -> None:
+    """Identity Foundation: who is asking, for whom, in which tenant, for which task, and is it still true."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The commands of ``identity``, one module for each group."""

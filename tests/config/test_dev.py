@@ -1,0 +1,194 @@
+"""`identity dev` for real: from nothing to ready, one stop for everything, nothing left behind."""
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass
+class Run:
+    """A started `identity dev` and what it said."""
+
+    process: subprocess.Popen[str]
+    said: dict[str, Any]
+
+    def tree(self) -> set[int]:
+        """Every process that it started, and theirs."""
+        found: set[int] = set()
+        queue = [self.process.pid]
+        while queue:
+            children = [int(pid) for pid in _children(queue.pop())]
+            found.update(children)
+            queue.extend(children)
+        return found
+
+
+def _children(pid: int) -> list[str]:
+    try:
+        return [pid for task in Path(f"/proc/{pid}/task").iterdir() for pid in (task / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _alive(pids: set[int]) -> set[int]:
+    return {pid for pid in pids if _state(pid) not in (None, "Z")}
+
+
+def _state(pid: int) -> str | None:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return None
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that the account which root lends to PostgreSQL can reach."""
+    made = Path(mkdtemp(prefix="identity-dev-"))
+    made.chmod(0o711)
+    yield made / "data"
+    shutil.rmtree(made)
+
+
+@contextmanager
+def dev(folder: Path, user: str | None = None, python: str = sys.executable, **environment: str) -> Iterator[Run]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("IDENTITY_")}
+    process = subprocess.Popen(
+        [python, "-m", "config.cli", "dev", "--port", str(free_port()), "--data", str(folder), "--json"],
+        cwd=ROOT, env=clean | environment, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        **({"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}),
+    )  # type: ignore[call-overload]  # fmt: skip
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, "it ended without being ready"
+        yield Run(process, json.loads(line))
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def started_all(run: Run) -> bool:
+    commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in _children(run.process.pid)]
+    return all(any(name in command for command in commands) for name in ("serve", "worker", "relay", "postgres"))
+
+
+def test_from_nothing_it_is_ready_in_five_seconds_and_a_sigterm_leaves_nothing(folder: Path) -> None:
+    began = time.monotonic()
+    with dev(folder) as run:
+        assert urlopen(f"{run.said['base_url']}/readyz").status == 200
+        assert time.monotonic() - began < 5
+        wait_until(lambda: started_all(run))
+        started = run.tree()
+        run.process.terminate()
+        assert run.process.wait(15) == 0
+        assert _alive(started) == set()
+
+
+def test_a_kill_9_leaves_nothing_and_the_next_start_finds_everything(folder: Path) -> None:
+    with dev(folder) as run:
+        wait_until(lambda: started_all(run))
+        started = run.tree()
+        run.process.kill()
+        wait_until(lambda: _alive(started) == set(), seconds=5)
+        token = run.said["admin_token"]
+    with dev(folder) as again:
+        assert again.said["admin_token"] is None
+        assert urlopen(f"{again.said['base_url']}/readyz").status == 200
+    kept = folder / "installation.toml"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert token not in kept.read_text()
+    assert sha256(token.encode()).hexdigest() in kept.read_text()
+
+
+def test_a_given_admin_token_is_used_and_none_is_made(folder: Path) -> None:
+    with dev(folder, IDENTITY_ADMIN_TOKEN="x" * 40) as run:
+        assert run.said["admin_token"] is None
+    assert "admin_token" not in (folder / "installation.toml").read_text()
+
+
+def test_a_program_that_dies_is_started_again(folder: Path) -> None:
+    with dev(folder) as run:
+        wait_until(lambda: started_all(run))
+        before = run.tree()
+        [worker] = [pid for pid in before if Path(f"/proc/{pid}/cmdline").read_text().endswith("worker\0")]
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: worker not in run.tree() and started_all(run))
+
+
+def test_a_folder_in_use_is_refused_in_one_line(folder: Path) -> None:
+    with dev(folder):
+        second = subprocess.run(
+            [sys.executable, "-m", "config.cli", "dev", "--port", str(free_port()), "--data", str(folder)],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert second.returncode == 1
+    assert second.stderr == f"Error: another `identity dev` is using {folder}\n"
+
+
+def test_a_taken_port_is_refused_in_one_line(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = subprocess.run(
+            [sys.executable, "-m", "config.cli", "dev", "--port", str(port), "--data", str(folder)],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert refused.returncode == 1
+    assert f"port {port} cannot be used" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="every other test here runs as an ordinary user already")
+def test_an_ordinary_user_can_run_it(folder: Path) -> None:
+    folder.mkdir()
+    shutil.chown(folder, "nobody")
+    # Root's own interpreter may lie in a folder that nobody else can enter; the system's then stands in for it.
+    reachable = Path(sys.executable).resolve().is_relative_to("/usr") or "/usr/bin/python3"
+    python = sys.executable if reachable is True else str(reachable)
+    packages = f"{ROOT}:{Path(pytest.__file__).parent.parent}:{ROOT / 'verifier'}"
+    with dev(folder, user="nobody", python=python, PYTHONPATH=packages, PYTHONDONTWRITEBYTECODE="1") as run:
+        assert urlopen(f"{run.said['base_url']}/readyz").status == 200
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root lends PostgreSQL another account")
+def test_a_closed_folder_of_root_stays_closed(folder: Path) -> None:
+    closed = folder / "closed"
+    closed.mkdir(parents=True, mode=0o700)
+    with dev(closed) as run:
+        assert urlopen(f"{run.said['base_url']}/readyz").status == 200
+        assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+        home = Path((closed / "postgres.location").read_text().strip())
+    shutil.rmtree(home)
