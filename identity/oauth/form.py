@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote_plus
 
-from flask import request
+from flask import g, request
 
 from identity.http import FORM_BYTES_MAX, read_body
 from identity.model.errors import Malformed
@@ -22,7 +22,15 @@ def read_form() -> Mapping[str, str]:
     """Return the parameters of a POSTed form (RFC 6749 §3.2). Raises ``Malformed``, ``OverLimit``.
 
     An empty value counts as absent (§3.1). A token in a URL would be in every log, so a query string is refused.
+    What was read is kept: a request that is answered in a second try has only one body.
     """
+    if "oauth_form" not in g:
+        g.oauth_form = _parse_form()
+    found: Mapping[str, str] = g.oauth_form
+    return found
+
+
+def _parse_form() -> Mapping[str, str]:
     if request.query_string:
         raise Malformed("parameters belong into the body, not into the URL", reason="query_string")
     if request.mimetype != FORM_TYPE:
