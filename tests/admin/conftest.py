@@ -1,0 +1,183 @@
+"""Two tenants behind one admin API on a real PostgreSQL, and whoever a source would have pushed into them."""
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from joserfc.jwk import ECKey
+from werkzeug.test import TestResponse
+
+from identity.actions.keys import KeyRing
+from identity.actions.provisioning import create_principal
+from identity.actions.sealing import Seal
+from identity.actions.tenants import resolve_tenant
+from identity.actions.upstream import UpstreamKeys
+from identity.admin.routes import blueprint
+from identity.http import House, admin_hash, guard_every_answer
+from identity.model.access import Caller, CallerKind
+from identity.model.ids import PLATFORM
+from identity.model.principal import Kind, Profile
+from identity.store.transaction import make_engine, transaction
+
+ADMIN_TOKEN = "an-administrator-of-the-tests-0123456789"
+EXTERNAL_URL = "https://identity.example"
+WORKER = Caller(CallerKind.WORKER, "tests", "request-of-tests")
+
+
+@dataclass(slots=True)
+class Clock:
+    """The wall clock of the house, moved by hand."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """An administrator's view of one tenant, or of the platform when ``tenant`` is None."""
+
+    http: FlaskClient
+    tenant: str | None = None
+    token: str = ADMIN_TOKEN
+
+    def url(self, path: str) -> str:
+        return f"/admin/v1/tenants/{self.tenant}{path}" if self.tenant else f"/admin/v1{path}"
+
+    def ask(self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> TestResponse:
+        sent = {"Authorization": f"Bearer {self.token}", **headers}
+        if key is not None:
+            sent["Idempotency-Key"] = key
+        return self.http.open(self.url(path), method=method, json=body, headers=sent)
+
+    def get(self, path: str, status: int = 200) -> Any:
+        return _read(self.ask("GET", path), status)
+
+    def post(self, path: str, body: Any = None, status: int = 201, **more: Any) -> Any:
+        return _read(self.ask("POST", path, body if body is not None else {}, **more), status)
+
+    def patch(self, path: str, body: Any, status: int = 200, **headers: str) -> Any:
+        return _read(self.ask("PATCH", path, body, **headers), status)
+
+    def delete(self, path: str, status: int = 204) -> Any:
+        return _read(self.ask("DELETE", path), status)
+
+    def events(self, **filters: str) -> list[dict[str, Any]]:
+        query = "&".join(f"{name}={value}" for name, value in {"limit": "200", **filters}.items())
+        found: list[dict[str, Any]] = self.get(f"/events?{query}")["items"]
+        return found
+
+
+def _read(response: TestResponse, status: int) -> Any:
+    assert response.status_code == status, (response.status_code, response.text)
+    if status == 204:
+        assert response.data == b""
+        return None
+    kind = "application/json" if status < 400 else "application/problem+json"
+    assert response.content_type == kind
+    return json.loads(response.data)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def house(database_url: str, clock: Clock) -> Iterator[House]:
+    seal = Seal(bytes(32))
+    built = House(
+        engine=make_engine(database_url),
+        seal=seal,
+        keys=KeyRing(seal),
+        upstream_keys=UpstreamKeys(_no_network),
+        external_url=EXTERNAL_URL,
+        admin_token_hash=admin_hash(ADMIN_TOKEN),
+        clock=clock,
+    )
+    yield built
+    built.engine.dispose()
+
+
+def _no_network(url: str) -> bytes:
+    raise AssertionError(f"nothing here may fetch {url}")
+
+
+@pytest.fixture
+def app(house: House) -> Flask:
+    application = Flask("admin-tests", static_folder=None)
+    application.extensions["identity"] = house
+    application.url_map.merge_slashes = False
+    guard_every_answer(application)
+    application.register_blueprint(blueprint)
+    return application
+
+
+@pytest.fixture
+def platform(app: Flask) -> Admin:
+    return Admin(app.test_client())
+
+
+@pytest.fixture
+def acme(platform: Admin) -> Admin:
+    platform.post("/tenants", {"slug": "acme", "display_name": "Acme"})
+    return Admin(platform.http, "acme")
+
+
+@pytest.fixture
+def rival(platform: Admin) -> Admin:
+    platform.post("/tenants", {"slug": "rival", "display_name": "Rival"})
+    return Admin(platform.http, "rival")
+
+
+Provision = Callable[..., str]
+
+
+@pytest.fixture
+def provision(house: House) -> Provision:
+    """Write a principal as a source would: ``provision("acme", "user", "dana", owners=...)`` returns its id."""
+    numbers = itertools.count(1)
+
+    def write(tenant: str, kind: str, name: str | None = None, *, owners: tuple[str, ...] = ()) -> str:
+        profile = Profile(
+            document={"active": True},
+            name=name or f"{kind}-{next(numbers)}",
+            owners=frozenset(UUID(owner) for owner in owners),
+        )
+        with transaction(house.engine, PLATFORM) as tx:
+            tenant_id = resolve_tenant(tx, tenant).id
+        with transaction(house.engine, tenant_id) as tx:
+            created = create_principal(tx, Kind(kind), profile, caller=WORKER, now=house.clock())
+        return str(created.principal.id)
+
+    return write
+
+
+RESOURCE = "https://erp.example"
+
+
+@pytest.fixture
+def resource(acme: Admin) -> str:
+    """A registered resource server of acme."""
+    acme.post(
+        "/resources",
+        {"audience": RESOURCE, "scopes": ["invoices.read", "invoices.pay"], "authorization_details_types": ["invoice"]},
+    )
+    return RESOURCE
+
+
+@pytest.fixture(scope="session")
+def public_jwk() -> dict[str, Any]:
+    """A public key that a client may register."""
+    return {**ECKey.generate_key("P-256").as_dict(private=False), "kid": "first"}

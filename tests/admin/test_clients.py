@@ -1,0 +1,209 @@
+"""OAuth clients and resource servers."""
+
+from typing import Any
+
+import pytest
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+
+from identity.actions.clients import get_client
+from identity.actions.tenants import resolve_tenant
+from identity.http import House
+from identity.model.credential import same_secret
+from identity.model.ids import PLATFORM
+from identity.store.transaction import transaction
+from tests.admin.conftest import Admin, Provision
+
+NOBODY = "01890000-0000-7000-8000-000000000000"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+BASIC = "client_secret_basic"
+
+
+def secret_is(house: House, tenant: str, client_id: str, secret: str) -> bool:
+    with transaction(house.engine, PLATFORM) as tx:
+        tenant_id = resolve_tenant(tx, tenant).id
+    with transaction(house.engine, tenant_id) as tx:
+        return same_secret(secret, get_client(tx, client_id).secret_hash)
+
+
+def keyed(principal_id: str, *jwks: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "principal_id": principal_id,
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": {"keys": list(jwks)},
+    }
+
+
+def test_a_client_with_a_secret_is_shown_it_once(acme: Admin, provision: Provision, house: House) -> None:
+    bot = provision("acme", "agent")
+    made = acme.post("/clients", {"principal_id": bot, "client_name": "invoice-bot", "scope": "invoices.read x"})
+    assert made["client_secret"].startswith("idf_client_")
+    assert made["client_secret_expires_at"] == 0
+    assert made["grant_types"] == ["client_credentials", EXCHANGE]
+    assert (made["token_endpoint_auth_method"], made["scope"]) == (BASIC, "invoices.read x")
+    assert secret_is(house, "acme", made["client_id"], made["client_secret"])
+    assert "client_secret" not in acme.get(f"/clients/{made['client_id']}")
+    assert made["client_secret"] not in str(acme.get("/clients")) + str(acme.events())
+
+
+def test_a_client_with_a_key_has_no_secret(acme: Admin, provision: Provision, public_jwk: dict[str, Any]) -> None:
+    made = acme.post("/clients", keyed(provision("acme", "service_account"), public_jwk))
+    assert "client_secret" not in made
+    assert made["jwks"] == {"keys": [public_jwk]}
+
+
+def test_a_resource_servers_client_only_introspects(acme: Admin, rival: Admin, resource: str) -> None:
+    made = acme.post("/clients", {"audience": resource, "token_endpoint_auth_method": BASIC})
+    assert (made["grant_types"], made["scope"], made["principal_id"]) == ([], "", None)
+    refused = acme.post("/clients", {"audience": resource, "grant_types": [EXCHANGE]}, 400)
+    assert refused["errors"][0]["pointer"] == "/grant_types"
+    assert rival.post("/clients", {"audience": resource}, 400)["code"] == "unknown_resource"
+
+
+def weak_and_foreign_keys() -> list[Any]:
+    small = RSAKey.generate_key(1024).as_dict(private=False)
+    private = ECKey.generate_key("P-256").as_dict(private=True)
+    return [
+        pytest.param(private, "private_key_sent", id="a private EC key"),
+        pytest.param(OKPKey.generate_key("Ed25519").as_dict(private=True), "private_key_sent", id="a private OKP key"),
+        pytest.param(OctKey.generate_key(256).as_dict(private=True), "private_key_sent", id="a shared secret"),
+        pytest.param(small, "unusable_jwks", id="RSA of 1024 bits"),
+        pytest.param(ECKey.generate_key("secp256k1").as_dict(private=False), "unusable_jwks", id="another curve"),
+        pytest.param({"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}, "unusable_jwks", id="no point of the curve"),
+        pytest.param({"kty": "EC", "kid": "1"}, "unusable_jwks", id="members missing"),
+        pytest.param({"kty": "XX"}, "unusable_jwks", id="unknown type"),
+        pytest.param({"kty": {"a": 1}}, "unusable_jwks", id="a type that is no text"),
+        pytest.param(
+            {**ECKey.generate_key("P-256").as_dict(private=False), "use": "enc"}, "unusable_jwks", id="for encryption"
+        ),
+        pytest.param("key", "invalid_value", id="no object"),
+    ]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("jwk", "code"), weak_and_foreign_keys())
+def test_a_key_that_could_never_verify_is_refused_when_it_is_registered(
+    acme: Admin, provision: Provision, jwk: Any, code: str
+) -> None:
+    assert acme.post("/clients", keyed(provision("acme", "agent"), jwk), 400)["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("changed", "pointer"),
+    [
+        ({"principal_id": None}, "/principal_id"),
+        ({"principal_id": NOBODY}, "/principal_id"),
+        ({"principal_id": "dana"}, "/principal_id"),
+        ({"audience": "https://erp.example"}, "/principal_id"),
+        ({"token_endpoint_auth_method": "none"}, "/token_endpoint_auth_method"),
+        ({"token_endpoint_auth_method": "private_key_jwt"}, "/jwks"),
+        ({"jwks": {"keys": []}}, "/jwks"),
+        ({"jwks_uri": "https://bot.example/keys"}, "/jwks_uri"),
+        ({"grant_types": ["password"]}, "/grant_types/0"),
+        ({"grant_types": "client_credentials"}, "/grant_types"),
+        ({"scope": "a a"}, "scope"),
+        ({"scope": 'a"b'}, "scope"),
+        ({"redirect_uris": ["https://bot.example"]}, "/redirect_uris"),
+        ({"client_id": "mine"}, "/client_id"),
+    ],
+)
+def test_client_metadata_with_one_fault_is_refused_for_it(
+    acme: Admin, provision: Provision, resource: str, changed: dict[str, Any], pointer: str
+) -> None:
+    problem = acme.post("/clients", {"principal_id": provision("acme", "agent"), **changed}, 400)
+    assert problem["errors"][0]["pointer"] == pointer
+
+
+@pytest.mark.parametrize("kind", ["user", "group"])
+def test_only_an_agent_or_a_service_account_has_a_client(acme: Admin, provision: Provision, kind: str) -> None:
+    assert acme.post("/clients", {"principal_id": provision("acme", kind)}, 400)["code"] == "unknown_principal"
+
+
+def test_a_client_is_of_an_active_principal_of_the_same_tenant(acme: Admin, rival: Admin, provision: Provision) -> None:
+    bot = provision("acme", "agent")
+    assert rival.post("/clients", {"principal_id": bot}, 400)["code"] == "unknown_principal"
+    acme.post(f"/principals/{bot}/suspend", {}, 200)
+    assert acme.post("/clients", {"principal_id": bot}, 409)["code"] == "principal_not_active"
+
+
+@pytest.mark.promise(1)
+def test_suspending_an_agent_ends_its_clients_and_reactivating_it_revives_none(
+    acme: Admin, provision: Provision
+) -> None:
+    bot = provision("acme", "agent")
+    client = acme.post("/clients", {"principal_id": bot})["client_id"]
+    acme.post(f"/principals/{bot}/suspend", {"reason": "odd"}, 200)
+    acme.post(f"/principals/{bot}/reactivate", {"reason": "fine"}, 200)
+    assert acme.get(f"/clients/{client}")["revoked_at"] is not None
+
+
+def test_revoking_is_final_and_writes_a_cutoff(acme: Admin, rival: Admin, provision: Provision) -> None:
+    client = acme.post("/clients", {"principal_id": provision("acme", "agent")})["client_id"]
+    rival.delete(f"/clients/{client}", 404)
+    for _ in range(2):
+        acme.delete(f"/clients/{client}")
+    [cutoff] = acme.get("/cutoffs")["items"]
+    assert (cutoff["kind"], cutoff["key"], cutoff["reason"]) == ("client", client, "client_revoked")
+    assert len(acme.events(type="client.revoked")) == 1
+    assert acme.post(f"/clients/{client}/secret", {}, 409)["code"] == "client_revoked"
+    assert rival.get("/cutoffs")["items"] == []
+
+
+def test_a_rotated_secret_replaces_the_old_one_at_once(acme: Admin, provision: Provision, house: House) -> None:
+    made = acme.post("/clients", {"principal_id": provision("acme", "agent")})
+    new = acme.post(f"/clients/{made['client_id']}/secret")
+    assert new["version"] == 2
+    assert secret_is(house, "acme", made["client_id"], new["client_secret"])
+    assert not secret_is(house, "acme", made["client_id"], made["client_secret"])
+
+
+def test_keys_are_added_and_removed_one_by_one_and_the_last_one_stays(
+    acme: Admin, provision: Provision, public_jwk: dict[str, Any]
+) -> None:
+    client = acme.post("/clients", keyed(provision("acme", "agent"), public_jwk))["client_id"]
+    second = {**ECKey.generate_key("P-256").as_dict(private=False), "kid": "second"}
+    for _ in range(2):
+        added = acme.post(f"/clients/{client}/keys", {"jwk": second})
+    assert [key["kid"] for key in added["jwks"]["keys"]] == ["first", "second"]
+    assert added["version"] == 2
+    assert acme.post(f"/clients/{client}/keys", {"jwk": {**public_jwk, "kid": "second"}}, 409)["code"] == "kid_taken"
+    acme.delete(f"/clients/{client}/keys/first")
+    acme.delete(f"/clients/{client}/keys/first", 404)
+    assert acme.delete(f"/clients/{client}/keys/second", 409)["code"] == "last_key"
+    assert acme.post(f"/clients/{client}/secret", {}, 409)["code"] == "client_has_no_secret"
+
+
+def test_clients_are_listed_for_one_principal(acme: Admin, rival: Admin, provision: Provision) -> None:
+    one, other = provision("acme", "agent"), provision("acme", "agent")
+    mine = [acme.post("/clients", {"principal_id": one})["client_id"] for _ in range(3)]
+    acme.post("/clients", {"principal_id": other})
+    first = acme.get(f"/clients?principal={one}&limit=2")
+    rest = acme.get(f"/clients?principal={one}&limit=2&after={first['next_cursor']}")
+    assert [client["client_id"] for client in first["items"] + rest["items"]] == mine
+    assert rest["next_cursor"] is None
+    assert rival.get(f"/clients?principal={one}")["items"] == []
+
+
+def test_a_resource_server_is_registered_once_and_saying_it_again_changes_nothing(acme: Admin, rival: Admin) -> None:
+    erp = {"audience": "https://erp.example", "scopes": ["a", "b"]}
+    for _ in range(2):
+        assert acme.post("/resources", erp)["scopes"] == ["a", "b"]
+    assert acme.post("/resources", {**erp, "scopes": ["a"]}, 409)["code"] == "resource_taken"
+    assert [event["detail"] for event in acme.events(type="resource.registered")] == [{"audience": erp["audience"]}]
+    assert rival.get("/resources")["items"] == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"audience": "erp"},
+        {"audience": "https://erp.example/#x"},
+        {"audience": ""},
+        {"scopes": ["a", "a"]},
+        {"scopes": ["a b"]},
+        {"scopes": "a"},
+        {"authorization_details_types": ["x", "x"]},
+        {"scopes": [f"s{number}" for number in range(51)]},
+    ],
+)
+def test_a_resource_server_with_one_fault_is_refused(acme: Admin, fault: dict[str, Any]) -> None:
+    acme.post("/resources", {"audience": "https://erp.example", "scopes": ["a"], **fault}, 400)

@@ -1,0 +1,84 @@
+"""Principals as an administrator meets them."""
+
+import pytest
+
+from tests.admin.conftest import Admin, Provision
+
+VERBS = {"suspend": "suspended", "deprovision": "deprovisioned"}
+
+
+def test_principals_are_listed_by_kind_and_by_name_without_case(
+    acme: Admin, rival: Admin, provision: Provision
+) -> None:
+    bot, dana = provision("acme", "agent", "invoice-bot"), provision("acme", "user", "Dana@acme.example")
+    provision("rival", "user", "dana@acme.example")
+    assert [one["id"] for one in acme.get("/principals?kind=agent")["items"]] == [bot]
+    assert [one["id"] for one in acme.get("/principals?name=dana@ACME.example")["items"]] == [dana]
+    assert [one["id"] for one in acme.get("/principals")["items"]] == [bot, dana]
+    assert acme.get("/principals?kind=robot", 400)["errors"][0]["pointer"] == "kind"
+    assert len(rival.get("/principals")["items"]) == 1
+
+
+def test_a_principal_is_shown_with_those_who_answer_for_it(acme: Admin, rival: Admin, provision: Provision) -> None:
+    dana = provision("acme", "user", "dana")
+    bot = provision("acme", "agent", "bot", owners=(dana,))
+    shown = acme.get(f"/principals/{bot}")
+    assert (shown["kind"], shown["state"], shown["name"]) == ("agent", "active", "bot")
+    assert [owner["id"] for owner in shown["owners"]] == [dana]
+    rival.get(f"/principals/{bot}", 404)
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize(("verb", "state"), VERBS.items())
+def test_a_cut_ends_delegations_clients_and_tokens_in_one_answer(
+    acme: Admin, rival: Admin, provision: Provision, resource: str, verb: str, state: str
+) -> None:
+    bot, sam = provision("acme", "agent"), provision("acme", "user")
+    client = acme.post("/clients", {"principal_id": bot})["client_id"]
+    grant = {"actor_id": bot, "subject_id": sam, "resource": resource, "scopes": ["invoices.read"]}
+    delegation = acme.post("/delegations", grant)["id"]
+    rival.post(f"/principals/{bot}/{verb}", {}, 404)
+    for _ in range(2):
+        assert acme.post(f"/principals/{bot}/{verb}", {"reason": "left"}, 200)["state"] == state
+    assert acme.get(f"/clients/{client}")["revoked_at"] is not None
+    ended = acme.get(f"/delegations/{delegation}")
+    assert (ended["ended_reason"], ended["ended_at"] is not None) == ("left", True)
+    assert ("principal", bot) in {(cut["kind"], cut["key"]) for cut in acme.get("/cutoffs")["items"]}
+    [event] = acme.events(type=f"agent.{state}")
+    assert (event["subject_id"], event["reason"]) == (bot, "left")
+    assert event["detail"]["ended"] == {"clients": 1, "delegations": 1, "tasks": 0}
+
+
+def test_a_reactivated_agent_begins_without_its_old_delegations(
+    acme: Admin, provision: Provision, resource: str
+) -> None:
+    bot, sam = provision("acme", "agent"), provision("acme", "user")
+    grant = {"actor_id": bot, "subject_id": sam, "resource": resource, "scopes": ["invoices.read"]}
+    delegation = acme.post("/delegations", grant)["id"]
+    acme.post(f"/principals/{bot}/suspend", {}, 200)
+    assert acme.post(f"/principals/{bot}/reactivate", {}, 200)["state"] == "active"
+    assert acme.get(f"/delegations/{delegation}")["ended_at"] is not None
+
+
+def test_an_agent_whose_owners_are_gone_is_not_reactivated(acme: Admin, provision: Provision) -> None:
+    dana = provision("acme", "user")
+    bot = provision("acme", "agent", owners=(dana,))
+    acme.post(f"/principals/{bot}/suspend", {}, 200)
+    acme.post(f"/principals/{dana}/deprovision", {}, 200)
+    assert acme.post(f"/principals/{bot}/reactivate", {}, 409)["code"] == "no_active_owner"
+    assert acme.get(f"/principals/{bot}")["state"] == "suspended"
+    acme.post(f"/principals/{dana}/reactivate", {}, 200)
+    assert acme.post(f"/principals/{bot}/reactivate", {}, 200)["state"] == "active"
+
+
+def test_what_the_lifecycle_does_not_allow_is_a_conflict(acme: Admin, provision: Provision) -> None:
+    dana = provision("acme", "user")
+    acme.post(f"/principals/{dana}/deprovision", {}, 200)
+    assert acme.post(f"/principals/{dana}/suspend", {}, 409)["code"] == "suspend_from_deprovisioned"
+
+
+def test_the_reason_may_be_left_out_with_the_whole_body(acme: Admin, provision: Provision) -> None:
+    dana = provision("acme", "user")
+    answer = acme.http.post(acme.url(f"/principals/{dana}/suspend"), headers={"Authorization": f"Bearer {acme.token}"})
+    assert answer.status_code == 200
+    assert acme.events(type="user.suspended")[0]["reason"] == "by_administrator"
