@@ -11,8 +11,7 @@ from identity.model.lifecycle import CUTS, State, Verb, next_state
 from identity.model.principal import Principal
 from identity.store import Tx
 from identity.store.events import event_insert
-from identity.store.groups import memberships_remove
-from identity.store.lifecycle import Ended, principal_cut
+from identity.store.lifecycle import Ended, memberships_end, principal_cut
 from identity.store.principals import principal_lock, principal_set_state
 
 NOTHING_ENDED = Ended({}, ())
@@ -45,7 +44,7 @@ def apply_state(tx: Tx, principal: Principal, verb: Verb, *, reason: str, caller
     changed = principal_set_state(tx, principal, state, cut=verb in CUTS, now=now)
     ended = principal_cut(tx, principal.id, reason=reason, now=now) if verb in CUTS else NOTHING_ENDED
     if state is State.DELETED:
-        memberships_remove(tx, principal.id)
+        memberships_end(tx, principal.id, now=now)
     event_insert(tx, *_told(principal, verb, ended, reason), caller=caller, now=now)
     return changed
 

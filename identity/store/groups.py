@@ -71,15 +71,6 @@ def members_keep_only(tx: Tx, group_id: UUID, member_ids: frozenset[UUID]) -> in
     return tx.execute(statement).rowcount
 
 
-def memberships_remove(tx: Tx, principal_id: UUID) -> None:
-    """Take a principal that goes away for ever out of every group."""
-    tx.execute(
-        delete(group_members).where(
-            group_members.c.tenant_id == tx.tenant_id, group_members.c.member_id == principal_id
-        )
-    )
-
-
 def owners_replace(tx: Tx, principal_id: UUID, owner_ids: frozenset[UUID], *, now: datetime) -> tuple[Reference, ...]:
     """Write who answers for a principal. Raises ``Malformed`` naming an owner that is not a user or group here."""
     if not owner_ids:

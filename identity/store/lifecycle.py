@@ -40,6 +40,17 @@ NEWS = text("""
 INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
 SELECT :tenant, :news_id, :principal, 'reconcile', :now, :now
  WHERE EXISTS (SELECT FROM principal_owners WHERE tenant_id = :tenant AND :principal IN (owner_id, principal_id))
+    OR EXISTS (SELECT FROM group_members WHERE tenant_id = :tenant AND member_id = :principal)
+""")
+
+# Once the rows are gone nobody could tell from the principal which groups it had stood in for.
+MEMBERSHIPS_END = text("""
+WITH gone AS (
+    DELETE FROM group_members WHERE tenant_id = :tenant AND member_id = :principal RETURNING group_id)
+INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
+SELECT :tenant, gen_random_uuid(), gone.group_id, 'reconcile', :now, :now FROM gone
+ WHERE EXISTS (SELECT FROM principal_owners o WHERE o.tenant_id = :tenant AND o.owner_id = gone.group_id)
+    OR EXISTS (SELECT FROM group_members m WHERE m.tenant_id = :tenant AND m.member_id = gone.group_id)
 """)
 
 # Upwards from the principal to every group that it is in; then the agents owned there which nobody active owns.
@@ -93,6 +104,11 @@ def principal_cut(tx: Tx, principal_id: UUID, *, reason: str, now: datetime) -> 
     row = tx.execute(CUT, parameters).one()
     counts = {"delegations": row.delegations, "clients": row.clients, "tasks": row.tasks}
     return Ended(counts, tuple(row.told))
+
+
+def memberships_end(tx: Tx, principal_id: UUID, *, now: datetime) -> None:
+    """Take a principal that goes away for ever out of every group; tell the workers of groups that answer for agents."""
+    tx.execute(MEMBERSHIPS_END, {"tenant": tx.tenant_id, "principal": principal_id, "now": now})
 
 
 def owners_news_insert(tx: Tx, principal_id: UUID, *, now: datetime) -> None:
