@@ -15,7 +15,7 @@ INSTALL = if command -v uv >/dev/null; then uv pip install --quiet --python $(BI
 ##@ Use it
 
 run: $(VENV)/.ready ## Start everything on this machine; Ctrl-C stops everything
-	@exec $(BIN)/identity dev
+	@exec $(BIN)/identity dev --story
 
 setup: $(VENV)/.ready ## Install only: .venv/bin/identity is there afterwards
 

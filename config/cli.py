@@ -9,11 +9,21 @@ from config.settings import SettingsError
 
 COMMANDS = {
     "dev": "config.commands.dev",
+    "demo": "config.commands.dev",
     "serve": "config.commands.run",
     "worker": "config.commands.run",
     "relay": "config.commands.run",
     "migrate": "config.commands.migrate",
     "doctor": "config.commands.doctor",
+    "tenant": "config.commands.tenant",
+    "connection": "config.commands.connection",
+    "client": "config.commands.client",
+    "resource": "config.commands.resource",
+    "agent": "config.commands.agent",
+    "delegation": "config.commands.delegation",
+    "task": "config.commands.task",
+    "key": "config.commands.key",
+    "audit": "config.commands.audit",
 }
 """Name of the command, and the module that holds a click command of that name."""
 

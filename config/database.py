@@ -42,7 +42,8 @@ def migration_sql(owner_url: str) -> str:
 @cache
 def head_revision() -> str:
     """Return the revision that this code was written for: the one migration that no other comes after."""
-    steps: list[dict[str, str]] = [dict(REVISION.findall(file.read_text())) for file in (MIGRATIONS / "versions").glob("*.py")]
+    files = (MIGRATIONS / "versions").glob("*.py")
+    steps: list[dict[str, str]] = [dict(REVISION.findall(file.read_text())) for file in files]
     [head] = {step["revision"] for step in steps} - {step["down_revision"] for step in steps}
     return head
 

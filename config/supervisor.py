@@ -46,7 +46,6 @@ class Ready:
     admin_token: str | None
     """In clear when it is new or was given in the environment; else nobody here knows it."""
     admin_token_is_new: bool
-    is_first_start: bool
 
 
 @dataclass
@@ -99,27 +98,36 @@ class Supervisor:
 
 
 def run_installation(
-    folder: Path, *, port: int, environment: Mapping[str, str], on_ready: Callable[[Ready], None]
+    folder: Path, *, port: int, environment: Mapping[str, str], on_ready: Callable[[Ready], bool]
 ) -> None:
-    """Start everything in ``folder``, call ``on_ready`` in a thread of its own, and run until told to stop.
+    """Start everything in ``folder``, call ``on_ready`` in a thread of its own, and run until told to stop, or
+    until ``on_ready`` has answered that nobody needs it any more.
 
     Raises ``StartError``, ``FolderInUseError``, ``PostgresUnavailableError``, ``SettingsError``.
     """
     began = time.monotonic()
     lock = lock_folder(folder)
-    is_first = not (folder / "installation.toml").exists()
     installation = open_installation(folder, needs_admin_token=not admin_token_is_given(environment))
     supervisor = Supervisor(folder, dict(environment) | installation.environment(environment))
     _stop_on_signals(supervisor.stopping)
     try:
         base_url = _start(supervisor, port)
         if not supervisor.stopping.is_set():
-            ready = _ready(supervisor, installation, base_url, time.monotonic() - began, is_first=is_first)
-            threading.Thread(target=on_ready, args=(ready,), daemon=True).start()
+            ready = _ready(supervisor, installation, base_url, time.monotonic() - began)
+            threading.Thread(target=_tell, args=(on_ready, ready, supervisor.stopping), daemon=True).start()
         supervisor.watch()
     finally:
         supervisor.stop()
         os.close(lock)
+
+
+def _tell(on_ready: Callable[[Ready], bool], ready: Ready, stopping: threading.Event) -> None:
+    stays = False
+    try:
+        stays = on_ready(ready)
+    finally:
+        if not stays:
+            stopping.set()
 
 
 def _stop_on_signals(stopping: threading.Event) -> None:
@@ -176,9 +184,7 @@ def _is_ready(port: int) -> bool:
         return False
 
 
-def _ready(
-    supervisor: Supervisor, installation: Installation, base_url: str, took_s: float, *, is_first: bool
-) -> Ready:
+def _ready(supervisor: Supervisor, installation: Installation, base_url: str, took_s: float) -> Ready:
     given = supervisor.environment.get("IDENTITY_ADMIN_TOKEN")
     return Ready(
         base_url=base_url,
@@ -186,5 +192,4 @@ def _ready(
         took_s=took_s,
         admin_token=installation.new_admin_token or given,
         admin_token_is_new=installation.new_admin_token is not None,
-        is_first_start=is_first,
     )

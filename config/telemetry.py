@@ -59,6 +59,7 @@ def configure_logging(
     logging.basicConfig(handlers=[channel], level=level.upper(), force=True)
     for name in ("alembic", "kombu", "httpx2", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("kombu.connection").setLevel(logging.ERROR)  # "no hostname": a queue in PostgreSQL has none
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # who uses the pool says it better, and once
 
 
