@@ -30,26 +30,6 @@ OperationRule = Callable[[ResourceType, Operation], Operation]
 BodyRule = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How one kind of source speaks.
-
-    ``creates_what_it_selects``: add or replace on ``emails[type eq "work"].value`` makes one when none is there.
-    ``keys_are_paths``: in an operation without a path, keys are paths: ``name.givenName``, ``urn:...:employeeNumber``.
-    ``ignores_what_it_cannot_set``: in such an operation read-only and unknown keys are no error, as in a PUT.
-    ``wants_no_body_of_a_group``: PATCH of a group answers 204.
-    """
-
-    name: str
-    value_rules: tuple[ValueRule, ...] = ()
-    operation_rules: tuple[OperationRule, ...] = ()
-    body_rules: tuple[BodyRule, ...] = ()
-    creates_what_it_selects: bool = False
-    keys_are_paths: bool = False
-    ignores_what_it_cannot_set: bool = False
-    wants_no_body_of_a_group: bool = False
-
-
 # --- values ----------------------------------------------------------------------------------------------------
 
 
@@ -113,21 +93,64 @@ def enterprise_urn_misspelt(type_: ResourceType, operation: Operation) -> Operat
     return replace(operation, path=ENTERPRISE + path[len(MISSPELT_ENTERPRISE) :])
 
 
+SPELLINGS = {"validfrom": "validity.from", "validuntil": "validity.until"}
+"""Drafts put the validity window at the top of an agent; one complex attribute holds both ends together."""
+
+
+def window_spelt_flat(type_: ResourceType, operation: Operation) -> Operation:
+    """The agent drafts' ``validFrom`` and ``validUntil``: left out silently, an agent would never end."""
+    path = SPELLINGS.get((operation.path or "").lower())
+    if path is None or type_.attribute("validity") is None:
+        return operation
+    return replace(operation, path=path)
+
+
+def body_with_window(type_: ResourceType, body: dict[str, Any]) -> dict[str, Any]:
+    """The same at the top of a body."""
+    flat = {key: SPELLINGS[key.lower()].split(".")[1] for key in body if key.lower() in SPELLINGS}
+    if not flat or type_.attribute("validity") is None:
+        return body
+    window = {end: body[key] for key, end in flat.items()}
+    kept = {key: value for key, value in body.items() if key not in flat}
+    stated = kept.pop("validity", None)
+    return {**kept, "validity": {**window, **(stated if isinstance(stated, dict) else {})}}
+
+
 def extension_attributes_unqualified(type_: ResourceType, operation: Operation) -> Operation:
-    """Entra sends the path ``manager`` without the URN of the one extension that has it."""
+    """A path without a URN that only one extension knows is that extension's: Entra sends ``manager`` so.
+
+    Every dialect reads it, in bodies too: nothing else can be meant.
+    """
     path = operation.path
     if path is None or ":" in path:
         return operation
-    name = path.split(".")[0].split("[")[0]
-    owners = [extension.id for extension in type_.extensions.values() if extension.attribute(name)]
-    if type_.attribute(name) is not None or len(owners) != 1:
-        return operation
-    return replace(operation, path=f"{owners[0]}:{path}")
+    extension = type_.extension_of(path.split(".")[0].split("[")[0])
+    return operation if extension is None else replace(operation, path=f"{extension.id}:{path}")
 
 
 def enterprise_key_misspelt(body: dict[str, Any]) -> dict[str, Any]:
     """The same URN as a key of a body."""
     return {ENTERPRISE if key.lower() == MISSPELT_ENTERPRISE else key: value for key, value in body.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one kind of source speaks.
+
+    ``creates_what_it_selects``: add or replace on ``emails[type eq "work"].value`` makes one when none is there.
+    ``keys_are_paths``: in an operation without a path, keys are paths: ``name.givenName``, ``urn:...:employeeNumber``.
+    ``ignores_what_it_cannot_set``: in such an operation read-only and unknown keys are no error, as in a PUT.
+    ``wants_no_body_of_a_group``: PATCH of a group answers 204.
+    """
+
+    name: str
+    value_rules: tuple[ValueRule, ...] = ()
+    operation_rules: tuple[OperationRule, ...] = (window_spelt_flat, extension_attributes_unqualified)
+    body_rules: tuple[BodyRule, ...] = ()
+    creates_what_it_selects: bool = False
+    keys_are_paths: bool = False
+    ignores_what_it_cannot_set: bool = False
+    wants_no_body_of_a_group: bool = False
 
 
 # --- dialects --------------------------------------------------------------------------------------------------
@@ -136,7 +159,7 @@ RFC = Dialect("rfc")
 ENTRA = Dialect(
     "entra",
     value_rules=(booleans_as_text, references_as_text, emptied_references, values_packed_in_text),
-    operation_rules=(enterprise_urn_misspelt, extension_attributes_unqualified),
+    operation_rules=(enterprise_urn_misspelt, window_spelt_flat, extension_attributes_unqualified),
     body_rules=(enterprise_key_misspelt,),
     creates_what_it_selects=True,
     keys_are_paths=True,
@@ -152,11 +175,17 @@ def dialect_named(name: str | None) -> Dialect:
     return DIALECTS.get(name or "rfc", RFC)
 
 
+def is_known(type_: ResourceType, key: str) -> bool:
+    """Return whether a key of a body names anything of the resource."""
+    is_window = key.lower() in SPELLINGS and type_.attribute("validity") is not None
+    return is_window or bool(type_.attribute(key) or type_.schema_of(key) or type_.extension_of(key))
+
+
 def is_settable(type_: ResourceType, key: str) -> bool:
     """Return whether a client may write what a key of a body names."""
     attribute = type_.attribute(key)
     if attribute is None:
-        return type_.schema_of(key) is not None
+        return is_known(type_, key)
     return attribute.mutability is not Mutability.READ_ONLY
 
 

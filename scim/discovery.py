@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scim.limits import BODY_BYTES_MAX, PAGE_SIZE, PAGE_SIZE_MAX
+from scim.limits import PAGE_SIZE, PAGE_SIZE_MAX
 from scim.schemas import ResourceType, Schema, all_schemas, resource_types
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:"
@@ -11,12 +11,12 @@ LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 Json = dict[str, Any]
 
 
-def service_provider_config(base_url: str) -> Json:
+def service_provider_config(base_url: str, body_bytes_max: int) -> Json:
     """Return the ServiceProviderConfig (RFC 7643 §5, RFC 9865 §4)."""
     return {
         "schemas": [CORE + "ServiceProviderConfig"],
         "patch": {"supported": True},
-        "bulk": {"supported": False, "maxOperations": 0, "maxPayloadSize": BODY_BYTES_MAX},
+        "bulk": {"supported": False, "maxOperations": 0, "maxPayloadSize": body_bytes_max},
         "filter": {"supported": True, "maxResults": PAGE_SIZE_MAX},
         "changePassword": {"supported": False},
         "sort": {"supported": False},

@@ -1,6 +1,8 @@
-"""Every limit of this edge, with its unit. What the protocol can tell, ServiceProviderConfig tells from here."""
+"""Every limit of this edge but a body's bytes (a setting of the house), with its unit.
 
-BODY_BYTES_MAX = 1024 * 1024
+What the protocol can tell, ServiceProviderConfig tells from here.
+"""
+
 DEPTH_MAX = 32  # nested JSON arrays and objects
 INTEGER_MAX = 2**63 - 1  # what a signed 64-bit integer holds
 

@@ -15,7 +15,7 @@ from identity.model.errors import Malformed, OverLimit
 from identity.model.ids import parse_id
 from identity.model.membership import MemberChange
 from identity.model.query import And, Comparison, Condition, Operator, Or, matches
-from scim.dialects import Dialect, Operation, is_settable
+from scim.dialects import Dialect, Operation, is_known, is_settable
 from scim.errors import refuse
 from scim.limits import MEMBERS_MAX, OPERATIONS_MAX, STEPS_MAX
 from scim.paths import Path, parse_path
@@ -107,7 +107,7 @@ def _expanded(operation: Operation, type_: ResourceType, dialect: Dialect) -> It
             continue
         if dialect.ignores_what_it_cannot_set and not is_settable(type_, key):
             continue
-        if not dialect.keys_are_paths and type_.attribute(key) is None and type_.schema_of(key) is None:
+        if not dialect.keys_are_paths and not is_known(type_, key):
             refuse("invalidPath", f"{type_.name} has no attribute {key[:100]}")
         yield Operation(operation.op, key, value, True)
 
@@ -221,6 +221,8 @@ class _Step:
         if not isinstance(value, dict):
             refuse("invalidValue", "an object is wanted", schema.id)
         for key, item in value.items():
+            if key.lower() == "schemas":
+                continue
             attribute = schema.attribute(key)
             if attribute is None:
                 if self.patch.dialect.ignores_what_it_cannot_set:

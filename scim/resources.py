@@ -9,7 +9,7 @@ from uuid import UUID
 from identity.model.errors import OverLimit
 from identity.model.lifecycle import State
 from identity.model.principal import Email, Kind, Principal, Profile, Reference, Resource
-from scim.dialects import Dialect, check_schemas
+from scim.dialects import Dialect, body_with_window, check_schemas
 from scim.errors import refuse
 from scim.filter import parse_instant
 from scim.limits import MEMBERS_MAX
@@ -38,17 +38,13 @@ def read_resource(body: Mapping[str, Any], type_: ResourceType, dialect: Dialect
 
     Raises ``Malformed``.
     """
-    sent = dict(body)
+    sent = body_with_window(type_, dict(body))
     for rule in dialect.body_rules:
         sent = rule(sent)
     check_schemas(type_, next((value for key, value in sent.items() if key.lower() == "schemas"), None))
     document = canonical_object(type_.schema.attributes, sent, dialect.value_rules, "")
-    for key, value in sent.items():
-        extension = type_.extensions.get(key.lower())
-        if extension is None or value is None:
-            continue
-        if not isinstance(value, dict) or extension.id in document:
-            refuse("invalidSyntax", "one object is wanted", extension.id)
+    for urn, value in _extension_values(type_, sent).items():
+        extension = type_.extensions[urn.lower()]
         if found := canonical_object(extension.attributes, value, dialect.value_rules, ""):
             document[extension.id] = found
     _name_agent(type_, document)
@@ -57,6 +53,21 @@ def read_resource(body: Mapping[str, Any], type_: ResourceType, dialect: Dialect
         members=_links(type_, sent, document, "members"),
         owners=_links(type_, sent, document, "owners"),
     )
+
+
+def _extension_values(type_: ResourceType, sent: Json) -> dict[str, Json]:
+    """Return the objects under extensions' URNs, with what stands at the top that only one extension knows."""
+    found: dict[str, Json] = {}
+    for key, value in sent.items():
+        if value is None:
+            continue
+        if extension := type_.extensions.get(key.lower()):
+            if not isinstance(value, dict):
+                refuse("invalidSyntax", "an object is wanted", extension.id)
+            found[extension.id] = {**found.get(extension.id, {}), **value}
+        elif extension := type_.extension_of(key):
+            found.setdefault(extension.id, {}).setdefault(key, value)
+    return found
 
 
 def _links(type_: ResourceType, sent: Json, document: Json, name: str) -> frozenset[UUID] | None:
@@ -118,8 +129,8 @@ def _profile(type_: ResourceType, document: Json, owners: frozenset[UUID], state
         active=state is not State.DEPROVISIONED if active is None else active,
         emails=_emails(document),
         owners=owners,
-        valid_from=_instant(document.get("validFrom")),
-        valid_until=_instant(document.get("validUntil")),
+        valid_from=_instant(document.get("validity", {}).get("from")),
+        valid_until=_instant(document.get("validity", {}).get("until")),
     )
 
 

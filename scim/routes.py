@@ -9,6 +9,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
 from identity.actions.provisioning import (
+    Found,
     amend_principal,
     create_principal,
     delete_principal,
@@ -25,9 +26,9 @@ from scim.dialects import Dialect, dialect_named
 from scim.discovery import list_response, render_resource_types, render_schemas, service_provider_config
 from scim.errors import error_body, refuse, render_refusal
 from scim.filter import parse_filter
-from scim.limits import BODY_BYTES_MAX, PAGE_SIZE, PAGE_SIZE_MAX
 from scim.patch import apply_patch, parse_patch
 from scim.projection import Projection, parse_projection
+from scim.query import WHOLE_NUMBER, Query, query_of_body, query_of_url
 from scim.resources import (
     amended_profile,
     etag,
@@ -41,9 +42,7 @@ from scim.resources import (
 from scim.schemas import ResourceType, resource_types
 
 MEDIA_TYPES = frozenset({"application/scim+json", "application/json"})
-WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"')
-READ_ONLY_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 log = structlog.get_logger("scim")
 blueprint = Blueprint("scim", __name__, url_prefix="/t/<slug>/scim/v2")
@@ -87,25 +86,49 @@ def read(slug: str, endpoint: str, resource_id: str) -> Response:
 @blueprint.get(f"/<{ENDPOINTS}:endpoint>")
 def find(slug: str, endpoint: str) -> Response:
     """Return one page of the resources that satisfy a filter (RFC 7644 §3.4.2)."""
-    type_ = resource_types()[endpoint]
     with scim_call(slug) as call:
-        shown = _projection(type_)
-        text = _parameter("filter")
-        condition = None if text is None else parse_filter(text, type_)
-        start_index = max(1, _whole_number("startIndex", 1))
-        count = min(PAGE_SIZE_MAX, max(0, _whole_number("count", PAGE_SIZE)))
-        found = find_principals(
-            call.tx,
-            type_.kind,
-            condition,
-            offset=start_index - 1,
-            limit=count,
-            caller=call.caller,
-            with_members=shown.shows("members"),
-        )
+        query = query_of_url(request.args)
+        found, shown = _found(call, resource_types()[endpoint], query)
+    return _page(slug, found, shown, query)
+
+
+@blueprint.post(f"/<{ENDPOINTS}:endpoint>/.search")
+def search(slug: str, endpoint: str) -> Response:
+    """The same with the query in the body, where no log of URLs sees it (RFC 7644 §3.4.3)."""
+    body = _body()
+    with scim_call(slug) as call:
+        query = query_of_body(_json(body))
+        found, shown = _found(call, resource_types()[endpoint], query)
+    return _page(slug, found, shown, query)
+
+
+@blueprint.post("/.search")
+def search_everything(slug: str) -> Response:
+    """Several resource types at once are not searched (RFC 7644 §3.4.3 leaves it to the server)."""
+    with scim_call(slug):
+        pass
+    return _answer(error_body(501, "search one resource type: /Users/.search"), status=501)
+
+
+def _found(call: Call, type_: ResourceType, query: Query) -> tuple[Found, Projection]:
+    shown = parse_projection(query.attributes, query.excluded_attributes, type_)
+    condition = None if query.filter is None else parse_filter(query.filter, type_)
+    found = find_principals(
+        call.tx,
+        type_.kind,
+        condition,
+        offset=query.start_index - 1,
+        limit=query.count,
+        caller=call.caller,
+        with_members=shown.shows("members"),
+    )
+    return found, shown
+
+
+def _page(slug: str, found: Found, shown: Projection, query: Query) -> Response:
     base_url = _base_url(slug)
     page = [render(resource, base_url, shown) for resource in found.resources]
-    return _answer(list_response(page, total=found.total, start_index=start_index))
+    return _answer(list_response(page, total=found.total, start_index=query.start_index))
 
 
 @blueprint.put(f"/<{ENDPOINTS}:endpoint>/<resource_id>")
@@ -167,7 +190,7 @@ def provider(slug: str) -> Response:
     """Return what this server supports."""
     with scim_call(slug):
         _refuse_a_filter()
-    return _answer(service_provider_config(_base_url(slug)))
+    return _answer(service_provider_config(_base_url(slug), house().body_bytes_max))
 
 
 @blueprint.get("/<any(ResourceTypes, Schemas):endpoint>")
@@ -235,7 +258,7 @@ def _dialect(call: Call) -> Dialect:
 
 def _body() -> bytes:
     """Read the body before the transaction opens: a slow client shall hold no connection of the database."""
-    return read_body(BODY_BYTES_MAX)
+    return read_body()
 
 
 def _json(body: bytes) -> Json:
@@ -244,24 +267,9 @@ def _json(body: bytes) -> Json:
     return parse_body(body)
 
 
-def _parameter(name: str) -> str | None:
-    values = request.args.getlist(name)
-    if len(values) > 1:
-        refuse("invalidValue", "this parameter is given twice", name)
-    return values[0] if values else None
-
-
-def _whole_number(name: str, default: int) -> int:
-    text = _parameter(name)
-    if text is None:
-        return default
-    if not WHOLE_NUMBER.fullmatch(text):
-        refuse("invalidValue", "a whole number is wanted", name)
-    return int(text)
-
-
 def _projection(type_: ResourceType) -> Projection:
-    return parse_projection(_parameter("attributes"), _parameter("excludedAttributes"), type_)
+    query = query_of_url(request.args)
+    return parse_projection(query.attributes, query.excluded_attributes, type_)
 
 
 def _get(call: Call, type_: ResourceType, resource_id: str, *, with_members: bool) -> Resource:

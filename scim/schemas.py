@@ -104,6 +104,13 @@ class ResourceType:
         """Return the core schema or the extension that ``urn`` names in any case."""
         return self.schema if urn.lower() == self.schema.id.lower() else self.extensions.get(urn.lower())
 
+    def extension_of(self, name: str) -> Schema | None:
+        """Return the one extension that has an attribute which the core schema has not."""
+        if self.attribute(name) is not None:
+            return None
+        found = [extension for extension in self.extensions.values() if extension.attribute(name)]
+        return found[0] if len(found) == 1 else None
+
     def schemas(self) -> Iterator[Schema]:
         """Return the core schema, then the extensions."""
         yield self.schema

@@ -1,0 +1,69 @@
+"""Two tenants with a source of each dialect, behind the SCIM edge on a real PostgreSQL."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from identity.actions.keys import KeyRing
+from identity.actions.sealing import Seal
+from identity.actions.upstream import UpstreamKeys
+from identity.http import House, guard_every_answer
+from identity.store.transaction import make_engine
+from scim.routes import blueprint
+from tests.scim.sources import BASE_URL, Clock, Source, Sources
+
+
+@pytest.fixture
+def house(database_url: str) -> Iterator[House]:
+    seal = Seal(bytes(32))
+    built = House(
+        engine=make_engine(database_url),
+        seal=seal,
+        keys=KeyRing(seal),
+        upstream_keys=UpstreamKeys(_no_network),
+        external_url=BASE_URL,
+        admin_token_hash=None,
+        clock=Clock(),
+    )
+    yield built
+    built.engine.dispose()
+
+
+def _no_network(url: str) -> bytes:
+    raise AssertionError(f"nothing here may fetch {url}")
+
+
+@pytest.fixture
+def app(house: House) -> Flask:
+    application = Flask("scim-tests", static_folder=None)
+    application.extensions["identity"] = house
+    application.url_map.merge_slashes = False
+    guard_every_answer(application)
+    application.register_blueprint(blueprint)
+    return application
+
+
+@pytest.fixture
+def sources(app: Flask, house: House) -> Sources:
+    return Sources(app, house)
+
+
+@pytest.fixture
+def rfc(sources: Sources) -> Source:
+    return sources.make("acme", "rfc")
+
+
+@pytest.fixture
+def entra(sources: Sources) -> Source:
+    return sources.make("acme", "entra")
+
+
+@pytest.fixture
+def okta(sources: Sources) -> Source:
+    return sources.make("acme", "okta")
+
+
+@pytest.fixture
+def rival(sources: Sources) -> Source:
+    return sources.make("rival", "rfc")
