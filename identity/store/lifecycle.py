@@ -107,7 +107,7 @@ def principal_cut(tx: Tx, principal_id: UUID, *, reason: str, now: datetime) -> 
 
 
 def memberships_end(tx: Tx, principal_id: UUID, *, now: datetime) -> None:
-    """Take a principal that goes away for ever out of every group; tell the workers of groups that answer for agents."""
+    """Take a principal that goes away for ever out of every group; tell the workers of those that answer for agents."""
     tx.execute(MEMBERSHIPS_END, {"tenant": tx.tenant_id, "principal": principal_id, "now": now})
 
 

@@ -363,7 +363,7 @@ GRANTS = {
     "cutoffs": "SELECT, INSERT, UPDATE",
     "signing_keys": "SELECT, INSERT, UPDATE",
     "events": "SELECT, INSERT",  # append-only: nobody who serves requests can rewrite history
-    "outbox": "SELECT, INSERT, UPDATE",
+    "outbox": "SELECT, INSERT, UPDATE, DELETE",
     "idempotency_keys": "SELECT, INSERT, UPDATE, DELETE",
 }
 

@@ -1,0 +1,43 @@
+"""Rows that only mattered while something could still be alive. What happened stays in the audit trail."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+
+from identity.store.tx import Tx
+
+TOKENS_KEPT = timedelta(days=1)  # after expiry; so that an administrator sees what was alive a moment ago
+ANSWERS_KEPT = timedelta(hours=24)  # what Idempotency-Key promises
+NEWS_KEPT = timedelta(days=7)
+
+# Each by its own index, each bounded: a long pause of the sweep never becomes one long transaction.
+SWEEP = text("""
+WITH assertions AS (
+    DELETE FROM used_assertions WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
+        SELECT ctid FROM used_assertions WHERE tenant_id = :tenant AND expires_at < :now LIMIT :limit)) RETURNING 1),
+dead AS (
+    DELETE FROM tokens WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
+        SELECT ctid FROM tokens WHERE tenant_id = :tenant AND expires_at < :tokens_before LIMIT :limit)) RETURNING 1),
+answers AS (
+    DELETE FROM idempotency_keys WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
+        SELECT ctid FROM idempotency_keys WHERE tenant_id = :tenant AND created_at < :answers_before LIMIT :limit))
+    RETURNING 1),
+news AS (
+    DELETE FROM outbox WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
+        SELECT ctid FROM outbox WHERE tenant_id = :tenant AND done_at < :news_before LIMIT :limit)) RETURNING 1)
+SELECT greatest((SELECT count(*) FROM assertions), (SELECT count(*) FROM dead), (SELECT count(*) FROM answers),
+                (SELECT count(*) FROM news)) AS most
+""")
+
+
+def expired_delete(tx: Tx, *, limit: int, now: datetime) -> int:
+    """Delete at most ``limit`` outlived rows of each kind; return the largest number of one kind."""
+    parameters = {
+        "tenant": tx.tenant_id,
+        "now": now,
+        "tokens_before": now - TOKENS_KEPT,
+        "answers_before": now - ANSWERS_KEPT,
+        "news_before": now - NEWS_KEPT,
+        "limit": limit,
+    }
+    return int(tx.execute(SWEEP, parameters).scalar_one())
