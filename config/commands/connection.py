@@ -1,0 +1,87 @@
+"""``identity connection``."""
+
+from typing import Any
+
+import click
+
+from config.commands.arguments import JSON, after_option, id_argument, limit_option, tenant_argument
+from config.commands.output import json_option
+from config.commands.remote import connect
+from config.commands.showing import show_done, show_list, show_one
+
+COLUMNS = ("id", "kind", "name", "dialect", "issuer", "created_at", "ended_at")
+
+
+@click.group()
+def connection() -> None:
+    """Connections: the sources that feed a tenant."""
+
+
+@connection.command()
+@tenant_argument
+@click.option("--kind", type=click.Choice(["scim", "oidc"]), required=True)
+@click.option("--name", required=True)
+@click.option("--dialect", type=click.Choice(["rfc", "entra", "okta"]), help="scim: which readings its client needs.")
+@click.option("--issuer", help="oidc: the upstream issuer's URL.")
+@click.option("--jwks-uri", help="oidc: where its keys are.")
+@click.option("--jwks", type=JSON, help="oidc: its keys themselves, @FILE.")
+@click.option("--audience", "audiences", multiple=True, help="oidc: an accepted aud; may be repeated.")
+@click.option("--subject-claim", help="oidc: the claim that names the person. Default: sub.")
+@click.option("--match", type=click.Choice(["subject", "externalId"]), help="oidc: what it is compared with.")
+@click.option("--provisioned-by", help="oidc: the scim connection whose externalId it is.")
+@json_option
+def create(tenant: str, audiences: tuple[str, ...], **members: Any) -> None:
+    """Create a connection; a scim connection's bearer token is shown this once."""
+    made = connect().post(f"/tenants/{tenant}/connections", members | {"audiences": list(audiences) or None})
+    show_one(made, shown_once="token" if made.get("token") else None)
+
+
+@connection.command("list")
+@tenant_argument
+@limit_option
+@after_option
+@json_option
+def list_(tenant: str, limit: int, after: str | None) -> None:
+    """List connections, ended ones among them."""
+    show_list(connect().pages(f"/tenants/{tenant}/connections", limit=limit, after=after), *COLUMNS)
+
+
+@connection.command()
+@tenant_argument
+@id_argument("connection_id")
+@json_option
+def show(tenant: str, connection_id: str) -> None:
+    """Show one connection."""
+    show_one(connect().get(f"/tenants/{tenant}/connections/{connection_id}"))
+
+
+@connection.command()
+@tenant_argument
+@id_argument("connection_id")
+@click.option("--name")
+@click.option("--dialect", type=click.Choice(["rfc", "entra", "okta"]))
+@json_option
+def change(tenant: str, connection_id: str, **members: str | None) -> None:
+    """Change a connection's name or dialect."""
+    show_one(connect().patch(f"/tenants/{tenant}/connections/{connection_id}", members))
+
+
+@connection.command("rotate-token")
+@tenant_argument
+@id_argument("connection_id")
+@click.option("--overlap-s", type=int, help="Seconds that the present token lives on. Default: a day.")
+@json_option
+def rotate_token(tenant: str, connection_id: str, overlap_s: int | None) -> None:
+    """Give a scim connection a new bearer token, shown this once."""
+    path = f"/tenants/{tenant}/connections/{connection_id}/tokens"
+    show_one(connect().post(path, {"overlap_s": overlap_s}), shown_once="token")
+
+
+@connection.command()
+@tenant_argument
+@id_argument("connection_id")
+@json_option
+def end(tenant: str, connection_id: str) -> None:
+    """Refuse everything from this source from now on; what it provisioned stays."""
+    connect().delete(f"/tenants/{tenant}/connections/{connection_id}")
+    show_done("The connection has ended.", id=connection_id, ended=True)
