@@ -3,6 +3,7 @@
 from importlib import import_module
 
 import click
+import psycopg
 
 from config.installation import FolderInUseError
 from config.settings import SettingsError
@@ -48,6 +49,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except (SettingsError, FolderInUseError) as error:
             raise click.ClickException(str(error)) from error
+        except psycopg.OperationalError as error:
+            raise click.ClickException(f"the database does not answer: {error}") from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -9,6 +9,7 @@ from config.settings import load_settings
 
 
 @click.group(invoke_without_command=True)
+@json_option
 @click.pass_context
 def migrate(context: click.Context) -> None:
     """Bring the database's schema up to date (up), or say where it is (status, sql)."""
@@ -25,14 +26,18 @@ def up() -> None:
         database.migrate(settings.owner_url)
     except OperationalError as error:
         raise click.ClickException(f"the database refused: {error.orig}") from error
-    status.callback()  # type: ignore[misc]
+    _tell_state(settings.owner_url)
 
 
 @migrate.command()
 @json_option
 def status() -> None:
     """Say where the schema is and where it should be."""
-    current, head = database.schema_state(load_settings().owner_url)
+    _tell_state(load_settings().owner_url)
+
+
+def _tell_state(owner_url: str) -> None:
+    current, head = database.schema_state(owner_url)
     words = f"at {current}" if current == head else f"at {current}, should be at {head}: run `identity migrate up`"
     answer({"current": current, "head": head, "is_at_head": current == head}, words)
 

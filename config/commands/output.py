@@ -11,11 +11,15 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 KEY = "config.commands.as_json"
 
 
+def _remember(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    context.meta[KEY] = value or context.meta.get(KEY, False)  # said before or after a subcommand, it holds
+
+
 def json_option(command: Command) -> Command:
     """Give a command the option ``--json``."""
     return click.option(
         "--json", "as_json", is_flag=True, expose_value=False, help="Answer with one JSON document.",
-        callback=lambda context, _parameter, value: context.meta.update({KEY: value}),
+        callback=_remember,
     )(command)  # fmt: skip
 
 

@@ -1,0 +1,77 @@
+"""The command by itself: JSON where it is asked for, one line where something is wrong."""
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from config.cli import COMMANDS, main
+from config.database import head_revision
+
+KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    settings = {f"IDENTITY_{name.upper()}": value for name, value in environment.items()}
+    return CliRunner().invoke(main, arguments, env=settings)
+
+
+def test_every_command_in_the_table_is_there_and_says_what_it_does() -> None:
+    listed = run("--help").output
+    for name in COMMANDS:
+        assert name in listed
+        assert run(name, "--help").exit_code == 0
+
+
+def test_migrate_says_where_the_schema_is_and_brings_it_to_the_head(empty_owner_url: str) -> None:
+    before = json.loads(run("migrate", "status", "--json", database_url=empty_owner_url).output)
+    assert before == {"current": None, "head": head_revision(), "is_at_head": False}
+    done = run("migrate", database_url=empty_owner_url)
+    assert (done.exit_code, done.output) == (0, f"at {head_revision()}\n")
+    assert json.loads(run("migrate", "--json", database_url=empty_owner_url).output)["is_at_head"]
+    assert json.loads(run("migrate", "--json", "status", database_url=empty_owner_url).output)["is_at_head"]
+    assert json.loads(run("migrate", "up", "--json", database_url=empty_owner_url).output)["is_at_head"]
+
+
+def test_migrate_prints_its_sql(owner_url: str) -> None:
+    assert "CREATE TABLE tenants" in run("migrate", "sql", database_url=owner_url).output
+
+
+def test_a_missing_database_is_one_line() -> None:
+    result = run("migrate", "status", database_url="")
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: IDENTITY_DATABASE_URL is not set")
+    assert len(result.output.splitlines()) == 1
+
+
+def test_an_unreachable_database_is_one_line() -> None:
+    result = run("migrate", "status", database_url="postgresql://nobody@127.0.0.1:1/x")
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: the database does not answer")
+
+
+def test_the_doctor_finds_nothing_wrong_with_a_whole_installation(owner_url: str) -> None:
+    result = run("doctor", "--json", database_url=owner_url, key_encryption_key=KEY, admin_token="x" * 32)
+    assert result.exit_code == 0
+    assert {found["name"]: found["is_well"] for found in json.loads(result.output)["findings"]} == {
+        "settings": True, "schema": True, "wall": True, "outbox": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ({"admin_token": "x" * 32}, "IDENTITY_KEY_ENCRYPTION_KEY is not set"),
+        ({"key_encryption_key": KEY}, "IDENTITY_ADMIN_TOKEN is not set"),
+    ],
+)
+def test_the_doctor_says_what_to_do(owner_url: str, given: dict[str, str], advice: str) -> None:
+    result = run("doctor", database_url=owner_url, **given)
+    assert result.exit_code == 1
+    assert advice in result.output
+
+
+def test_the_doctor_knows_a_schema_that_is_behind(empty_owner_url: str) -> None:
+    result = run("doctor", database_url=empty_owner_url, key_encryption_key=KEY, admin_token="x" * 32)
+    assert result.exit_code == 1
+    assert "run `identity migrate`" in result.output
