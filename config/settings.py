@@ -21,7 +21,13 @@ from pydantic_settings import (
 PREFIX = "IDENTITY_"
 DEFAULT_FILE = Path("config/identity.toml")
 NOT_SETTINGS = frozenset(
-    {"IDENTITY_CONFIG", "IDENTITY_DATA", "IDENTITY_TESTS_FORBID_SKIPS", "IDENTITY_TESTS_POSTGRES_BINARIES"}
+    {
+        "IDENTITY_CONFIG",
+        "IDENTITY_DATA",
+        "IDENTITY_TESTS_FORBID_SKIPS",
+        "IDENTITY_TESTS_POSTGRES_BINARIES",
+        "IDENTITY_URL",
+    }
 )
 """Environment variables of ours that are read elsewhere."""
 

@@ -14,13 +14,14 @@ from flask.testing import FlaskClient
 from joserfc.jwk import ECKey
 from werkzeug.test import TestResponse
 
+from config.app import create_app
+from config.settings import Settings
 from identity.actions.keys import KeyRing
 from identity.actions.provisioning import create_principal
 from identity.actions.sealing import Seal
 from identity.actions.tenants import resolve_tenant
 from identity.actions.upstream import UpstreamKeys
-from identity.admin.routes import blueprint
-from identity.http import House, admin_hash, guard_every_answer
+from identity.http import House, admin_hash
 from identity.model.access import Caller, CallerKind
 from identity.model.ids import PLATFORM
 from identity.model.principal import Kind, Profile
@@ -115,13 +116,8 @@ def _no_network(url: str) -> bytes:
 
 
 @pytest.fixture
-def app(house: House) -> Flask:
-    application = Flask("admin-tests", static_folder=None)
-    application.extensions["identity"] = house
-    application.url_map.merge_slashes = False
-    guard_every_answer(application)
-    application.register_blueprint(blueprint)
-    return application
+def app(house: House, database_url: str) -> Flask:
+    return create_app(Settings(database_url=database_url), house)
 
 
 @pytest.fixture

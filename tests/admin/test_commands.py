@@ -1,0 +1,180 @@
+"""The command ``identity`` over HTTP, against a running server."""
+
+import json
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from flask import Flask
+from werkzeug.serving import make_server
+
+from config.cli import main
+from config.commands.showing import cell
+from tests.admin.conftest import ADMIN_TOKEN, RESOURCE, Admin, Provision
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def base_url(app: Flask) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture
+def run(base_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("IDENTITY_URL", base_url)
+    monkeypatch.setenv("IDENTITY_ADMIN_TOKEN", ADMIN_TOKEN)
+
+    def invoke(*words: str, exit_code: int = 0, **more: Any) -> Result:
+        result = CliRunner().invoke(main, words, **more)
+        assert result.exit_code == exit_code, (result.exit_code, result.output)
+        assert "Traceback" not in result.output
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def ask(run: Run) -> Callable[..., Any]:
+    """Run a command with --json and return its document."""
+    return lambda *words, **more: json.loads(run(*words, "--json", **more).stdout)
+
+
+def test_from_nothing_to_an_agent_that_may_act(ask: Callable[..., Any], provision: Provision, tmp_path: Path) -> None:
+    assert ask("tenant", "create", "acme", "--name", "Acme")["issuer"] == "https://identity.example/t/acme"
+    connection = ask("connection", "create", "acme", "--kind", "scim", "--name", "entra", "--dialect", "entra")
+    assert connection["token"].startswith("idf_scim_")
+    bot, sam = provision("acme", "agent", "invoice-bot"), provision("acme", "user", "sam@acme.example")
+    provision("acme", "group", "Finance")
+    ask("resource", "register", "acme", RESOURCE, "--scope", "invoices.read", "--details-type", "invoice")
+    file = tmp_path / "bot.jwk"
+    client = ask("client", "create", "acme", "--principal", "invoice-bot", "--generate-key", str(file))
+    private = json.loads(file.read_text())
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert (client["principal_id"], "d" in private, "client_secret" in client) == (bot, True, False)
+    [registered] = client["jwks"]["keys"]
+    assert registered == {name: value for name, value in private.items() if name != "d"}
+    party = ("--actor", "invoice-bot", "--resource", RESOURCE, "--scope", "invoices.read")
+    granted = ask("delegation", "grant", "acme", *party, "--subject", "SAM@acme.example", "--max-lifetime-s", "60")
+    assert (granted["actor_id"], granted["subject_id"], granted["max_lifetime_s"]) == (bot, sam, 60)
+    ask("delegation", "grant", "acme", *party, "--group", "finance", "--details", '[{"type": "invoice"}]')
+    assert len(ask("delegation", "list", "acme", "--subject", sam)["items"]) == 1
+    assert ask("delegation", "end", "acme", granted["id"]) == {"id": granted["id"], "ended": True}
+    assert ask("delegation", "show", "acme", granted["id"])["ended_reason"] == "ended_by_administrator"
+    assert [one["name"] for one in ask("agent", "list", "acme")["items"]] == ["invoice-bot"]
+    assert ask("agent", "deprovision", "acme", "invoice-bot", "--reason", "odd")["state"] == "deprovisioned"
+    assert ask("client", "show", "acme", client["client_id"])["revoked_at"] is not None
+    told = ask("audit", "list", "acme", "--principal", "invoice-bot", "--type", "agent.deprovisioned")["items"]
+    assert [event["reason"] for event in told] == ["odd"]
+
+
+def test_connections_clients_and_keys_are_changed_rotated_and_ended(
+    ask: Callable[..., Any], acme: Admin, provision: Provision, resource: str, tmp_path: Path
+) -> None:
+    made = ask("connection", "create", "acme", "--kind", "scim", "--name", "entra")
+    assert ask("connection", "rotate-token", "acme", made["id"], "--overlap-s", "60")["token"] != made["token"]
+    assert ask("connection", "change", "acme", made["id"], "--dialect", "okta")["dialect"] == "okta"
+    assert ask("connection", "end", "acme", made["id"])["ended"] is True
+    assert ask("connection", "show", "acme", made["id"])["ended_at"] is not None
+    jwks = tmp_path / "keys.json"
+    jwks.write_text(json.dumps({"keys": [key["public_jwk"] for key in ask("key", "list", "acme")["items"]]}))
+    upstream = ("--issuer", "https://login.example", "--jwks", f"@{jwks}", "--audience", "a", "--audience", "b")
+    oidc = ask("connection", "create", "acme", "--kind", "oidc", "--name", "login", *upstream)
+    assert oidc["audiences"] == ["a", "b"]
+    client = ask("client", "create", "acme", "--audience", resource)
+    assert ask("client", "rotate-secret", "acme", client["client_id"])["client_secret"] != client["client_secret"]
+    assert ask("client", "revoke", "acme", client["client_id"])["revoked"] is True
+    assert len(ask("client", "list", "acme")["items"]) == 1
+    assert ask("key", "rotate", "acme")["is_signing"] is False
+    assert ask("task", "list", "acme") == {"items": [], "next_cursor": None}
+    account = provision("acme", "service_account", "batch")
+    assert ask("agent", "suspend", "acme", "batch", "--kind", "service_account")["id"] == account
+    assert ask("agent", "show", "acme", account)["state"] == "suspended"
+    assert ask("agent", "reactivate", "acme", account, "--kind", "service_account")["state"] == "active"
+
+
+def test_a_list_is_read_over_its_pages_and_says_where_the_rest_begins(
+    run: Run, ask: Callable[..., Any], acme: Admin, provision: Provision
+) -> None:
+    names = [provision("acme", "agent") for _ in range(5)]
+    first = ask("agent", "list", "acme", "--limit", "3")
+    rest = ask("agent", "list", "acme", "--after", first["next_cursor"])
+    assert [one["id"] for one in first["items"] + rest["items"]] == names
+    shown = run("agent", "list", "acme", "--limit", "3").stdout
+    assert f"There is more: --after {first['next_cursor']}" in shown
+    assert all(name in shown for name in names[:3])
+    assert run("task", "list", "acme").stdout == "There is none.\n"
+
+
+def test_a_person_is_shown_words_and_a_secret_with_a_warning(run: Run, acme: Admin) -> None:
+    shown = run("connection", "create", "acme", "--kind", "scim", "--name", "entra").stdout
+    assert "scim_base_url" in shown
+    assert "Keep token now: it is shown this once." in shown
+
+
+def test_a_name_can_do_nothing_to_a_terminal() -> None:
+    assert cell("a\x1b[2Jb\u202e") == "a\ufffd[2Jb\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "said"),
+    [
+        (("tenant", "show", "nobody"), 5, "there is no such tenant"),
+        (("tenant", "create", "acme"), 6, "slug_taken"),
+        (("tenant", "create", "ACME"), 7, "/slug"),
+        (("tenant", "show", "a/b"), 2, "cannot be a name or an id"),
+        (("agent", "show", "acme", "nobody"), 5, "there is no agent called 'nobody' in acme"),
+        (("client", "create", "acme"), 2, "give either --principal or --audience"),
+        (("client", "create", "acme", "--principal", "x", "--jwks", "@nowhere"), 2, "cannot be read"),
+        (("client", "create", "acme", "--principal", "x", "--jwks", "{"), 2, "that is not JSON"),
+        (("delegation", "grant", "acme", "--actor", "x", "--resource", "y"), 2, "give either --subject or --group"),
+        (("connection", "create", "acme", "--kind", "oidc", "--name", "x"), 7, "/issuer"),
+    ],
+)
+def test_a_refusal_says_what_to_do_and_has_its_exit_code(
+    run: Run, acme: Admin, words: tuple[str, ...], exit_code: int, said: str
+) -> None:
+    assert said in run(*words, exit_code=exit_code).stderr
+
+
+@pytest.mark.parametrize(
+    ("changed", "exit_code", "said"),
+    [
+        ({"IDENTITY_ADMIN_TOKEN": ""}, 4, "IDENTITY_ADMIN_TOKEN is not set"),
+        ({"IDENTITY_ADMIN_TOKEN": "wrong"}, 4, "is not this installation's"),
+        ({"IDENTITY_ADMIN_TOKEN": "wröng\n"}, 4, "characters that no token has"),
+        ({"IDENTITY_URL": "http://127.0.0.1:9"}, 3, "does not answer"),
+        ({"IDENTITY_URL": "http://id.example"}, 1, "must be https://"),
+        ({"IDENTITY_URL": "id.example"}, 1, "must be the installation's https:// URL"),
+    ],
+)
+def test_a_wrong_environment_is_explained(
+    run: Run, monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], exit_code: int, said: str
+) -> None:
+    monkeypatch.setattr("config.commands.remote.PAUSE_S", 0.0)
+    for name, value in changed.items():
+        monkeypatch.setenv(name, value)
+    assert said in run("tenant", "list", exit_code=exit_code).stderr
+
+
+def test_a_key_is_never_written_over_another_and_not_left_behind_when_it_is_refused(
+    run: Run, acme: Admin, provision: Provision, tmp_path: Path
+) -> None:
+    bot, file = provision("acme", "agent", "bot"), tmp_path / "bot.jwk"
+    file.write_text("in use")
+    create = ("client", "create", "acme", "--principal", "bot", "--generate-key", str(file))
+    assert "File exists" in run(*create, exit_code=1).stderr
+    assert file.read_text() == "in use"
+    file.unlink()
+    acme.post(f"/principals/{bot}/suspend", {}, 200)
+    run(*create, exit_code=6)
+    assert not file.exists()
