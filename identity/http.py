@@ -21,7 +21,7 @@ from identity.actions.tenants import resolve_tenant
 from identity.actions.upstream import UpstreamKeys
 from identity.model.access import Caller, CallerKind
 from identity.model.credential import hash_secret
-from identity.model.errors import NotAuthenticated, NotThere, OverLimit, Refusal, Unavailable
+from identity.model.errors import Malformed, NotAuthenticated, NotThere, OverLimit, Refusal, Unavailable
 from identity.model.ids import PLATFORM, TenantId
 from identity.model.tenant import SLUG, Tenant
 from identity.store import Tx as Tx  # noqa: PLC0414 - edges annotate with it, and reach no further
@@ -112,13 +112,15 @@ def bearer_token() -> str:
 
 
 def read_body(limit_bytes: int | None = None) -> bytes:
-    """Return the request's body. Raises ``OverLimit`` before more than ``limit_bytes`` were read."""
+    """Return the request's body. Raises ``OverLimit`` before more than ``limit_bytes`` were read, ``Malformed``."""
     limit_bytes = limit_bytes or house().body_bytes_max
     if (request.content_length or 0) > limit_bytes:
         raise OverLimit(f"a request body has at most {limit_bytes} bytes")
     body = request.stream.read(limit_bytes + 1)
     if len(body) > limit_bytes:
         raise OverLimit(f"a request body has at most {limit_bytes} bytes")
+    if len(body) < (request.content_length or 0):  # the server hands over what came before a lost connection
+        raise Malformed("the body is shorter than its Content-Length", reason="body_cut_short")
     return body
 
 

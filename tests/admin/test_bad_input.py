@@ -177,3 +177,16 @@ def test_every_refusal_is_in_the_trail_of_the_tenant_that_it_was_asked_of(acme: 
         ("not_found", "admin.revoke_client", "refused"),
     ]
     assert rival.events(type="admin.refused") == []
+
+
+def test_a_body_that_was_cut_short_changes_nothing(platform: Admin, acme: Admin) -> None:
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    as_granian = {"CONTENT_LENGTH": "100", "wsgi.input_terminated": True}
+    answer = platform.http.post(
+        "/admin/v1/tenants", data=TENANT, content_type=JSON, headers=headers, environ_overrides=as_granian
+    )
+    assert problem_of(answer, 400)["code"] == "body_cut_short"
+    headers["Transfer-Encoding"] = "chunked"
+    answer = platform.http.post("/admin/v1/tenants/acme/keys/rotate", data=b"", content_type=JSON, headers=headers)
+    assert problem_of(answer, 400)["code"] == "malformed_json"
+    assert len(acme.get("/keys")["items"]) == 1
