@@ -115,7 +115,7 @@ def _serve(declared: Operation, path: dict[str, str], caller: Caller) -> Respons
     tenant = _tenant_named(path.pop("tenant", None), caller)
     tenant_id = PLATFORM if tenant is None else tenant.id
     with refusals_audited("admin", tenant_id, lambda: caller):
-        body = read_json_body() if declared.method != "GET" else b""
+        body = read_json_body() if declared.method != "GET" else b"{}"
         once = idempotency_key(body) if declared.method == "POST" else None
         asked = _asked(declared, body)
         names: dict[str, Any] = {name: value if name in NAMES else _id(value) for name, value in path.items()}
@@ -134,7 +134,7 @@ def _tenant_named(slug: str | None, caller: Caller) -> Tenant | None:
 
 def _asked(declared: Operation, body: bytes) -> tuple[BaseModel, ...]:
     query = parse_query(declared.query or Nothing)
-    read = parse_body(declared.body or Nothing, body or b"{}")
+    read = parse_body(declared.body or Nothing, body)
     return tuple(model for model in (read, query) if not isinstance(model, Nothing))
 
 
