@@ -171,16 +171,6 @@ def scim_call(slug: str) -> Iterator[Call]:
 
 
 @contextmanager
-def admin_call(slug: str | None = None) -> Iterator[Call]:
-    """Open the transaction of an administrator's request: on one tenant, or on none."""
-    with administrator_required() as caller:
-        tenant = tenant_of(slug) if slug is not None else None
-        tenant_id = tenant.id if tenant else PLATFORM
-        with refusals_audited("admin", tenant_id, lambda: caller), open_transaction(tenant_id) as tx:
-            yield Call(tx, caller, house().clock(), tenant)
-
-
-@contextmanager
 def administrator_required() -> Iterator[Caller]:
     """Authenticate an administrator; a refusal belongs to no tenant, for none was proved."""
     with refusals_audited("admin", PLATFORM, anonymous):

@@ -41,6 +41,7 @@ def make_engine(database_url: str, *, role: Role = "identity_app", pool_size: in
     return create_engine(
         url,
         isolation_level="AUTOCOMMIT",
+        hide_parameters=True,  # a logged error must not show what was bound
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=CONNECT_TIMEOUT_S,
