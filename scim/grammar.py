@@ -76,7 +76,11 @@ class FilterParser(SCIMParser):
 def guarded(tokens):
     """Hand on tokens while they are within the limits, so that nothing is allocated for what is not."""
     depth = terms = 0
+    before = None
     for token in tokens:
+        if before == "SUBATTR" and token.type == "LBRACKET":
+            raise ValueError("a sub-attribute has no values to select")  # the parser takes it for the other order
+        before = token.type
         depth += (token.type in OPENING) - (token.type in CLOSING)
         terms += token.type in TERMS
         if depth > FILTER_DEPTH_MAX:

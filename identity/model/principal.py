@@ -125,6 +125,8 @@ def canonical_name(name: str) -> str:
     if not name.strip() or len(name) > NAME_LENGTH_MAX:
         raise Malformed(f"a name has 1 to {NAME_LENGTH_MAX} characters", pointer="userName")
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    if len(folded) > NAME_LENGTH_MAX:  # one character may fold into eighteen, and an index entry holds 2,700 bytes
+        raise Malformed(f"a name has at most {NAME_LENGTH_MAX} characters when folded", pointer="userName")
     if any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn"} for character in folded):
         raise Malformed("a name may not hold control or invisible characters", pointer="userName")
     return folded

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -17,7 +18,7 @@ from identity.actions.tenants import create_tenant
 from identity.http import House
 from identity.model.access import Caller, CallerKind
 from identity.model.connection import Dialect
-from identity.model.ids import PLATFORM, TenantId
+from identity.model.ids import TenantId
 from identity.store.transaction import transaction
 
 BASE_URL = "https://identity.example"
@@ -87,15 +88,15 @@ class Source:
     def delete(self, path: str, status: int = 204, **headers: str) -> Any:
         return self.answer("DELETE", path, status=status, **headers)
 
-    def user(self, name: str, **more: Any) -> str:
+    def user(self, user_name: str, **more: Any) -> str:
         """Create a user; return its id."""
-        created: str = self.post("/Users", {"schemas": [USER], "userName": name, **more})["id"]
+        created: str = self.post("/Users", {"schemas": [USER], "userName": user_name, **more})["id"]
         return created
 
-    def group(self, name: str, *members: str, **more: Any) -> str:
+    def group(self, display_name: str, *members: str, **more: Any) -> str:
         """Create a group; return its id."""
         links = {"members": [{"value": member} for member in members]} if members else {}
-        created: str = self.post("/Groups", {"schemas": [GROUP], "displayName": name, **links, **more})["id"]
+        created: str = self.post("/Groups", {"schemas": [GROUP], "displayName": display_name, **links, **more})["id"]
         return created
 
     def members(self, group_id: str) -> set[str]:
@@ -112,7 +113,7 @@ class Sources:
 
     def tenant(self, slug: str) -> TenantId:
         if slug not in self.tenants:
-            with transaction(self.house.engine, PLATFORM) as tx:
+            with transaction(self.house.engine, TenantId(uuid4())) as tx:
                 made = create_tenant(
                     tx,
                     slug=slug,

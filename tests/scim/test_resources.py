@@ -1,0 +1,443 @@
+"""SCIM over HTTP: what every source may rely on, and what none may do."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from flask import Flask
+
+from identity.http import House
+from scim.limits import PAGE_SIZE_MAX
+from tests.scim.sources import (
+    AGENT,
+    BASE_URL,
+    ENTERPRISE,
+    ERROR,
+    GROUP,
+    LIST,
+    PATCH,
+    SERVICE_ACCOUNT,
+    USER,
+    Source,
+    Sources,
+)
+
+SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
+NOBODY = "00000000-0000-7000-8000-000000000000"
+
+Make = Callable[[Source, str], str]
+KINDS: dict[str, dict[str, Any]] = {
+    "Users": {"schemas": [USER], "userName": "name"},
+    "Groups": {"schemas": [GROUP], "displayName": "name"},
+    "Agents": {"schemas": [AGENT], "agentUserName": "name"},
+    "ServiceAccounts": {"schemas": [SERVICE_ACCOUNT], "userName": "name"},
+}
+
+
+def found(source: Source, endpoint: str, text: str) -> list[str]:
+    return [resource["id"] for resource in source.get(f"/{endpoint}?filter={quote(text)}")["Resources"]]
+
+
+# --- one resource ---
+
+
+@pytest.mark.parametrize(("endpoint", "body"), KINDS.items())
+def test_a_resource_of_every_type_lives_its_life(rfc: Source, endpoint: str, body: dict[str, Any]) -> None:
+    response = rfc.ask("POST", f"/{endpoint}", body)
+    assert response.status_code == 201
+    made = json.loads(response.data)
+    path = f"/{endpoint}/{made['id']}"
+    assert response.headers["Location"] == made["meta"]["location"] == f"{BASE_URL}{rfc.url(path)}"
+    assert response.headers["ETag"] == made["meta"]["version"] == 'W/"1"'
+    assert made["meta"]["resourceType"] == endpoint.rstrip("s")
+    assert rfc.get(path) == made
+    assert rfc.patch(path, {"op": "add", "path": "displayName", "value": "Shown"})["displayName"] == "Shown"
+    replaced = rfc.put(path, {**body, "displayName": "Again"})
+    assert (replaced["id"], replaced["displayName"]) == (made["id"], "Again")
+    assert [resource["id"] for resource in rfc.get(f"/{endpoint}")["Resources"]] == [made["id"]]
+    rfc.delete(path)
+    for answer in (rfc.get(path, 404), rfc.delete(path, 404), rfc.put(path, body, 404)):
+        assert (answer["schemas"], answer["status"]) == ([ERROR], "404")
+    assert rfc.get(f"/{endpoint}")["totalResults"] == 0
+    assert rfc.post(f"/{endpoint}", body)["id"] != made["id"]
+
+
+def test_an_agent_is_named_in_either_drafts_way(rfc: Source) -> None:
+    made = rfc.post("/Agents", {"schemas": [AGENT], "name": "invoice-bot"})
+    assert (made["name"], made["agentUserName"]) == ("invoice-bot", "invoice-bot")
+    assert found(rfc, "Agents", 'agentUserName eq "INVOICE-bot"') == [made["id"]]
+    assert found(rfc, "Agents", 'name eq "invoice-bot"') == [made["id"]]
+    rfc.post("/Agents", {"schemas": [AGENT], "agentUserName": "Invoice-Bot"}, 409)
+
+
+def test_an_agent_has_owners_and_a_validity_window(rfc: Source) -> None:
+    dana, finance = rfc.user("dana"), rfc.group("Finance")
+    owners = [{"value": dana, "type": "User"}, {"$ref": f"{BASE_URL}/t/acme/scim/v2/Groups/{finance}"}]
+    body = {"schemas": [AGENT], "agentUserName": "bot", "owners": owners, "validUntil": "2027-01-01T00:00:00+01:00"}
+    path = f"/Agents/{rfc.post('/Agents', body)['id']}"
+    agent = rfc.get(path)
+    assert agent["owners"] == [
+        {"value": dana, "$ref": f"{BASE_URL}/t/acme/scim/v2/Users/{dana}", "type": "User"},
+        {"value": finance, "$ref": f"{BASE_URL}/t/acme/scim/v2/Groups/{finance}", "type": "Group"},
+    ]
+    assert agent["validity"] == {"until": "2026-12-31T23:00:00Z"}
+    assert found(rfc, "Agents", f'owners.value eq "{dana}"') == [agent["id"]]
+    assert found(rfc, "Agents", 'validity.until lt "2027-01-01T00:00:00Z"') == [agent["id"]]
+    assert rfc.put(path, {"schemas": [AGENT], "agentUserName": "bot"})["owners"] == agent["owners"], "never guessed"
+    left = rfc.patch(path, {"op": "remove", "path": "owners", "value": [{"value": dana}]})
+    assert [owner["value"] for owner in left["owners"]] == [finance]
+    moved = rfc.patch(path, {"op": "replace", "path": "validUntil", "value": "2028-01-01T00:00:00Z"})
+    assert moved["validity"] == {"until": "2028-01-01T00:00:00Z"}
+    rfc.patch(path, {"op": "add", "path": "validFrom", "value": "2029-01-01T00:00:00Z"}, status=400)
+    rfc.patch(path, {"op": "add", "path": "owners", "value": [{"value": NOBODY}]}, status=400)
+
+
+def test_an_agent_whose_last_owner_is_taken_away_is_not_active(rfc: Source) -> None:
+    dana = rfc.user("dana")
+    body = {"schemas": [AGENT], "agentUserName": "bot", "owners": [{"value": dana}]}
+    agent = rfc.post("/Agents", body)["id"]
+    assert rfc.patch(f"/Agents/{agent}", {"op": "remove", "path": "owners"})["active"] is False
+
+
+def test_a_user_shows_the_groups_it_is_in(rfc: Source) -> None:
+    sam = rfc.user("sam")
+    group = rfc.group("Finance", sam)
+    assert rfc.get(f"/Users/{sam}")["groups"] == [
+        {"value": group, "$ref": f"{BASE_URL}/t/acme/scim/v2/Groups/{group}", "type": "direct", "display": "Finance"}
+    ]
+    assert found(rfc, "Users", f'groups.value eq "{group}"') == [sam]
+    assert found(rfc, "Users", 'groups.display sw "FIN"') == [sam]
+    assert found(rfc, "Groups", f'members[value eq "{sam}" and type eq "User"]') == [group]
+    assert found(rfc, "Groups", f'not (members.value eq "{sam}")') == []
+    assert found(rfc, "Groups", "members pr") == [group]
+
+
+def test_a_put_of_a_group_sets_its_members_only_when_it_names_them(rfc: Source) -> None:
+    sam, dana = rfc.user("sam"), rfc.user("dana")
+    group = rfc.group("Finance", sam)
+    body = {"schemas": [GROUP], "displayName": "Finance"}
+    rfc.put(f"/Groups/{group}", body)
+    assert rfc.members(group) == {sam}
+    rfc.put(f"/Groups/{group}", {**body, "members": [{"value": dana}]})
+    assert rfc.members(group) == {dana}
+    rfc.put(f"/Groups/{group}", {**body, "members": []})
+    assert rfc.members(group) == set()
+
+
+def test_a_put_that_does_not_speak_of_active_does_not_change_it(rfc: Source) -> None:
+    sam = rfc.user("sam", active=False)
+    assert rfc.put(f"/Users/{sam}", {"schemas": [USER], "userName": "sam"})["active"] is False
+
+
+def test_a_patch_of_members_answers_with_them_only_when_asked(rfc: Source) -> None:
+    sam, group = rfc.user("sam"), rfc.group("Finance")
+    add = {"op": "add", "path": "members", "value": [{"value": sam}]}
+    rfc.patch(f"/Groups/{group}", add, status=204)
+    asked = rfc.patch(f"/Groups/{group}?attributes=members", add)
+    assert [member["value"] for member in asked["members"]] == [sam]
+    assert "display" not in asked["members"][0]
+    shown = rfc.get(f"/Groups/{group}?attributes=members.display,members.value")
+    assert shown["members"] == [{"value": sam, "display": "sam"}]
+
+
+# --- entity tags ---
+
+
+@pytest.mark.rfc("7644", "3.14")
+def test_if_match_is_honoured_and_of_two_changes_from_one_version_one_wins(rfc: Source) -> None:
+    sam = f"/Users/{rfc.user('sam')}"
+    change = {"op": "replace", "path": "title", "value": "A"}
+    assert rfc.patch(sam, change, If_Match='W/"1"')["meta"]["version"] == 'W/"2"'
+    assert rfc.patch(sam, {**change, "value": "B"}, status=412, If_Match='W/"1"')["status"] == "412"
+    rfc.put(sam, {"schemas": [USER], "userName": "sam"}, status=412, If_Match='"7", W/"8"')
+    rfc.delete(sam, status=412, If_Match="nonsense")
+    assert rfc.get(sam)["title"] == "A"
+    rfc.patch(sam, {**change, "value": "C"}, If_Match='"1", W/"2"')
+    rfc.delete(sam, If_Match="*")
+
+
+def test_what_changes_nothing_makes_no_new_version(rfc: Source) -> None:
+    sam = f"/Users/{rfc.user('sam', title='A')}"
+    assert rfc.patch(sam, {"op": "replace", "path": "title", "value": "A"})["meta"]["version"] == 'W/"1"'
+
+
+def test_a_known_version_is_answered_with_304(rfc: Source) -> None:
+    sam = f"/Users/{rfc.user('sam')}"
+    rfc.answer("GET", sam, status=304, If_None_Match='W/"1"')
+    rfc.answer("GET", sam, status=200, If_None_Match='W/"2"')
+
+
+# --- lists ---
+
+
+def test_a_page_echoes_where_it_starts_and_says_how_many_there_are(rfc: Source) -> None:
+    made = [rfc.user(f"user-{n}") for n in range(5)]
+    page = rfc.get("/Users?startIndex=2&count=2")
+    assert page["schemas"] == [LIST]
+    assert (page["totalResults"], page["startIndex"], page["itemsPerPage"]) == (5, 2, 2)
+    assert [user["id"] for user in page["Resources"]] == made[1:3]
+    past = rfc.get("/Users?startIndex=100&count=2")
+    assert (past["totalResults"], past["startIndex"], past["Resources"]) == (5, 100, [])
+    none = rfc.get("/Users?count=0")
+    assert (none["totalResults"], none["itemsPerPage"], none["Resources"]) == (5, 0, [])
+    assert rfc.get("/Users?startIndex=-3&count=-1")["startIndex"] == 1
+    assert rfc.get(f"/Users?startIndex={10**17}")["Resources"] == []
+    assert len(rfc.get(f"/Users?count={PAGE_SIZE_MAX + 1}")["Resources"]) == 5
+
+
+def test_a_page_that_no_number_names_is_refused(rfc: Source) -> None:
+    for parameters in ("count=x", "startIndex=1.5", "count=1&count=2", "startIndex=%D9%A1", "count=1_0", "count="):
+        assert rfc.get(f"/Users?{parameters}", 400)["scimType"] == "invalidValue"
+
+
+def test_a_search_in_the_body_finds_what_a_filter_in_the_url_finds(rfc: Source) -> None:
+    rfc.user("dana")
+    sam = rfc.user("sam", title="VP")
+    asked = {"schemas": [SEARCH], "filter": "title pr", "attributes": ["userName"], "startIndex": 1, "count": 10}
+    page = rfc.answer("POST", "/Users/.search", asked)
+    assert page["Resources"] == [{"schemas": [USER], "id": sam, "userName": "sam"}]
+    rfc.answer("POST", "/.search", asked, status=501)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "keys"),
+    [
+        ("attributes=userName", {"userName"}),
+        ("attributes=USERNAME,name.givenName", {"userName", "name"}),
+        (f"attributes={ENTERPRISE}:department", {ENTERPRISE}),
+        (f"attributes={ENTERPRISE}", {ENTERPRISE}),
+        ("attributes=meta.version", {"meta"}),
+        ("attributes=nope", set()),
+        ("excludedAttributes=name,emails,meta,externalId,active", {"userName", ENTERPRISE}),
+        (f"excludedAttributes=name,emails,meta,externalId,active,{ENTERPRISE}:department", {"userName", ENTERPRISE}),
+        ("excludedAttributes=id,schemas,name,emails,meta,externalId,active", {"userName", ENTERPRISE}),
+    ],
+)
+def test_attributes_asked_for_and_left_out(rfc: Source, parameters: str, keys: set[str]) -> None:
+    sam = rfc.user(
+        "sam",
+        externalId="7",
+        name={"givenName": "Sam", "familyName": "S"},
+        emails=[{"value": "s@x", "type": "work"}],
+        **{ENTERPRISE: {"department": "D", "division": "V"}},
+    )
+    shown = rfc.get(f"/Users/{sam}?{parameters}")
+    assert shown.keys() == keys | {"schemas", "id"}
+    if "givenName" in parameters:
+        assert shown["name"] == {"givenName": "Sam"}
+    if f"{ENTERPRISE}:department" in parameters:
+        assert len(shown[ENTERPRISE]) == 1
+    rfc.get(f"/Users/{sam}?attributes=userName&excludedAttributes=name", 400)
+
+
+# --- refusals ---
+
+GOOD = {"schemas": [USER], "userName": "x"}
+
+
+@pytest.mark.parametrize(
+    ("body", "scim_type"),
+    [
+        (b"{", "invalidSyntax"),
+        (b"\xff\xfe", "invalidSyntax"),
+        (b'{"userName": "x"}', "invalidSyntax"),
+        (b'{"schemas": "x"}', "invalidSyntax"),
+        (b'{"schemas": ["urn:nope"], "userName": "x"}', "invalidSyntax"),
+        (b'{"schemas": ["%s"], "userName": "x", "userName": "y"}' % USER.encode(), "invalidSyntax"),
+        (b'{"schemas": ["%s"], "userName": "x", "username": "y"}' % USER.encode(), "invalidSyntax"),
+        (b'{"a":' * 33 + b"1" + b"}" * 33, "invalidSyntax"),
+        (b'{"a":' * 50_000, "invalidSyntax"),
+        (b'{"a": NaN}', "invalidSyntax"),
+        (b'{"a": 9223372036854775808}', "invalidValue"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "invalidSyntax"),
+        (b'{"a": 1e999}', "invalidValue"),
+        (b'{"a": "\\u0000"}', "invalidValue"),
+        (b'{"a": "\\ud800"}', "invalidValue"),
+        ({"schemas": [USER]}, "invalidValue"),
+        ({**GOOD, "userName": ""}, "invalidValue"),
+        ({**GOOD, "userName": None}, "invalidValue"),
+        ({**GOOD, "userName": 5}, "invalidValue"),
+        ({**GOOD, "userName": "x" * 257}, "invalidValue"),
+        ({**GOOD, "userName": "\ufdfa" * 200}, "invalidValue"),
+        ({**GOOD, "userName": "a\u200bb"}, "invalidValue"),
+        ({**GOOD, "active": "False"}, "invalidValue"),
+        ({**GOOD, "emails": {"value": "x"}}, "invalidValue"),
+        ({**GOOD, "emails": ["x"]}, "invalidValue"),
+        ({**GOOD, "emails": [{"value": "x" * 321}]}, "invalidValue"),
+        ({**GOOD, "externalId": "x" * 513}, "invalidValue"),
+        ({**GOOD, "displayName": "x" * 257}, "invalidValue"),
+        ({**GOOD, "x509Certificates": [{"value": "not base64!"}]}, "invalidValue"),
+        ({**GOOD, ENTERPRISE: "x"}, "invalidSyntax"),
+    ],
+)
+def test_a_malformed_body_is_refused_for_its_fault(rfc: Source, body: Any, scim_type: str) -> None:
+    assert rfc.post("/Users", body, 400)["scimType"] == scim_type
+    assert rfc.get("/Users")["totalResults"] == 0
+
+
+def test_the_longest_names_fit_into_their_indexes(rfc: Source) -> None:
+    rfc.user(
+        "\u0390" * 85,
+        externalId="".join(chr(0x10400 + n) for n in range(512)),
+        displayName="".join(chr(0x1E000 + n) for n in range(256)),
+        emails=[{"value": "".join(chr(0x20000 + n) for n in range(320))}],
+    )
+
+
+def test_a_body_beyond_the_limit_is_refused_unread(rfc: Source, house: House) -> None:
+    rfc.post("/Users", b" " * (house.body_bytes_max + 1), 413)
+    config = rfc.get("/ServiceProviderConfig")
+    assert config["bulk"]["maxPayloadSize"] == house.body_bytes_max
+    assert config["filter"]["maxResults"] == PAGE_SIZE_MAX
+
+
+def test_a_body_of_another_type_is_refused(rfc: Source) -> None:
+    rfc.answer("POST", "/Users", GOOD, status=400, Content_Type="text/plain")
+    rfc.answer("POST", "/Users", GOOD, status=201, Content_Type="application/json; charset=utf-8")
+
+
+def test_no_character_of_a_filters_value_means_anything(rfc: Source) -> None:
+    rfc.user("sam", title="VP", displayName="Sam", externalId="7", emails=[{"value": "s@x"}])
+    for attribute in ("userName", "title", "emails.value", "displayName", "externalId", "id"):
+        for text in ('co "%"', 'sw "_"', 'ew "\\\\"', 'eq "x\' OR 1=1--"', 'co "\\""', f'eq "{"x" * 1000}"'):
+            assert found(rfc, "Users", f"{attribute} {text}") == [], (attribute, text)
+
+
+def test_an_external_id_is_never_taken_for_ours(rfc: Source) -> None:
+    sam = rfc.user("sam")
+    for n, external in enumerate(["1", "admin", sam]):
+        other = rfc.user(f"user-{n}", externalId=external)
+        assert other != sam
+        rfc.post("/Users", {**GOOD, "externalId": external}, 409)
+    assert "externalId" not in rfc.get(f"/Users/{sam}")
+
+
+def test_an_id_in_a_body_is_ignored(rfc: Source) -> None:
+    sam = rfc.user("sam")
+    assert rfc.post("/Users", {**GOOD, "id": NOBODY})["id"] != NOBODY
+    dana = rfc.user("dana")
+    rfc.put(f"/Users/{dana}", {"schemas": [USER], "id": sam, "userName": "dana2"})
+    assert rfc.get(f"/Users/{sam}")["meta"]["version"] == 'W/"1"'
+
+
+def test_another_connection_may_read_but_neither_change_nor_adopt(rfc: Source, sources: Sources) -> None:
+    sam = rfc.user("sam", emails=[{"value": "s@x"}])
+    other = sources.make("acme", "entra", "other")
+    assert other.get(f"/Users/{sam}")["userName"] == "sam"
+    other.patch(f"/Users/{sam}", {"op": "replace", "path": "active", "value": False}, status=403)
+    other.put(f"/Users/{sam}", {"schemas": [USER], "userName": "sam"}, status=403)
+    other.delete(f"/Users/{sam}", status=403)
+    assert other.post("/Users", {"schemas": [USER], "userName": "SAM"}, 409)["scimType"] == "uniqueness"
+    assert rfc.get(f"/Users/{sam}")["meta"]["version"] == 'W/"1"'
+
+
+# --- walls ---
+
+
+@pytest.mark.promise(4)
+@pytest.mark.parametrize(("endpoint", "body"), KINDS.items())
+def test_what_is_another_tenants_is_answered_like_what_is_not_there(
+    rfc: Source, rival: Source, endpoint: str, body: dict[str, Any]
+) -> None:
+    theirs = rival.post(f"/{endpoint}", body)["id"]
+    operation = {"op": "replace", "path": "displayName", "value": "x"}
+    for path in (f"/{endpoint}/{theirs}", f"/{endpoint}/{NOBODY}", f"/{endpoint}/nonsense"):
+        answers = [
+            rfc.get(path, 404),
+            rfc.put(path, body, 404),
+            rfc.patch(path, operation, status=404),
+            rfc.delete(path, 404),
+        ]
+        assert {json.dumps(answer) for answer in answers} == {json.dumps(answers[0])}
+    assert rfc.get(f"/{endpoint}?filter=id%20eq%20%22{theirs}%22")["totalResults"] == 0
+    assert rfc.get(f"/{endpoint}")["totalResults"] == 0
+    assert rival.get(f"/{endpoint}/{theirs}")["meta"]["version"] == 'W/"1"'
+
+
+@pytest.mark.promise(4)
+def test_a_member_or_owner_of_another_tenant_is_a_member_that_is_not_there(rfc: Source, rival: Source) -> None:
+    theirs = rival.user("eve")
+    for id_ in (theirs, NOBODY):
+        link = [{"value": id_}]
+        group = rfc.post("/Groups", {"schemas": [GROUP], "displayName": "G", "members": link}, 400)
+        agent = rfc.post("/Agents", {"schemas": [AGENT], "agentUserName": "a", "owners": link}, 400)
+        assert group["detail"].replace(id_, "") == "members: there is no member "
+        assert agent["detail"].replace(id_, "") == "owners: there is no user or group "
+    assert rfc.get("/Groups")["totalResults"] == rfc.get("/Agents")["totalResults"] == 0
+
+
+@pytest.mark.promise(4)
+def test_a_token_opens_its_own_tenant_only(rfc: Source, rival: Source) -> None:
+    stray = Source(rfc.http, "rival", rfc.token, rival.tenant_id)
+    unknown = Source(rfc.http, "nowhere", rfc.token, rival.tenant_id)
+    assert stray.ask("GET", "/Users").status_code == 401
+    assert unknown.get("/Users", 404)["schemas"] == [ERROR]
+
+
+SPELLINGS = [
+    "/t/acme/scim%2Fv2/Users", "/t/acme/%73cim/v2/Users", "//t/acme/scim/v2/Users", "/t/acme/scim/v2//Users",
+    "/t/acme/scim/v2/Users/", "/t/acme/scim/v2/%55sers", "/t/acme/scim/v2/./Users", "/t/acme/scim/v2/Users%00",
+    "/t/acme/scim/v2/Users%2F..", "/t/acme/scim/v2", "/t/acme/scim/v2/", "/t/acme/scim/v2/Schemas",
+]  # fmt: skip
+
+
+def test_no_spelling_of_a_path_goes_round_the_token(rfc: Source) -> None:
+    rfc.user("sam")
+    for token in (None, "Bearer", "Bearer wrong", "Basic eDp5", "Bearer \u00e9"):
+        headers = {"Authorization": token} if token else {}
+        for path in SPELLINGS:
+            for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+                response = rfc.http.open(path, method=method, headers=headers)
+                assert response.status_code in (401, 404, 308), (method, path, token)
+                assert b"sam" not in response.data
+
+
+def test_a_refused_token_is_told_how_to_come_in(rfc: Source) -> None:
+    response = rfc.http.get(rfc.url("/Users"))
+    assert (response.status_code, response.content_type) == (401, "application/scim+json")
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+# --- discovery ---
+
+
+def test_every_attribute_that_is_answered_is_in_the_schemas(rfc: Source) -> None:
+    schemas = {schema["id"]: schema for schema in rfc.get("/Schemas")["Resources"]}
+    types = rfc.get("/ResourceTypes")["Resources"]
+    assert {type_["endpoint"] for type_ in types} == {"/Users", "/Groups", "/Agents", "/ServiceAccounts"}
+    for type_ in types:
+        assert type_["schema"] in schemas
+        assert rfc.get(f"/ResourceTypes/{type_['id']}") == type_
+    for urn, schema in schemas.items():
+        assert rfc.get(f"/Schemas/{urn}") == schema
+    for name in ("userName", "externalId", "active", "emails", "groups"):
+        assert name in {attribute["name"] for attribute in schemas[USER]["attributes"]}
+
+
+def test_discovery_refuses_a_filter_other_methods_and_other_names(rfc: Source) -> None:
+    for path in ("/ServiceProviderConfig", "/ResourceTypes", "/Schemas"):
+        rfc.get(f"{path}?filter=id%20pr", 403)
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            rfc.answer(method, path, status=405)
+    rfc.get("/Schemas/nope", 404)
+    rfc.get("/nope", 404)
+    rfc.answer("PATCH", "/Users", status=405)
+
+
+def test_a_fault_of_ours_tells_nothing(app: Flask, house: House, rfc: Source) -> None:
+    house.engine.dispose()
+    app.extensions["identity"] = None
+    app.testing = False
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    answer = rfc.get("/Users", 500)
+    assert answer == {"schemas": [ERROR], "status": "500", "detail": "this is our fault; it has been logged"}
+
+
+def test_patch_op_without_its_schema_is_refused(rfc: Source) -> None:
+    sam = rfc.user("sam")
+    body = {"Operations": [{"op": "replace", "path": "title", "value": "x"}]}
+    rfc.answer("PATCH", f"/Users/{sam}", body, status=400)
+    rfc.answer("PATCH", f"/Users/{sam}", {**body, "schemas": [PATCH]})
