@@ -85,7 +85,9 @@ def add_last_resort(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def routing(error: HTTPException) -> Any:
-        return _problem(error.code or 500, error.name)
+        response = _problem(error.code or 500, error.name)
+        response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")  # RFC 9110 §15.5.6
+        return response
 
     @app.errorhandler(Exception)
     def unknown(error: Exception) -> Any:

@@ -13,7 +13,8 @@ from identity.model.client import AuthMethod, Client
 from identity.model.credential import same_secret
 from identity.model.errors import NotAuthenticated
 from identity.model.ids import TenantId
-from identity.store.facts import ClientQuestion, CommonFacts
+from identity.store import Tx
+from identity.store.facts import ClientQuestion, CommonFacts, assertion_spend
 
 __all__ = [
     "AssertionCredential",
@@ -24,6 +25,7 @@ __all__ = [
     "authenticate_client",
     "caller_of",
     "parse_assertion",
+    "spend_assertion",
 ]
 
 ASSERTION_LIFETIME_MAX_S = 300
@@ -65,7 +67,10 @@ class AssertionCredential:
 
     @property
     def question(self) -> ClientQuestion:
-        """What to look up, and what to spend: an assertion that proves nothing is rolled back unspent."""
+        """What to look up, and what to spend: an assertion that proves nothing is rolled back unspent.
+
+        So nobody can use up a client's assertion by guessing its ``jti``.
+        """
         expires_at = datetime.fromtimestamp(self.token.claims["exp"], UTC) + timedelta(seconds=LEEWAY_S)
         spent = hashlib.sha256(str(self.token.claims["jti"]).encode()).digest()
         return ClientQuestion(self.client_id, spent, expires_at)
@@ -153,6 +158,12 @@ def assertion_fault(
         (is_fresh, "assertion_replayed"),
     )
     return next((rule for holds, rule in rules if not holds), None)
+
+
+def spend_assertion(tx: Tx, credential: Credential, *, now: datetime) -> None:
+    """Spend an assertion that proved its client, though what the client asked for was refused."""
+    if isinstance(credential, AssertionCredential):
+        assertion_spend(tx, credential.question, now=now)
 
 
 def caller_of(client_id: str, request_id: str) -> Caller:

@@ -1,9 +1,9 @@
 """Token exchange (RFC 8693): trade a person's token for a narrower task token that names every actor."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from identity_verifier import VerificationError
@@ -34,6 +34,8 @@ from identity.model.task import Task, TaskState
 from identity.model.token import Issue, IssuedToken, Party, TokenFacts, death_of, lives
 from identity.store import Tx
 from identity.store.facts import ClientQuestion, ExchangeFacts, exchange_facts_read
+
+Id = TypeVar("Id", str, UUID)
 
 
 class InvalidActorToken(Refusal):
@@ -126,7 +128,7 @@ def exchange_token(
         actor = _verify_actor(tx, request, facts, issuer, now)
         decision = decide_exchange(
             request.asked,
-            held,
+            _while_both_are_good(held, facts.actor_token),
             actor,
             facts.delegations,
             resource_known=facts.resource_known,
@@ -206,6 +208,11 @@ def _verify_actor(
     return facts.parties.get(token.subject_id)
 
 
+def _while_both_are_good(held: Held, actor_token: TokenFacts | None) -> Held:
+    """A token that rests on an actor token does not outlive it."""
+    return held if actor_token is None else replace(held, good_until=min(held.good_until, actor_token.expires_at))
+
+
 def _believe(
     tx: Tx,
     text: str,
@@ -236,9 +243,7 @@ def _issue(
     caller: Caller,
     now: datetime,
 ) -> IssuedToken:
-    if allowed.expires_at <= now:
-        raise PartyInactive("nothing of the lifetime is left", reason="lifetime_spent")
-    parent = held.parent
+    parent, proofs = held.parent, [token for token in (facts.actor_token, held.parent) if token]
     txn = parent.txn if parent and parent.txn else tx.new_id()
     client_principal = facts.parties.get(client.principal_id) if client.principal_id else None
     issue = Issue(
@@ -247,9 +252,12 @@ def _issue(
         client_id=client.client_id,
         subject=held.subject,
         actors=allowed.chain,
-        ancestor_ids=(*parent.ancestor_ids, parent.jti) if parent else (),
-        delegation_ids=_grown(parent.delegation_ids if parent else (), allowed.delegation and allowed.delegation.id),
-        client_ids=_grown(parent.client_ids if parent else (), client.client_id),
+        parent_id=parent.jti if parent else None,
+        ancestor_ids=_each_once(id_ for token in proofs for id_ in (*token.ancestor_ids, token.jti)),
+        delegation_ids=_each_once(
+            [*(parent.delegation_ids if parent else ()), *([allowed.delegation.id] if allowed.delegation else ())]
+        ),
+        client_ids=_each_once([*(id_ for token in proofs for id_ in token.client_ids), client.client_id]),
         parties=_all_parties(facts, held, allowed, client_principal),
         depth_max=allowed.depth_max,
         audience=allowed.audience,
@@ -262,8 +270,8 @@ def _issue(
     return issue_token(tx, issue, facts.common, new_task=new_task, issuer=issuer, caller=caller, now=now)
 
 
-def _grown(held: tuple[Any, ...], new: Any) -> tuple[Any, ...]:
-    return held if new is None or new in held else (*held, new)
+def _each_once(ids: Iterable[Id]) -> tuple[Id, ...]:
+    return tuple(dict.fromkeys(ids))
 
 
 def _all_parties(

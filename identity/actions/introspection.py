@@ -79,7 +79,9 @@ def revoke_token(
     if token is None or _verified_claims(tx, presented, token, facts, issuer, now) is None:
         return
     if token.client_id != client.client_id:
-        raise NotAllowed("the token was not issued to this client", reason="token_of_another_client")
+        refusal = NotAllowed("the token was not issued to this client", reason="token_of_another_client")
+        refusal.concerns(subject_id=token.subject_id, actor_ids=token.actor_ids, txn=token.txn)
+        raise refusal
     if not token_revoke(tx, token.jti, now=now):
         return
     revoked = Event(

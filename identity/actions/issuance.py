@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from identity_verifier import Expected, KeySet, VerifiedClaims, verify_token
+from identity_verifier import Expected, KeySet, Rule, VerificationError, VerifiedClaims, verify_token
 from joserfc import jws
 from joserfc.jwk import ECKey
 
@@ -15,7 +15,7 @@ from identity.actions.keys import KeyRing
 from identity.model.access import Caller
 from identity.model.claims import claims_of
 from identity.model.client import Client, GrantType
-from identity.model.errors import NotAllowed, Refusal
+from identity.model.errors import Malformed, NotAllowed, Refusal
 from identity.model.event import Event
 from identity.model.scope import narrow_scopes
 from identity.model.signing_key import SigningKey, signing_key
@@ -89,6 +89,24 @@ def issue_for_itself(
     Without a resource the token is good at the issuer only. Raises ``UnauthorizedClient``, ``PartyInactive``,
     ``InvalidTarget``, ``InvalidScope``.
     """
+    try:
+        issue = _decide_for_itself(tx, facts, client, resource=resource, scopes=scopes, issuer=issuer, now=now)
+        return issue_token(tx, issue, facts.common, new_task=None, issuer=issuer, caller=caller, now=now)
+    except Refusal as refusal:
+        refusal.concerns(subject_id=client.principal_id)
+        raise
+
+
+def _decide_for_itself(
+    tx: Tx,
+    facts: ItselfFacts,
+    client: Client,
+    *,
+    resource: str | None,
+    scopes: tuple[str, ...] | None,
+    issuer: Issuer,
+    now: datetime,
+) -> Issue:
     check_grant(client, GrantType.CLIENT_CREDENTIALS)
     party = facts.principal
     if party is None or not lives(party, now):
@@ -99,13 +117,13 @@ def issue_for_itself(
     granted = narrow_scopes(held, scopes)
     if granted is None:
         raise InvalidScope("the client does not hold this scope", reason="scope_exceeded")
-    expiry = earliest_expiry(now, ACCESS_LIFETIME_S, party.valid_until)
-    issue = Issue(
+    return Issue(
         jti=tx.new_id(),
         txn=None,
         client_id=client.client_id,
         subject=party,
         actors=(),
+        parent_id=None,
         ancestor_ids=(),
         delegation_ids=(),
         client_ids=(client.client_id,),
@@ -115,9 +133,8 @@ def issue_for_itself(
         scopes=granted,
         authorization_details=(),
         issued_at=now,
-        expires_at=expiry,
+        expires_at=earliest_expiry(now, ACCESS_LIFETIME_S, party.valid_until),
     )
-    return issue_token(tx, issue, facts.common, new_task=None, issuer=issuer, caller=caller, now=now)
 
 
 def issue_token(
@@ -130,12 +147,26 @@ def issue_token(
     caller: Caller,
     now: datetime,
 ) -> IssuedToken:
-    """Sign, verify what was signed, remember it with its event. Raises ``PartyInactive`` when a party was just cut."""
+    """Sign, verify what was signed, remember it with its event.
+
+    Raises ``PartyInactive`` when a party was just cut, ``Malformed`` when nobody would take so large a token.
+    """
     claims = claims_of(issue, issuer=issuer.identifier, tenant=issuer.tenant)
     key = signing_key(common.keys, now)
     access_token = sign(claims, key, issuer.keys.private(tx.tenant_id, key))
-    verify_own(access_token, issuer.keys.public(tx.tenant_id, common.keys), issuer, issue.audience, now)
-    event = Event(
+    try:
+        verify_own(access_token, issuer.keys.public(tx.tenant_id, common.keys), issuer, issue.audience, now)
+    except VerificationError as failed:
+        if failed.rule is not Rule.SIZE:
+            raise
+        raise Malformed("the token would be too large", pointer="authorization_details", reason="token_size") from None
+    if not token_remember(tx, issue, _told(issue, claims), new_task=new_task, caller=caller, now=now):
+        raise PartyInactive("a party of this token is no longer active", reason="party_cut_off")
+    return IssuedToken(access_token, claims["exp"] - claims["iat"], issue.scopes, issue.authorization_details, claims)
+
+
+def _told(issue: Issue, claims: Mapping[str, Any]) -> Event:
+    return Event(
         type="token.issued",
         subject_id=issue.subject.id,
         actor_ids=tuple(actor.id for actor in issue.actors),
@@ -147,12 +178,9 @@ def issue_token(
             "scope": claims["scope"],
             "expires_in": claims["exp"] - claims["iat"],
             "delegations": list(map(str, issue.delegation_ids)),
-            "parent": str(issue.ancestor_ids[-1]) if issue.ancestor_ids else None,
+            "parent": None if issue.parent_id is None else str(issue.parent_id),
         },
     )
-    if not token_remember(tx, issue, event, new_task=new_task, caller=caller, now=now):
-        raise PartyInactive("a party of this token is no longer active", reason="party_cut_off")
-    return IssuedToken(access_token, claims["exp"] - claims["iat"], issue.scopes, issue.authorization_details, claims)
 
 
 def sign(claims: Mapping[str, Any], key: SigningKey, private: ECKey) -> str:

@@ -53,13 +53,17 @@ class Fetched:
     at: datetime
 
 
+Place = tuple[UUID, UUID, int]  # tenant, connection and its version
+
+
 @dataclass(slots=True)
 class UpstreamKeys:
     """Key sets of upstream issuers. ``fetch`` is the network: it returns the bytes at a URL or raises FetchError."""
 
     fetch: Callable[[str], bytes]
-    _sets: dict[tuple[UUID, UUID, int], Fetched] = field(default_factory=dict)
-    _tried: dict[tuple[UUID, UUID, int], datetime] = field(default_factory=dict)
+    _sets: dict[Place, Fetched] = field(default_factory=dict)
+    _tried: dict[Place, datetime] = field(default_factory=dict)
+    _turns: dict[Place, threading.Lock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, tenant_id: TenantId, connection: Connection, key_id: str, now: datetime) -> KeySet:
@@ -70,28 +74,40 @@ class UpstreamKeys:
         if connection.jwks is not None:
             return self._inline(place, connection.jwks, now)
         kept = self._sets.get(place)
-        if kept and key_id in kept.keys and now - kept.at < KEYS_LIFETIME:
+        if kept and key_id in kept.keys and (now - kept.at < KEYS_LIFETIME or self._is_being_fetched(place)):
             return kept.keys
-        if now - self._tried.get(place, now - KEYS_STALE_LIFETIME) >= REFETCH_INTERVAL:
+        if not self._was_tried(place, now):
             raise UpstreamKeysNeeded(connection)
         if kept and now - kept.at < KEYS_STALE_LIFETIME:
             return kept.keys
         raise Unavailable("the upstream issuer's keys cannot be had", reason="upstream_keys_unavailable")
 
     def refresh(self, tenant_id: TenantId, connection: Connection, now: datetime) -> None:
-        """Fetch the keys; keep the old ones when that fails."""
+        """Fetch the keys; keep the old ones when that fails. Who comes while another fetches waits, and fetches not."""
         place = (tenant_id, connection.id, connection.version)
         with self._lock:
             self._make_room()
-            self._tried[place] = now
+            turn = self._turns.setdefault(place, threading.Lock())
+        with turn:
+            if not self._was_tried(place, now):
+                self._fetch(place, connection, now)
+
+    def _fetch(self, place: Place, connection: Connection, now: datetime) -> None:
         try:
-            found = Fetched(parse_key_set(self.fetch(str(connection.jwks_uri))), now)
+            self._sets[place] = Fetched(parse_key_set(self.fetch(str(connection.jwks_uri))), now)
         except (FetchError, VerificationError):
             return
-        with self._lock:
-            self._sets[place] = found
+        finally:
+            self._tried[place] = now
 
-    def _inline(self, place: tuple[UUID, UUID, int], jwks: Mapping[str, Any], now: datetime) -> KeySet:
+    def _was_tried(self, place: Place, now: datetime) -> bool:
+        return now - self._tried.get(place, now - KEYS_STALE_LIFETIME) < REFETCH_INTERVAL
+
+    def _is_being_fetched(self, place: Place) -> bool:
+        turn = self._turns.get(place)
+        return turn is not None and turn.locked()
+
+    def _inline(self, place: Place, jwks: Mapping[str, Any], now: datetime) -> KeySet:
         kept = self._sets.get(place)
         if kept is None:
             try:
@@ -104,9 +120,10 @@ class UpstreamKeys:
         return kept.keys
 
     def _make_room(self) -> None:
-        if len(self._sets) >= SETS_MAX or len(self._tried) >= SETS_MAX:
+        if max(len(self._sets), len(self._tried), len(self._turns)) >= SETS_MAX:
             self._sets.clear()
             self._tried.clear()
+            self._turns.clear()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,11 @@ class Delegation:
     ended_reason: str | None
 
 
+def stands(delegation: Delegation, now: datetime) -> bool:
+    """True when a delegation permits anything at ``now``. Checked at use, never left to a clean-up."""
+    return delegation.ended_at is None and (delegation.expires_at is None or now < delegation.expires_at)
+
+
 def check_limits(*, max_lifetime_s: int, max_depth: int, tenant_lifetime_max_s: int) -> None:
     """Refuse what no token could ever get. Raises ``Malformed``."""
     longest = min(TASK_LIFETIME_MAX_S, tenant_lifetime_max_s)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from identity.model.delegation import Delegation, Details
+from identity.model.delegation import Delegation, Details, stands
 from identity.model.principal import ACTORS
 from identity.model.scope import narrow_details, narrow_scopes
 from identity.model.tenant import DEPTH_MAX, TASK_DURATION_S, TASK_LIFETIME_MAX_S
@@ -25,7 +25,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """On what the request stands: the person, the chain so far, and until when the subject token itself is good.
+    """On what the request stands: the person, the chain so far, and until when every token presented is good.
 
     ``parent`` is the subject token when it is one of ours; a person's upstream token has none.
     """
@@ -77,11 +77,12 @@ def decide_exchange(
     if held.chain and held.chain[0].id == actor.id:
         return _narrow(asked, held, audience, None, held.chain, tenant_lifetime_max_s, now)
     matching = [delegation for delegation in delegations if delegation.resource == audience]
-    if not matching:
-        return Denied("delegation", "not_delegated")
+    standing = [delegation for delegation in matching if stands(delegation, now)]
+    if not standing:
+        return Denied("delegation", "delegation_ended" if matching else "not_delegated")
     decisions = [
         _narrow(asked, held, audience, delegation, (actor, *held.chain), tenant_lifetime_max_s, now)
-        for delegation in matching
+        for delegation in standing
     ]
     return next((decision for decision in decisions if isinstance(decision, Allowed)), decisions[0])
 
@@ -93,6 +94,8 @@ def _refuse_parties(held: Held, actor: Party | None, now: datetime) -> Denied | 
         return Denied("party", "actor_inactive")
     if not lives(held.subject, now):
         return Denied("party", "subject_inactive")
+    if not all(lives(link, now) for link in held.chain):
+        return Denied("party", "chain_inactive")
     if held.subject.id == actor.id:
         return Denied("delegation", "actor_is_subject")
     if actor.id in {link.id for link in held.chain[1:]}:
@@ -131,13 +134,16 @@ def _narrow(
     if not scopes and not details:
         return Denied("scope", "nothing_left")
     task_expires_at = _task_expiry(held, now)
+    expires_at = _expiry(held, delegation, chain, task_expires_at, tenant_lifetime_max_s, now)
+    if expires_at <= now:
+        return Denied("party", "lifetime_spent")
     return Allowed(
         audience=audience,
         chain=chain,
         scopes=scopes,
         authorization_details=details,
         depth_max=depth_max,
-        expires_at=_expiry(held, delegation, chain, task_expires_at, tenant_lifetime_max_s, now),
+        expires_at=expires_at,
         task_expires_at=task_expires_at,
         delegation=delegation,
     )

@@ -1,5 +1,6 @@
 """Scope, audience and authorization details: how authority is narrowed, never widened."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,6 +14,7 @@ SCOPES_MAX = 50
 SCOPE_CHARACTERS_MAX = 4096
 DETAILS_MAX = 20
 DETAILS_DEPTH_MAX = 8  # a verifier refuses claims nested deeper than 16
+DETAILS_BYTES_MAX = 4096  # with as much scope and four actors a token stays below the 16 kB that verifiers take
 
 
 def parse_scope(text: str) -> tuple[str, ...]:
@@ -60,8 +62,9 @@ def narrow_details(held: Details, asked: Details | None) -> Details | None:
 def covers(held: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
     """True when ``asked`` is no broader than ``held``: an entry of authorization_details (RFC 9396 §2).
 
-    Every member that ``held`` has restricts. Lists may only lose elements, numbers under ``constraints`` may only
-    shrink, objects are compared member by member, anything else must be equal. What ``held`` does not know is refused.
+    Every member that ``held`` has restricts. Lists may only lose elements, but not their last, for an empty list may
+    be read as no restriction; under ``constraints`` new members may come and maxima may shrink; objects are compared
+    member by member, anything else must be equal. What ``held`` does not know is refused.
     """
     return held.get("type") == asked.get("type") and _object_covers(held, asked, shrinking=False)
 
@@ -70,9 +73,22 @@ def _object_covers(held: Mapping[str, Any], asked: Mapping[str, Any], *, shrinki
     if asked.keys() - held.keys() and not shrinking:
         return False
     return all(
-        key in asked and _value_covers(value, asked[key], shrinking=shrinking or key == "constraints")
+        key in asked
+        and (
+            (shrinking and _is_smaller_maximum(key, value, asked[key]))
+            or _value_covers(value, asked[key], shrinking=shrinking or key == "constraints")
+        )
         for key, value in held.items()
     )
+
+
+def _is_smaller_maximum(name: str, held: Any, asked: Any) -> bool:
+    """True for a maximum that came down. Another number may be a minimum, which would widen by shrinking."""
+    return name.startswith("max") and _is_number(held) and _is_number(asked) and bool(asked <= held)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _value_covers(held: Any, asked: Any, *, shrinking: bool) -> bool:
@@ -80,17 +96,14 @@ def _value_covers(held: Any, asked: Any, *, shrinking: bool) -> bool:
         case dict(), dict():
             return _object_covers(held, asked, shrinking=shrinking)
         case list(), list():
-            return all(any(_same(have, want) for have in held) for want in asked)
-        case bool(), _:
-            return held is asked
-        case ((int() | float()), (int() | float())) if shrinking and not isinstance(asked, bool):
-            return asked <= held
+            return bool(asked or not held) and all(any(_same(have, want) for have in held) for want in asked)
         case _:
             return _same(held, asked)
 
 
 def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other)
+    """Compare as JSON: in Python ``True``, ``1`` and ``1.0`` are equal at every depth, there they are not."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def check_details(details: Any) -> Details:
@@ -103,6 +116,10 @@ def check_details(details: Any) -> Details:
     for entry in details:
         if not isinstance(entry, dict) or not isinstance(entry.get("type"), str) or not entry["type"]:
             raise Malformed("each of authorization_details is an object with a type", pointer="authorization_details")
+    if len(json.dumps(details, ensure_ascii=False).encode()) > DETAILS_BYTES_MAX:
+        raise Malformed(
+            f"authorization_details has at most {DETAILS_BYTES_MAX} bytes", pointer="authorization_details"
+        )
     return tuple(details)
 
 

@@ -121,6 +121,7 @@ class Issue:
     client_id: str
     subject: Party
     actors: tuple[Party, ...]
+    parent_id: UUID | None
     ancestor_ids: tuple[UUID, ...]
     delegation_ids: tuple[UUID, ...]
     client_ids: tuple[str, ...]

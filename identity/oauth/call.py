@@ -17,13 +17,14 @@ from identity.actions.client_authentication import (
     authenticate_client,
     caller_of,
     parse_assertion,
+    spend_assertion,
 )
 from identity.actions.issuance import Issuer
 from identity.actions.upstream import UpstreamKeysNeeded
 from identity.http import House, Tx, anonymous, house, open_transaction, refusals_audited, request_id, tenant_of
 from identity.model.access import Caller
 from identity.model.client import Client
-from identity.model.errors import Malformed
+from identity.model.errors import Malformed, Refusal, Unavailable
 from identity.model.tenant import Tenant, issuer_of
 from identity.oauth.form import read_basic, read_form
 
@@ -81,9 +82,24 @@ def oauth_call(slug: str) -> Iterator[OAuthCall]:
         form = read_form()
         credential = read_credential(form, now)
         issuer = Issuer(issuer_of(shared.external_url, tenant.slug), tenant.slug, shared.keys)
-        with open_transaction(tenant.id) as tx:
+        with assertion_spent_though_refused(), open_transaction(tenant.id) as tx:
             g.oauth_call = OAuthCall(shared, tenant, issuer, form, credential, now, tx, callers=callers)
             yield g.oauth_call
+
+
+@contextmanager
+def assertion_spent_though_refused() -> Iterator[None]:
+    """Let an assertion serve once also when its request is refused, and with that rolled back (RFC 7523 §3, jti)."""
+    try:
+        yield
+    except Unavailable:
+        raise  # nothing was decided; the client shall try again
+    except Refusal:
+        call = present_call()
+        if call.client is not None:
+            with open_transaction(call.tenant.id) as tx:
+                spend_assertion(tx, call.credential, now=call.now)
+        raise
 
 
 @contextmanager

@@ -20,7 +20,6 @@ def metadata_of(tenant: Tenant, house: House) -> dict[str, Any]:
         "token_endpoint": f"{issuer}/oauth/token",
         "grant_types_supported": GRANT_TYPES,
         "response_types_supported": [],
-        "authorization_details_types_supported": [],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
         "service_documentation": f"{house.external_url}/admin/v1/openapi.json",

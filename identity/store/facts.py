@@ -101,6 +101,8 @@ def _statement(template: str, **holes: str) -> TextClause:
     return text(" ".join(whole.format(**holes, PARTY=PARTY).split()))
 
 
+SPEND = _statement("WITH {CLIENT} SELECT count(*) FROM fresh")
+
 EXCHANGE = _statement(
     """
 WITH RECURSIVE {CLIENT},
@@ -116,6 +118,11 @@ person AS (
     UNION
     SELECT f.principal_id FROM upstream u JOIN federated_subjects f ON f.connection_id = u.id AND f.subject = u.subject
      WHERE f.tenant_id = :tenant AND u.match = 'subject'),
+namesakes AS (
+    SELECT id FROM person
+    UNION
+    SELECT p.id FROM upstream u JOIN principals p ON p.external_id = u.subject
+     WHERE p.tenant_id = :tenant AND u.match = 'externalId' AND p.kind = 'user'),
 actor AS (SELECT coalesce(
     (SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :actor_jti),
     (SELECT principal_id FROM client)) AS id),
@@ -140,10 +147,12 @@ SELECT {COMMON},
                d.max_lifetime_s, d.max_depth, d.created_at, d.expires_at, d.ended_at, d.ended_reason
           FROM delegations d
          WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.actor_id = (SELECT id FROM actor)
+           AND d.resource = coalesce(
+               (SELECT t.audience FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti), :resource)
            AND (d.subject_id = (SELECT id FROM subject) OR d.subject_group_id IN (SELECT id FROM membership))
          ORDER BY d.id LIMIT :delegations_max) AS d) AS delegations,
-    (SELECT o.not_before FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'principal'
-        AND o.key = (SELECT CAST(id AS text) FROM subject)) AS subject_cut_off,
+    (SELECT max(o.not_before) FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'principal'
+        AND o.key IN (SELECT CAST(id AS text) FROM namesakes)) AS subject_cut_off,
     EXISTS (SELECT FROM resources r WHERE r.tenant_id = :tenant AND r.audience = :resource) AS resource_known
 """,
     member="SELECT id FROM subject",
@@ -213,7 +222,11 @@ class LifeFacts:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeFacts:
-    """For a client that asks to act for somebody. ``persons``: whom an upstream claim names; exactly one is right."""
+    """For a client that asks to act for somebody. ``persons``: whom an upstream claim names; exactly one is right.
+
+    ``subject_cut_off`` is the last one of whoever the claim ever named: who was deleted and provisioned anew has
+    another id, but an upstream token from before does not say so.
+    """
 
     common: CommonFacts
     upstream: Connection | None
@@ -281,6 +294,11 @@ def life_facts_read(tx: Tx, client: ClientQuestion, *, jti: UUID | None, now: da
     row = tx.execute(LIFE, _client_parameters(tx, client, now) | {"jti": jti}).one()
     common = _common(row)
     return LifeFacts(common, token_from(row.token, common.tenant_state))
+
+
+def assertion_spend(tx: Tx, client: ClientQuestion, *, now: datetime) -> None:
+    """Spend an assertion, where the statement that asked about it was rolled back."""
+    tx.execute(SPEND, _client_parameters(tx, client, now))
 
 
 def _client_parameters(tx: Tx, client: ClientQuestion, now: datetime) -> dict[str, Any]:
