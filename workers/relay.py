@@ -10,7 +10,7 @@ import structlog
 from identity.model.ids import PLATFORM, TenantId
 from identity.store import Tx
 from identity.store.notices import Notices, wait_for
-from identity.store.outbox import Due, outbox_claim
+from identity.store.outbox import Due, outbox_claim, outbox_release
 
 CHANNEL = "outbox"
 BATCH = 100
@@ -26,13 +26,18 @@ log = structlog.get_logger(__name__)
 def send_due(begin: Begin, send: Send, *, now: datetime) -> int:
     """Send one batch of what is due and return its size.
 
-    A row is put off only when the broker has taken it: whatever ``send`` raises, nothing of the batch is
-    marked.
+    What ``send`` refuses is due again at once. Nothing is sent while the claim is uncommitted: a worker would be
+    quicker, find the row locked, and leave it alone.
     """
     with begin(PLATFORM) as tx:  # the relay's role sees ids of every tenant's rows and nothing else
         batch = outbox_claim(tx, limit=BATCH, now=now)
-        for due in batch:
+    for position, due in enumerate(batch):
+        try:
             send(due)
+        except Exception:
+            with begin(PLATFORM) as tx:
+                outbox_release(tx, batch[position:], now=now)
+            raise
     return len(batch)
 
 

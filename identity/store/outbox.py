@@ -32,6 +32,11 @@ UPDATE outbox SET sent_at = :now,
 RETURNING tenant_id, id
 """)
 
+RELEASE = text("""
+UPDATE outbox SET sent_at = NULL, available_at = :now
+ WHERE (tenant_id, id) IN (SELECT * FROM unnest(CAST(:tenants AS uuid[]), CAST(:ids AS uuid[]))) AND done_at IS NULL
+""")
+
 BEGIN = text("""
 UPDATE outbox SET attempts = attempts + 1,
        dead_at = CASE WHEN attempts >= :attempts_max THEN :now END
@@ -93,6 +98,12 @@ def outbox_claim(tx: Tx, *, limit: int, now: datetime) -> Sequence[Due]:
     """
     parameters = {"now": now, "limit": limit, "resend_min": RESEND_MIN, "resend_max": RESEND_MAX}
     return [Due(TenantId(row.tenant_id), row.id) for row in tx.execute(CLAIM, parameters)]
+
+
+def outbox_release(tx: Tx, rows: Sequence[Due], *, now: datetime) -> None:
+    """Make rows due again that were claimed and could not be sent."""
+    tenants, ids = [row.tenant_id for row in rows], [row.id for row in rows]
+    tx.execute(RELEASE, {"tenants": tenants, "ids": ids, "now": now})
 
 
 def outbox_begin(tx: Tx, outbox_id: UUID, *, now: datetime) -> Attempt | None:

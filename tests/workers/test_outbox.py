@@ -82,9 +82,20 @@ def test_rows_that_a_broken_broker_refused_are_due_at_once(world: World, as_rela
 
     with pytest.raises(ConnectionError):
         send_due(as_relay, refuse, now=clock())
+    assert world.count("sent_at IS NULL") == 3
     sent: list[Due] = []
     assert send_due(as_relay, sent.append, now=clock()) == 3
     assert {due.tenant_id for due in sent} == {world.tenant_id}
+
+
+def test_a_worker_quicker_than_the_relay_finds_the_row_free(world: World, as_relay: Begin, as_app: Begin) -> None:
+    world.news(world.principals(3))
+
+    def work_at_once(due: Due) -> None:
+        settle(as_app, works, due.tenant_id, due.id, clock=clock)
+
+    assert send_due(as_relay, work_at_once, now=clock()) == 3
+    assert world.count("done_at IS NOT NULL") == 3
 
 
 def test_two_relays_at_once_never_take_the_same_row(world: World, as_relay: Begin) -> None:
