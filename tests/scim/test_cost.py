@@ -1,0 +1,106 @@
+"""What a request costs in round trips, and that it costs the same as directories and groups grow."""
+
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from identity.http import House
+from scim.limits import PAGE_SIZE_MAX
+from tests.scim.sources import USER, Source, round_trips
+
+FULL = {
+    "schemas": [USER],
+    "userName": "sam",
+    "externalId": "7",
+    "displayName": "Sam",
+    "emails": [{"value": "s@x", "type": "work", "primary": True}],
+}
+
+MEMBERS = """
+WITH made AS (
+    INSERT INTO principals (tenant_id, id, kind, state, name, name_key, document, created_at, updated_at)
+    SELECT '{tenant}', gen_random_uuid(), 'user', 'active', 'u{mark}' || n, 'u{mark}' || n, '{{}}', now(), now()
+      FROM generate_series(1, {number}) AS n
+    RETURNING tenant_id, id)
+INSERT INTO group_members (tenant_id, group_id, member_id, added_at)
+SELECT tenant_id, '{group}', id, now() FROM made
+"""
+
+
+def fill(owner_url: str, source: Source, group: str, number: int) -> None:
+    """Fill a group over a connection of its own, whose plans were not made for empty tables."""
+    with psycopg.connect(owner_url.replace("+psycopg", ""), autocommit=True) as owner:
+        owner.execute(f"SET app.tenant = '{source.tenant_id}'")
+        mark = uuid4().hex[:8]
+        owner.execute(MEMBERS.format(tenant=source.tenant_id, group=group, number=number, mark=mark))
+
+
+def warm(source: Source) -> str:
+    """Let the process learn the tenant, as it does once in its life."""
+    return source.user("first")
+
+
+@pytest.mark.promise(10)
+def test_a_create_and_a_patch_stay_within_eight_round_trips(rfc: Source, house: House) -> None:
+    first, group = warm(rfc), rfc.group("Finance")
+    with round_trips(house.engine) as create:
+        sam = rfc.post("/Users", FULL)["id"]
+    with round_trips(house.engine) as rename:
+        rfc.patch(f"/Users/{first}", {"op": "replace", "path": "displayName", "value": "First"})
+    with round_trips(house.engine) as join:
+        rfc.patch(f"/Groups/{group}", {"op": "add", "path": "members", "value": [{"value": sam}]}, status=204)
+    assert max(len(create), len(rename), len(join)) <= 8
+
+
+def test_a_patch_of_what_has_rows_beside_it_costs_two_round_trips_more(rfc: Source, house: House) -> None:
+    sam = warm(rfc)
+    with round_trips(house.engine) as readdress:
+        rfc.patch(f"/Users/{sam}", {"op": "replace", "path": "emails", "value": [{"value": "new@x"}]})
+    with round_trips(house.engine) as deactivate:
+        rfc.patch(f"/Users/{sam}", {"op": "replace", "path": "active", "value": False})
+    assert max(len(readdress), len(deactivate)) <= 10
+
+
+@pytest.mark.promise(10)
+def test_a_get_and_a_filter_stay_within_four_round_trips(rfc: Source, house: House) -> None:
+    sam = warm(rfc)
+    for path in (f"/Users/{sam}", "/Users?filter=userName%20eq%20%22first%22", f"/Users?count={PAGE_SIZE_MAX}"):
+        with round_trips(house.engine) as seen:
+            rfc.get(path)
+        assert len(seen) <= 4, seen.statements
+
+
+@pytest.mark.promise(10)
+def test_changing_one_member_costs_the_same_in_a_group_of_ten_and_of_ten_thousand(
+    rfc: Source, house: House, owner_url: str
+) -> None:
+    sam, small, large = warm(rfc), rfc.group("small"), rfc.group("large")
+    fill(owner_url, rfc, small, 10)
+    fill(owner_url, rfc, large, 10_000)
+    operations: list[Any] = [
+        {"op": "add", "path": "members", "value": [{"value": sam}]},
+        {"op": "remove", "path": f'members[value eq "{sam}"]'},
+        {"op": "add", "path": "members", "value": [{"value": sam}]},
+        {"op": "remove", "path": "members", "value": [{"value": sam}]},
+        {"op": "replace", "path": "displayName", "value": "renamed"},
+    ]
+    costs = []
+    for group in (small, large):
+        with round_trips(house.engine) as seen:
+            for operation in operations:
+                status = 200 if operation["path"] == "displayName" else 204
+                rfc.patch(f"/Groups/{group}", operation, status=status)
+            rfc.get(f"/Groups/{group}?excludedAttributes=members")
+        costs.append((len(seen), seen.rows))
+    assert costs[0] == costs[1]
+
+
+def test_a_group_read_without_its_members_does_not_touch_their_rows(rfc: Source, house: House) -> None:
+    group = rfc.group("Finance", warm(rfc))
+    with round_trips(house.engine) as seen:
+        rfc.get(f"/Groups/{group}?excludedAttributes=members")
+        rfc.get("/Groups?excludedAttributes=members")
+        rfc.get("/Groups?attributes=displayName")
+    assert not [statement for statement in seen.statements if "group_members" in statement]
