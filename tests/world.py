@@ -19,7 +19,7 @@ import httpx2
 from flask import Flask
 from joserfc import jwt
 from joserfc.jwk import ECKey
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from werkzeug.serving import make_server
 
 from config.app import create_app
@@ -308,6 +308,12 @@ class Tenant:
         """Bring ``verb`` upon a principal, as an administrator."""
         with self.tx() as tx:
             change_state(tx, principal_id, verb, reason="test", caller=ADMINISTRATOR, now=self.now)
+
+    def sql(self, statement: str, **values: Any) -> list[Any]:
+        """Run a statement as the application's role; ``:tenant`` is this one."""
+        with self.tx() as tx:
+            found = tx.execute(text(statement), {"tenant": self.planted.id} | values)
+            return list(found) if found.returns_rows else []
 
     def events(self, **which: Any) -> list[RecordedEvent]:
         with self.tx() as tx:

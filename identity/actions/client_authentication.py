@@ -1,6 +1,7 @@
 """Clients prove who they are: by a signed assertion (RFC 7523, RFC 10070) or by a secret (RFC 6749 §2.3.1)."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -25,13 +26,14 @@ __all__ = [
     "authenticate_client",
     "caller_of",
     "parse_assertion",
+    "parse_secret",
     "spend_assertion",
 ]
 
 ASSERTION_LIFETIME_MAX_S = 300
 LEEWAY_S = 30
 JTI_LENGTH_MAX = 256
-CLIENT_ID_LENGTH_MAX = 256
+CLIENT_ID = re.compile(r"[\x20-\x7e]{1,256}", re.ASCII)  # RFC 6749 appendix A.1
 ASSERTION_TYPES = frozenset({"client-authentication+jwt", "jwt", ""})
 """``typ`` of a client assertion (RFC 10070); access tokens and proofs of other kinds are not among them."""
 
@@ -79,6 +81,13 @@ class AssertionCredential:
 Credential = SecretCredential | AssertionCredential
 
 
+def parse_secret(client_id: str, secret: str) -> SecretCredential:
+    """Return a client's id and secret. Raises ``InvalidClient`` for an id that no client can have."""
+    if not CLIENT_ID.fullmatch(client_id):
+        raise InvalidClient("client_unknown")
+    return SecretCredential(client_id, secret)
+
+
 def parse_assertion(assertion: str, now: datetime) -> AssertionCredential:
     """Take a client assertion apart and check what needs no key. Raises ``InvalidClient``."""
     try:
@@ -87,7 +96,7 @@ def parse_assertion(assertion: str, now: datetime) -> AssertionCredential:
         raise InvalidClient(f"assertion_{error.reason}") from None
     claims = token.claims
     client_id, jti, exp = claims.get("sub"), claims.get("jti"), claims.get("exp")
-    if not isinstance(client_id, str) or not 0 < len(client_id) <= CLIENT_ID_LENGTH_MAX:
+    if not isinstance(client_id, str) or not CLIENT_ID.fullmatch(client_id):
         raise InvalidClient("assertion_subject")
     if not isinstance(jti, str) or not 0 < len(jti) <= JTI_LENGTH_MAX:
         raise InvalidClient("assertion_jti")

@@ -17,6 +17,7 @@ from identity.actions.client_authentication import (
     authenticate_client,
     caller_of,
     parse_assertion,
+    parse_secret,
     spend_assertion,
 )
 from identity.actions.issuance import Issuer
@@ -126,7 +127,7 @@ def read_credential(form: Mapping[str, str], now: datetime) -> Credential:
         return _same_client(form, parse_assertion(assertion, now))
     if basic is None:
         raise InvalidClient("credential_missing")
-    return _same_client(form, SecretCredential(*basic))
+    return _same_client(form, parse_secret(*basic))
 
 
 def _same_client(form: Mapping[str, str], credential: SecretCredential | AssertionCredential) -> Credential:

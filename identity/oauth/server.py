@@ -35,6 +35,8 @@ class TokenService(AuthorizationServer):  # type: ignore[misc]
     def handle_error_response(self, request: Any, error: OAuth2Error) -> Any:
         """Turn Authlib's own errors into refusals."""
         del request
+        if isinstance(error, UnsupportedGrantTypeError) and "grant_type" not in present_call().form:
+            raise Malformed("grant_type is required", reason="grant_type_missing")
         if isinstance(error, UnsupportedGrantTypeError):
             raise UnsupportedGrantType("this grant type is not supported", reason="unsupported_grant_type")
         if error.error == "invalid_client":

@@ -1,6 +1,7 @@
 """The world of two tenants, planted once in a run and copied for every test."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ import pytest
 
 from config.settings import load_settings
 from identity.actions.sealing import Seal
+from identity.http import House
 from tests.conftest import TEMPLATE, Server
 from tests.world import Planted, Tenant, Web, World, make_house, plant, serve
 
@@ -36,13 +38,33 @@ def garden(server: Server) -> Iterator[Garden]:
         yield Garden(name, planted, web)
 
 
+@pytest.fixture(scope="module")
+def quiet_house(server: Server, garden: Garden) -> Iterator[House]:
+    """A copy for the rows of a table that are refused one after the other: they change nothing but the trail."""
+    with copied(server, garden) as house:
+        yield house
+
+
+@pytest.fixture
+def quiet(garden: Garden, quiet_house: House) -> Tenant:
+    """Acme, as every row before left it, which is as it was."""
+    return garden.web.world(quiet_house, garden.planted).acme
+
+
 @pytest.fixture
 def world(server: Server, garden: Garden) -> Iterator[World]:
     """Both tenants, served over HTTP."""
+    with copied(server, garden) as house:
+        yield garden.web.world(house, garden.planted)
+
+
+@contextmanager
+def copied(server: Server, garden: Garden) -> Iterator[House]:
+    """A house on a copy of the garden."""
     name = f"test_{uuid4().hex}"
     server.execute(f"CREATE DATABASE {name} TEMPLATE {garden.database}")
     house = make_house(server.url(name, role="identity_app"), SEAL)
-    yield garden.web.world(house, garden.planted)
+    yield house
     house.engine.dispose()
     server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
