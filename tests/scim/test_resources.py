@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -156,6 +157,52 @@ def test_if_match_is_honoured_and_of_two_changes_from_one_version_one_wins(rfc: 
     assert rfc.get(sam)["title"] == "A"
     rfc.patch(sam, {**change, "value": "C"}, If_Match='"1", W/"2"')
     rfc.delete(sam, If_Match="*")
+
+
+def test_of_many_changes_at_once_from_one_version_one_wins(app: Flask, rfc: Source) -> None:
+    sam = f"/Users/{rfc.user('sam')}"
+
+    def change(n: int) -> int:
+        body = {"schemas": [PATCH], "Operations": [{"op": "replace", "path": "title", "value": str(n)}]}
+        own = Source(app.test_client(), rfc.tenant, rfc.token, rfc.tenant_id)
+        return own.ask("PATCH", sam, body, If_Match='W/"1"').status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(change, range(8))) == [200] + [412] * 7
+    assert rfc.get(sam)["meta"]["version"] == 'W/"2"'
+
+
+def test_of_many_members_added_at_once_none_is_lost(app: Flask, rfc: Source) -> None:
+    people, group = [rfc.user(f"user-{n}") for n in range(8)], rfc.group("Finance")
+
+    def join(member: str) -> int:
+        add = {"op": "add", "path": "members", "value": [{"value": member}]}
+        own = Source(app.test_client(), rfc.tenant, rfc.token, rfc.tenant_id)
+        body = {"schemas": [PATCH], "Operations": [add]}
+        return own.ask("PATCH", f"/Groups/{group}", body).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(join, people)) == {204}
+    assert rfc.members(group) == set(people)
+
+
+def test_a_create_that_is_repeated_makes_one_resource_and_leads_to_it(rfc: Source) -> None:
+    body = {"schemas": [USER], "userName": "sam", "externalId": "7"}
+    sam = rfc.post("/Users", body)["id"]
+    assert rfc.post("/Users", body, 409)["scimType"] == "uniqueness"
+    for text in ('userName eq "sam"', 'externalId eq "7"'):
+        assert found(rfc, "Users", text) == [sam]
+
+
+def test_a_patch_is_all_or_nothing(rfc: Source) -> None:
+    sam, group = rfc.user("sam"), rfc.group("Finance")
+    good = {"op": "replace", "path": "title", "value": "VP"}
+    for bad in ({"op": "replace", "path": "id", "value": "x"}, {"op": "replace", "path": "userName", "value": ""}):
+        rfc.patch(f"/Users/{sam}", good, bad, status=400)
+    assert rfc.get(f"/Users/{sam}")["meta"]["version"] == 'W/"1"'
+    both = [{"value": sam}, {"value": NOBODY}]
+    rfc.patch(f"/Groups/{group}", {"op": "add", "path": "members", "value": both}, status=400)
+    assert rfc.members(group) == set()
 
 
 def test_what_changes_nothing_makes_no_new_version(rfc: Source) -> None:
