@@ -117,9 +117,7 @@ def check_details(details: Any) -> Details:
         if not isinstance(entry, dict) or not isinstance(entry.get("type"), str) or not entry["type"]:
             raise Malformed("each of authorization_details is an object with a type", pointer="authorization_details")
     if len(json.dumps(details, ensure_ascii=False).encode()) > DETAILS_BYTES_MAX:
-        raise Malformed(
-            f"authorization_details has at most {DETAILS_BYTES_MAX} bytes", pointer="authorization_details"
-        )
+        raise Malformed(f"authorization_details has at most {DETAILS_BYTES_MAX} bytes", pointer="authorization_details")
     return tuple(details)
 
 

@@ -243,9 +243,7 @@ delegations = _tenant_table(
     _refers(("subject_group_id",), "principals", ("id",)),
     _refers(("resource",), "resources", ("audience",)),
     CheckConstraint("(subject_id IS NULL) <> (subject_group_id IS NULL)", name="one_subject"),
-    Index(
-        "ix_delegations_actor", "tenant_id", "actor_id", "resource", postgresql_where=text("ended_at IS NULL")
-    ),
+    Index("ix_delegations_actor", "tenant_id", "actor_id", "resource", postgresql_where=text("ended_at IS NULL")),
     Index("ix_delegations_subject", "tenant_id", "subject_id", postgresql_where=text("ended_at IS NULL")),
     Index("ix_delegations_group", "tenant_id", "subject_group_id", postgresql_where=text("ended_at IS NULL")),
     key=("id",),
