@@ -1,0 +1,292 @@
+"""Who may ask what: at least one request for every route and method of the application.
+
+A name in braces stands for one of the tenant's belongings. What is not named here, nobody has thought about, and
+``test_every_route_is_classified`` fails: add the request, who may make it, and what it answers when all is right.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from tests.access.belongings import (
+    ADMIN_TOKEN,
+    AGENT,
+    ENTERPRISE,
+    EXCHANGE,
+    GROUP,
+    SERVICE_ACCOUNT,
+    TYPE,
+    USER,
+    Belongings,
+    basic,
+)
+
+NEW = itertools.count()
+PLACEHOLDER = re.compile(r"{([a-z_]+)}")
+
+
+class Who(StrEnum):
+    """Whose credential a request needs."""
+
+    ANYBODY = "anybody"
+    CONNECTION = "a SCIM connection of the tenant"
+    CLIENT = "an OAuth client of the tenant"
+    ADMINISTRATOR = "an administrator"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request. ``status`` is its answer when all is right; ``client`` names the one that it authenticates as."""
+
+    who: Who
+    method: str
+    path: str
+    body: Any = None
+    form: dict[str, str] | None = None
+    query: str = ""
+    status: int = 200
+    client: str = "client"
+
+    def __str__(self) -> str:
+        what = self.form or {}
+        hint = what.get("subject_token_type", what.get("grant_type", "")).rsplit(":", 1)[-1]
+        return f"{self.method} {self.path}{self.query and '?' + self.query} {hint}".strip()
+
+    @property
+    def names(self) -> list[str]:
+        """The belongings that the request names, the tenant apart."""
+        found = PLACEHOLDER.findall(f"{self.path} {self.query} {list(_texts(self.body))} {list(_texts(self.form))}")
+        return [name for name in dict.fromkeys(found) if name not in ("tenant", "new")]
+
+    @property
+    def changes(self) -> bool:
+        """True when it writes something when all is right."""
+        return self.status < 300 and self.method != "GET" and not self.path.endswith(("/.search", "/introspect"))
+
+    def filled(self, has: Belongings) -> dict[str, Any]:
+        """Return the request as Werkzeug's test client takes it; ``{new}`` is another word every time."""
+        has = has | {"new": f"new-{next(NEW):06}"}
+        asked: dict[str, Any] = {"method": self.method, "path": _fill(self.path, has)}
+        if self.query:
+            asked["query_string"] = _fill(self.query, has)
+        if self.form is not None:
+            asked["data"] = _fill(self.form, has)
+        elif self.body is not None:
+            asked["json"] = _fill(self.body, has)
+        return asked
+
+    def credential(self, has: Belongings) -> dict[str, str]:
+        """Return the headers that prove who asks."""
+        match self.who:
+            case Who.ANYBODY:
+                return {}
+            case Who.CONNECTION:
+                return {"Authorization": f"Bearer {has['scim_token']}"}
+            case Who.CLIENT:
+                return {"Authorization": basic(has[self.client], has[f"{self.client}_secret"])}
+            case Who.ADMINISTRATOR:
+                return {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for member in value.values():
+                yield from _texts(member)
+        case list():
+            for item in value:
+                yield from _texts(item)
+
+
+def _fill(value: Any, has: Belongings) -> Any:
+    match value:
+        case str():
+            return PLACEHOLDER.sub(lambda found: has[found.group(1)], value)
+        case dict():
+            return {name: _fill(member, has) for name, member in value.items()}
+        case list():
+            return [_fill(item, has) for item in value]
+    return value
+
+
+def anybody(path: str, status: int = 200) -> Ask:
+    return Ask(Who.ANYBODY, "GET", path, status=status)
+
+
+def scim(method: str, path: str, body: Any = None, **more: Any) -> Ask:
+    return Ask(Who.CONNECTION, method, f"/t/{{tenant}}/scim/v2{path}", body, **more)
+
+
+def oauth(endpoint: str, client: str = "client", **form: str) -> Ask:
+    return Ask(Who.CLIENT, "POST", f"/t/{{tenant}}/oauth/{endpoint}", form=form, client=client)
+
+
+def admin(method: str, path: str, body: Any = None, **more: Any) -> Ask:
+    return Ask(Who.ADMINISTRATOR, method, f"/admin/v1{path}", body, **more)
+
+
+def of_tenant(method: str, path: str, body: Any = None, **more: Any) -> Ask:
+    return admin(method, f"/tenants/{{tenant}}{path}", body, **more)
+
+
+def patch_op(**operation: Any) -> dict[str, Any]:
+    return {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]}
+
+
+PUBLIC = [
+    anybody("/livez"),
+    anybody("/readyz"),
+    anybody("/metrics"),
+    anybody("/t/{tenant}/jwks"),
+    anybody("/t/{tenant}/.well-known/openid-configuration"),
+    anybody("/.well-known/openid-configuration/t/{tenant}"),
+    anybody("/.well-known/oauth-authorization-server/t/{tenant}"),
+    anybody("/admin/v1/openapi.json"),
+    anybody("/admin/v1/problems/conflict"),
+]
+
+LEAD = {"value": "{dana}"}
+NEW_USER = {"schemas": [USER], "userName": "{new}@new.example"}
+MANAGED = {"schemas": [USER, ENTERPRISE], "userName": "{new}@new.example", ENTERPRISE: {"manager": LEAD}}
+SEARCH = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "filter": 'id eq "{sam}"'}
+
+SCIM = [
+    scim("GET", "/ServiceProviderConfig"),
+    scim("GET", "/ResourceTypes"),
+    scim("GET", "/Schemas"),
+    scim("GET", "/ResourceTypes/User"),
+    scim("GET", f"/Schemas/{GROUP}"),
+    scim("POST", "/Users", NEW_USER, status=201),
+    scim("POST", "/Users", MANAGED, status=201),
+    scim("GET", "/Users"),
+    scim("GET", "/Users", query='filter=userName eq "{sam_name}"'),
+    scim("GET", "/Users", query='filter=externalId eq "{sam_external}"'),
+    scim("GET", "/Users", query='filter=id eq "{sam}"'),
+    scim("GET", "/Users", query='filter=groups.value eq "{group}"'),
+    scim("GET", "/Users", query=f'filter={ENTERPRISE}:manager.value eq "{{dana}}"'),
+    scim("POST", "/Users/.search", SEARCH),
+    scim("GET", "/Users/{sam}"),
+    scim("PUT", "/Users/{kim}", NEW_USER),
+    scim("PATCH", "/Users/{kim}", patch_op(op="replace", path="displayName", value="Kim")),
+    scim("PATCH", "/Users/{kim}", patch_op(op="replace", path="active", value=False)),
+    scim("DELETE", "/Users/{kim}", status=204),
+    scim("POST", "/Groups", {"schemas": [GROUP], "displayName": "{new}", "members": [{"value": "{sam}"}]}, status=201),
+    scim("GET", "/Groups", query='filter=members.value eq "{sam}"'),
+    scim("GET", "/Groups", query='filter=id eq "{group}"&excludedAttributes=members'),
+    scim("GET", "/Groups/{group}"),
+    scim("PUT", "/Groups/{group}", {"schemas": [GROUP], "displayName": "{new}", "members": [{"value": "{kim}"}]}),
+    scim("PATCH", "/Groups/{group}", patch_op(op="add", path="members", value=[{"value": "{kim}"}]), status=204),
+    scim("PATCH", "/Groups/{group}", patch_op(op="remove", path='members[value eq "{sam}"]'), status=204),
+    scim("PATCH", "/Groups/{group}", patch_op(op="remove", path="members", value=[{"value": "{sam}"}]), status=204),
+    scim("DELETE", "/Groups/{group}", status=204),
+    scim("POST", "/Agents", {"schemas": [AGENT], "name": "{new}", "owners": [LEAD]}, status=201),
+    scim("GET", "/Agents", query='filter=owners.value eq "{dana}"'),
+    scim("GET", "/Agents/{bot}"),
+    scim("PUT", "/Agents/{bot}", {"schemas": [AGENT], "name": "{new}", "owners": [LEAD]}),
+    scim("PATCH", "/Agents/{bot}", patch_op(op="replace", path="owners", value=[{"value": "{sam}"}])),
+    scim("DELETE", "/Agents/{bot}", status=204),
+    scim("POST", "/ServiceAccounts", {"schemas": [SERVICE_ACCOUNT], "userName": "{new}", "owners": [LEAD]}, status=201),
+    scim("GET", "/ServiceAccounts/{account}"),
+    scim("DELETE", "/ServiceAccounts/{account}", status=204),
+    # What is refused to everybody is refused behind the same door.
+    scim("POST", "/.search", SEARCH, status=501),
+    scim("POST", "/Users/{sam}", NEW_USER, status=405),
+    *(scim(method, "/Users", status=405) for method in ("PUT", "PATCH", "DELETE")),
+    *(scim(method, "/Schemas", status=405) for method in ("POST", "PUT", "PATCH", "DELETE")),
+    *(scim(method, "/Schemas/x", status=405) for method in ("POST", "PUT", "PATCH", "DELETE")),
+    *(scim(method, "/", status=404) for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
+    *(scim(method, "/Me", status=404) for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
+]
+
+TRADE = {"grant_type": EXCHANGE, "resource": "{audience}"}
+ID_TOKEN = {"subject_token": "{id_token}", "subject_token_type": f"{TYPE}id_token"}
+TASK_TOKEN = {"subject_token": "{task_token}", "subject_token_type": f"{TYPE}access_token"}
+ACTOR_TOKEN = {"actor_token": "{idle_token}", "actor_token_type": f"{TYPE}access_token"}
+
+OAUTH = [
+    oauth("token", grant_type="client_credentials", resource="{audience}"),
+    oauth("token", **TRADE, **ID_TOKEN),
+    oauth("token", "idle_client", **TRADE, **TASK_TOKEN),
+    oauth("token", "idle_client", **TRADE, **TASK_TOKEN, **ACTOR_TOKEN),
+    oauth("introspect", "erp_client", token="{task_token}"),
+    oauth("introspect", token="{own_token}"),
+    oauth("revoke", token="{task_token}"),
+    oauth("revoke", "idle_client", token="{idle_token}"),
+]
+
+DELEGATION = {"actor_id": "{bot}", "subject_id": "{sam}", "resource": "{audience}", "scopes": ["read"]}
+GROUP_DELEGATION = {"actor_id": "{bot}", "subject_group_id": "{group}", "resource": "{audience}", "scopes": ["read"]}
+OIDC = {
+    "kind": "oidc", "name": "another", "issuer": "https://other.example", "jwks_uri": "https://other.example/keys",
+    "audiences": ["portal"], "provisioned_by": "{connection}",
+}  # fmt: skip
+PUBLIC_KEY = {
+    "kty": "EC", "crv": "P-256", "kid": "three", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+    "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+}  # fmt: skip
+
+ADMIN = [
+    admin("GET", "/tenants"),
+    admin("POST", "/tenants", {"slug": "third", "display_name": "Third"}, status=201),
+    *(admin(method, path, status=404)
+      for path in ("/", "/nothing") for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")),
+    of_tenant("GET", ""),
+    of_tenant("GET", "/connections"),
+    of_tenant("POST", "/connections", {"kind": "scim", "name": "okta", "dialect": "okta"}, status=201),
+    of_tenant("POST", "/connections", OIDC, status=201),
+    of_tenant("GET", "/connections/{connection}"),
+    of_tenant("PATCH", "/connections/{connection}", {"name": "renamed"}),
+    of_tenant("DELETE", "/connections/{connection}", status=204),
+    of_tenant("GET", "/connections/{connection}/tokens"),
+    of_tenant("POST", "/connections/{connection}/tokens", {"overlap_s": 0}, status=201),
+    of_tenant("GET", "/clients"),
+    of_tenant("GET", "/clients", query="principal={bot}"),
+    of_tenant("POST", "/clients", {"principal_id": "{bot}", "scope": "read"}, status=201),
+    of_tenant("POST", "/clients", {"audience": "{audience}"}, status=201),
+    of_tenant("GET", "/clients/{client}"),
+    of_tenant("DELETE", "/clients/{client}", status=204),
+    of_tenant("POST", "/clients/{client}/secret", status=201),
+    of_tenant("POST", "/clients/{signing_client}/keys", {"jwk": PUBLIC_KEY}, status=201),
+    of_tenant("DELETE", "/clients/{signing_client}/keys/{client_kid}", status=204),
+    of_tenant("GET", "/resources"),
+    of_tenant("POST", "/resources", {"audience": "https://new.example", "scopes": ["read"]}, status=201),
+    of_tenant("GET", "/principals"),
+    of_tenant("GET", "/principals", query="name={sam_name}"),
+    of_tenant("GET", "/principals/{sam}"),
+    of_tenant("POST", "/principals/{sam}/suspend", {"reason": "test"}),
+    of_tenant("POST", "/principals/{lee}/reactivate", {"reason": "test"}),
+    of_tenant("POST", "/principals/{bot}/deprovision", {"reason": "test"}),
+    of_tenant("GET", "/principals/{sam}/subjects"),
+    of_tenant("POST", "/principals/{kim}/subjects", {"connection_id": "{oidc}", "subject": "kim"}, status=201),
+    of_tenant("DELETE", "/principals/{sam}/subjects", query="connection_id={oidc}&subject={subject}", status=204),
+    of_tenant("GET", "/delegations"),
+    of_tenant("GET", "/delegations", query="actor={bot}"),
+    of_tenant("GET", "/delegations", query="subject={sam}"),
+    of_tenant("POST", "/delegations", DELEGATION, status=201),
+    of_tenant("POST", "/delegations", GROUP_DELEGATION, status=201),
+    of_tenant("GET", "/delegations/{delegation}"),
+    of_tenant("DELETE", "/delegations/{delegation}", status=204),
+    of_tenant("GET", "/tasks"),
+    of_tenant("GET", "/tasks", query="principal={sam}"),
+    of_tenant("GET", "/tasks/{txn}"),
+    of_tenant("POST", "/tasks/{txn}/cancel", {"reason": "test"}),
+    of_tenant("GET", "/events"),
+    of_tenant("GET", "/events", query="after={event}&type=token.issued"),
+    of_tenant("GET", "/events", query="txn={txn}"),
+    of_tenant("GET", "/events", query="principal={sam}"),
+    of_tenant("GET", "/cutoffs"),
+    of_tenant("GET", "/keys"),
+    of_tenant("POST", "/keys/rotate"),
+    of_tenant("GET", "/outbox"),
+    of_tenant("POST", "/outbox/{outbox}/replay"),
+    of_tenant("POST", "/outbox/{outbox}/discard"),
+]  # fmt: skip
+
+ASKS = [*PUBLIC, *SCIM, *OAUTH, *ADMIN]
+GUARDED = [ask for ask in ASKS if ask.who is not Who.ANYBODY]
+NAMING = [ask for ask in GUARDED if ask.names]

@@ -1,0 +1,120 @@
+"""Two tenants with everything in them, made once and copied for every test that changes something."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from config.app import create_app
+from config.settings import load_settings
+from identity.actions.keys import KeyRing
+from identity.actions.sealing import Seal
+from identity.actions.upstream import UpstreamKeys
+from identity.http import House, admin_hash
+from identity.store.transaction import make_engine
+from tests.access.belongings import ADMIN_TOKEN, BEGIN, Belongings, Clock, Estate, kill_news, next_id, rows_of, settle
+from tests.conftest import TEMPLATE, Server
+
+
+REFUSALS = frozenset({"events"})
+
+
+def _no_network(url: str) -> bytes:
+    raise AssertionError(f"nothing here may fetch {url}")
+
+
+@contextmanager
+def _house(url: str) -> Iterator[House]:
+    seal = Seal(bytes(32))
+    house = House(
+        engine=make_engine(url, pool_size=2),
+        seal=seal,
+        keys=KeyRing(seal),
+        upstream_keys=UpstreamKeys(_no_network),
+        external_url="https://identity.example",
+        admin_token_hash=admin_hash(ADMIN_TOKEN),
+        clock=Clock(BEGIN + timedelta(seconds=5)),
+    )
+    yield house
+    house.engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A database that is only ever copied, and what is in it."""
+
+    database: str
+    mine: Belongings
+    rivals: Belongings
+    nowhere: Belongings
+
+
+def _settled(server: Server, *slugs: str) -> tuple[str, list[Belongings]]:
+    name = f"estate_{uuid4().hex}"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    url = server.url(name, role="identity_app")
+    with _house(url) as house:
+        app = create_app(load_settings(database_url=url), house)
+        found = [settle(app.test_client(), slug) for slug in slugs]
+    kill_news(server.url(name))
+    return name, found
+
+
+@pytest.fixture(scope="session")
+def plan(server: Server) -> Plan:
+    """What exists nowhere is made like all the rest, in an installation of its own."""
+    _, [nowhere] = _settled(server, "nowhere")
+    name, [mine, rivals] = _settled(server, "acme", "rival")
+    nowhere["event"] = next_id(rivals["event"])  # a cursor: what counts is which of one's own ids come after it
+    return Plan(name, mine, rivals, nowhere)
+
+
+@contextmanager
+def _copied(server: Server, plan: Plan) -> Iterator[Estate]:
+    name = f"test_{uuid4().hex}"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE {plan.database}")
+    url = server.url(name, role="identity_app")
+    with _house(url) as house:
+        app = create_app(load_settings(database_url=url), house)
+        yield Estate(app, server.url(name), plan.mine, plan.rivals, plan.nowhere)
+    with suppress(psycopg.Error):  # a vacuum that is busy in it may not be ended; the run's server ends soon
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def estate(server: Server, plan: Plan) -> Iterator[Estate]:
+    """Both tenants, in a copy of this test alone."""
+    with _copied(server, plan) as copied:
+        yield copied
+
+
+@pytest.fixture(scope="module")
+def _refusing_estate(server: Server, plan: Plan) -> Iterator[tuple[Estate, dict[str, str]]]:
+    with _copied(server, plan) as copied:
+        yield copied, rows_of(copied.owner_url, without=REFUSALS)
+
+
+@pytest.fixture
+def refusing_estate(_refusing_estate: tuple[Estate, dict[str, str]]) -> Iterator[Estate]:
+    """Both tenants, for tests in which everything is refused or only read: not one row may change."""
+    shared, before = _refusing_estate
+    yield shared
+    assert rows_of(shared.owner_url, without=REFUSALS) == before
+
+
+@pytest.fixture(scope="module")
+def _asking_estate(server: Server, plan: Plan) -> Iterator[tuple[Estate, dict[str, str]]]:
+    with _copied(server, plan) as copied:
+        yield copied, rows_of(copied.owner_url, "rival")
+
+
+@pytest.fixture
+def asking_estate(_asking_estate: tuple[Estate, dict[str, str]]) -> Iterator[Estate]:
+    """Both tenants, for tests that ask for the rival's things: in its rows nothing may change, events included."""
+    shared, before = _asking_estate
+    yield shared
+    assert rows_of(shared.owner_url, "rival") == before

@@ -1,0 +1,133 @@
+"""A tenant is a wall: not yours and not there are the same answer, on every route that the application has."""
+
+import re
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from tests.access.asks import ASKS, GUARDED, NAMING, Ask, Who
+from tests.access.belongings import ADMIN_TOKEN, Belongings, Estate, basic
+
+FRESH = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|new-[0-9]{6}|2026-11-24T09:[0-9:.]+Z")
+PER_REQUEST = ("X-Request-Id", "Content-Length")
+
+pytestmark = pytest.mark.promise(4)
+
+
+def ask(estate: Estate, one: Ask, has: Belongings, headers: dict[str, str]) -> TestResponse:
+    return estate.http.open(**one.filled(has), headers=headers)
+
+
+def told(answer: TestResponse, *sent: str) -> tuple[int, list[tuple[str, str]], str]:
+    """Return all that an answer tells, but for what is new in each and what was sent with the request."""
+    text, own = answer.text, answer.headers["X-Request-Id"]
+    for value in (own, *sent):
+        text = text.replace(value, "<it>")
+    headers = [(name, FRESH.sub("<new>", value)) for name, value in answer.headers if name not in PER_REQUEST]
+    return answer.status_code, sorted(headers), FRESH.sub("<new>", text)
+
+
+def routes_of(app: Flask) -> set[tuple[str, str]]:
+    """Return every rule and method; HEAD follows GET, and an automatic OPTIONS only names methods."""
+    silent = {"HEAD", "OPTIONS"}
+    return {(rule.rule, method) for rule in app.url_map.iter_rules() for method in (rule.methods or set()) - silent}
+
+
+def route_of(app: Flask, one: Ask, has: Belongings) -> tuple[str, str]:
+    path = one.filled(has)["path"]
+    rule, _ = app.url_map.bind("localhost").match(path, method=one.method, return_rule=True)
+    return rule.rule, one.method
+
+
+def test_every_route_is_classified(refusing_estate: Estate) -> None:
+    app = refusing_estate.app
+    asked = {route_of(app, one, refusing_estate.mine) for one in ASKS}
+    unclassified = sorted(routes_of(app) - asked)
+    assert not unclassified, (
+        f"nobody has said who may ask these; add a request for each to tests/access/asks.py: {unclassified}"
+    )
+
+
+@pytest.mark.parametrize("one", [one for one in ASKS if one.changes], ids=str)
+def test_with_the_right_credential_and_ones_own_ids_it_is_done(estate: Estate, one: Ask) -> None:
+    answer = ask(estate, one, estate.mine, one.credential(estate.mine))
+    assert answer.status_code == one.status, answer.text
+
+
+@pytest.mark.parametrize("one", [one for one in ASKS if not one.changes], ids=str)
+def test_with_the_right_credential_and_ones_own_ids_it_is_told(refusing_estate: Estate, one: Ask) -> None:
+    estate = refusing_estate
+    answer = ask(estate, one, estate.mine, one.credential(estate.mine))
+    assert answer.status_code == one.status, answer.text
+
+
+@pytest.mark.parametrize("one", GUARDED, ids=str)
+def test_without_a_credential_nothing_is_told_and_nothing_changes(refusing_estate: Estate, one: Ask) -> None:
+    estate = refusing_estate
+    assert ask(estate, one, estate.mine, {}).status_code == 401
+    assert ask(estate, one, estate.mine, {"Authorization": "Bearer"}).status_code == 401
+
+
+def credentials_of(has: Belongings) -> dict[str, str]:
+    """Return every credential of a tenant, as the Authorization header of a request."""
+    tokens = {name: f"Bearer {has[name]}" for name in ("scim_token", "task_token", "own_token", "id_token")}
+    clients = {name: basic(has[name], has[f"{name}_secret"]) for name in ("client", "erp_client")}
+    return tokens | clients | {"a client without its secret": basic(has["client"], "idf_client_x")}
+
+
+@pytest.mark.parametrize("one", GUARDED, ids=str)
+def test_the_other_tenants_credential_is_as_good_as_one_that_exists_nowhere(refusing_estate: Estate, one: Ask) -> None:
+    estate = refusing_estate
+    rivals, nobodys = credentials_of(estate.rivals), credentials_of(estate.nowhere)
+    for name, credential in rivals.items():
+        refused = ask(estate, one, estate.mine, {"Authorization": credential})
+        unknown = ask(estate, one, estate.mine, {"Authorization": nobodys[name]})
+        assert refused.status_code == 401, name
+        assert told(refused) == told(unknown), name
+
+
+@pytest.mark.parametrize("one", [one for one in GUARDED if one.who is not Who.ADMINISTRATOR], ids=str)
+def test_a_credential_is_good_in_its_own_tenant_alone(refusing_estate: Estate, one: Ask) -> None:
+    estate = refusing_estate
+    for has in (estate.mine, estate.rivals):
+        there = has | {"tenant": "rival"}
+        mine = ask(estate, one, there, one.credential(estate.mine))
+        nobodys = ask(estate, one, there, one.credential(estate.nowhere))
+        assert mine.status_code == 401
+        assert told(mine) == told(nobodys)
+    nobody = ask(estate, one, estate.mine | {"tenant": "nobody"}, one.credential(estate.mine))
+    assert nobody.status_code == 404
+
+
+@pytest.mark.parametrize("one", NAMING, ids=str)
+def test_not_yours_and_not_there_are_the_same_answer(asking_estate: Estate, one: Ask) -> None:
+    estate = asking_estate
+    for name in one.names:
+        answers = []
+        for theirs in (estate.rivals, estate.nowhere):
+            asked = estate.mine | {name: theirs[name]}
+            answer = ask(estate, one, asked, one.credential(estate.mine))
+            answers.append(told(answer, theirs[name]))
+            assert_nothing_of(estate.rivals, answer, besides=theirs[name])
+        assert answers[0] == answers[1], name
+        assert answers[0][0] != 500
+
+
+@pytest.mark.parametrize("one", [one for one in NAMING if one.who is Who.ADMINISTRATOR], ids=str)
+def test_an_administrator_finds_nothing_of_one_tenant_in_another(refusing_estate: Estate, one: Ask) -> None:
+    estate = refusing_estate
+    mine = ask(estate, one, estate.mine | {"tenant": "rival"}, one.credential({}))
+    assert_nothing_of(estate.mine, mine, besides="")
+    if one.method == "GET":
+        nowhere = ask(estate, one, estate.nowhere | {"tenant": "rival"}, one.credential({}))
+        assert told(mine) == told(nowhere)
+    else:
+        assert mine.status_code in (400, 404), mine.text
+
+
+def assert_nothing_of(has: Belongings, answer: TestResponse, besides: str) -> None:
+    """No name of the other tenant's belongings is in an answer, but for the one that was asked about."""
+    seen = [name for name, value in has.items() if name != "tenant" and value != besides and value in answer.text]
+    assert not seen, (seen, answer.text)
+    assert ADMIN_TOKEN not in answer.text
