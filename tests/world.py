@@ -271,12 +271,15 @@ class Tenant:
     def id_token(self, **claims: Any) -> str:
         return self.planted.upstream.sign(self.now, **claims)
 
-    def exchange(self, client: Client | str, subject_token: str | None = None, **form: Any) -> httpx2.Response:
-        """Ask to exchange a token: a task token of ours, or when none is given, Sam's ID token for the ERP."""
+    def exchange(
+        self, client: Client | str, subject_token: str | None = None, *, person: str = "sam", **form: Any
+    ) -> httpx2.Response:
+        """Ask to exchange a task token of ours; or when none is given, a person's ID token for the ERP."""
         asker = self.agent(client) if isinstance(client, str) else client
         right = {"grant_type": EXCHANGE, "subject_token": subject_token, "subject_token_type": f"{TYPE}access_token"}
         if subject_token is None:
-            right |= {"subject_token": self.id_token(), "subject_token_type": f"{TYPE}id_token", "resource": ERP}
+            id_token = self.id_token(sub=f"ext-{person}")
+            right |= {"subject_token": id_token, "subject_token_type": f"{TYPE}id_token", "resource": ERP}
         wanted = {name: value for name, value in (right | form).items() if value is not ...}
         return self.ask(asker, **wanted)
 
