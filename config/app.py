@@ -15,6 +15,7 @@ from identity.actions.sealing import Seal
 from identity.actions.upstream import UpstreamKeys
 from identity.admin.routes import blueprint as admin
 from identity.http import House, guard_every_answer, utc_now
+from identity.model.rate import Rate
 from identity.oauth.routes import blueprint as oauth
 from identity.store.transaction import check_wall, make_engine
 from scim.routes import blueprint as scim
@@ -35,6 +36,7 @@ def make_house(settings: Settings) -> House:
         clock=utc_now,
         allow_loopback=settings.outgoing_allow_loopback,
         body_bytes_max=settings.body_bytes_max,
+        scim_rate=Rate(per_s=settings.scim_requests_per_s, burst=2 * settings.scim_requests_per_s),
     )
 
 
@@ -47,6 +49,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # one spelling of a path, or none
     app.url_map.strict_slashes = True
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # nothing is told to who proved nothing
     guard_every_answer(app)
     for blueprint in (oauth, scim, admin):
         app.register_blueprint(blueprint)

@@ -2,6 +2,8 @@
 
 import re
 import secrets
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,8 +23,9 @@ from identity.actions.tenants import resolve_tenant
 from identity.actions.upstream import UpstreamKeys
 from identity.model.access import Caller, CallerKind
 from identity.model.credential import hash_secret
-from identity.model.errors import Malformed, NotAuthenticated, NotThere, OverLimit, Refusal, Unavailable
+from identity.model.errors import Malformed, NotAuthenticated, NotThere, OverLimit, Refusal, TooOften, Unavailable
 from identity.model.ids import PLATFORM, TenantId
+from identity.model.rate import Bucket, Rate, take
 from identity.model.tenant import SLUG, Tenant
 from identity.store import Tx as Tx  # noqa: PLC0414 - edges annotate with it, and reach no further
 from identity.store.transaction import rebound, transaction
@@ -30,10 +33,31 @@ from identity.store.transaction import rebound, transaction
 BODY_BYTES_MAX = 1024 * 1024
 FORM_BYTES_MAX = 64 * 1024
 TENANTS_KEPT_MAX = 10_000
+BUCKETS_KEPT_MAX = 10_000
+SCIM_RATE = Rate(per_s=100, burst=200)
+"""Of one token in one process. Entra's gallery and IPSIE ask for at least 25 requests a second and tenant."""
+
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 BEARER = re.compile(r"[Bb]earer +([\x21-\x7e]{1,4096})")
 
 log = structlog.get_logger("identity")
+
+
+@dataclass(slots=True)
+class Buckets:
+    """What every caller has left, in this process. A caller that was forgotten begins with a full bucket."""
+
+    _kept: dict[tuple[TenantId, bytes], Bucket] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, caller: tuple[TenantId, bytes], rate: Rate, now_s: float) -> float:
+        """Take one request; return how many seconds to wait, zero when there is no need."""
+        with self._lock:
+            taken = take(self._kept.get(caller), rate, now_s)
+            if len(self._kept) >= BUCKETS_KEPT_MAX:
+                self._kept.clear()
+            self._kept[caller] = taken.bucket
+        return taken.wait_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +73,8 @@ class House:
     clock: Callable[[], datetime]
     allow_loopback: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
+    scim_rate: Rate = SCIM_RATE
+    scim_buckets: Buckets = field(default_factory=Buckets)
     client_keys: ClientKeys = field(default_factory=ClientKeys)
     tenants: dict[str, Tenant] = field(default_factory=dict)
 
@@ -148,13 +174,24 @@ def refusals_audited(surface: str, tenant_id: TenantId, who: Callable[[], Caller
     """Record every refusal of the block in a transaction of its own, then let it go on to the edge."""
     try:
         yield
-    except Unavailable:
-        raise  # nothing was decided, and the trail may be what does not answer
+    except (Unavailable, TooOften):
+        raise  # nothing was decided; the trail may be what does not answer, and is not what a flood shall fill
     except Refusal as refusal:
         detail = {"method": request.method, "endpoint": request.endpoint, "code": refusal.code}
         with open_transaction(tenant_id) as tx:
             record_refusal(tx, surface, refusal, detail=detail, caller=who(), now=house().clock())
         raise
+
+
+def check_rate(tenant_id: TenantId, token: str) -> None:
+    """Refuse a bearer token that is used too often in this process, before it costs a look at the database.
+
+    Raises ``TooOften``.
+    """
+    shared = house()
+    wait_s = shared.scim_buckets.take((tenant_id, hash_secret(token)), shared.scim_rate, time.monotonic())
+    if wait_s > 0:
+        raise TooOften("this connection asks too often", wait_s=wait_s)
 
 
 @contextmanager
@@ -164,6 +201,7 @@ def scim_call(slug: str) -> Iterator[Call]:
     callers = [anonymous()]
     with refusals_audited("scim", tenant.id, lambda: callers[-1]):
         token = bearer_token()
+        check_rate(tenant.id, token)
         with open_transaction(tenant.id) as tx:
             now = house().clock()
             callers.append(authenticate_connection(tx, token, request_id=request_id(), now=now))

@@ -12,6 +12,7 @@ from identity.model.errors import (
     Refusal,
     Stale,
     Taken,
+    TooOften,
     Unavailable,
 )
 
@@ -31,6 +32,7 @@ STATUSES: dict[type[Refusal], int] = {
     Conflict: 409,
     Stale: 412,
     OverLimit: 413,
+    TooOften: 429,
     Unavailable: 503,
 }
 

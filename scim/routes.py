@@ -1,6 +1,7 @@
 """SCIM over HTTP: /t/{tenant}/scim/v2/... Thin: read, act, answer."""
 
 import json
+import math
 import re
 from typing import Any
 
@@ -17,7 +18,7 @@ from identity.actions.provisioning import (
     get_principal,
 )
 from identity.http import Call, house, read_body, scim_call
-from identity.model.errors import NotAllowed, NotThere, Refusal, Stale
+from identity.model.errors import NotAllowed, NotThere, Refusal, Stale, TooOften
 from identity.model.ids import parse_id
 from identity.model.membership import MemberChange
 from identity.model.principal import Amendment, Kind, Resource
@@ -346,6 +347,8 @@ def on_refusal(refusal: Refusal) -> Response:
         answer.headers["WWW-Authenticate"] = 'Bearer realm="scim"'
     if status == 503:
         answer.headers["Retry-After"] = "5"
+    if isinstance(refusal, TooOften):
+        answer.headers["Retry-After"] = str(math.ceil(refusal.wait_s))
     return answer
 
 

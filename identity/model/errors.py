@@ -84,3 +84,13 @@ class Unavailable(Refusal):
     """A part that the answer depends on does not answer; nothing was decided."""
 
     code = "unavailable"
+
+
+class TooOften(Refusal):
+    """The caller asks more often than it may; ``wait_s`` seconds from now it may ask again (RFC 6585 §4)."""
+
+    code = "too_often"
+
+    def __init__(self, detail: str, *, wait_s: float) -> None:
+        super().__init__(detail)
+        self.wait_s = wait_s

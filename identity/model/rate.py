@@ -1,0 +1,36 @@
+"""How often one caller may ask: a bucket that fills steadily and holds a burst."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """``per_s`` requests a second for ever, and ``burst`` at once after a pause."""
+
+    per_s: float
+    burst: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """What one caller has left. ``at_s`` is a monotonic instant in seconds."""
+
+    left: float
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The bucket after a request, and how long to wait when it was too early; zero when it was not."""
+
+    bucket: Bucket
+    wait_s: float
+
+
+def take(bucket: Bucket | None, rate: Rate, now_s: float) -> Taken:
+    """Take one request out of a bucket; a new caller's is full. A clock that goes back fills nothing."""
+    before = bucket or Bucket(rate.burst, now_s)
+    left = min(rate.burst, before.left + max(0.0, now_s - before.at_s) * rate.per_s)
+    if left < 1:
+        return Taken(Bucket(left, max(now_s, before.at_s)), (1 - left) / rate.per_s)
+    return Taken(Bucket(left - 1, max(now_s, before.at_s)), 0.0)
