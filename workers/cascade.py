@@ -13,11 +13,13 @@ from celery import Celery
 from identity.model.access import Caller, CallerKind
 from identity.model.ids import TenantId
 from identity.store import Tx
+from identity.store.lifecycle import news_insert
 from identity.store.outbox import outbox_begin, outbox_done, outbox_fail, outbox_lock
 
 RECONCILE = "identity.reconcile"
 RETRY_MIN_S = 2
 RETRY_MAX_S = 900
+ROUNDS_MAX = 500  # transactions for one row; what is left then is news of its own
 
 Begin = Callable[[TenantId], AbstractContextManager[Tx]]
 
@@ -25,9 +27,9 @@ log = structlog.get_logger(__name__)
 
 
 class Reconcile(Protocol):
-    """What brings one principal in line with what is desired."""
+    """What brings one principal in line with what is desired; true when there is more to do, in another transaction."""
 
-    def __call__(self, tx: Tx, principal_id: UUID, *, caller: Caller, now: datetime) -> object: ...
+    def __call__(self, tx: Tx, principal_id: UUID, *, caller: Caller, now: datetime) -> bool | None: ...
 
 
 def register_tasks(app: Celery, begin: Begin, reconcile: Reconcile, clock: Callable[[], datetime]) -> None:
@@ -54,7 +56,7 @@ def settle(
         log.error("outbox_row_given_up", attempts=attempt.number)
         return
     try:
-        _work(begin, reconcile, tenant_id, outbox_id, now=clock())
+        _work(begin, reconcile, tenant_id, outbox_id, clock=clock)
     except Exception as error:
         log.exception("outbox_row_failed", attempt=attempt.number)
         pause = timedelta(seconds=min(RETRY_MIN_S * 2**attempt.number, RETRY_MAX_S))
@@ -62,11 +64,19 @@ def settle(
             outbox_fail(tx, outbox_id, error=type(error).__name__, available_at=clock() + pause)
 
 
-def _work(begin: Begin, reconcile: Reconcile, tenant_id: TenantId, outbox_id: UUID, *, now: datetime) -> None:
-    with begin(tenant_id) as tx:
-        principal_id = outbox_lock(tx, outbox_id)
-        if principal_id is None:
+def _work(
+    begin: Begin, reconcile: Reconcile, tenant_id: TenantId, outbox_id: UUID, *, clock: Callable[[], datetime]
+) -> None:
+    for round_ in range(ROUNDS_MAX):
+        with begin(tenant_id) as tx:
+            principal_id = outbox_lock(tx, outbox_id)
+            if principal_id is None:
+                return
+            caller = Caller(CallerKind.WORKER, id="cascade", request_id=f"outbox:{outbox_id}")
+            is_more = reconcile(tx, principal_id, caller=caller, now=clock())
+            if is_more and round_ == ROUNDS_MAX - 1:
+                news_insert(tx, principal_id, now=clock())
+            elif is_more:
+                continue
+            outbox_done(tx, outbox_id, now=clock())
             return
-        caller = Caller(CallerKind.WORKER, id="cascade", request_id=f"outbox:{outbox_id}")
-        reconcile(tx, principal_id, caller=caller, now=now)
-        outbox_done(tx, outbox_id, now=now)

@@ -8,10 +8,10 @@ from identity.model.access import Caller, check_provenance
 from identity.model.errors import NotThere
 from identity.model.event import Event
 from identity.model.lifecycle import CUTS, State, Verb, next_state
-from identity.model.principal import Principal
+from identity.model.principal import ACTORS, Principal
 from identity.store import Tx
 from identity.store.events import event_insert
-from identity.store.lifecycle import Ended, memberships_end, principal_cut
+from identity.store.lifecycle import Ended, memberships_end, owners_news_insert, principal_cut
 from identity.store.principals import principal_lock, principal_set_state
 
 NOTHING_ENDED = Ended({}, ())
@@ -45,6 +45,8 @@ def apply_state(tx: Tx, principal: Principal, verb: Verb, *, reason: str, caller
     ended = principal_cut(tx, principal.id, reason=reason, now=now) if verb in CUTS else NOTHING_ENDED
     if state is State.DELETED:
         memberships_end(tx, principal.id, now=now)
+    if state is State.ACTIVE and principal.kind in ACTORS:
+        owners_news_insert(tx, principal.id, now=now)  # its owners may have gone while it was away
     event_insert(tx, *_told(principal, verb, ended, reason), caller=caller, now=now)
     return changed
 

@@ -9,10 +9,8 @@ from identity.model.errors import Conflict, NotThere
 from identity.model.lifecycle import Verb
 from identity.model.principal import ACTORS, Kind, Principal, Resource
 from identity.store import Tx
-from identity.store.lifecycle import unowned_list
+from identity.store.lifecycle import is_unowned
 from identity.store.principals import principal_get, principal_list, resource_get
-
-UNOWNED_READ_MAX = 1_000
 
 
 def list_principals(tx: Tx, *, kind: Kind | None, name: str | None, after: UUID | None, limit: int) -> list[Principal]:
@@ -46,6 +44,6 @@ def reactivate(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: 
     would only suspend again.
     """
     principal = change_state(tx, principal_id, Verb.REACTIVATE, reason=reason, caller=caller, now=now)
-    if principal.kind in ACTORS and principal_id in unowned_list(tx, principal_id, limit=UNOWNED_READ_MAX):
+    if principal.kind in ACTORS and is_unowned(tx, principal_id):
         raise Conflict("nobody active answers for it; give it an owner first", reason="no_active_owner")
     return principal

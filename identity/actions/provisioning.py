@@ -11,7 +11,7 @@ from identity.model.errors import Malformed, NotThere, Stale
 from identity.model.event import Event
 from identity.model.lifecycle import State, Verb
 from identity.model.membership import MemberChange
-from identity.model.principal import Amendment, Kind, Principal, Profile, Resource
+from identity.model.principal import Amendment, Kind, Principal, Profile, Reference, Resource
 from identity.model.query import Condition
 from identity.store import Tx
 from identity.store.events import event_insert
@@ -57,7 +57,7 @@ def create_principal(
     state = State.ACTIVE if profile.active else State.DEPROVISIONED
     principal = principal_insert(tx, kind, profile, state=state, connection_id=caller.connection_id, now=now)
     emails_insert(tx, principal.id, profile)
-    owners = owners_replace(tx, principal.id, profile.owners, now=now) if profile.owners else ()
+    owners = _write_first_owners(tx, principal, profile, now=now)
     if members:
         members_add(tx, principal.id, members, now=now)
     event_insert(
@@ -159,6 +159,14 @@ def _write_profile(tx: Tx, current: Resource, profile: Profile, *, now: datetime
     if profile.document.get("emails") != principal.document.get("emails"):
         emails_replace(tx, principal.id, profile)
     return replace(current, principal=updated)
+
+
+def _write_first_owners(tx: Tx, principal: Principal, profile: Profile, *, now: datetime) -> tuple[Reference, ...]:
+    if not profile.owners:
+        return ()
+    owners = owners_replace(tx, principal.id, profile.owners, now=now)
+    owners_news_insert(tx, principal.id, now=now)  # they may be gone already, or be going this very moment
+    return owners
 
 
 def _write_owners(tx: Tx, current: Resource, profile: Profile, *, caller: Caller, now: datetime) -> Resource:

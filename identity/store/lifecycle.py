@@ -13,17 +13,25 @@ from identity.store.tx import Tx
 TASKS_TOLD_MAX = 500  # tasks of one principal that get an event each; the count is always told
 
 # Standing permissions, credentials, tasks and the cut-off end in one statement, with the news of it for the workers.
+# A delegation or task has two parties, which may be cut off at once: its rows are locked in one order, or each cut
+# might hold what the other waits for.
 CUT = text("""
 WITH ended AS (
     UPDATE delegations SET ended_at = :now, ended_reason = :reason
-     WHERE tenant_id = :tenant AND ended_at IS NULL
-       AND (actor_id = :principal OR subject_id = :principal OR subject_group_id = :principal) RETURNING id),
+     WHERE tenant_id = :tenant AND id IN (
+        SELECT id FROM delegations
+         WHERE tenant_id = :tenant AND ended_at IS NULL
+           AND (actor_id = :principal OR subject_id = :principal OR subject_group_id = :principal)
+         ORDER BY id FOR NO KEY UPDATE) RETURNING id),
 closed AS (
     UPDATE clients SET revoked_at = :now, version = version + 1
      WHERE tenant_id = :tenant AND principal_id = :principal AND revoked_at IS NULL RETURNING client_id),
 cancelled AS (
     UPDATE tasks SET state = 'cancelled', ended_at = :now
-     WHERE tenant_id = :tenant AND state = 'open' AND (subject_id = :principal OR actor_id = :principal) RETURNING txn),
+     WHERE tenant_id = :tenant AND txn IN (
+        SELECT txn FROM tasks
+         WHERE tenant_id = :tenant AND state = 'open' AND (subject_id = :principal OR actor_id = :principal)
+         ORDER BY txn FOR NO KEY UPDATE) RETURNING txn),
 cut AS (
     INSERT INTO cutoffs (tenant_id, kind, key, not_before, reason)
     VALUES (:tenant, 'principal', CAST(:principal AS text), :now, :reason)
@@ -43,10 +51,15 @@ SELECT :tenant, :news_id, :principal, 'reconcile', :now, :now
     OR EXISTS (SELECT FROM group_members WHERE tenant_id = :tenant AND member_id = :principal)
 """)
 
-# Once the rows are gone nobody could tell from the principal which groups it had stood in for.
+# Once the rows are gone nobody could tell from the principal which groups it had stood in for. Who adds a member
+# locks only its key, so that directories may be pushed in parallel, and may thus come a moment too late: hence the
+# condition, with which this can be done again.
 MEMBERSHIPS_END = text("""
 WITH gone AS (
-    DELETE FROM group_members WHERE tenant_id = :tenant AND member_id = :principal RETURNING group_id)
+    DELETE FROM group_members
+     WHERE tenant_id = :tenant AND member_id = :principal
+       AND EXISTS (SELECT FROM principals WHERE tenant_id = :tenant AND id = :principal AND deleted_at IS NOT NULL)
+    RETURNING group_id)
 INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
 SELECT :tenant, gen_random_uuid(), gone.group_id, 'reconcile', :now, :now FROM gone
  WHERE EXISTS (SELECT FROM principal_owners o WHERE o.tenant_id = :tenant AND o.owner_id = gone.group_id)
@@ -79,7 +92,7 @@ SELECT c.id FROM candidates c
  WHERE NOT EXISTS (
     SELECT FROM answerable a JOIN principals u ON u.tenant_id = :tenant AND u.id = a.id
      WHERE a.agent_id = c.id AND u.kind = 'user' AND u.state = 'active')
- ORDER BY c.id LIMIT :limit
+ ORDER BY c.id <> :principal, c.id LIMIT :limit
 """)
 
 
@@ -107,7 +120,10 @@ def principal_cut(tx: Tx, principal_id: UUID, *, reason: str, now: datetime) -> 
 
 
 def memberships_end(tx: Tx, principal_id: UUID, *, now: datetime) -> None:
-    """Take a principal that goes away for ever out of every group; tell the workers of those that answer for agents."""
+    """Take a deleted principal out of every group; tell the workers of those that answer for agents.
+
+    Nothing for a principal that is not deleted.
+    """
     tx.execute(MEMBERSHIPS_END, {"tenant": tx.tenant_id, "principal": principal_id, "now": now})
 
 
@@ -142,7 +158,13 @@ def principal_observe(tx: Tx, principal_id: UUID) -> None:
 def unowned_list(tx: Tx, principal_id: UUID, *, limit: int) -> Sequence[UUID]:
     """Return active agents and service accounts that ``principal_id`` answered for and nobody active answers for now.
 
-    An owner group counts while it is active and somebody active is in it, directly or through another group.
+    An owner group counts while it is active and somebody active is in it, directly or through another group. An
+    agent that never had an owner is not among them.
     """
     rows = tx.execute(UNOWNED, {"tenant": tx.tenant_id, "principal": principal_id, "limit": limit})
     return rows.scalars().all()
+
+
+def is_unowned(tx: Tx, agent_id: UUID) -> bool:
+    """Return whether an active agent or service account has owners, and none of them answers for it now."""
+    return agent_id in unowned_list(tx, agent_id, limit=1)  # it comes before those that it would answer for
