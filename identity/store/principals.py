@@ -19,6 +19,7 @@ from identity.store.tx import Tx
 
 MEMBERS_SHOWN_MAX = 20_000  # in one representation; a larger group is read with excludedAttributes=members
 GROUPS_SHOWN_MAX = 1_000
+OWNERS_SHOWN_MAX = 1_000
 
 COLUMNS = (
     principals.c.id,
@@ -109,7 +110,7 @@ def _beside(tx: Tx, kind: Kind, with_members: bool) -> list[ColumnElement[Any]]:
          ).label("groups"),
         (_named_beside(tx, members, members.c.group_id, members.c.member_id, MEMBERS_SHOWN_MAX)
          if is_group and with_members else empty).label("members"),
-        (_named_beside(tx, owners, owners.c.principal_id, owners.c.owner_id, GROUPS_SHOWN_MAX)
+        (_named_beside(tx, owners, owners.c.principal_id, owners.c.owner_id, OWNERS_SHOWN_MAX)
          if has_owners else empty).label("owners"),
     ]  # fmt: skip
 
@@ -124,9 +125,10 @@ def resource_from(row: Any) -> Resource:
     """Return the resource in a row of ``_beside`` and ``COLUMNS``."""
     return Resource(
         principal=principal_from(row),
-        groups=_references(row.groups, GROUPS_SHOWN_MAX),
+        # Cut, not refused: nobody's deprovisioning may fail because he is in too many groups.
+        groups=_references((row.groups or ())[:GROUPS_SHOWN_MAX], GROUPS_SHOWN_MAX),
         members=_references(row.members, MEMBERS_SHOWN_MAX),
-        owners=_references(row.owners, GROUPS_SHOWN_MAX),
+        owners=_references(row.owners, OWNERS_SHOWN_MAX),
     )
 
 
