@@ -22,7 +22,7 @@ from identity.model.signing_key import (
 )
 from identity.store import Tx
 from identity.store.events import event_insert
-from identity.store.keys import KEYS_MAX, signing_key_insert, signing_keys_list, signing_keys_retire
+from identity.store.keys import KEYS_MAX, signing_key_insert, signing_keys_list, signing_keys_lock, signing_keys_retire
 
 Parsed = TypeVar("Parsed")
 
@@ -57,7 +57,8 @@ def rotate_keys(tx: Tx, *, seal: Seal, caller: Caller, now: datetime) -> Signing
 
     No live token is ever refused for a rotation. Raises ``OverLimit`` when too many keys still verify.
     """
-    if len(signing_keys_list(tx, now=now, lock=True)) >= KEYS_MAX:
+    signing_keys_lock(tx)
+    if len(signing_keys_list(tx, now=now)) >= KEYS_MAX:
         raise OverLimit(f"{KEYS_MAX} keys still verify; rotate again when one has retired", reason="too_many_keys")
     activation = activation_of_next(now)
     signing_keys_retire(tx, verify_until=retirement_of_last(activation))

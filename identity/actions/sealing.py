@@ -30,7 +30,7 @@ class Seal:
         """Return what was sealed. Raises ``Unavailable`` when the key, tenant or purpose is another."""
         try:
             return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _context(tenant_id, purpose))
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # the latter for what is too short to have been sealed
             raise Unavailable(
                 "a stored secret cannot be opened",
                 private="is IDENTITY_KEY_ENCRYPTION_KEY the one it was sealed with?",

@@ -53,7 +53,17 @@ def signing_key_insert(tx: Tx, key: SigningKey) -> None:
     )
 
 
-def signing_keys_list(tx: Tx, *, now: datetime, lock: bool = False) -> list[SigningKey]:
+def signing_keys_lock(tx: Tx) -> None:
+    """Hold the live keys until the transaction ends: rotations of one tenant come one after the other."""
+    tx.execute(
+        select(signing_keys.c.kid)
+        .where(signing_keys.c.tenant_id == tx.tenant_id, signing_keys.c.state == KeyState.LIVE)
+        .order_by(signing_keys.c.kid)
+        .with_for_update()
+    )
+
+
+def signing_keys_list(tx: Tx, *, now: datetime) -> list[SigningKey]:
     """Return the keys that may still verify, oldest first."""
     statement = (
         select(*COLUMNS)
@@ -65,8 +75,7 @@ def signing_keys_list(tx: Tx, *, now: datetime, lock: bool = False) -> list[Sign
         .order_by(signing_keys.c.activates_at, signing_keys.c.kid)
         .limit(KEYS_MAX)
     )
-    rows = tx.execute(statement.with_for_update() if lock else statement)
-    return [signing_key_from(row) for row in rows]
+    return [signing_key_from(row) for row in tx.execute(statement)]
 
 
 def signing_keys_retire(tx: Tx, *, verify_until: datetime) -> None:

@@ -91,7 +91,7 @@ def rebound(tx: Tx, tenant_id: TenantId) -> Iterator[Tx]:
 def _faults_explained() -> Iterator[None]:
     try:
         yield
-    except DataError as error:
+    except (DataError, UnicodeEncodeError) as error:
         raise Malformed("a value cannot be stored", reason="unstorable_value") from error
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         raise Unavailable("the database does not answer; try again", private=str(error)) from error
