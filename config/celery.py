@@ -21,7 +21,8 @@ from identity.store.outbox import Due
 from identity.store.transaction import Role, make_engine, transaction
 from workers.broker import register_transport
 from workers.cascade import RECONCILE, Reconcile, register_tasks
-from workers.relay import CHANNEL, run_relay
+from workers.relay import CHANNEL, SWEEP_EVERY_S, run_relay
+from workers.sweep import SWEEP, register_sweep
 
 QUEUE = "celery"
 Pool = Literal["threads", "prefork"]
@@ -92,7 +93,9 @@ def _broker(settings: Settings, role: Role) -> dict[str, Any]:
 def make_worker(settings: Settings, reconcile: Reconcile) -> Celery:
     """Return a Celery that knows every task; its database connections open in the process that runs them."""
     app = make_celery(settings, "identity_app")
-    register_tasks(app, _begin(settings, "identity_app", settings.worker_threads + 1), reconcile, now)
+    begin = _begin(settings, "identity_app", settings.worker_threads + 1)
+    register_tasks(app, begin, reconcile, now)
+    register_sweep(app, begin, now)
     return app
 
 
@@ -125,8 +128,13 @@ def run_relay_until(settings: Settings, stopped: Callable[[], bool]) -> None:
     def send(due: Due) -> None:
         app.send_task(RECONCILE, args=[str(due.tenant_id), str(due.id)], retry=False)
 
+    def send_sweep() -> None:
+        # Where no worker runs, the queue keeps the last ones only as long as they mean something.
+        app.send_task(SWEEP, expires=SWEEP_EVERY_S, retry=False)
+
     notices = Notices(connection_string(settings.database_url.get_secret_value(), "identity_relay"), CHANNEL)
-    run_relay(_begin(settings, "identity_relay", 1), send, notices, clock=now, stopped=stopped)
+    begin = _begin(settings, "identity_relay", 1)
+    run_relay(begin, send, notices, send_sweep=send_sweep, clock=now, stopped=stopped)
     app.close()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import sleep
 
 import structlog
@@ -16,6 +16,7 @@ CHANNEL = "outbox"
 BATCH = 100
 IDLE_S = 5.0  # how late a row is sent again; new rows are announced and sent at once
 PAUSE_MAX_S = 30.0
+SWEEP_EVERY_S = 600.0
 
 Begin = Callable[[TenantId], AbstractContextManager[Tx]]
 Send = Callable[[Due], None]
@@ -42,13 +43,25 @@ def send_due(begin: Begin, send: Send, *, now: datetime) -> int:
 
 
 def run_relay(
-    begin: Begin, send: Send, notices: Notices, *, clock: Callable[[], datetime], stopped: Callable[[], bool]
+    begin: Begin,
+    send: Send,
+    notices: Notices,
+    *,
+    send_sweep: Callable[[], None],
+    clock: Callable[[], datetime],
+    stopped: Callable[[], bool],
 ) -> None:
-    """Send what is due until ``stopped``; sleep until a new row is announced, and when the broker is away."""
-    failures = 0
+    """Send what is due until ``stopped``; sleep until a new row is announced, and when the broker is away.
+
+    The sweep is sent at once and then again every ``SWEEP_EVERY_S``.
+    """
+    failures, sweep_at = 0, clock()
     while not stopped():
         try:
             notices.listen()
+            if clock() >= sweep_at:
+                send_sweep()
+                sweep_at = clock() + timedelta(seconds=SWEEP_EVERY_S)
             while not stopped() and send_due(begin, send, now=clock()) == BATCH:
                 pass
             failures = 0

@@ -14,7 +14,6 @@ from identity.model.ids import PLATFORM, TenantId
 from identity.store import Tx
 
 SWEEP = "identity.sweep"
-EVERY_S = 600.0
 PAGE = 200
 BATCHES_MAX = 20  # of one tenant in one go: a busy one does not make the others wait
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from identity.store.tables import idempotency_keys
@@ -62,11 +62,3 @@ def idempotency_get(tx: Tx, *, caller: str, key_hash: bytes) -> KeptAnswer | Non
     )
     row = tx.execute(statement).first()
     return None if row is None else KeptAnswer(bytes(row.request_hash), row.status, bytes(row.sealed_answer))
-
-
-def idempotency_sweep(tx: Tx, *, expired: datetime) -> int:
-    """Forget the answers of one tenant that are older than ``expired``; return how many."""
-    statement = delete(idempotency_keys).where(
-        idempotency_keys.c.tenant_id == tx.tenant_id, idempotency_keys.c.created_at < expired
-    )
-    return tx.execute(statement).rowcount
