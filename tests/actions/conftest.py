@@ -1,0 +1,31 @@
+"""Two tenants and a source of the first; whatever a test does there, the second must not notice."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.actions.sources import Source, connect, digest, forget_news
+from tests.oauth.conftest import acme, garden, rival, world  # noqa: F401 - fixtures
+from tests.world import Tenant
+
+
+@pytest.fixture(autouse=True)
+def the_rival_notices_nothing(acme: Tenant, rival: Tenant) -> Iterator[None]:  # noqa: F811
+    """Both tenants hold the same ids, so a statement that forgets its tenant would find something here."""
+    for tenant in (acme, rival):
+        forget_news(tenant)  # of the planting
+    before = digest(rival)
+    yield
+    assert digest(rival) == before
+
+
+@pytest.fixture
+def source(acme: Tenant) -> Source:  # noqa: F811
+    """A source that has pushed nothing yet."""
+    return connect(acme)
+
+
+@pytest.fixture
+def other(acme: Tenant) -> Source:  # noqa: F811
+    """Another source of the same tenant."""
+    return connect(acme, "other")

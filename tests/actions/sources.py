@@ -1,0 +1,244 @@
+"""A source that pushes principals, as the verbs meet it; the workers, run by hand; and what a tenant's rows are."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Engine, event, text
+
+from identity.actions.connections import create_scim_connection
+from identity.actions.provisioning import amend_principal, create_principal, delete_principal, get_principal
+from identity.actions.reconciliation import reconcile_principal
+from identity.model.access import Caller, CallerKind
+from identity.model.connection import Dialect
+from identity.model.event import RecordedEvent
+from identity.model.lifecycle import State
+from identity.model.membership import MemberChange
+from identity.model.principal import Amendment, Email, Kind, Principal, Profile, Resource
+from identity.store.principals import principal_get
+from identity.store.tables import metadata
+from identity.store.transaction import transaction
+from tests.world import ADMINISTRATOR, Tenant
+from workers.cascade import Reconcile, settle
+
+NOBODY: frozenset[UUID] = frozenset()
+
+
+def profile(
+    name: str,
+    *,
+    active: bool = True,
+    external_id: str | None = None,
+    emails: tuple[str, ...] = (),
+    owners: frozenset[UUID] = NOBODY,
+    **document: Any,
+) -> Profile:
+    """What a source says; the document says the same as the fields beside it."""
+    said = {"userName": name, "active": active, "externalId": external_id} | document
+    said |= {"emails": [{"value": value} for value in emails]}
+    return Profile(
+        document={key: value for key, value in said.items() if value not in (None, [])},
+        name=name,
+        external_id=external_id,
+        display_name=document.get("displayName"),
+        active=active,
+        emails=tuple(Email(value) for value in emails),
+        owners=owners,
+    )
+
+
+def said_of(current: Resource) -> dict[str, Any]:
+    """What ``profile`` was told to make the present one."""
+    document = dict(current.principal.document)
+    return {
+        "name": document.pop("userName", current.principal.name),
+        "active": document.pop("active", True),
+        "external_id": document.pop("externalId", None),
+        "emails": tuple(email["value"] for email in document.pop("emails", ())),
+        "owners": frozenset(owner.id for owner in current.owners),
+        **document,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One scim connection of a tenant. Every call is a transaction of its own."""
+
+    tenant: Tenant
+    caller: Caller
+
+    def create(self, kind: Kind, name: str, *, members: frozenset[UUID] = NOBODY, **said: Any) -> UUID:
+        with self.tenant.tx() as tx:
+            made = create_principal(
+                tx, kind, profile(name, **said), members=members, caller=self.caller, now=self.tenant.now
+            )
+        return made.principal.id
+
+    def user(self, name: str, **said: Any) -> UUID:
+        return self.create(Kind.USER, name, **said)
+
+    def group(self, name: str, *members: UUID, **said: Any) -> UUID:
+        return self.create(Kind.GROUP, name, members=frozenset(members), **said)
+
+    def agent(self, name: str, *owners: UUID, **said: Any) -> UUID:
+        return self.create(Kind.AGENT, name, owners=frozenset(owners), **said)
+
+    def amend(
+        self,
+        kind: Kind,
+        principal_id: UUID,
+        *,
+        members: MemberChange | None = None,
+        expected_version: int | None = None,
+        **said: Any,
+    ) -> Resource:
+        """Say something new of a principal; what is not named stays as it is."""
+
+        def change(current: Resource) -> Amendment:
+            return Amendment(profile(**(said_of(current) | said)), members)
+
+        with self.tenant.tx() as tx:
+            return amend_principal(
+                tx,
+                kind,
+                principal_id,
+                change,
+                expected_version=expected_version,
+                caller=self.caller,
+                now=self.tenant.now,
+            )
+
+    def join(self, group_id: UUID, *member_ids: UUID) -> Resource:
+        return self.amend(Kind.GROUP, group_id, members=MemberChange(add=frozenset(member_ids)))
+
+    def leave(self, group_id: UUID, *member_ids: UUID) -> Resource:
+        return self.amend(Kind.GROUP, group_id, members=MemberChange(remove=frozenset(member_ids)))
+
+    def set_members(self, group_id: UUID, *member_ids: UUID) -> Resource:
+        return self.amend(Kind.GROUP, group_id, members=MemberChange(replace=True, add=frozenset(member_ids)))
+
+    def delete(self, kind: Kind, principal_id: UUID, *, expected_version: int | None = None) -> None:
+        with self.tenant.tx() as tx:
+            delete_principal(
+                tx, kind, principal_id, expected_version=expected_version, caller=self.caller, now=self.tenant.now
+            )
+
+    def read(self, kind: Kind, principal_id: UUID) -> Resource:
+        with self.tenant.tx() as tx:
+            return get_principal(tx, kind, principal_id, caller=self.caller)
+
+    def members(self, group_id: UUID) -> set[UUID]:
+        return {member.id for member in self.read(Kind.GROUP, group_id).members}
+
+
+def connect(tenant: Tenant, name: str = "source") -> Source:
+    """Let a source push into a tenant."""
+    with tenant.tx() as tx:
+        connection = create_scim_connection(
+            tx, name=name, dialect=Dialect.RFC, token=f"token-{uuid4()}", caller=ADMINISTRATOR, now=tenant.now
+        )
+    caller = Caller(CallerKind.CONNECTION, str(connection.id), "request-of-source", connection_id=connection.id)
+    return Source(tenant, caller)
+
+
+def administrator(tenant: Tenant) -> Source:
+    """The same verbs for an administrator."""
+    return Source(tenant, ADMINISTRATOR)
+
+
+def principal(tenant: Tenant, principal_id: UUID) -> Principal | None:
+    with tenant.tx() as tx:
+        return principal_get(tx, principal_id)
+
+
+def state(tenant: Tenant, principal_id: UUID) -> State:
+    """What holds for a principal, a deleted one too."""
+    [(found,)] = rows(tenant, "SELECT state FROM principals WHERE id = :id", id=principal_id)
+    return State(found)
+
+
+def rows(tenant: Tenant, query: str, **parameters: Any) -> list[Any]:
+    """What a query finds behind the tenant's wall."""
+    with tenant.tx() as tx:
+        return list(tx.execute(text(query), parameters))
+
+
+def count(tenant: Tenant, table_and_condition: str, **parameters: Any) -> int:
+    return int(rows(tenant, f"SELECT count(*) FROM {table_and_condition}", **parameters)[0][0])
+
+
+def told(tenant: Tenant, principal_id: UUID, *, since: int = 0) -> list[str]:
+    """The types of the events about a principal, in order."""
+    return [recorded.event.type for recorded in tenant.events(principal_id=principal_id)][since:]
+
+
+def last_told(tenant: Tenant, principal_id: UUID) -> RecordedEvent:
+    return tenant.events(principal_id=principal_id)[-1]
+
+
+def digest(tenant: Tenant) -> dict[str, str]:
+    """A digest of every row that a tenant has, by table."""
+    parts = " UNION ALL ".join(
+        f"SELECT '{name}', md5(coalesce(string_agg(t::text, chr(10) ORDER BY t::text), '')) FROM {name} t"
+        f" WHERE tenant_id = current_setting('app.tenant')::uuid"
+        for name in metadata.tables
+    )
+    return {row[0]: row[1] for row in rows(tenant, parts)}
+
+
+def due(tenant: Tenant) -> list[UUID]:
+    """The news of a tenant that no worker has settled yet, oldest first."""
+    waiting = "SELECT id FROM outbox WHERE done_at IS NULL AND dead_at IS NULL ORDER BY id"
+    return [id_ for (id_,) in rows(tenant, waiting)]
+
+
+def forget_news(tenant: Tenant) -> None:
+    """Let all news be done, as if nothing had followed from it."""
+    with tenant.tx() as tx:
+        tx.execute(text("UPDATE outbox SET done_at = created_at WHERE done_at IS NULL"))
+
+
+def work(tenant: Tenant, reconcile: Reconcile = reconcile_principal) -> int:
+    """Do what the workers would, until nothing is left; return how many rows of the outbox it took."""
+    number = 0
+    while waiting := due(tenant):
+        for id_ in waiting:
+            settle_row(tenant, id_, reconcile)
+        number += len(waiting)
+        assert count(tenant, "outbox WHERE last_error IS NOT NULL") == 0
+    return number
+
+
+def settle_row(tenant: Tenant, outbox_id: UUID, reconcile: Reconcile = reconcile_principal) -> None:
+    begin = partial(transaction, tenant.house.engine)
+    settle(begin, reconcile, tenant.planted.id, outbox_id, clock=tenant.house.clock)
+
+
+@dataclass(slots=True)
+class Trips:
+    """What went to the database, and how many rows it wrote or returned."""
+
+    statements: list[str] = field(default_factory=list)
+    rows: int = 0
+
+
+@contextmanager
+def round_trips(engine: Engine) -> Iterator[Trips]:
+    """Count the statements of a block."""
+    seen = Trips()
+
+    def after(conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
+        seen.statements.append(statement)
+        seen.rows += max(0, cursor.rowcount)
+
+    event.listen(engine, "after_cursor_execute", after)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "after_cursor_execute", after)
+
+
+Step = Callable[[], object]

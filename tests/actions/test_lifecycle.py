@@ -1,0 +1,273 @@
+"""Suspend, reactivate, deprovision, delete: what ends with a principal, and what never returns."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from identity.actions.lifecycle import change_state
+from identity.actions.principals import deprovision, reactivate, suspend
+from identity.model.errors import Conflict, NotThere
+from identity.model.lifecycle import State, Verb
+from identity.model.principal import Kind
+from tests.actions.sources import Source, administrator, count, digest, due, last_told, principal, rows, state, told
+from tests.world import ADMINISTRATOR, ERP, TYPE, Clock, Tenant, let_act
+
+ENDS = [Verb.SUSPEND, Verb.DEPROVISION, Verb.DELETE]
+
+
+def clock_of(tenant: Tenant) -> Clock:
+    clock = tenant.house.clock
+    assert isinstance(clock, Clock)
+    return clock
+
+
+def task_of(tenant: Tenant) -> UUID:
+    [(txn,)] = rows(tenant, "SELECT txn FROM tasks WHERE state = 'open'")
+    return UUID(str(txn))
+
+
+# --- everything ends in one transaction ------------------------------------------------------------------------
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("verb", ENDS)
+def test_when_a_person_goes_every_token_for_him_is_dead_with_no_worker_running(acme: Tenant, verb: Verb) -> None:
+    tokens = acme.chain("invoice-bot", "ocr-bot")
+    assert all(acme.is_live(token) for token in tokens)
+    acme.befall(acme.planted.sam, verb)
+    assert not any(acme.is_live(token) for token in tokens)
+    assert acme.exchange("invoice-bot").status_code == 400
+    assert acme.exchange("archive-bot", tokens[-1]).status_code == 400
+    assert len(due(acme)) == 1
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("verb", ENDS)
+def test_when_an_agent_goes_every_token_that_it_acts_by_is_dead(acme: Tenant, verb: Verb) -> None:
+    own, [first, second] = acme.own_token("invoice-bot"), acme.chain("invoice-bot", "ocr-bot")
+    acme.befall(acme.agent("invoice-bot").id, verb)
+    assert not any(acme.is_live(token) for token in (first, second))
+    assert acme.introspect(own) == {"active": False}
+    assert acme.ask(acme.agent("invoice-bot"), grant_type="client_credentials").status_code == 401
+    assert acme.exchange("ocr-bot", first).status_code == 400
+    assert acme.is_live(acme.task_token("ocr-bot"))
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("verb", ENDS)
+def test_when_a_group_goes_the_delegation_for_its_members_ends(acme: Tenant, verb: Verb) -> None:
+    token = acme.task_token()
+    acme.befall(acme.planted.finance, verb)
+    assert not acme.is_live(token)
+    assert acme.exchange("invoice-bot").status_code == 400
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("verb", ENDS)
+def test_delegations_clients_tasks_cutoff_epoch_event_and_news_are_written_together(acme: Tenant, verb: Verb) -> None:
+    acme.task_token()
+    agent, txn = acme.agent("invoice-bot").id, task_of(acme)
+    acme.befall(agent, verb)
+    assert count(acme, "delegations WHERE actor_id = :id AND ended_at IS NULL", id=agent) == 0
+    assert count(acme, "delegations WHERE actor_id = :id AND ended_reason = 'test'", id=agent) == 1
+    assert count(acme, "clients WHERE principal_id = :id AND revoked_at IS NULL", id=agent) == 0
+    assert count(acme, "tasks WHERE txn = :txn AND state = 'cancelled' AND ended_at IS NOT NULL", txn=txn) == 1
+    assert count(acme, "cutoffs WHERE kind = 'principal' AND key = :id", id=str(agent)) == 1
+    assert count(acme, "principals WHERE id = :id AND epoch = 1", id=agent) == 1
+    assert count(acme, "outbox WHERE principal_id = :id AND done_at IS NULL", id=agent) == 1
+    past = {Verb.SUSPEND: "suspended", Verb.DEPROVISION: "deprovisioned", Verb.DELETE: "deleted"}[verb]
+    assert told(acme, agent)[-2:] == [f"agent.{past}", "task.cancelled"]
+    recorded = next(each for each in acme.events(principal_id=agent) if each.event.type == f"agent.{past}")
+    assert recorded.event.detail == {"was": "active", "ended": {"delegations": 1, "clients": 1, "tasks": 1}}
+    assert recorded.event.reason == "test"
+    assert acme.events(txn=txn)[-1].event.type == "task.cancelled"
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("verb", ENDS)
+def test_a_transaction_that_fails_ends_nothing_and_tells_nothing(acme: Tenant, verb: Verb) -> None:
+    token, before = acme.task_token(), digest(acme)
+    with pytest.raises(RuntimeError), acme.tx() as tx:
+        change_state(tx, acme.planted.sam, verb, reason="test", caller=ADMINISTRATOR, now=acme.now)
+        raise RuntimeError
+    assert digest(acme) == before
+    assert acme.is_live(token)
+
+
+def test_what_belongs_to_nobody_involved_stays(acme: Tenant) -> None:
+    dana = acme.task_token("invoice-bot", person="dana")
+    acme.befall(acme.planted.sam, Verb.DEPROVISION)
+    assert acme.is_live(dana)
+    assert count(acme, "delegations WHERE ended_at IS NOT NULL") == 0
+    assert count(acme, "clients WHERE revoked_at IS NOT NULL") == 0
+
+
+# --- twice is once ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", [Verb.SUSPEND, Verb.DEPROVISION, Verb.REACTIVATE])
+def test_doing_it_twice_is_doing_it_once(acme: Tenant, verb: Verb) -> None:
+    acme.befall(acme.planted.sam, verb)
+    before = digest(acme)
+    clock_of(acme).forward(5)
+    acme.befall(acme.planted.sam, verb)
+    assert digest(acme) == before
+
+
+def test_nobody_is_deleted_twice(acme: Tenant) -> None:
+    acme.befall(acme.planted.sam, Verb.DELETE)
+    before = digest(acme)
+    for verb in Verb:
+        with pytest.raises(NotThere):
+            acme.befall(acme.planted.sam, verb)
+    assert digest(acme) == before
+
+
+def test_who_is_deprovisioned_cannot_be_suspended_and_nothing_changes(acme: Tenant) -> None:
+    acme.befall(acme.planted.sam, Verb.DEPROVISION)
+    before = digest(acme)
+    with pytest.raises(Conflict):
+        acme.befall(acme.planted.sam, Verb.SUSPEND)
+    assert digest(acme) == before
+
+
+# --- nothing comes back ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("verb", [Verb.SUSPEND, Verb.DEPROVISION])
+@pytest.mark.parametrize("party", ["sam", "invoice-bot", "finance"])
+def test_reactivation_revives_no_token_credential_or_delegation(acme: Tenant, verb: Verb, party: str) -> None:
+    token, agent = acme.task_token(), acme.agent("invoice-bot")
+    own = acme.own_token("invoice-bot")
+    id_ = {"sam": acme.planted.sam, "finance": acme.planted.finance, "invoice-bot": agent.id}[party]
+    acme.befall(id_, verb)
+    acme.befall(id_, Verb.REACTIVATE)
+    assert not acme.is_live(token)
+    asked = acme.ask(agent, grant_type="client_credentials").status_code
+    if party == "invoice-bot":
+        assert (asked, acme.introspect(own)["active"]) == (401, False)
+    if party != "sam":
+        assert acme.exchange("invoice-bot").status_code in {400, 401}
+
+
+def test_a_reactivated_person_gets_new_tokens_once_he_has_signed_in_again(acme: Tenant) -> None:
+    before = acme.id_token()
+    acme.befall(acme.planted.sam, Verb.DEPROVISION)
+    acme.befall(acme.planted.sam, Verb.REACTIVATE)
+    clock_of(acme).forward(2)
+    replayed = acme.exchange("invoice-bot", before, subject_token_type=f"{TYPE}id_token", resource=ERP)
+    assert replayed.status_code == 400
+    assert acme.is_live(acme.task_token())
+
+
+def test_reactivation_gives_no_epoch_and_a_second_cut_another(acme: Tenant) -> None:
+    sam = acme.planted.sam
+    epochs = []
+    for verb in (Verb.SUSPEND, Verb.REACTIVATE, Verb.DEPROVISION, Verb.REACTIVATE):
+        acme.befall(sam, verb)
+        found = principal(acme, sam)
+        assert found is not None
+        epochs.append(found.epoch)
+    assert epochs == [1, 1, 2, 2]
+
+
+def test_a_cutoff_never_moves_back(acme: Tenant) -> None:
+    """Whatever the clocks of two web servers say."""
+    for seconds, verb in ((10, Verb.SUSPEND), (0, Verb.DEPROVISION)):
+        with acme.tx() as tx:
+            now = acme.now + timedelta(seconds=seconds)
+            change_state(tx, acme.planted.sam, verb, reason="test", caller=ADMINISTRATOR, now=now)
+    [(not_before,)] = rows(acme, "SELECT not_before FROM cutoffs WHERE kind = 'principal'")
+    assert not_before == acme.now + timedelta(seconds=10)
+
+
+# --- what a source says of active, and what an administrator did -----------------------------------------------
+
+
+def test_active_false_is_deprovisioning_and_true_afterwards_reactivation(source: Source, acme: Tenant) -> None:
+    user = source.user("pat")
+    source.amend(Kind.USER, user, active=False)
+    assert state(acme, user) is State.DEPROVISIONED
+    source.amend(Kind.USER, user, active=True)
+    assert state(acme, user) is State.ACTIVE
+    assert told(acme, user) == [
+        "user.created",
+        "user.amended",
+        "user.deprovisioned",
+        "user.amended",
+        "user.reactivated",
+    ]
+    assert [each.event.reason for each in acme.events(principal_id=user)][2::2] == ["active_false", "active_true"]
+
+
+@pytest.mark.promise(1)
+def test_active_false_ends_everything_in_the_same_transaction(source: Source, acme: Tenant) -> None:
+    owner = source.user("pat")
+    agent = source.agent("bot", owner)
+    with acme.tx() as tx:
+        let_act(tx, agent, acme.planted.finance)
+    source.amend(Kind.AGENT, agent, active=False)
+    assert count(acme, "delegations WHERE actor_id = :id AND ended_at IS NULL", id=agent) == 0
+    assert last_told(acme, agent).event.type == "agent.deprovisioned"
+
+
+BY_ADMINISTRATOR: dict[str, Callable[..., object]] = {"suspend": suspend, "deprovision": deprovision}
+
+
+@pytest.mark.parametrize("verb", BY_ADMINISTRATOR)
+def test_a_source_that_repeats_itself_does_not_undo_an_administrator(source: Source, acme: Tenant, verb: str) -> None:
+    user = source.user("pat")
+    with acme.tx() as tx:
+        BY_ADMINISTRATOR[verb](tx, user, reason="incident", caller=ADMINISTRATOR, now=acme.now)
+    held = state(acme, user)
+    for _ in range(2):
+        source.amend(Kind.USER, user, active=True)
+        source.amend(Kind.USER, user, active=True, displayName="Pat")
+    assert state(acme, user) is held is not State.ACTIVE
+
+
+def test_a_source_that_says_false_of_a_suspended_person_deprovisions_him(source: Source, acme: Tenant) -> None:
+    user = source.user("pat")
+    acme.befall(user, Verb.SUSPEND)
+    source.amend(Kind.USER, user, active=False)
+    assert state(acme, user) is State.DEPROVISIONED
+
+
+def test_a_source_that_repeats_false_has_the_last_word_over_an_administrator_s_reactivation(
+    source: Source, acme: Tenant
+) -> None:
+    """Whoever errs, errs on the side of no access."""
+    user = source.user("pat")
+    source.amend(Kind.USER, user, active=False)
+    with acme.tx() as tx:
+        reactivate(tx, user, reason="mistake", caller=ADMINISTRATOR, now=acme.now)
+    assert state(acme, user) is State.ACTIVE
+    assert source.read(Kind.USER, user).principal.document["active"] is True
+    source.amend(Kind.USER, user, active=False)
+    assert state(acme, user) is State.DEPROVISIONED
+
+
+def test_a_group_s_document_never_says_active(source: Source, acme: Tenant) -> None:
+    group = administrator(acme).group("team")
+    document = dict(rows(acme, "SELECT document FROM principals WHERE id = :id", id=group)[0][0])
+    acme.befall(group, Verb.SUSPEND)
+    acme.befall(group, Verb.REACTIVATE)
+    assert rows(acme, "SELECT document FROM principals WHERE id = :id", id=group)[0][0] == document
+
+
+def test_only_the_first_500_tasks_are_told_by_themselves_and_all_are_counted(acme: Tenant) -> None:
+    acme.task_token()
+    with acme.tx() as tx:
+        tx.connection.exec_driver_sql(
+            "INSERT INTO tasks SELECT tenant_id, gen_random_uuid(), subject_id, actor_id, delegation_id, audience,"
+            " scopes, authorization_details, state, created_at, expires_at FROM tasks, generate_series(1, 599)"
+        )
+    acme.befall(acme.planted.sam, Verb.DEPROVISION)
+    kinds = told(acme, acme.planted.sam)
+    assert kinds.count("task.cancelled") == 500
+    recorded = next(each for each in acme.events(type="user.deprovisioned"))
+    assert recorded.event.detail["ended"]["tasks"] == 600
+    assert count(acme, "tasks WHERE state = 'open'") == 0
