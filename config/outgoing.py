@@ -123,7 +123,7 @@ def make_fetch(*, allow_loopback: bool) -> Callable[[str], bytes]:
     )
 
     def fetch(url: str) -> bytes:
-        check_scheme(url, allow_http=allow_loopback)
+        check_url(url, allow_http=allow_loopback)
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT_S)
         try:
             with pool.stream("GET", url, headers=HEADERS, extensions={"timeout": timeouts}) as response:
@@ -136,14 +136,17 @@ def make_fetch(*, allow_loopback: bool) -> Callable[[str], bytes]:
     return fetch
 
 
-def check_scheme(url: str, *, allow_http: bool) -> None:
-    """Refuse what is not https. Raises ``FetchError``."""
+def check_url(url: str, *, allow_http: bool) -> None:
+    """Refuse what is not a plain https URL of a host. Raises ``FetchError``."""
     try:
-        scheme = urlsplit(url).scheme
+        parts = urlsplit(url)
+        is_plain = bool(parts.hostname) and parts.port != 0 and url.isascii() and url.isprintable()
     except ValueError as error:
         raise FetchError("the URL is malformed") from error
-    if scheme != "https" and not (allow_http and scheme == "http"):
+    if parts.scheme != "https" and not (allow_http and parts.scheme == "http"):
         raise FetchError("the URL is not https")
+    if not is_plain:
+        raise FetchError("the URL is malformed")
 
 
 def _bounded(chunks: Iterable[bytes]) -> Iterable[bytes]:

@@ -1,0 +1,179 @@
+"""Keys of an upstream issuer by URL: fetched when needed, never within a transaction, never more often than that."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import pytest
+from joserfc.jwk import ECKey
+from loopback import LoopbackServer, loopback_server
+
+from tests.world import ERP, PORTAL, TYPE, Tenant, Upstream, World, trust
+
+ISSUER = "https://other-login.example"
+
+
+@pytest.fixture
+def origin() -> Iterator[LoopbackServer]:
+    """The server on which the upstream issuer publishes its keys."""
+    with loopback_server() as server:
+        yield server
+
+
+@pytest.fixture
+def upstream(world: World, origin: LoopbackServer) -> Upstream:
+    made = Upstream(ISSUER, ECKey.generate_key("P-256"))
+    origin.says(made.jwks)
+    for tenant in (world.acme, world.rival):
+        with tenant.tx() as tx:
+            trust(tx, ISSUER, jwks_uri=f"{origin.url}/keys")
+    return made
+
+
+def exchange(tenant: Tenant, upstream: Upstream, **header: Any) -> httpx2.Response:
+    token = upstream.sign(tenant.now, header=header, aud=PORTAL)
+    return tenant.exchange("ocr-bot", token, subject_token_type=f"{TYPE}id_token", resource=ERP)
+
+
+def test_keys_are_fetched_once_and_kept(world: World, upstream: Upstream, origin: LoopbackServer) -> None:
+    for _ in range(3):
+        assert exchange(world.acme, upstream).status_code == 200
+    assert origin.request_count == 1
+    world.clock.forward(299)
+    assert exchange(world.acme, upstream).status_code == 200
+    assert origin.request_count == 1
+    world.clock.forward(1)
+    assert exchange(world.acme, upstream).status_code == 200
+    assert origin.request_count == 2, "so that a key that was taken back is not believed for long"
+
+
+def test_each_tenant_has_its_own_keys(world: World, upstream: Upstream, origin: LoopbackServer) -> None:
+    assert exchange(world.acme, upstream).status_code == 200
+    assert exchange(world.rival, upstream).status_code == 200
+    assert origin.request_count == 2
+
+
+def test_a_new_key_of_the_issuer_is_found_at_once(world: World, upstream: Upstream, origin: LoopbackServer) -> None:
+    assert exchange(world.acme, upstream).status_code == 200
+    rotated = replace(upstream, key=ECKey.generate_key("P-256"), kid="login-2")
+    origin.says(rotated.jwks)
+    world.clock.forward(11)
+    assert exchange(world.acme, rotated).status_code == 200
+    assert exchange(world.acme, upstream).json()["error"] == "invalid_request", "the old one is gone"
+
+
+def test_random_kids_do_not_hammer_the_issuer(world: World, upstream: Upstream, origin: LoopbackServer) -> None:
+    assert exchange(world.acme, upstream).status_code == 200
+    for number in range(30):
+        world.clock.forward(0.3)
+        assert exchange(world.acme, upstream, kid=f"random-{number}").json()["error"] == "invalid_request"
+    assert origin.request_count == 1
+    world.clock.forward(1.5)
+    assert exchange(world.acme, upstream, kid="random").json()["error"] == "invalid_request"
+    assert origin.request_count == 2
+    assert exchange(world.acme, upstream).status_code == 200
+
+
+def test_many_at_once_share_one_fetch_and_none_is_turned_away(
+    world: World, upstream: Upstream, origin: LoopbackServer
+) -> None:
+    origin.answer.gate = threading.Event()
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(exchange, world.acme, upstream) for _ in range(8)]
+        while not origin.requests:
+            origin.answer.gate.wait(0.01)
+        origin.answer.gate.set()
+        assert {each.result().status_code for each in asked} == {200}
+    assert origin.request_count == 1
+
+
+def test_keys_that_are_known_serve_while_they_are_fetched_anew(
+    world: World, upstream: Upstream, origin: LoopbackServer
+) -> None:
+    assert exchange(world.acme, upstream).status_code == 200
+    world.clock.forward(301)
+    origin.answer.gate = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(exchange, world.acme, upstream)
+        while origin.request_count < 2:
+            origin.answer.gate.wait(0.01)
+        assert exchange(world.acme, upstream).status_code == 200
+        assert not first.done()
+        origin.answer.gate.set()
+        assert first.result().status_code == 200
+
+
+def test_an_issuer_that_never_answered_is_unavailable_and_not_asked_again_at_once(
+    world: World, upstream: Upstream, origin: LoopbackServer
+) -> None:
+    origin.says({}, status=500)
+    for _ in range(3):
+        answer = exchange(world.acme, upstream)
+        assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+        assert answer.headers["Retry-After"]
+    assert origin.request_count == 1
+    assert world.acme.exchange("ocr-bot").status_code == 200, "other issuers are not touched by it"
+    origin.says(upstream.jwks)
+    world.clock.forward(10)
+    assert exchange(world.acme, upstream).status_code == 200
+
+
+def test_an_assertion_serves_for_both_tries_of_one_request(
+    world: World, upstream: Upstream, origin: LoopbackServer
+) -> None:
+    token = upstream.sign(world.acme.now)
+    answer = world.acme.exchange("invoice-bot", token, subject_token_type=f"{TYPE}id_token", resource=ERP)
+    assert answer.status_code == 200
+    assert origin.request_count == 1
+
+
+def test_keys_that_were_good_serve_for_an_hour_of_silence_and_no_longer(
+    world: World, upstream: Upstream, origin: LoopbackServer
+) -> None:
+    assert exchange(world.acme, upstream).status_code == 200
+    origin.says({}, status=503)
+    world.clock.forward(3_599)
+    assert exchange(world.acme, upstream).status_code == 200
+    world.clock.forward(1)
+    assert exchange(world.acme, upstream).status_code == 503
+
+
+@pytest.mark.parametrize(
+    "document",
+    [b"", b"{", b"[]", b"{}", b'{"keys":[]}', b'{"keys":{}}', b'{"keys":[{"kty":"oct","k":"AA","kid":"login-1"}]}',
+     b"\xff\xfe", b"[" * 60_000, b'{"keys":[' + b"1," * 20_000 + b"1]}", b"x" * 70_000],
+    ids=range(11),
+)  # fmt: skip
+def test_a_broken_key_set_is_as_good_as_none(
+    world: World, upstream: Upstream, origin: LoopbackServer, document: bytes
+) -> None:
+    origin.answer.body = document
+    assert exchange(world.acme, upstream).status_code == 503
+
+
+def test_no_transaction_is_open_while_the_issuer_is_asked(
+    world: World, upstream: Upstream, origin: LoopbackServer
+) -> None:
+    origin.answer.gate = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(exchange, world.acme, upstream)
+        while not origin.requests:
+            origin.answer.gate.wait(0.01)
+        assert world.house.engine.pool.checkedout() == 0
+        origin.answer.gate.set()
+        assert asked.result().status_code == 200
+
+
+def test_nobody_unauthenticated_makes_us_ask_an_issuer(
+    world: World, upstream: Upstream, origin: LoopbackServer
+) -> None:
+    token = upstream.sign(world.acme.now, header={"kid": "random"})
+    form = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token": token,
+            "subject_token_type": f"{TYPE}id_token", "resource": ERP}  # fmt: skip
+    bot = world.acme.agent("ocr-bot")
+    for auth in (None, (bot.client_id, "wrong")):
+        assert world.acme.http.post("/t/acme/oauth/token", data=form, auth=auth).status_code == 401
+    assert origin.requests == []
