@@ -30,6 +30,7 @@ DATABASE = "identity"
 PORT = 5432  # names the socket file only: nothing listens on TCP
 SOCKET_PATH_BYTES_MAX = 103  # sun_path holds 108 on Linux, 104 on macOS, with its closing zero byte
 START_S_MAX = 30
+BUILTIN_LOCALES_SINCE = 17  # major version
 STOP_S_MAX = 10
 SYSTEM_BINARIES = Path("/usr/lib/postgresql")
 SHARED_HOME = Path("/var/lib/identity-foundation")
@@ -184,7 +185,7 @@ def _init(binaries: Binaries, data: Path, account: Account | None, *, durable: b
         os.chown(unfinished, account.uid, account.gid)
     # "trust" is safe here: nobody but this account (and root) can enter the socket's folder.
     command = [str(binaries.folder / "initdb"), f"--pgdata={unfinished}", f"--username={SUPERUSER}",
-               "--auth=trust", "--encoding=UTF8", "--no-locale", "--data-checksums"]  # fmt: skip
+               "--auth=trust", "--encoding=UTF8", *_locale(binaries), "--data-checksums"]  # fmt: skip
     result = subprocess.run(
         [*command, *([] if durable else ["--no-sync"])],
         check=False, capture_output=True, text=True, cwd="/", env=CLEAN_ENVIRONMENT, **_as(account),
@@ -193,6 +194,13 @@ def _init(binaries: Binaries, data: Path, account: Account | None, *, durable: b
         raise PostgresUnavailableError(f"initdb failed: {result.stderr.strip() or result.stdout.strip()}")
     (unfinished / "pg_hba.conf").write_text("local all all trust\n")
     unfinished.rename(data)  # an interrupted first start leaves nothing that looks finished
+
+
+def _locale(binaries: Binaries) -> list[str]:
+    """Order by code point and fold case as Unicode does, wherever PostgreSQL brings that along itself."""
+    if binaries.version() >= BUILTIN_LOCALES_SINCE:
+        return ["--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    return ["--no-locale"]
 
 
 def _as(account: Account | None) -> dict[str, Any]:
