@@ -1,9 +1,10 @@
 """The web application: its parts are put together here, and nowhere else."""
 
+import re
 from typing import Any
 
 import structlog
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from config.database import is_at_head
@@ -13,12 +14,17 @@ from config.settings import Settings
 from identity.actions.keys import KeyRing
 from identity.actions.sealing import Seal
 from identity.actions.upstream import UpstreamKeys
+from identity.admin.errors import answer_http_exception as admin_error
 from identity.admin.routes import blueprint as admin
 from identity.http import House, guard_every_answer, utc_now
 from identity.model.rate import Rate
 from identity.oauth.routes import blueprint as oauth
 from identity.store.transaction import check_wall, make_engine
 from scim.routes import blueprint as scim
+from scim.routes import on_http_exception as scim_error
+
+# What no route matched still lies below a surface, which has its own form of an error.
+SURFACES = ((re.compile(r"/t/[^/]+/scim/v2(/|$)"), scim_error), (re.compile(r"/admin/v1(/|$)"), admin_error))
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +94,8 @@ def add_last_resort(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def routing(error: HTTPException) -> Any:
-        response = _problem(error.code or 500, error.name)
+        written = (answer for path, answer in SURFACES if path.match(request.path))
+        response = next(written, _plain)(error)
         response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")  # RFC 9110 §15.5.6
         return response
 
@@ -96,6 +103,10 @@ def add_last_resort(app: Flask) -> None:
     def unknown(error: Exception) -> Any:
         log.error("unhandled", exc_info=error)
         return _problem(500, "Internal Server Error")
+
+
+def _plain(error: HTTPException) -> Response:
+    return _problem(error.code or 500, error.name)
 
 
 def _problem(status: int, title: str) -> Response:

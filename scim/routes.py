@@ -235,13 +235,15 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 @blueprint.route("/<any(ResourceTypes, Schemas):endpoint>/<name>", methods=["POST", "PUT", "PATCH", "DELETE"])
 def not_done_here(slug: str, endpoint: str, name: str = "") -> Response:
     """Answer a method that this endpoint does not have."""
-    del endpoint, name
     with scim_call(slug):
         pass
-    return _answer(error_body(405, f"{request.method} is not done here"), status=405)
+    answer = _answer(error_body(405, f"{request.method} is not done here"), status=405)
+    of_resources = "GET, PUT, PATCH, DELETE" if name else "GET, POST"
+    answer.headers["Allow"] = of_resources if endpoint in resource_types() else "GET"  # RFC 9110 §15.5.6
+    return answer
 
 
-@blueprint.route("/", defaults={"rest": ""}, methods=METHODS)
+@blueprint.route("/", defaults={"rest": ""}, methods=METHODS, strict_slashes=False)
 @blueprint.route("/<path:rest>", methods=METHODS)
 def not_there(slug: str, rest: str) -> Response:
     """Answer what no other route does, after the same authentication as everything else."""

@@ -35,7 +35,7 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 NOTHING_HERE = "nothing_here"
 
 
-@blueprint.route("/", defaults={"rest": ""}, methods=METHODS, endpoint=NOTHING_HERE)
+@blueprint.route("/", defaults={"rest": ""}, methods=METHODS, endpoint=NOTHING_HERE, strict_slashes=False)
 @blueprint.route("/<path:rest>", methods=METHODS, endpoint=NOTHING_HERE)
 def nothing_here(rest: str) -> Response:
     """Answer for every path and method that is not an operation, in the API's own words."""

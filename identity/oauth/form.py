@@ -65,7 +65,10 @@ def _plain(name: str) -> str:
 
 def read_basic() -> tuple[str, str] | None:
     """Return client id and secret from HTTP Basic (RFC 6749 §2.3.1: form-urlencoded), or None when there are none."""
-    credentials = request.authorization
+    try:
+        credentials = request.authorization
+    except ValueError:  # Werkzeug raises where the base64 is not even ASCII
+        return None
     if credentials is None or credentials.type != "basic":
         return None
     return unquote_plus(credentials.username or ""), unquote_plus(credentials.password or "")
