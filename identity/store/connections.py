@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from identity.model.connection import Connection, ConnectionKind, Dialect, Match
@@ -103,26 +103,29 @@ def connection_list(tx: Tx, *, after: UUID | None, limit: int) -> list[Connectio
     return [connection_from(row) for row in tx.execute(statement)]
 
 
+# Asked in every request of a source, so it is put together once.
+FIND_BY_TOKEN = (
+    select(*COLUMNS)
+    .join(
+        connection_tokens,
+        (connection_tokens.c.tenant_id == connections.c.tenant_id)
+        & (connection_tokens.c.connection_id == connections.c.id),
+    )
+    .join(tenants, (tenants.c.tenant_id == connections.c.tenant_id) & (tenants.c.state == "active"))
+    .where(
+        connections.c.tenant_id == bindparam("tenant"),
+        connections.c.kind == ConnectionKind.SCIM,
+        connections.c.ended_at.is_(None),
+        connection_tokens.c.hash == bindparam("hash"),
+        connection_tokens.c.revoked_at.is_(None),
+        or_(connection_tokens.c.expires_at.is_(None), connection_tokens.c.expires_at > bindparam("now")),
+    )
+)
+
+
 def connection_find_by_token(tx: Tx, token_hash: bytes, *, now: datetime) -> Connection | None:
     """Return the live SCIM connection of an active tenant whose live bearer token has this hash."""
-    statement = (
-        select(*COLUMNS)
-        .join(
-            connection_tokens,
-            (connection_tokens.c.tenant_id == connections.c.tenant_id)
-            & (connection_tokens.c.connection_id == connections.c.id),
-        )
-        .join(tenants, (tenants.c.tenant_id == connections.c.tenant_id) & (tenants.c.state == "active"))
-        .where(
-            connections.c.tenant_id == tx.tenant_id,
-            connections.c.kind == ConnectionKind.SCIM,
-            connections.c.ended_at.is_(None),
-            connection_tokens.c.hash == token_hash,
-            connection_tokens.c.revoked_at.is_(None),
-            or_(connection_tokens.c.expires_at.is_(None), connection_tokens.c.expires_at > now),
-        )
-    )
-    row = tx.execute(statement).first()
+    row = tx.execute(FIND_BY_TOKEN, {"tenant": tx.tenant_id, "hash": token_hash, "now": now}).first()
     return None if row is None else connection_from(row)
 
 

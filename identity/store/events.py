@@ -31,9 +31,12 @@ def event_row(tx: Tx, event: Event, *, caller: Caller, now: datetime) -> dict[st
     }
 
 
+INSERT = insert(events)
+
+
 def event_insert(tx: Tx, *recorded: Event, caller: Caller, now: datetime) -> None:
     """Append ``recorded``, in order."""
-    tx.execute(insert(events), [event_row(tx, event, caller=caller, now=now) for event in recorded])
+    tx.execute(INSERT, [event_row(tx, event, caller=caller, now=now) for event in recorded])
 
 
 def event_list(

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, literal, select, true, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, literal, select, true, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from identity.model.errors import OverLimit, Taken
 from identity.model.lifecycle import State
@@ -84,13 +86,18 @@ def principal_from(row: Any) -> Principal:
     )
 
 
-def _named_beside(tx: Tx, table: Any, ours: Any, theirs: Any, limit: int) -> ColumnElement[Any]:
+# Statements are put together once: that costs several times what their execution does.
+TENANT = bindparam("tenant", type_=principals.c.tenant_id.type)
+ID = bindparam("principal", type_=principals.c.id.type)
+
+
+def _named_beside(table: Any, ours: Any, theirs: Any, limit: int) -> ColumnElement[Any]:
     """Return a JSON array of the living principals that ``table`` names beside the outer principal."""
     other = principals.alias()
     named = (
         select(other.c.id, other.c.kind, func.coalesce(other.c.display_name, other.c.name).label("display"))
         .join(table, (theirs == other.c.id) & (table.c.tenant_id == other.c.tenant_id))
-        .where(table.c.tenant_id == tx.tenant_id, ours == principals.c.id, other.c.deleted_at.is_(None))
+        .where(table.c.tenant_id == TENANT, ours == principals.c.id, other.c.deleted_at.is_(None))
         .order_by(other.c.id)
         .limit(limit + 1)
         .correlate(principals)
@@ -100,19 +107,22 @@ def _named_beside(tx: Tx, table: Any, ours: Any, theirs: Any, limit: int) -> Col
     return select(func.jsonb_agg(aggregate_order_by(item, named.c.id))).select_from(named).scalar_subquery()
 
 
-def _beside(tx: Tx, kind: Kind, with_members: bool) -> list[ColumnElement[Any]]:
+@cache
+def _resources(kind: Kind, with_members: bool) -> Select[Any]:
+    """Return what selects the columns of resources, with those named beside them."""
     empty = literal(None)
     members, owners = group_members.alias(), principal_owners.alias()
     is_group, has_owners = kind is Kind.GROUP, kind in (Kind.AGENT, Kind.SERVICE_ACCOUNT)
     groups = group_members.alias()
-    return [
-        (empty if is_group else _named_beside(tx, groups, groups.c.member_id, groups.c.group_id, GROUPS_SHOWN_MAX)
+    return select(
+        *COLUMNS,
+        (empty if is_group else _named_beside(groups, groups.c.member_id, groups.c.group_id, GROUPS_SHOWN_MAX)
          ).label("groups"),
-        (_named_beside(tx, members, members.c.group_id, members.c.member_id, MEMBERS_SHOWN_MAX)
+        (_named_beside(members, members.c.group_id, members.c.member_id, MEMBERS_SHOWN_MAX)
          if is_group and with_members else empty).label("members"),
-        (_named_beside(tx, owners, owners.c.principal_id, owners.c.owner_id, OWNERS_SHOWN_MAX)
+        (_named_beside(owners, owners.c.principal_id, owners.c.owner_id, OWNERS_SHOWN_MAX)
          if has_owners else empty).label("owners"),
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def _references(items: Sequence[Sequence[str]] | None, limit: int) -> tuple[Reference, ...]:
@@ -122,7 +132,7 @@ def _references(items: Sequence[Sequence[str]] | None, limit: int) -> tuple[Refe
 
 
 def resource_from(row: Any) -> Resource:
-    """Return the resource in a row of ``_beside`` and ``COLUMNS``."""
+    """Return the resource in a row of ``_resources``."""
     return Resource(
         principal=principal_from(row),
         # Cut, not refused: nobody's deprovisioning may fail because he is in too many groups.
@@ -132,54 +142,59 @@ def resource_from(row: Any) -> Resource:
     )
 
 
-def _living(tx: Tx, kind: Kind) -> ColumnElement[bool]:
-    return (principals.c.tenant_id == tx.tenant_id) & (principals.c.kind == kind) & principals.c.deleted_at.is_(None)
+@cache
+def _living(kind: Kind) -> ColumnElement[bool]:
+    return (principals.c.tenant_id == TENANT) & (principals.c.kind == kind) & principals.c.deleted_at.is_(None)
+
+
+@cache
+def _living_resource(kind: Kind, with_members: bool) -> Select[Any]:
+    return _resources(kind, with_members).where(_living(kind), principals.c.id == ID)
 
 
 def resource_get(tx: Tx, kind: Kind, principal_id: UUID, *, with_members: bool) -> Resource | None:
     """Return one living principal and those named beside it, in one statement."""
-    statement = select(*COLUMNS, *_beside(tx, kind, with_members)).where(
-        _living(tx, kind), principals.c.id == principal_id
-    )
-    row = tx.execute(statement).first()
+    statement = _living_resource(kind, with_members)
+    row = tx.execute(statement, {"tenant": tx.tenant_id, "principal": principal_id}).first()
     return None if row is None else resource_from(row)
 
 
 def resource_find(
     tx: Tx, kind: Kind, condition: ColumnElement[bool] | None, *, offset: int, limit: int, with_members: bool
 ) -> Found:
-    """Return one page in the order of creation, and the total, in one statement."""
-    matching = _living(tx, kind) if condition is None else _living(tx, kind) & condition
+    """Return one page in the order of creation, and the total, in one statement.
+
+    Which resources are on the page is found first: what is named beside those before it is not looked up.
+    """
+    matching = _living(kind) if condition is None else _living(kind) & condition
     total = select(func.count()).select_from(principals).where(matching).scalar_subquery()
-    page: Select[Any] = (
-        select(*COLUMNS, *_beside(tx, kind, with_members))
-        .where(matching)
-        .order_by(principals.c.id)
-        .offset(offset)
-        .limit(limit)
-    )
-    rows = page.subquery("page")
+    page = select(principals.c.id).where(matching).order_by(principals.c.id).offset(offset).limit(limit).subquery()
+    shown = page.join(principals, (principals.c.tenant_id == TENANT) & (principals.c.id == page.c.id))
     one = select(literal(1).label("one")).subquery()
-    statement = select(total.label("total"), rows).select_from(one.outerjoin(rows, true())).order_by(rows.c.id)
-    found = tx.execute(statement).all()
+    statement = (
+        _resources(kind, with_members)
+        .add_columns(total.label("total"))
+        .select_from(one.outerjoin(shown, true()))
+        .order_by(page.c.id)
+    )
+    found = tx.execute(statement, {"tenant": tx.tenant_id}).all()
     return Found(found[0].total, tuple(resource_from(row) for row in found if row.id is not None))
 
 
 def principal_lock(tx: Tx, principal_id: UUID, *, kind: Kind | None = None) -> Principal | None:
     """Return one living principal and hold its row until the transaction ends."""
+    row = tx.execute(_lock(kind), {"tenant": tx.tenant_id, "principal": principal_id}).first()
+    return None if row is None else principal_from(row)
+
+
+@cache
+def _lock(kind: Kind | None) -> Select[Any]:
     statement = (
         select(*COLUMNS)
-        .where(
-            principals.c.tenant_id == tx.tenant_id,
-            principals.c.id == principal_id,
-            principals.c.deleted_at.is_(None),
-        )
+        .where(principals.c.tenant_id == TENANT, principals.c.id == ID, principals.c.deleted_at.is_(None))
         .with_for_update(key_share=True)
     )
-    if kind is not None:
-        statement = statement.where(principals.c.kind == kind)
-    row = tx.execute(statement).first()
-    return None if row is None else principal_from(row)
+    return statement if kind is None else statement.where(principals.c.kind == kind)
 
 
 def _columns_of(profile: Profile) -> dict[str, Any]:
@@ -196,22 +211,32 @@ def _columns_of(profile: Profile) -> dict[str, Any]:
     }
 
 
+INSERT = insert(principals).returning(*COLUMNS)
+
+
 def principal_insert(
     tx: Tx, kind: Kind, profile: Profile, *, state: State, connection_id: UUID | None, now: datetime
 ) -> Principal:
     """Write a new principal. Raises ``Taken``."""
-    statement = insert(principals).values(
-        tenant_id=tx.tenant_id,
-        id=tx.new_id(),
-        kind=kind,
-        connection_id=connection_id,
-        state=state,
-        created_at=now,
-        updated_at=now,
-        **_columns_of(profile),
-    )
+    values = {
+        "tenant_id": tx.tenant_id,
+        "id": tx.new_id(),
+        "kind": kind,
+        "connection_id": connection_id,
+        "state": state,
+        "created_at": now,
+        "updated_at": now,
+    }
     with _uniqueness_explained():
-        return principal_from(tx.execute(statement.returning(*COLUMNS)).one())
+        return principal_from(tx.execute(INSERT, values | _columns_of(profile)).one())
+
+
+UPDATE = (
+    update(principals)
+    .where(principals.c.tenant_id == TENANT, principals.c.id == ID)
+    .values(version=principals.c.version + 1)
+    .returning(*COLUMNS)
+)
 
 
 def principal_update(tx: Tx, principal: Principal, profile: Profile, *, now: datetime) -> Principal:
@@ -226,25 +251,25 @@ def principal_touch(tx: Tx, principal_id: UUID, *, now: datetime) -> Principal:
 
 def principal_set_state(tx: Tx, principal: Principal, state: State, *, cut: bool, now: datetime) -> Principal:
     """Write a locked principal's state; a cut raises its epoch, which kills every token that rests on it."""
-    values: dict[str, Any] = {"state": state, "updated_at": now}
+    values, statement = {"state": state, "updated_at": now}, UPDATE
     if cut:
-        values["epoch"] = principals.c.epoch + 1
+        statement = statement.values(epoch=principals.c.epoch + 1)
     if state is State.DELETED:
         values["deleted_at"] = now
     if state is State.ACTIVE and principal.kind is not Kind.GROUP:
-        values["document"] = principals.c.document.concat({"active": True})
-    return _update(tx, principal.id, values)
+        statement = statement.values(document=principals.c.document.concat({"active": True}))
+    return _update(tx, principal.id, values, statement)
 
 
-def _update(tx: Tx, principal_id: UUID, values: Mapping[str, Any]) -> Principal:
-    statement = (
-        update(principals)
-        .where(principals.c.tenant_id == tx.tenant_id, principals.c.id == principal_id)
-        .values(version=principals.c.version + 1, **values)
-        .returning(*COLUMNS)
-    )
+def _update(
+    tx: Tx, principal_id: UUID, values: Mapping[str, Any], statement: ReturningUpdate[Any] = UPDATE
+) -> Principal:
     with _uniqueness_explained():
-        return principal_from(tx.execute(statement).one())
+        found = tx.execute(statement, {"tenant": tx.tenant_id, "principal": principal_id, **values}).one()
+        return principal_from(found)
+
+
+EMAILS_INSERT = insert(principal_emails)
 
 
 def emails_insert(tx: Tx, principal_id: UUID, profile: Profile) -> None:
@@ -260,7 +285,7 @@ def emails_insert(tx: Tx, principal_id: UUID, profile: Profile) -> None:
         for position, email in enumerate(profile.emails)
     ]
     if rows:
-        tx.execute(insert(principal_emails), rows)
+        tx.execute(EMAILS_INSERT, rows)
 
 
 def emails_replace(tx: Tx, principal_id: UUID, profile: Profile) -> None:
