@@ -7,6 +7,7 @@ from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
+from granian.server.common import AbstractServer
 
 from config.process import follow_parent
 from config.settings import Settings
@@ -22,8 +23,22 @@ OPEN_FILES = BACKPRESSURE + 1_000
 
 def run_web(settings: Settings) -> None:
     """Serve until told to stop (SIGTERM, SIGINT); every web process builds its own application."""
+    server = web_server(settings)
+
+    def load(_target: str) -> Any:
+        follow_parent()
+        configure_logging(settings.log_format, settings.log_level)
+        from config.app import create_app  # noqa: PLC0415 - in the web process only: it opens connections
+
+        return create_app(settings)
+
+    server.serve(target_loader=load)
+
+
+def web_server(settings: Settings) -> AbstractServer[Any]:
+    """Return the server before it serves anything; what it will serve is said by whoever starts it."""
     _allow_open_files()
-    server = Server(
+    return Server(
         "config.app:create_app",
         address=settings.host,
         port=settings.port,
@@ -40,15 +55,6 @@ def run_web(settings: Settings) -> None:
         workers_kill_timeout=DRAIN_S,
         log_level=LogLevels.warning,
     )
-
-    def load(_target: str) -> Any:
-        follow_parent()
-        configure_logging(settings.log_format, settings.log_level)
-        from config.app import create_app  # noqa: PLC0415 - in the web process only: it opens connections
-
-        return create_app(settings)
-
-    server.serve(target_loader=load)
 
 
 def _allow_open_files() -> None:
