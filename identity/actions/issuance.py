@@ -175,7 +175,7 @@ def _told(issue: Issue, claims: Mapping[str, Any]) -> Event:
             "jti": str(issue.jti),
             "client_id": issue.client_id,
             "audience": issue.audience,
-            "scope": claims["scope"],
+            "scope": " ".join(issue.scopes),
             "expires_in": claims["exp"] - claims["iat"],
             "delegations": list(map(str, issue.delegation_ids)),
             "parent": None if issue.parent_id is None else str(issue.parent_id),

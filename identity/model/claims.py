@@ -16,11 +16,12 @@ def claims_of(issue: Issue, *, issuer: str, tenant: str) -> dict[str, Any]:
         "sub_profile": SUB_PROFILE[issue.subject.kind],
         "aud": issue.audience,
         "client_id": issue.client_id,
-        "scope": " ".join(issue.scopes),
         "iat": int(issue.issued_at.timestamp()),
         "exp": int(issue.expires_at.timestamp()),
         "jti": str(issue.jti),
     }
+    if issue.scopes:  # an empty one is outside the grammar of RFC 6749 §3.3
+        claims["scope"] = " ".join(issue.scopes)
     if issue.actors:
         claims["act"] = act_of(issue.actors, issuer)
         claims["client_profile"] = SUB_PROFILE[issue.actors[0].kind]

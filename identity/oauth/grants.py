@@ -54,8 +54,9 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
             "access_token": issued.access_token,
             "token_type": "Bearer",
             "expires_in": issued.expires_in,
-            "scope": " ".join(issued.scopes),
         }
+        if issued.scopes:
+            body["scope"] = " ".join(issued.scopes)
         if issued.authorization_details:
             body["authorization_details"] = [dict(entry) for entry in issued.authorization_details]
         return body
