@@ -98,13 +98,21 @@ def _faults_explained() -> Iterator[None]:
 
 
 WALL_FAULTS = """
-SELECT 'the application runs as a superuser or may bypass row-level security'
-  FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)
+SELECT 'the application runs as, or may become, a role that bypasses row-level security: ' || rolname
+  FROM pg_roles WHERE (rolsuper OR rolbypassrls) AND pg_has_role(current_user, oid, 'MEMBER')
 UNION ALL
-SELECT 'the application owns the table ' || c.relname
+SELECT 'the application owns, or may become the owner of, the table ' || c.relname
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p')
-   AND pg_get_userbyid(c.relowner) = current_user
+ WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND pg_has_role(current_user, c.relowner, 'MEMBER')
+UNION ALL
+SELECT 'the policy ' || p.policyname || ' lets through the wall of ' || p.tablename
+  FROM pg_policies p
+ WHERE p.schemaname = current_schema() AND p.permissive = 'PERMISSIVE'
+   AND (p.tablename, p.policyname, p.cmd) <> ('tenants', 'registry', 'SELECT')
+   AND EXISTS (SELECT FROM unnest(p.roles) AS r (name)
+                WHERE r.name = 'public' OR pg_has_role(current_user, r.name, 'MEMBER'))
+   AND (p.qual IS DISTINCT FROM '(tenant_id = (current_setting(''app.tenant''::text))::uuid)'
+        OR p.with_check IS DISTINCT FROM p.qual)
 UNION ALL
 SELECT 'row-level security is not forced on ' || c.relname
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
