@@ -8,12 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from identity.model.query import And, Comparison, Condition, Operator
 from scim.errors import refuse
+from scim.paths import Path
 from scim.schemas import Attribute, Mutability, ResourceType, Type, every_resource
 from scim.values import ValueRule
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 MISSPELT_ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0user"
+CORE_1_1 = "urn:scim:schemas:core:1.0"
+ENTERPRISE_1_1 = "urn:scim:schemas:extension:enterprise:1.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,8 @@ class Operation:
 
 
 OperationRule = Callable[[ResourceType, Operation], Operation]
-BodyRule = Callable[[dict[str, Any]], dict[str, Any]]
+PathRule = Callable[[Operation, Path], None]
+BodyRule = Callable[[ResourceType, dict[str, Any]], dict[str, Any]]
 
 
 # --- values ----------------------------------------------------------------------------------------------------
@@ -128,9 +133,103 @@ def extension_attributes_unqualified(type_: ResourceType, operation: Operation) 
     return operation if extension is None else replace(operation, path=f"{extension.id}:{path}")
 
 
-def enterprise_key_misspelt(body: dict[str, Any]) -> dict[str, Any]:
-    """The same URN as a key of a body."""
+# --- bodies ----------------------------------------------------------------------------------------------------
+
+
+def enterprise_key_misspelt(type_: ResourceType, body: dict[str, Any]) -> dict[str, Any]:
+    """Entra's documentation writes ``enterprise:2.0User`` as a key of a body, too."""
+    del type_
     return {ENTERPRISE if key.lower() == MISSPELT_ENTERPRISE else key: value for key, value in body.items()}
+
+
+def urns_of_scim_1_1(type_: ResourceType, body: dict[str, Any]) -> dict[str, Any]:
+    """OneLogin's stock template says ``urn:scim:schemas:core:1.0``: the endpoint says which resource that is."""
+    urns = {CORE_1_1: type_.schema.id} | ({ENTERPRISE_1_1: ENTERPRISE} if type_.schema_of(ENTERPRISE) else {})
+    read = {urns.get(key.lower(), key): value for key, value in body.items()}
+    if len(read) != len(body):
+        refuse("invalidSyntax", "an extension is given twice", ENTERPRISE)
+    return {
+        key: [urns.get(str(urn).lower(), urn) for urn in value]
+        if key.lower() == "schemas" and isinstance(value, list)
+        else value
+        for key, value in read.items()
+    }
+
+
+def nothing_unknown(type_: ResourceType, body: dict[str, Any]) -> dict[str, Any]:
+    """The interoperability profile refuses what no schema defines, so that nothing is lost silently."""
+    for urn in _listed_urns(body):
+        if type_.schema_of(urn) is None:
+            refuse("invalidSyntax", f"{type_.name} has no schema {urn[:200]}", "schemas")
+    for key, value in body.items():
+        extension = type_.extensions.get(key.lower())
+        if extension is not None and isinstance(value, dict):
+            for name, item in value.items():
+                _check_known(extension.attribute(name), f"{extension.id}:{name}", item)
+        elif extension is None:
+            _check_known(type_.attribute(key), key, value)
+    return body
+
+
+def _listed_urns(body: dict[str, Any]) -> list[str]:
+    listed = next((value for key, value in body.items() if key.lower() == "schemas"), None)
+    return [urn for urn in listed if isinstance(urn, str)] if isinstance(listed, list) else []
+
+
+def _check_known(attribute: Attribute | None, name: str, value: Any) -> None:
+    if attribute is None:
+        refuse("invalidSyntax", f"no schema defines {name[:200]}")
+    for element in value if isinstance(value, list) else [value]:
+        if isinstance(element, dict) and attribute.is_complex and attribute.sub_attributes:
+            for key, item in element.items():
+                _check_known(attribute.sub_attribute(key), f"{name}.{key}", item)
+
+
+# --- paths -----------------------------------------------------------------------------------------------------
+
+
+def values_hold_nothing_unknown(operation: Operation, path: Path) -> None:
+    """``nothing_unknown`` for the value of a PATCH operation; its path is held by ``unknown_path``."""
+    whole = path.sub or path.attribute
+    if whole is not None and operation.op != "remove":
+        _check_known(whole, whole.name, operation.value)
+
+
+def elements_change_by_sub_attributes(operation: Operation, path: Path) -> None:
+    """The profile changes ``emails[...].value``, never ``emails[...]``.
+
+    It names no other way to take away one member of a group, so a selected element can still be removed.
+    """
+    if path.selection is not None and path.sub is None and operation.op != "remove":
+        refuse("invalidPath", "a selection names the sub-attribute that changes")
+
+
+def selections_are_plain(operation: Operation, path: Path) -> None:
+    """The profile selects by ``eq`` and ``and`` only."""
+    del operation
+    if path.selection is not None and not _is_plain(path.selection):
+        refuse("invalidSyntax", "values are selected by eq and and")
+
+
+def _is_plain(selection: Condition) -> bool:
+    match selection:
+        case And(terms):
+            return all(map(_is_plain, terms))
+        case Comparison(operator=operator):
+            return operator is Operator.EQ
+        case _:
+            return False
+
+
+def many_values_are_an_array(operation: Operation, path: Path) -> None:
+    """The profile wants an array for a multi-valued attribute, of one value too."""
+    attribute = path.attribute
+    whole = attribute is not None and attribute.multi_valued and path.sub is None and path.selection is None
+    if whole and operation.op != "remove" and not isinstance(operation.value, list):
+        refuse("invalidValue", "an array is wanted", attribute.name if attribute else None)
+
+
+# --- dialects --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,21 +240,43 @@ class Dialect:
     ``keys_are_paths``: in an operation without a path, keys are paths: ``name.givenName``, ``urn:...:employeeNumber``.
     ``ignores_what_it_cannot_set``: in such an operation read-only and unknown keys are no error, as in a PUT.
     ``wants_no_body_of_a_group``: PATCH of a group answers 204.
+    ``wants_paths``: an operation without a path is ``invalidSyntax``.
+    ``replaces_whole``: replace on ``name`` leaves nothing of the old one; RFC 7644 §3.5.2.3 leaves what is not named.
+    ``changes_one_element``: a selection of several elements is ``invalidFilter``.
+    ``unknown_path``: the ``scimType`` for a path that no schema knows.
     """
 
     name: str
     value_rules: tuple[ValueRule, ...] = ()
     operation_rules: tuple[OperationRule, ...] = (window_spelt_flat, extension_attributes_unqualified)
     body_rules: tuple[BodyRule, ...] = ()
+    path_rules: tuple[PathRule, ...] = ()
     creates_what_it_selects: bool = False
     keys_are_paths: bool = False
     ignores_what_it_cannot_set: bool = False
     wants_no_body_of_a_group: bool = False
+    wants_paths: bool = False
+    replaces_whole: bool = False
+    changes_one_element: bool = False
+    unknown_path: str = "invalidPath"
 
-
-# --- dialects --------------------------------------------------------------------------------------------------
 
 RFC = Dialect("rfc")
+INTEROP = Dialect(  # draft-zollner-scim-interop-profile-02: stricter than the standard, lenient in nothing
+    "interop",
+    operation_rules=(window_spelt_flat,),
+    body_rules=(nothing_unknown,),
+    path_rules=(
+        values_hold_nothing_unknown,
+        elements_change_by_sub_attributes,
+        selections_are_plain,
+        many_values_are_an_array,
+    ),
+    wants_paths=True,
+    replaces_whole=True,
+    changes_one_element=True,
+    unknown_path="invalidSyntax",
+)
 ENTRA = Dialect(
     "entra",
     value_rules=(booleans_as_text, references_as_text, emptied_references, values_packed_in_text),
@@ -165,9 +286,23 @@ ENTRA = Dialect(
     keys_are_paths=True,
     wants_no_body_of_a_group=True,
 )
+ENTRA_COMPLIANT = Dialect(  # with aadOptscim062020 in the tenant URL: booleans are booleans, URNs are spelt right
+    "entra-compliant",
+    value_rules=(references_as_text, emptied_references, values_packed_in_text),
+    creates_what_it_selects=True,
+    keys_are_paths=True,
+    wants_no_body_of_a_group=True,
+)
 OKTA = Dialect("okta", ignores_what_it_cannot_set=True)
+ONELOGIN = Dialect("onelogin", body_rules=(urns_of_scim_1_1,))
+# What is known of these two is what every dialect reads: JumpCloud removes members by value, SailPoint replaces a part
+# of ``name``. They have names of their own so that a rule which is found later reaches the right connections.
+JUMPCLOUD = Dialect("jumpcloud")
+SAILPOINT = Dialect("sailpoint")
 
-DIALECTS = {dialect.name: dialect for dialect in (RFC, ENTRA, OKTA)}
+DIALECTS = {
+    dialect.name: dialect for dialect in (RFC, INTEROP, ENTRA, ENTRA_COMPLIANT, OKTA, ONELOGIN, JUMPCLOUD, SAILPOINT)
+}
 
 
 def dialect_named(name: str | None) -> Dialect:

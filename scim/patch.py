@@ -55,8 +55,10 @@ def parse_patch(body: dict[str, Any], type_: ResourceType, dialect: Dialect) -> 
         for operation in _expanded(_operation(item), type_, dialect):
             for rule in dialect.operation_rules:
                 operation = rule(type_, operation)  # noqa: PLW2901 - each rule sees what the one before made of it
-            path = parse_path(operation.path or "", type_)
+            path = parse_path(operation.path or "", type_, dialect.unknown_path)
             _check_mutability(operation, path)
+            for check in dialect.path_rules:
+                check(operation, path)
             steps.append((operation, path))
             if len(steps) > STEPS_MAX:
                 raise OverLimit(f"a PATCH changes at most {STEPS_MAX} attributes")
@@ -98,6 +100,8 @@ def _expanded(operation: Operation, type_: ResourceType, dialect: Dialect) -> It
     if operation.path is not None:
         yield operation
         return
+    if dialect.wants_paths:
+        refuse("invalidSyntax", "every operation has a path", "path")
     if operation.op == "remove":
         refuse("noTarget", "a remove names what it removes", "path")
     if not isinstance(operation.value, dict):
@@ -227,7 +231,7 @@ class _Step:
             if attribute is None:
                 if self.patch.dialect.ignores_what_it_cannot_set:
                     continue
-                refuse("invalidPath", f"{schema.id} has no attribute {key[:100]}")
+                refuse(self.patch.dialect.unknown_path, f"{schema.id} has no attribute {key[:100]}")
             operation, path = Operation(self.operation.op, key, item, True), Path(extension, attribute)
             _check_mutability(operation, path)
             if _is_members(self.patch.type, path):
@@ -259,7 +263,8 @@ class _Step:
             place[attribute.name] = value
 
     def _merge(self, place: dict[str, Any], attribute: Attribute, value: dict[str, Any]) -> None:
-        merged = {**place.get(attribute.name, {}), **value}
+        whole = self.patch.dialect.replaces_whole and self.operation.op == "replace"
+        merged = dict(value) if whole else {**place.get(attribute.name, {}), **value}
         for key, item in self.operation.value.items():
             sub = attribute.sub_attribute(key)
             if item is None and sub is not None:
@@ -302,6 +307,8 @@ class _Step:
         if not chosen and self.operation.op != "remove":
             elements.append(self._created(attribute))
             chosen = [len(elements) - 1]
+        if len(chosen) > 1 and selection is not None and self.patch.dialect.changes_one_element:
+            refuse("invalidFilter", "several values are selected", attribute.name)
         for index in chosen:
             elements[index] = self._changed(attribute, elements[index])
         if any(isinstance(elements[i], dict) and elements[i].get("primary") for i in chosen):

@@ -22,8 +22,11 @@ class Path:
     sub: Attribute | None = None
 
 
-def parse_path(text: str, type_: ResourceType) -> Path:
-    """Return what a path targets. Raises ``Malformed`` (``invalidPath``, ``invalidFilter`` for its selection)."""
+def parse_path(text: str, type_: ResourceType, unknown: str = "invalidPath") -> Path:
+    """Return what a path targets; ``unknown`` is the ``scimType`` for what no schema knows.
+
+    Raises ``Malformed`` (``invalidPath``, ``invalidFilter`` for its selection).
+    """
     tree: Any = parse(text + " pr", "invalidPath")
     if tree.negated or tree.namespace is not None or not isinstance(tree.expr, ast.AttrExpr):
         refuse("invalidPath", "a path names one attribute")
@@ -31,18 +34,18 @@ def parse_path(text: str, type_: ResourceType) -> Path:
     if tree.expr.value != "pr" or tree.expr.comp_value is not None:
         refuse("invalidPath", "a path names one attribute")
     if isinstance(path.attr_name, ast.Filter):
-        return _selecting(path.attr_name, type_)
-    found = Resolver(type_, "invalidPath").find(path)
+        return _selecting(path.attr_name, type_, unknown)
+    found = Resolver(type_, unknown).find(path)
     if isinstance(found, Schema):
         return Path(None if found is type_.schema else found.id, None)
     return Path(_extension(found), found.attribute, None, found.sub)
 
 
-def _selecting(selection: Any, type_: ResourceType) -> Path:
+def _selecting(selection: Any, type_: ResourceType, unknown: str) -> Path:
     container = selection.namespace
     if container is None or isinstance(container.attr_name, ast.Filter):
         refuse("invalidPath", "a path selects values once")
-    found = Resolver(type_, "invalidPath").find(container)
+    found = Resolver(type_, unknown).find(container)
     if isinstance(found, Schema):
         refuse("invalidPath", "a schema has no values to select")
     plain = ast.Filter(selection.expr, False, ast.AttrPath(container.attr_name, None, container.uri))

@@ -40,7 +40,7 @@ def read_resource(body: Mapping[str, Any], type_: ResourceType, dialect: Dialect
     """
     sent = body_with_window(type_, dict(body))
     for rule in dialect.body_rules:
-        sent = rule(sent)
+        sent = rule(type_, sent)
     check_schemas(type_, next((value for key, value in sent.items() if key.lower() == "schemas"), None))
     document = canonical_object(type_.schema.attributes, sent, dialect.value_rules, "")
     for urn, value in _extension_values(type_, sent).items():

@@ -8,7 +8,9 @@ from config.commands.arguments import JSON, after_option, id_argument, limit_opt
 from config.commands.output import json_option
 from config.commands.remote import connect
 from config.commands.showing import show_done, show_list, show_one
+from identity.model.connection import Dialect
 
+DIALECT = click.Choice([dialect.value for dialect in Dialect])
 COLUMNS = ("id", "kind", "name", "dialect", "issuer", "created_at", "ended_at")
 
 
@@ -21,7 +23,7 @@ def connection() -> None:
 @tenant_argument
 @click.option("--kind", type=click.Choice(["scim", "oidc"]), required=True)
 @click.option("--name", required=True)
-@click.option("--dialect", type=click.Choice(["rfc", "entra", "okta"]), help="scim: which readings its client needs.")
+@click.option("--dialect", type=DIALECT, help="scim: which readings its client needs.")
 @click.option("--issuer", help="oidc: the upstream issuer's URL.")
 @click.option("--jwks-uri", help="oidc: where its keys are.")
 @click.option("--jwks", type=JSON, help="oidc: its keys themselves, @FILE.")
@@ -59,7 +61,7 @@ def show(tenant: str, connection_id: str) -> None:
 @tenant_argument
 @id_argument("connection_id")
 @click.option("--name")
-@click.option("--dialect", type=click.Choice(["rfc", "entra", "okta"]))
+@click.option("--dialect", type=DIALECT)
 @json_option
 def change(tenant: str, connection_id: str, **members: str | None) -> None:
     """Change a connection's name or dialect."""

@@ -21,8 +21,13 @@ class Dialect(StrEnum):
     """Which readings of SCIM a connection's client needs."""
 
     RFC = "rfc"
+    INTEROP = "interop"
     ENTRA = "entra"
+    ENTRA_COMPLIANT = "entra-compliant"
     OKTA = "okta"
+    ONELOGIN = "onelogin"
+    JUMPCLOUD = "jumpcloud"
+    SAILPOINT = "sailpoint"
 
 
 class Match(StrEnum):
