@@ -38,17 +38,26 @@ def change_state(tx: Tx, principal_id: UUID, verb: Verb, *, reason: str, caller:
 
 def apply_state(tx: Tx, principal: Principal, verb: Verb, *, reason: str, caller: Caller, now: datetime) -> Principal:
     """The same, for a principal that is locked already and that the caller may change."""
+    changed, events = bring(tx, principal, verb, reason=reason, now=now)
+    if events:
+        event_insert(tx, *events, caller=caller, now=now)
+    return changed
+
+
+def bring(
+    tx: Tx, principal: Principal, verb: Verb, *, reason: str, now: datetime
+) -> tuple[Principal, tuple[Event, ...]]:
+    """The same, but leave the events to the caller, who writes them in this transaction together with his own."""
     state = next_state(principal.state, verb)
     if state is principal.state:
-        return principal
+        return principal, ()
     changed = principal_set_state(tx, principal, state, cut=verb in CUTS, now=now)
     ended = principal_cut(tx, principal.id, reason=reason, now=now) if verb in CUTS else NOTHING_ENDED
     if state is State.DELETED:
         memberships_end(tx, principal.id, now=now)
     if state is State.ACTIVE and principal.kind in ACTORS:
         owners_news_insert(tx, principal.id, now=now)  # its owners may have gone while it was away
-    event_insert(tx, *_told(principal, verb, ended, reason), caller=caller, now=now)
-    return changed
+    return changed, tuple(_told(principal, verb, ended, reason))
 
 
 def _told(principal: Principal, verb: Verb, ended: Ended, reason: str) -> Iterator[Event]:

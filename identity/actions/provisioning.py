@@ -5,30 +5,29 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from identity.actions.lifecycle import apply_state
+from identity.actions.lifecycle import apply_state, bring
 from identity.model.access import Caller, check_provenance
 from identity.model.errors import Malformed, NotThere, Stale
 from identity.model.event import Event
 from identity.model.lifecycle import State, Verb
+from identity.model.listing import Listing
 from identity.model.membership import MemberChange
 from identity.model.principal import Amendment, Kind, Principal, Profile, Reference, Resource
-from identity.model.query import Condition
 from identity.store import Tx
 from identity.store.events import event_insert
 from identity.store.groups import members_add, members_keep_only, members_remove, owners_replace
 from identity.store.lifecycle import owners_news_insert
+from identity.store.listing import Found, resource_list
 from identity.store.principals import (
-    Found,
     emails_insert,
     emails_replace,
     principal_insert,
     principal_lock,
     principal_touch,
     principal_update,
-    resource_find,
     resource_get,
+    resource_lock,
 )
-from identity.store.query import compile_condition
 
 __all__ = [
     "Found",
@@ -78,20 +77,10 @@ def get_principal(tx: Tx, kind: Kind, principal_id: UUID, *, caller: Caller, wit
     return resource
 
 
-def find_principals(
-    tx: Tx,
-    kind: Kind,
-    condition: Condition | None,
-    *,
-    offset: int,
-    limit: int,
-    caller: Caller,
-    with_members: bool = True,
-) -> Found:
-    """Return one page of the living principals that satisfy ``condition``, oldest first."""
-    del caller
-    where = None if condition is None else compile_condition(condition, kind=kind, tenant_id=tx.tenant_id)
-    return resource_find(tx, kind, where, offset=offset, limit=limit, with_members=with_members)
+def find_principals(tx: Tx, listing: Listing, *, caller: Caller) -> Found:
+    """Return one page of the living principals that are asked for."""
+    del caller  # every authenticated caller of a tenant may read its directory
+    return resource_list(tx, listing)
 
 
 def amend_principal(
@@ -109,18 +98,19 @@ def amend_principal(
     ``amend`` sees a group without its members and answers with a change to them. Setting ``active`` to false is
     deprovisioning, to true reactivation. Raises ``NotThere``, ``NotAllowed``, ``Stale``, ``Taken``, ``Malformed``.
     """
-    locked = _lock_for_change(tx, kind, principal_id, expected_version, caller)
-    current = resource_get(tx, kind, principal_id, with_members=False)
+    current = resource_lock(tx, kind, principal_id)
     if current is None:
-        raise AssertionError("a locked principal is there")
+        raise NotThere("there is no such resource")
+    check_change(current.principal, expected_version, caller)
     amendment = amend(current)
     check_window(amendment.profile)
     amended = _write_profile(tx, current, amendment.profile, now=now)
-    amended = _write_owners(tx, amended, amendment.profile, caller=caller, now=now)
+    amended, suspended = _write_owners(tx, amended, amendment.profile, now=now)
     amended = _write_members(tx, amended, amendment.members, now=now)
-    if amended.principal.version != locked.version:
-        _tell(tx, kind, current, amended, amendment, caller=caller, now=now)
-    principal = _write_state(tx, amended.principal, current.principal, amendment.profile, caller=caller, now=now)
+    told = () if amended.principal.version == current.principal.version else (_told(kind, current, amended, amendment),)
+    principal, moved = _write_state(tx, amended.principal, current.principal, amendment.profile, now=now)
+    if events := (*told, *suspended, *moved):
+        event_insert(tx, *events, caller=caller, now=now)
     return replace(amended, principal=principal)
 
 
@@ -131,7 +121,10 @@ def delete_principal(
 
     Raises ``NotThere``, ``NotAllowed``, ``Stale``.
     """
-    principal = _lock_for_change(tx, kind, principal_id, expected_version, caller)
+    principal = principal_lock(tx, principal_id, kind=kind)
+    if principal is None:
+        raise NotThere("there is no such resource")
+    check_change(principal, expected_version, caller)
     apply_state(tx, principal, Verb.DELETE, reason="deleted_by_source", caller=caller, now=now)
 
 
@@ -141,14 +134,14 @@ def check_window(profile: Profile) -> None:
         raise Malformed("validUntil must be later than validFrom", pointer="validUntil")
 
 
-def _lock_for_change(tx: Tx, kind: Kind, principal_id: UUID, expected_version: int | None, caller: Caller) -> Principal:
-    principal = principal_lock(tx, principal_id, kind=kind)
-    if principal is None:
-        raise NotThere("there is no such resource")
+def check_change(principal: Principal, expected_version: int | None, caller: Caller) -> None:
+    """Refuse to change what is another's, and what has changed since it was looked at.
+
+    Raises ``NotAllowed``, ``Stale``.
+    """
     check_provenance(caller, principal)
     if expected_version is not None and expected_version != principal.version:
         raise Stale("the resource has changed since the version in If-Match")
-    return principal
 
 
 def _write_profile(tx: Tx, current: Resource, profile: Profile, *, now: datetime) -> Resource:
@@ -169,18 +162,18 @@ def _write_first_owners(tx: Tx, principal: Principal, profile: Profile, *, now: 
     return owners
 
 
-def _write_owners(tx: Tx, current: Resource, profile: Profile, *, caller: Caller, now: datetime) -> Resource:
-    had = frozenset(owner.id for owner in current.owners)
-    if profile.owners == had:
-        return current
+def _write_owners(tx: Tx, current: Resource, profile: Profile, *, now: datetime) -> tuple[Resource, tuple[Event, ...]]:
+    if profile.owners == frozenset(owner.id for owner in current.owners):
+        return current, ()
     principal = current.principal
+    events: tuple[Event, ...] = ()
     owners = owners_replace(tx, principal.id, profile.owners, now=now)
     principal = principal_touch(tx, principal.id, now=now)
     if not owners and principal.state is State.ACTIVE:
-        principal = apply_state(tx, principal, Verb.SUSPEND, reason="no_owner", caller=caller, now=now)
+        principal, events = bring(tx, principal, Verb.SUSPEND, reason="no_owner", now=now)
     else:
         owners_news_insert(tx, principal.id, now=now)
-    return replace(current, principal=principal, owners=owners)
+    return replace(current, principal=principal, owners=owners), events
 
 
 def _write_members(tx: Tx, current: Resource, change: MemberChange | None, *, now: datetime) -> Resource:
@@ -199,29 +192,20 @@ def _write_members(tx: Tx, current: Resource, change: MemberChange | None, *, no
 
 
 def _write_state(
-    tx: Tx, principal: Principal, before: Principal, profile: Profile, *, caller: Caller, now: datetime
-) -> Principal:
+    tx: Tx, principal: Principal, before: Principal, profile: Profile, *, now: datetime
+) -> tuple[Principal, tuple[Event, ...]]:
     """Follow the source when it changes its mind; a source that repeats itself does not undo an administrator."""
     if profile.active == before.document.get("active", True):
-        return principal
+        return principal, ()
     if not profile.active:
-        return apply_state(tx, principal, Verb.DEPROVISION, reason="active_false", caller=caller, now=now)
+        return bring(tx, principal, Verb.DEPROVISION, reason="active_false", now=now)
     if principal.state is State.DEPROVISIONED:
-        return apply_state(tx, principal, Verb.REACTIVATE, reason="active_true", caller=caller, now=now)
-    return principal
+        return bring(tx, principal, Verb.REACTIVATE, reason="active_true", now=now)
+    return principal, ()
 
 
-def _tell(
-    tx: Tx,
-    kind: Kind,
-    before: Resource,
-    after: Resource,
-    amendment: Amendment,
-    *,
-    caller: Caller,
-    now: datetime,
-) -> None:
-    """Record which attributes changed, never their values: the trail outlives an erased person."""
+def _told(kind: Kind, before: Resource, after: Resource, amendment: Amendment) -> Event:
+    """Return which attributes changed, never their values: the trail outlives an erased person."""
     was, document = before.principal.document, after.principal.document
     changed = sorted(key for key in was.keys() | document.keys() if was.get(key) != document.get(key))
     detail: dict[str, object] = {"changed": changed}
@@ -231,9 +215,4 @@ def _tell(
         detail["members_replaced"] = amendment.members.replace
     if before.owners != after.owners:
         detail["owners"] = [str(owner.id) for owner in after.owners]
-    event_insert(
-        tx,
-        Event(type=f"{kind}.amended", subject_id=before.principal.id, detail=detail),
-        caller=caller,
-        now=now,
-    )
+    return Event(type=f"{kind}.amended", subject_id=before.principal.id, detail=detail)

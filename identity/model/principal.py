@@ -116,17 +116,33 @@ class Amendment:
     members: MemberChange | None = None
 
 
+INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})  # control, format, surrogate, private, unassigned
+UNPRINTABLE = frozenset({"Cc", "Cs"})
+
+
 def canonical_name(name: str) -> str:
     """Return the one form in which names are compared everywhere (PRECIS-like: NFKC, case folded).
 
     Computed here and stored, because PostgreSQL's and Python's folding differ, and two answers to "same name?"
     are two accounts for one person. Raises ``Malformed`` for invisible and control characters.
     """
+    return _folded(name, forbidden=INVISIBLE, pointer="userName")
+
+
+def shown_name(name: str) -> str:
+    """Return the form in which names are compared that nobody signs in with: a group's, joined emoji and all.
+
+    Raises ``Malformed``.
+    """
+    return _folded(name, forbidden=UNPRINTABLE, pointer="displayName")
+
+
+def _folded(name: str, *, forbidden: frozenset[str], pointer: str) -> str:
     if not name.strip() or len(name) > NAME_LENGTH_MAX:
-        raise Malformed(f"a name has 1 to {NAME_LENGTH_MAX} characters", pointer="userName")
+        raise Malformed(f"a name has 1 to {NAME_LENGTH_MAX} characters", pointer=pointer)
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     if len(folded) > NAME_LENGTH_MAX:  # one character may fold into eighteen, and an index entry holds 2,700 bytes
-        raise Malformed(f"a name has at most {NAME_LENGTH_MAX} characters when folded", pointer="userName")
-    if any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn"} for character in folded):
-        raise Malformed("a name may not hold control or invisible characters", pointer="userName")
+        raise Malformed(f"a name has at most {NAME_LENGTH_MAX} characters when folded", pointer=pointer)
+    if any(unicodedata.category(character) in forbidden for character in folded):
+        raise Malformed("a name may not hold control or invisible characters", pointer=pointer)
     return folded

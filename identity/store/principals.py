@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, literal, select, true, update
+from sqlalchemy import ColumnElement, Select, bindparam, case, delete, func, insert, literal, literal_column, select, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from identity.model.errors import OverLimit, Taken
 from identity.model.lifecycle import State
-from identity.model.principal import Kind, Principal, Profile, Reference, Resource, canonical_name
+from identity.model.principal import Kind, Principal, Profile, Reference, Resource, canonical_name, shown_name
 from identity.store.tables import group_members, principal_emails, principal_owners, principals
 from identity.store.tx import Tx
 
@@ -44,14 +43,6 @@ UNIQUE = {
     "uq_principals_name": "the name is taken in this tenant",
     "uq_principals_external_id": "this connection has already provisioned that externalId",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One page of a list, and how many there are in all."""
-
-    total: int
-    resources: tuple[Resource, ...]
 
 
 @contextmanager
@@ -108,21 +99,30 @@ def _named_beside(table: Any, ours: Any, theirs: Any, limit: int) -> ColumnEleme
 
 
 @cache
-def _resources(kind: Kind, with_members: bool) -> Select[Any]:
+def resources_of(kinds: tuple[Kind, ...], with_members: bool) -> Select[Any]:
     """Return what selects the columns of resources, with those named beside them."""
-    empty = literal(None)
-    members, owners = group_members.alias(), principal_owners.alias()
-    is_group, has_owners = kind is Kind.GROUP, kind in (Kind.AGENT, Kind.SERVICE_ACCOUNT)
-    groups = group_members.alias()
+    members, owners, groups = group_members.alias(), principal_owners.alias(), group_members.alias()
+    holders = (Kind.GROUP,) if with_members else ()
+    members_of = _named_beside(members, members.c.group_id, members.c.member_id, MEMBERS_SHOWN_MAX)
+    owners_of = _named_beside(owners, owners.c.principal_id, owners.c.owner_id, OWNERS_SHOWN_MAX)
+    groups_of = _named_beside(groups, groups.c.member_id, groups.c.group_id, GROUPS_SHOWN_MAX)
     return select(
         *COLUMNS,
-        (empty if is_group else _named_beside(groups, groups.c.member_id, groups.c.group_id, GROUPS_SHOWN_MAX)
-         ).label("groups"),
-        (_named_beside(members, members.c.group_id, members.c.member_id, MEMBERS_SHOWN_MAX)
-         if is_group and with_members else empty).label("members"),
-        (_named_beside(owners, owners.c.principal_id, owners.c.owner_id, OWNERS_SHOWN_MAX)
-         if has_owners else empty).label("owners"),
-    )  # fmt: skip
+        _where_kind(kinds, GROUPED, groups_of).label("groups"),
+        _where_kind(kinds, holders, members_of).label("members"),
+        _where_kind(kinds, OWNED, owners_of).label("owners"),
+    )
+
+
+GROUPED = (Kind.USER, Kind.AGENT, Kind.SERVICE_ACCOUNT)
+OWNED = (Kind.AGENT, Kind.SERVICE_ACCOUNT)
+
+
+def _where_kind(kinds: tuple[Kind, ...], having: tuple[Kind, ...], found: ColumnElement[Any]) -> ColumnElement[Any]:
+    asked = [kind for kind in kinds if kind in having]
+    if len(asked) == len(kinds):
+        return found
+    return case((principals.c.kind.in_(asked), found)) if asked else literal(None)
 
 
 def _references(items: Sequence[Sequence[str]] | None, limit: int) -> tuple[Reference, ...]:
@@ -132,7 +132,7 @@ def _references(items: Sequence[Sequence[str]] | None, limit: int) -> tuple[Refe
 
 
 def resource_from(row: Any) -> Resource:
-    """Return the resource in a row of ``_resources``."""
+    """Return the resource in a row of ``resources_of``."""
     return Resource(
         principal=principal_from(row),
         # Cut, not refused: nobody's deprovisioning may fail because he is in too many groups.
@@ -144,12 +144,14 @@ def resource_from(row: Any) -> Resource:
 
 @cache
 def _living(kind: Kind) -> ColumnElement[bool]:
-    return (principals.c.tenant_id == TENANT) & (principals.c.kind == kind) & principals.c.deleted_at.is_(None)
+    # The kind is written out, not bound: a prepared plan can then use the index over the names of all but groups.
+    written = literal_column(f"'{kind}'", principals.c.kind.type)
+    return (principals.c.tenant_id == TENANT) & (principals.c.kind == written) & principals.c.deleted_at.is_(None)
 
 
 @cache
 def _living_resource(kind: Kind, with_members: bool) -> Select[Any]:
-    return _resources(kind, with_members).where(_living(kind), principals.c.id == ID)
+    return resources_of((kind,), with_members).where(_living(kind), principals.c.id == ID)
 
 
 def resource_get(tx: Tx, kind: Kind, principal_id: UUID, *, with_members: bool) -> Resource | None:
@@ -159,26 +161,18 @@ def resource_get(tx: Tx, kind: Kind, principal_id: UUID, *, with_members: bool) 
     return None if row is None else resource_from(row)
 
 
-def resource_find(
-    tx: Tx, kind: Kind, condition: ColumnElement[bool] | None, *, offset: int, limit: int, with_members: bool
-) -> Found:
-    """Return one page in the order of creation, and the total, in one statement.
+def resource_lock(tx: Tx, kind: Kind, principal_id: UUID) -> Resource | None:
+    """Return one living principal without its members, and hold its row until the transaction ends.
 
-    Which resources are on the page is found first: what is named beside those before it is not looked up.
+    One statement where nothing beside the row is decided on. Owners are read in a second one, after the lock: the first
+    would show those that were there before it waited.
     """
-    matching = _living(kind) if condition is None else _living(kind) & condition
-    total = select(func.count()).select_from(principals).where(matching).scalar_subquery()
-    page = select(principals.c.id).where(matching).order_by(principals.c.id).offset(offset).limit(limit).subquery()
-    shown = page.join(principals, (principals.c.tenant_id == TENANT) & (principals.c.id == page.c.id))
-    one = select(literal(1).label("one")).subquery()
-    statement = (
-        _resources(kind, with_members)
-        .add_columns(total.label("total"))
-        .select_from(one.outerjoin(shown, true()))
-        .order_by(page.c.id)
-    )
-    found = tx.execute(statement, {"tenant": tx.tenant_id}).all()
-    return Found(found[0].total, tuple(resource_from(row) for row in found if row.id is not None))
+    if kind in (Kind.AGENT, Kind.SERVICE_ACCOUNT):
+        held = principal_lock(tx, principal_id, kind=kind)
+        return None if held is None else resource_get(tx, kind, principal_id, with_members=False)
+    statement = _living_resource(kind, False).with_for_update(key_share=True, of=principals)
+    row = tx.execute(statement, {"tenant": tx.tenant_id, "principal": principal_id}).first()
+    return None if row is None else resource_from(row)
 
 
 def principal_lock(tx: Tx, principal_id: UUID, *, kind: Kind | None = None) -> Principal | None:
@@ -197,11 +191,11 @@ def _lock(kind: Kind | None) -> Select[Any]:
     return statement if kind is None else statement.where(principals.c.kind == kind)
 
 
-def _columns_of(profile: Profile) -> dict[str, Any]:
+def _columns_of(kind: Kind, profile: Profile) -> dict[str, Any]:
     display = profile.display_name
     return {
         "name": profile.name,
-        "name_key": canonical_name(profile.name),
+        "name_key": shown_name(profile.name) if kind is Kind.GROUP else canonical_name(profile.name),
         "external_id": profile.external_id,
         "display_name": display,
         "display_name_key": display.casefold() if display is not None else None,
@@ -228,7 +222,7 @@ def principal_insert(
         "updated_at": now,
     }
     with _uniqueness_explained():
-        return principal_from(tx.execute(INSERT, values | _columns_of(profile)).one())
+        return principal_from(tx.execute(INSERT, values | _columns_of(kind, profile)).one())
 
 
 UPDATE = (
@@ -241,7 +235,7 @@ UPDATE = (
 
 def principal_update(tx: Tx, principal: Principal, profile: Profile, *, now: datetime) -> Principal:
     """Write the whole profile of a locked principal. Raises ``Taken``."""
-    return _update(tx, principal.id, _columns_of(profile) | {"updated_at": now})
+    return _update(tx, principal.id, _columns_of(principal.kind, profile) | {"updated_at": now})
 
 
 def principal_touch(tx: Tx, principal_id: UUID, *, now: datetime) -> Principal:
