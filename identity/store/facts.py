@@ -43,14 +43,19 @@ fresh AS (
         ON CONFLICT DO NOTHING RETURNING 1)"""
 
 # From the person upwards through every active group; UNION ends a circle.
+# A prepared plan is made for the average tenant, and there a join may rather read all of a small table; in the one
+# large tenant that would be everybody's memberships. LATERAL with OFFSET 0, a scalar subquery and = ANY (ARRAY(...))
+# leave the planner nothing but to look up what is asked.
 MEMBERSHIP = """
 membership (id) AS (
-    SELECT m.group_id FROM group_members m JOIN principals g ON g.tenant_id = :tenant AND g.id = m.group_id
-     WHERE m.tenant_id = :tenant AND m.member_id = ({member}) AND g.state = 'active'
+    SELECT m.group_id FROM group_members m
+     WHERE m.tenant_id = :tenant AND m.member_id = ({member}) AND {ACTIVE}
     UNION
-    SELECT m.group_id FROM group_members m JOIN membership above ON m.member_id = above.id
-      JOIN principals g ON g.tenant_id = :tenant AND g.id = m.group_id
-     WHERE m.tenant_id = :tenant AND g.state = 'active')"""
+    SELECT m.group_id FROM membership below CROSS JOIN LATERAL (
+        SELECT group_id FROM group_members WHERE tenant_id = :tenant AND member_id = below.id OFFSET 0) m
+     WHERE {ACTIVE})"""
+
+ACTIVE = "(SELECT g.state FROM principals g WHERE g.tenant_id = :tenant AND g.id = m.group_id) = 'active'"
 
 PARTY = """json_build_object('id', p.id, 'kind', p.kind, 'state', p.state, 'epoch', p.epoch,
                              'valid_from', p.valid_from, 'valid_until', p.valid_until)"""
@@ -74,12 +79,13 @@ asked (jti, facts) AS (SELECT t.jti, json_build_object(
                   FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = ANY (t.client_ids)),
     'task_state', k.state, 'task_expires_at', k.expires_at,
     'cutoffs', (SELECT json_agg(json_build_object('kind', o.kind, 'key', o.key, 'not_before', o.not_before))
-                  FROM cutoffs o WHERE o.tenant_id = :tenant AND (o.kind, o.key) IN (
-                      SELECT 'tenant', CAST(:tenant AS text)
-                      UNION ALL SELECT 'principal', CAST(id AS text) FROM unnest(t.party_ids) AS id
-                      UNION ALL SELECT 'client', id FROM unnest(t.client_ids) AS id
-                      UNION ALL SELECT 'task', CAST(t.txn AS text)
-                      UNION ALL SELECT 'jti', CAST(id AS text) FROM unnest(t.ancestor_ids || t.jti) AS id)))
+                  FROM (SELECT 'tenant' AS kind, CAST(:tenant AS text) AS key
+                        UNION ALL SELECT 'principal', CAST(id AS text) FROM unnest(t.party_ids) AS id
+                        UNION ALL SELECT 'client', id FROM unnest(t.client_ids) AS id
+                        UNION ALL SELECT 'task', CAST(t.txn AS text)
+                        UNION ALL SELECT 'jti', CAST(id AS text) FROM unnest(t.ancestor_ids || t.jti) AS id) AS i
+                 CROSS JOIN LATERAL (SELECT kind, key, not_before FROM cutoffs
+                                      WHERE tenant_id = :tenant AND kind = i.kind AND key = i.key OFFSET 0) AS o))
    FROM tokens t LEFT JOIN tasks k ON k.tenant_id = :tenant AND k.txn = t.txn
   WHERE t.tenant_id = :tenant AND t.jti IN ({jtis}))"""
 
@@ -98,7 +104,7 @@ COMMON = """
 def _statement(template: str, **holes: str) -> TextClause:
     """Put the parts together. Blanks are folded: the driver keeps only short statements parsed."""
     whole = template.format(CLIENT=CLIENT, COMMON=COMMON, MEMBERSHIP=MEMBERSHIP, ASKED=ASKED, PARTY=PARTY)
-    return text(" ".join(whole.format(**holes, PARTY=PARTY).split()))
+    return text(" ".join(whole.format(**holes, PARTY=PARTY, ACTIVE=ACTIVE).split()))
 
 
 SPEND = _statement("WITH {CLIENT} SELECT count(*) FROM fresh")
@@ -138,9 +144,9 @@ SELECT {COMMON},
     (SELECT id FROM actor) AS actor_id,
     (SELECT facts FROM asked WHERE jti = :subject_jti) AS subject_token,
     (SELECT facts FROM asked WHERE jti = :actor_jti) AS actor_token,
-    (SELECT json_agg({PARTY}) FROM principals p WHERE p.tenant_id = :tenant AND p.id IN (
+    (SELECT json_agg({PARTY}) FROM principals p WHERE p.tenant_id = :tenant AND p.id = ANY (ARRAY(
         SELECT id FROM subject UNION SELECT id FROM actor UNION SELECT principal_id FROM client
-        UNION SELECT unnest(t.party_ids) FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti)
+        UNION SELECT unnest(t.party_ids) FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti))
         ) AS parties,
     (SELECT json_agg(d) FROM (
         SELECT d.id, d.actor_id, d.subject_id, d.subject_group_id, d.resource, d.scopes, d.authorization_details,
@@ -152,7 +158,7 @@ SELECT {COMMON},
            AND (d.subject_id = (SELECT id FROM subject) OR d.subject_group_id IN (SELECT id FROM membership))
          ORDER BY d.id LIMIT :delegations_max) AS d) AS delegations,
     (SELECT max(o.not_before) FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'principal'
-        AND o.key IN (SELECT CAST(id AS text) FROM namesakes)) AS subject_cut_off,
+        AND o.key = ANY (ARRAY(SELECT CAST(id AS text) FROM namesakes))) AS subject_cut_off,
     EXISTS (SELECT FROM resources r WHERE r.tenant_id = :tenant AND r.audience = :resource) AS resource_known
 """,
     member="SELECT id FROM subject",

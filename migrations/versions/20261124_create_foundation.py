@@ -86,7 +86,7 @@ CREATE TABLE cutoffs (
     CONSTRAINT pk_cutoffs PRIMARY KEY (tenant_id, kind, key),
     CONSTRAINT fk_cutoffs_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (tenant_id)
 );
-CREATE INDEX ix_cutoffs_not_before ON cutoffs (tenant_id, not_before);
+CREATE INDEX ix_cutoffs_not_before ON cutoffs (tenant_id, not_before) WHERE not_before IS NOT NULL;
 
 CREATE TABLE resources (
     tenant_id UUID NOT NULL,
@@ -151,7 +151,7 @@ CREATE TABLE principals (
     CONSTRAINT ck_principals_kind CHECK (kind in ('user', 'group', 'agent', 'service_account'))
 );
 CREATE INDEX ix_principals_display_name ON principals (tenant_id, kind, display_name_key);
-CREATE INDEX ix_principals_external_id ON principals (tenant_id, external_id);
+CREATE INDEX ix_principals_external_id ON principals (tenant_id, external_id) WHERE external_id IS NOT NULL;
 CREATE INDEX ix_principals_kind ON principals (tenant_id, kind, id) WHERE deleted_at IS NULL;
 CREATE INDEX ix_principals_valid_until ON principals (tenant_id, valid_until) WHERE valid_until IS NOT NULL AND state = 'active';
 CREATE UNIQUE INDEX uq_principals_external_id ON principals (tenant_id, connection_id, kind, external_id) WHERE deleted_at IS NULL AND external_id IS NOT NULL;
@@ -176,7 +176,7 @@ CREATE TABLE clients (
     CONSTRAINT fk_clients_tenant_id_principal_id FOREIGN KEY(tenant_id, principal_id) REFERENCES principals (tenant_id, id),
     CONSTRAINT fk_clients_tenant_id_audience FOREIGN KEY(tenant_id, audience) REFERENCES resources (tenant_id, audience)
 );
-CREATE INDEX ix_clients_principal ON clients (tenant_id, principal_id);
+CREATE INDEX ix_clients_principal ON clients (tenant_id, principal_id) WHERE principal_id IS NOT NULL;
 
 CREATE TABLE delegations (
     tenant_id UUID NOT NULL,
@@ -284,8 +284,8 @@ CREATE TABLE tasks (
     CONSTRAINT fk_tasks_tenant_id_actor_id FOREIGN KEY(tenant_id, actor_id) REFERENCES principals (tenant_id, id),
     CONSTRAINT fk_tasks_tenant_id_delegation_id FOREIGN KEY(tenant_id, delegation_id) REFERENCES delegations (tenant_id, id)
 );
-CREATE INDEX ix_tasks_actor ON tasks (tenant_id, actor_id);
-CREATE INDEX ix_tasks_subject ON tasks (tenant_id, subject_id);
+CREATE INDEX ix_tasks_actor ON tasks (tenant_id, actor_id) WHERE actor_id IS NOT NULL;
+CREATE INDEX ix_tasks_subject ON tasks (tenant_id, subject_id) WHERE subject_id IS NOT NULL;
 
 CREATE TABLE used_assertions (
     tenant_id UUID NOT NULL,
@@ -321,8 +321,8 @@ CREATE TABLE tokens (
     CONSTRAINT fk_tokens_tenant_id_subject_id FOREIGN KEY(tenant_id, subject_id) REFERENCES principals (tenant_id, id),
     CONSTRAINT fk_tokens_tenant_id_txn FOREIGN KEY(tenant_id, txn) REFERENCES tasks (tenant_id, txn)
 );
-CREATE INDEX ix_tokens_expires_at ON tokens (tenant_id, expires_at);
-CREATE INDEX ix_tokens_txn ON tokens (tenant_id, txn);
+CREATE INDEX ix_tokens_expires_at ON tokens (tenant_id, expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX ix_tokens_txn ON tokens (tenant_id, txn) WHERE txn IS NOT NULL;
 """
 
 # Roles belong to the whole cluster: another database's migration may have made them a moment ago.
