@@ -38,7 +38,9 @@ IDS = ARRAY(Uuid)
 
 
 def _tenant_table(name: str, *items: SchemaItem, key: tuple[str, ...]) -> Table:
-    return Table(name, metadata, Column("tenant_id", Uuid, nullable=False), *items, PrimaryKeyConstraint("tenant_id", *key))
+    return Table(
+        name, metadata, Column("tenant_id", Uuid, nullable=False), *items, PrimaryKeyConstraint("tenant_id", *key)
+    )
 
 
 def _index_of(name: str, *columns: str) -> Index:
