@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scim.limits import PAGE_SIZE, PAGE_SIZE_MAX
+from scim.limits import CURSOR_LIFETIME_S, PAGE_SIZE, PAGE_SIZE_MAX
 from scim.schemas import ResourceType, Schema, all_schemas, resource_types
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:"
@@ -19,14 +19,15 @@ def service_provider_config(base_url: str, body_bytes_max: int) -> Json:
         "bulk": {"supported": False, "maxOperations": 0, "maxPayloadSize": body_bytes_max},
         "filter": {"supported": True, "maxResults": PAGE_SIZE_MAX},
         "changePassword": {"supported": False},
-        "sort": {"supported": False},
+        "sort": {"supported": True},
         "etag": {"supported": True},
         "pagination": {
-            "cursor": False,
+            "cursor": True,
             "index": True,
             "defaultPaginationMethod": "index",
             "defaultPageSize": PAGE_SIZE,
             "maxPageSize": PAGE_SIZE_MAX,
+            "cursorTimeout": CURSOR_LIFETIME_S,
         },
         "authenticationSchemes": [
             {

@@ -20,7 +20,7 @@ ERROR_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:Error"
 
 SCIM_TYPES = frozenset({
     "invalidFilter", "tooMany", "uniqueness", "mutability", "invalidSyntax", "invalidPath", "noTarget",
-    "invalidValue", "invalidVers", "sensitive",
+    "invalidValue", "invalidVers", "sensitive", "invalidCursor", "expiredCursor", "invalidCount",
 })  # fmt: skip
 
 STATUSES: dict[type[Refusal], int] = {

@@ -3,16 +3,19 @@
 Nothing is ever dropped: what does not resolve is refused (RFC 7644 §3.4.2.2), so no filter means "all rows".
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NoReturn
 
 from scim2_filter_parser import ast
 
+from identity.model.errors import Malformed
+from identity.model.principal import Kind
 from identity.model.query import (
     ALWAYS,
+    NEVER,
     And,
     AnyElement,
     Comparison,
@@ -42,6 +45,14 @@ UNORDERED = frozenset({Type.BOOLEAN, Type.BINARY})
 NOT_STORED = frozenset({"$ref", "location"})  # made for each answer from our own address
 
 
+class UnknownAttribute(Malformed):
+    """A resource type has no attribute of this name. ``name`` is in lower case."""
+
+    def __init__(self, detail: str, *, name: str, reason: str) -> None:
+        super().__init__(detail, reason=reason)
+        self.name = name
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """Where an attribute is: under an extension's key or at the top, with the sub-attribute that was named."""
@@ -62,6 +73,11 @@ class Resolver:
         """Refuse."""
         refuse(self.scim_type, detail)
 
+    def unknown(self, uri: str | None, name: str) -> NoReturn:
+        """Refuse a name that the resource type does not know."""
+        shown = _shown(uri, name)
+        raise UnknownAttribute(f"{self.type.name} has no {shown}", name=shown.lower(), reason=self.scim_type)
+
     def find(self, path: Any) -> Found | Schema:
         """Return the attribute, or the whole schema, that an attribute path names."""
         name, sub = path.attr_name, path.sub_attr.value if path.sub_attr else None
@@ -69,7 +85,7 @@ class Resolver:
             return schema
         prefix, attribute = self._attribute(path.uri, name)
         if attribute is None or attribute.returned is Returned.NEVER:
-            self.no(f"{self.type.name} has no attribute {_shown(path.uri, name)}")
+            self.unknown(path.uri, name)
         return Found(prefix, attribute, self.sub_attribute(attribute, sub) if sub is not None else None)
 
     def _attribute(self, uri: str | None, name: str) -> tuple[tuple[str, ...], Attribute | None]:
@@ -77,7 +93,7 @@ class Resolver:
             return (), self.type.attribute(name)
         schema = self.type.schema_of(uri)
         if schema is None:
-            self.no(f"{self.type.name} has no schema {uri}")
+            self.unknown(uri, name)
         if schema is self.type.schema:
             return (), self.type.attribute(name)
         return (schema.id,), schema.attribute(name)
@@ -86,7 +102,7 @@ class Resolver:
         """Return a sub-attribute; of a multi-valued attribute without any, ``value`` is the element itself."""
         found = attribute.sub_attribute(name)
         if found is None:
-            self.no(f"{attribute.name} has no sub-attribute {name}")
+            self.unknown(None, f"{attribute.name}.{name}")
         return found
 
     # --- conditions ---
@@ -116,7 +132,7 @@ class Resolver:
         if isinstance(found, Schema) or not found.attribute.multi_valued:
             self.no("brackets select values of a multi-valued attribute only")
         inner = self.condition(expr, found.attribute)
-        operand = _operand((*found.prefix, found.attribute.name), found.attribute)
+        operand = operand_of((*found.prefix, found.attribute.name), found.attribute)
         return AnyElement(operand, inner if also is None else _flat(And, inner, also))
 
     def _term(self, op: str, path: Any, literal: Any, within: Attribute | None) -> Condition:
@@ -148,7 +164,7 @@ class Resolver:
         if path.uri is not None or path.sub_attr is not None:
             self.no("brackets hold sub-attributes, without a schema")
         if not within.is_complex and path.attr_name.lower() == "value":
-            return self._compared(op, value, lambda build: build(_operand((), within), within))
+            return self._compared(op, value, lambda build: build(operand_of((), within), within))
         sub = self.sub_attribute(within, path.attr_name)
         return self._compared(op, value, lambda build: build(self._stored((sub.name,), sub), sub))
 
@@ -177,22 +193,22 @@ class Resolver:
         path = (*found.prefix, attribute.name)
         if sub is None and attribute.is_complex:
             if build is _presence and not attribute.multi_valued:
-                return Or(tuple(build(_operand((*path, s.name), s), s) for s in _stored_subs(attribute)))
+                return Or(tuple(build(operand_of((*path, s.name), s), s) for s in _stored_subs(attribute)))
             if build is _presence:
-                elements = Or(tuple(build(_operand((s.name,), s), s) for s in _stored_subs(attribute)))
-                return AnyElement(_operand(path, attribute), elements)
+                elements = Or(tuple(build(operand_of((s.name,), s), s) for s in _stored_subs(attribute)))
+                return AnyElement(operand_of(path, attribute), elements)
             sub = self.sub_attribute(attribute, "value")  # RFC 7643 §2.4: what a plain name of it means
         if attribute.multi_valued:
-            inner = build(self._stored((sub.name,), sub), sub) if sub else build(_operand((), attribute), attribute)
-            return AnyElement(_operand(path, attribute), inner)
+            inner = build(self._stored((sub.name,), sub), sub) if sub else build(operand_of((), attribute), attribute)
+            return AnyElement(operand_of(path, attribute), inner)
         last = sub or attribute
         operand = self._stored((*path, sub.name) if sub else path, last)
-        return AnyElement(operand, build(_operand((), last), last)) if last.multi_valued else build(operand, last)
+        return AnyElement(operand, build(operand_of((), last), last)) if last.multi_valued else build(operand, last)
 
     def _stored(self, path: tuple[str, ...], attribute: Attribute) -> Operand:
         if attribute.name in NOT_STORED:
             self.no(f"{attribute.name} cannot be filtered by")
-        return _operand(path, attribute)
+        return operand_of(path, attribute)
 
     def _schema_presence(self, op: str, schema: Schema) -> Condition:
         if op != "pr":
@@ -204,7 +220,7 @@ class Resolver:
     def _schemas(self, op: str, value: Any) -> Condition:
         """``schemas`` is not stored: a resource has its core schema, and each extension of which it has values."""
         names = every_resource().attributes["schemas"]
-        element = self._compared(op, value, lambda build: build(_operand((), names), names))
+        element = self._compared(op, value, lambda build: build(operand_of((), names), names))
         asked = element.term if op == "ne" and isinstance(element, Not) else element
         having = [schema for schema in self.type.schemas() if matches(asked, schema.id)]
         found = Or(tuple(self._schema_presence("pr", schema) for schema in having))
@@ -233,6 +249,49 @@ def parse_filter(text: str, type_: ResourceType) -> Condition:
     return Resolver(type_, "invalidFilter").condition(parse(text, "invalidFilter"))
 
 
+def parse_filter_of_all(text: str, types: Sequence[ResourceType]) -> Mapping[Kind, Condition]:
+    """Return what a filter states of each resource type.
+
+    To a type that does not know an attribute it has no value (RFC 7644 §3.4.2.1); one that no type knows is refused.
+    Raises ``Malformed`` (``invalidFilter``).
+    """
+    tree = parse(text, "invalidFilter")
+    resolvers = [_LenientResolver(type_, "invalidFilter") for type_ in types]
+    found = {resolver.type.kind: resolver.condition(tree) for resolver in resolvers}
+    for name in sorted(set().union(*(resolver.missing for resolver in resolvers))):
+        if all(resolver.misses(name) for resolver in resolvers):
+            refuse("invalidFilter", f"no resource type has {name}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _LenientResolver(Resolver):
+    """Takes what its type does not know for absent, and remembers it."""
+
+    missing: set[str] = field(default_factory=set)
+
+    def misses(self, name: str) -> bool:
+        """Return whether the type lacks an attribute, or that of which it is a part."""
+        return any(f"{name}.".startswith(f"{missing}.") for missing in self.missing)
+
+    def _term(self, op: str, path: Any, literal: Any, within: Attribute | None) -> Condition:
+        try:
+            return Resolver._term(self, op, path, literal, within)
+        except UnknownAttribute as refusal:
+            self.missing.add(refusal.name)
+            is_null = literal is not None and literal.value is None
+            return ALWAYS if (op, is_null) in (("ne", False), ("eq", True)) else NEVER
+
+    def _value_path(
+        self, container: Any, expr: Any, within: Attribute | None, also: Condition | None = None
+    ) -> Condition:
+        try:
+            return Resolver._value_path(self, container, expr, within, also)
+        except UnknownAttribute as refusal:
+            self.missing.add(refusal.name)
+            return NEVER
+
+
 def parse_instant(text: str) -> datetime | None:
     """Return the instant of an xsd:dateTime, in UTC; one without an offset is taken as UTC. None for anything else."""
     if len(text) > 40 or "T" not in text:
@@ -249,7 +308,8 @@ def _presence(operand: Operand, attribute: Attribute) -> Condition:
     return Presence(operand)
 
 
-def _operand(path: tuple[str, ...], attribute: Attribute) -> Operand:
+def operand_of(path: tuple[str, ...], attribute: Attribute) -> Operand:
+    """Return how an attribute at a path compares."""
     return Operand(path, VALUE_TYPES.get(attribute.type, ValueType.STRING), attribute.case_exact)
 
 

@@ -12,6 +12,8 @@ FILTER_DEPTH_MAX = 10  # nested brackets; Keycloak 10
 
 PAGE_SIZE = 100  # resources, where the client names no count
 PAGE_SIZE_MAX = 200
+CURSOR_LIFETIME_S = 3_600
+CURSOR_CHARACTERS_MAX = 4_096  # a sort value of 256 characters makes one of 2,000 at most
 
 OPERATIONS_MAX = 100  # per PATCH; Keycloak 100
 STEPS_MAX = 500  # attributes named by all operations of a PATCH together

@@ -12,16 +12,21 @@ from scim.limits import PAGE_SIZE, PAGE_SIZE_MAX
 
 SEARCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
-NAMES = frozenset({"filter", "startIndex", "count", "attributes", "excludedAttributes"})
+NAMES = frozenset({
+    "filter", "sortBy", "sortOrder", "startIndex", "count", "cursor", "attributes", "excludedAttributes",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """``start_index`` is 1 or more; ``count`` at most a page."""
+    """``start_index`` is 1 or more; ``count`` at most a page; an empty ``cursor`` asks for the first page."""
 
     filter: str | None
+    sort_by: str | None
+    descending: bool
     start_index: int
     count: int
+    cursor: str | None
     attributes: str | None
     excluded_attributes: str | None
 
@@ -43,13 +48,41 @@ def query_of_body(body: Mapping[str, Any]) -> Query:
 
 
 def _query(parameters: Mapping[str, str]) -> Query:
+    cursor = parameters.get("cursor")
+    if cursor is not None and "startIndex" in parameters:
+        refuse("invalidValue", "startIndex and cursor exclude each other", "cursor")
     return Query(
         filter=parameters.get("filter"),
+        sort_by=parameters.get("sortBy") or None,
+        descending=_is_descending(parameters.get("sortOrder", "ascending")),
         start_index=max(1, _whole_number(parameters, "startIndex", 1)),
-        count=min(PAGE_SIZE_MAX, max(0, _whole_number(parameters, "count", PAGE_SIZE))),
+        count=_count(parameters) if cursor is None else _count_of_cursor(parameters),
+        cursor=cursor,
         attributes=parameters.get("attributes"),
         excluded_attributes=parameters.get("excludedAttributes"),
     )
+
+
+def _is_descending(text: str) -> bool:
+    match text.lower():
+        case "ascending":
+            return False
+        case "descending":
+            return True
+    return refuse("invalidValue", "ascending or descending", "sortOrder")
+
+
+def _count(parameters: Mapping[str, str]) -> int:
+    """RFC 7644 §3.4.2.4: a negative count means none."""
+    return min(PAGE_SIZE_MAX, max(0, _whole_number(parameters, "count", PAGE_SIZE)))
+
+
+def _count_of_cursor(parameters: Mapping[str, str]) -> int:
+    """RFC 9865 §2.1: with a cursor, a page that holds nothing leads nowhere and is refused."""
+    text = parameters.get("count", str(PAGE_SIZE))
+    if not WHOLE_NUMBER.fullmatch(text) or int(text) < 1:
+        refuse("invalidCount", "a count from 1 on is wanted", "count")
+    return min(PAGE_SIZE_MAX, int(text))
 
 
 def _whole_number(parameters: Mapping[str, str], name: str, default: int) -> int:

@@ -57,6 +57,12 @@ ORDER: Mapping[Operator, Callable[[ColumnElement[Any], Any], Clause]] = {
     Operator.LT: lambda found, wanted: found < wanted,
     Operator.LE: lambda found, wanted: found <= wanted,
 }
+RELATIONS: Mapping[tuple[str, ...], tuple[Any, str, str]] = {
+    ("members",): (group_members, "group_id", "member_id"),
+    ("groups",): (group_members, "member_id", "group_id"),
+    ("owners",): (principal_owners, "principal_id", "owner_id"),
+}
+"""Attributes that are rows beside a principal: the table, our column in it, and theirs."""
 NAME_ATTRIBUTES = {Kind.USER: "userName", Kind.AGENT: "agentUserName", Kind.SERVICE_ACCOUNT: "userName"}
 
 
@@ -182,8 +188,7 @@ class _Related:
             case ("display",):
                 return _Column(func.lower(func.coalesce(self.other.c.display_name, self.other.c.name)), func.lower)
             case ("type",):
-                names = {kind.value: name.lower() for kind, name in TYPE_NAMES.items()}
-                return _Column(case(names, value=self.other.c.kind), func.lower)
+                return _Column(func.lower(shown_of(self.other.c.kind)), func.lower)
             case _:
                 raise AssertionError(f"{operand.path} has no column")
 
@@ -226,7 +231,7 @@ class _Principal:
         operand = comparison.operand
         if operand.path == ("active",):
             return (principals.c.state == State.ACTIVE) == literal(comparison.value)
-        if operand.path == (NAME_ATTRIBUTES.get(self.kind),):
+        if operand.path == _name_path(self.kind):
             return _compare_column(comparison, _Column(principals.c.name_key, fold))
         if found := _COLUMNS.get(operand.path):
             return _compare_column(comparison, found)
@@ -244,17 +249,11 @@ class _Principal:
         return _Json(principals.c.document).has(operand)
 
     def any_element(self, container: Operand, inner: Condition) -> Clause:
-        match container.path:
-            case ("members",):
-                return self._related(group_members, "group_id", "member_id", inner)
-            case ("groups",):
-                return self._related(group_members, "member_id", "group_id", inner)
-            case ("owners",):
-                return self._related(principal_owners, "principal_id", "owner_id", inner)
-            case ("emails",) if (keyed := _email_key(inner)) is not None:
-                return self._email(keyed)
-            case _:
-                return _Json(principals.c.document).any_element(container, inner)
+        if container.path in RELATIONS:
+            return self._related(*RELATIONS[container.path], inner)
+        if container.path == ("emails",) and (keyed := _email_key(inner)) is not None:
+            return self._email(keyed)
+        return _Json(principals.c.document).any_element(container, inner)
 
     def _email(self, terms: Mapping[str, str]) -> Clause:
         rows = principal_emails.alias()
@@ -275,6 +274,23 @@ class _Principal:
         if _reads_more_than_value(inner):
             source = row.join(other, (other.c.tenant_id == row.c.tenant_id) & (other.c.id == row.c[theirs]))
         return exists(select(literal(1)).select_from(source).where(*where, _compile(inner, scope)))
+
+
+def column_of(kind: Kind, path: tuple[str, ...]) -> ColumnElement[Any] | None:
+    """Return the column that holds an attribute in the form in which it is compared, or None."""
+    if path == _name_path(kind):
+        return principals.c.name_key
+    found = _COLUMNS.get(path)
+    return None if found is None else found.found
+
+
+def shown_of(kind: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the name of a kind's resource type."""
+    return case({kind.value: name for kind, name in TYPE_NAMES.items()}, value=kind)
+
+
+def _name_path(kind: Kind) -> tuple[str | None]:
+    return (NAME_ATTRIBUTES.get(kind),)
 
 
 _Scope = _Principal | _Json | _Related

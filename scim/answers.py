@@ -1,0 +1,94 @@
+"""Parts of requests and of answers that every route of this edge has."""
+
+import json
+import math
+import re
+from typing import Any
+
+import structlog
+from flask import Response, request
+from werkzeug.exceptions import HTTPException
+
+from identity.http import Call, house, read_body
+from identity.model.errors import Refusal, TooOften
+from identity.model.principal import Resource
+from scim.body import parse_body
+from scim.dialects import Dialect, dialect_named
+from scim.errors import error_body, refuse, render_refusal
+from scim.projection import Projection
+from scim.resources import etag, location, render
+
+MEDIA_TYPES = frozenset({"application/scim+json", "application/json"})
+ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"')
+
+Json = dict[str, Any]
+
+log = structlog.get_logger("scim")
+
+
+def dialect_of(call: Call) -> Dialect:
+    """Return the dialect of the connection that calls."""
+    return dialect_named(call.caller.dialect)
+
+
+def sent_body() -> bytes:
+    """Read the body before the transaction opens: a slow client shall hold no connection of the database."""
+    return read_body()
+
+
+def sent_json(body: bytes) -> Json:
+    """Return the JSON object in a body. Raises ``Malformed``."""
+    if request.mimetype and request.mimetype not in MEDIA_TYPES:
+        refuse("invalidSyntax", "the body's type is application/scim+json")
+    return parse_body(body)
+
+
+def base_url(slug: str) -> str:
+    """Return the URL of a tenant's SCIM endpoint, without a slash at its end."""
+    return f"{house().external_url.rstrip('/')}/t/{slug}/scim/v2"
+
+
+def answer(body: Json, *, status: int = 200) -> Response:
+    """Return a SCIM answer."""
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return Response(text, status=status, content_type="application/scim+json")
+
+
+def resource_headers(resource: Resource, slug: str) -> dict[str, str]:
+    """Return the version and the place of a resource."""
+    where = location(resource.principal, base_url(slug))
+    return {"ETag": etag(resource.principal), "Content-Location": where}
+
+
+def resource_answer(resource: Resource, slug: str, shown: Projection, *, status: int = 200) -> Response:
+    """Return the answer that is a resource."""
+    found = answer(render(resource, base_url(slug), shown), status=status)
+    found.headers.update(resource_headers(resource, slug))
+    if status == 201:
+        found.headers["Location"] = found.headers["Content-Location"]
+    return found
+
+
+def on_refusal(refusal: Refusal) -> Response:
+    """Answer a refusal as a SCIM error."""
+    body, status = render_refusal(refusal)
+    found = answer(body, status=status)
+    if status == 401:
+        found.headers["WWW-Authenticate"] = 'Bearer realm="scim"'
+    if status == 503:
+        found.headers["Retry-After"] = "5"
+    if isinstance(refusal, TooOften):
+        found.headers["Retry-After"] = str(math.ceil(refusal.wait_s))
+    return found
+
+
+def on_http_exception(error: HTTPException) -> Response:
+    """Answer what Werkzeug refuses (a broken request stream, a media type) as a SCIM error."""
+    status = error.code or 500
+    return answer(error_body(status, error.name), status=status)
+
+
+def on_fault(error: Exception) -> Response:
+    """Answer a fault of ours with nothing but that it is one; what it was is in the log."""
+    log.exception("scim_fault", exc_info=error)
+    return answer(error_body(500, "this is our fault; it has been logged"), status=500)

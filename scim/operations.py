@@ -1,0 +1,113 @@
+"""What a source does to a resource: create, replace, patch, delete. One meaning, whether alone or within a Bulk."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from identity.actions.provisioning import amend_principal, create_principal, delete_principal, get_principal
+from identity.http import Call
+from identity.model.errors import NotThere, Stale
+from identity.model.ids import parse_id
+from identity.model.membership import MemberChange
+from identity.model.principal import Amendment, Kind, Resource
+from scim.answers import ENTITY_TAG, dialect_of
+from scim.patch import apply_patch, parse_patch
+from scim.projection import Projection
+from scim.query import WHOLE_NUMBER
+from scim.resources import amended_profile, new_profile, read_resource, replaced_profile, working_document
+from scim.schemas import ResourceType
+
+Json = dict[str, Any]
+
+
+def create(call: Call, type_: ResourceType, body: Json, shown: Projection) -> Resource:
+    """Create a resource (RFC 7644 §3.3)."""
+    sent = read_resource(body, type_, dialect_of(call))
+    members = sent.members or frozenset()
+    resource = create_principal(
+        call.tx, type_.kind, new_profile(sent, type_), members=members, caller=call.caller, now=call.now
+    )
+    if members and shown.shows("members"):
+        return get_principal(call.tx, type_.kind, resource.principal.id, caller=call.caller)
+    return resource
+
+
+def get(call: Call, type_: ResourceType, resource_id: str, *, with_members: bool) -> Resource:
+    """Return one resource (RFC 7644 §3.4.1). Raises ``NotThere``."""
+    return get_principal(call.tx, type_.kind, parsed_id(resource_id), caller=call.caller, with_members=with_members)
+
+
+def replace(
+    call: Call, type_: ResourceType, resource_id: str, body: Json, if_match: str | None, shown: Projection
+) -> Resource:
+    """Replace a resource (RFC 7644 §3.5.1). The id is the URL's, whatever the body says."""
+    sent = read_resource(body, type_, dialect_of(call))
+    change = None if sent.members is None else MemberChange(replace=True, add=sent.members)
+
+    def amend(current: Resource) -> Amendment:
+        return Amendment(replaced_profile(sent, type_, current), change)
+
+    return _amend(call, type_, resource_id, amend, if_match, shown)
+
+
+def patch(
+    call: Call, type_: ResourceType, resource_id: str, body: Json, if_match: str | None, shown: Projection
+) -> tuple[Resource, bool]:
+    """Change a resource, by all operations or none (RFC 7644 §3.5.2); return also whether to answer without a body."""
+    dialect = dialect_of(call)
+    wanted = parse_patch(body, type_, dialect)
+
+    def amend(current: Resource) -> Amendment:
+        document, change = apply_patch(wanted, working_document(current))
+        return Amendment(amended_profile(document, type_, current), change)
+
+    resource = _amend(call, type_, resource_id, amend, if_match, shown)
+    # A group answers without its members, so an answer to a change of members would tell only what did not change.
+    silent = type_.kind is Kind.GROUP and (dialect.wants_no_body_of_a_group or wanted.touches_members)
+    return resource, silent and shown.asked is None
+
+
+def delete(call: Call, type_: ResourceType, resource_id: str, if_match: str | None) -> None:
+    """Delete a resource (RFC 7644 §3.6)."""
+    principal_id = parsed_id(resource_id)
+    expected = _expected_version(call, type_, resource_id, if_match)
+    delete_principal(call.tx, type_.kind, principal_id, expected_version=expected, caller=call.caller, now=call.now)
+
+
+def parsed_id(resource_id: str) -> UUID:
+    """Return an id as ours; what cannot be one is not there. Raises ``NotThere``."""
+    principal_id = parse_id(resource_id)
+    if principal_id is None:
+        raise NotThere("there is no such resource")
+    return principal_id
+
+
+def _amend(
+    call: Call,
+    type_: ResourceType,
+    resource_id: str,
+    amend: Callable[[Resource], Amendment],
+    if_match: str | None,
+    shown: Projection,
+) -> Resource:
+    principal_id = parsed_id(resource_id)
+    expected = _expected_version(call, type_, resource_id, if_match)
+    resource = amend_principal(
+        call.tx, type_.kind, principal_id, amend, expected_version=expected, caller=call.caller, now=call.now
+    )
+    if shown.asked is not None and shown.shows("members") and type_.kind is Kind.GROUP:
+        return get(call, type_, resource_id, with_members=True)
+    return resource
+
+
+def _expected_version(call: Call, type_: ResourceType, resource_id: str, if_match: str | None) -> int | None:
+    """Return the version that ``If-Match`` demands (RFC 7644 §3.14): weak tags compare like strong ones."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tags = [tag for tag in ENTITY_TAG.findall(if_match) if WHOLE_NUMBER.fullmatch(tag)]
+    if len(tags) == 1:
+        return int(tags[0])
+    current = get(call, type_, resource_id, with_members=False).principal.version
+    if str(current) not in tags:
+        raise Stale("the resource has changed since the version in If-Match")
+    return current

@@ -1,0 +1,96 @@
+"""Lists and searches, of one resource type or of all (RFC 7644 §3.4.2, §3.4.3; cursors: RFC 9865)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from identity.actions.provisioning import Found, find_principals
+from identity.http import Call, house
+from identity.model.listing import Listing
+from identity.model.principal import Kind
+from identity.model.query import ALWAYS, Condition
+from scim.cursors import Cursor, Cursors
+from scim.discovery import LIST_SCHEMA
+from scim.filter import parse_filter, parse_filter_of_all
+from scim.projection import Projection, parse_projection
+from scim.query import Query
+from scim.resources import render
+from scim.schemas import ResourceType
+from scim.sorting import parse_sort
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What was found, what of it is shown, and what a client needs to go on."""
+
+    found: Found
+    shown: Mapping[Kind, Projection]
+    paging: Json = field(default_factory=dict)
+
+
+def find_page(call: Call, query: Query, types: Sequence[ResourceType]) -> Page:
+    """Return the page of the resources of ``types`` that a query asks for. Raises ``Malformed``."""
+    shown = {type_.kind: parse_projection(query.attributes, query.excluded_attributes, type_) for type_ in types}
+    listing = Listing(
+        wanted=_wanted(query, types),
+        limit=query.count,
+        order=(query.sort_by and parse_sort(query.sort_by, types, descending=query.descending)) or None,
+        offset=query.start_index - 1,
+        with_members=any(projection.shows("members") for projection in shown.values()),
+    )
+    if query.cursor is not None:
+        return _page_at_cursor(call, query, types, listing, shown)
+    found = find_principals(call.tx, listing, caller=call.caller)
+    return Page(found, shown, {"totalResults": found.total, "startIndex": query.start_index})
+
+
+def render_page(page: Page, base_url: str) -> Json:
+    """Return a ListResponse (RFC 7644 §3.4.2)."""
+    resources = [render(found, base_url, page.shown[found.principal.kind]) for found in page.found.resources]
+    return {"schemas": [LIST_SCHEMA], **page.paging, "itemsPerPage": len(resources), "Resources": resources}
+
+
+def _wanted(query: Query, types: Sequence[ResourceType]) -> Mapping[Kind, Condition]:
+    if query.filter is None:
+        return {type_.kind: ALWAYS for type_ in types}
+    if len(types) == 1:
+        return {types[0].kind: parse_filter(query.filter, types[0])}
+    return parse_filter_of_all(query.filter, types)
+
+
+# --- cursors ---------------------------------------------------------------------------------------------------
+
+
+def _page_at_cursor(
+    call: Call, query: Query, types: Sequence[ResourceType], listing: Listing, shown: Mapping[Kind, Projection]
+) -> Page:
+    cursors = _cursors(call, query, types)
+    at = cursors.open(query.cursor) if query.cursor else None
+    # To count what a filter finds costs as much as all of its pages together: it is told once, on the first.
+    listing = replace(listing, limit=query.count + 1, with_total=at is None or query.filter is None)
+    if at is not None:
+        listing = replace(listing, beyond=at.place, backward=at.backward)
+    found = find_principals(call.tx, listing, caller=call.caller)
+    page, is_more = _cut(found, query.count, from_the_front=listing.backward)
+    paging: Json = {"totalResults": found.total} if listing.with_total else {}
+    if page.places and (is_more or listing.backward):
+        paging["nextCursor"] = cursors.close(Cursor(page.places[-1]))
+    if page.places and at is not None and (is_more or not at.backward):
+        paging["previousCursor"] = cursors.close(Cursor(page.places[0], backward=True))
+    return Page(page, shown, paging)
+
+
+def _cursors(call: Call, query: Query, types: Sequence[ResourceType]) -> Cursors:
+    endpoints = [type_.endpoint for type_ in types]
+    asked = (str(call.caller.connection_id), endpoints, query.filter, query.sort_by, query.descending)
+    return Cursors(house().seal, call.tx.tenant_id, asked, call.now)
+
+
+def _cut(found: Found, limit: int, *, from_the_front: bool) -> tuple[Found, bool]:
+    """Return a page without the one resource that was asked for only to know whether there are more."""
+    if len(found.resources) <= limit:
+        return found, False
+    kept = slice(1, None) if from_the_front else slice(None, limit)
+    return Found(found.total, found.resources[kept], found.places[kept]), True
