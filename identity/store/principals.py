@@ -155,10 +155,16 @@ def resource_from(row: Any) -> Resource:
 
 
 @cache
+def is_of(kind: Kind) -> ColumnElement[bool]:
+    """Return the condition that a principal is of a kind. It is written out, not bound: only then can a prepared plan
+    use the index over the names of all but groups.
+    """
+    return principals.c.kind == literal_column(f"'{kind}'", principals.c.kind.type)
+
+
+@cache
 def _living(kind: Kind) -> ColumnElement[bool]:
-    # The kind is written out, not bound: a prepared plan can then use the index over the names of all but groups.
-    written = literal_column(f"'{kind}'", principals.c.kind.type)
-    return (principals.c.tenant_id == TENANT) & (principals.c.kind == written) & principals.c.deleted_at.is_(None)
+    return (principals.c.tenant_id == TENANT) & is_of(kind) & principals.c.deleted_at.is_(None)
 
 
 @cache
