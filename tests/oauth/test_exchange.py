@@ -78,6 +78,7 @@ UPSTREAM_FAULTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"typ": "logout+jwt"}, "subject_token_type"),
     ({}, {"typ": "client-authentication+jwt"}, "subject_token_type"),
     ({}, {"typ": "secevent+jwt"}, "subject_token_type"),
+    ({}, {"crit": ["b64"], "b64": True}, "subject_token_critical"),
     ({}, {"kid": "login-2"}, "subject_token_key"),
     ({}, {"kid": ""}, "subject_token_key"),
     ({"iss": "https://evil.example"}, {}, "subject_token_issuer"),
