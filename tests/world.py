@@ -214,16 +214,8 @@ def _register(tx: Tx, *, principal_id: UUID | None = None, audience: str | None 
 def let_act(tx: Tx, actor_id: UUID, group_id: UUID | None, **changed: Any) -> UUID:
     """Let an agent act for the members of a group at the ERP."""
     grant = Grant(
-        actor_id=actor_id,
-        subject_id=None,
-        subject_group_id=group_id,
-        resource=ERP,
-        scopes=SCOPES,
-        authorization_details=DETAILS,
-        max_lifetime_s=120,
-        max_depth=4,
-        expires_at=None,
-    )
+        actor_id, None, group_id, ERP, SCOPES, DETAILS, max_lifetime_s=120, max_depth=4, expires_at=None
+    )  # fmt: skip
     wanted = replace(grant, **changed)
     return grant_delegation(tx, wanted, tenant_lifetime_max_s=300, caller=ADMINISTRATOR, now=BEGIN).id
 
