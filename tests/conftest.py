@@ -14,6 +14,7 @@ import pytest
 
 from config.database import migrate
 from config.postgres import OWNER, Cluster, start_cluster
+from tests.house.statements import watched
 
 TEMPLATE = "template_migrated"
 ROOM_BYTES = 2_000_000_000
@@ -111,6 +112,20 @@ def owner_url(server: Server, database: str) -> str:
 def database_url(server: Server, database: str) -> str:
     """The test's database as the application sees it, with the rights of identity_app."""
     return server.url(database, role="identity_app")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _statements() -> Iterator[list[str]]:
+    with watched() as faults:
+        yield faults
+
+
+@pytest.fixture(autouse=True)
+def every_statement_names_its_tenant(_statements: list[str]) -> Iterator[None]:
+    """Hold the application to it in every test; what a test says by itself may forget it."""
+    _statements.clear()
+    yield
+    assert not _statements
 
 
 @pytest.fixture

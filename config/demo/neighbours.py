@@ -14,7 +14,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 ID_TOKEN_LIFETIME_S = 3600
 
 
-class QuietHandler(WSGIRequestHandler):
+class Quiet(WSGIRequestHandler):
     """Says nothing: the story is what is to be read."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the name that werkzeug gave it
@@ -24,7 +24,7 @@ class QuietHandler(WSGIRequestHandler):
 @contextmanager
 def serving(app: Flask) -> Iterator[str]:
     """Serve ``app`` on a free port of this machine; yield its URL."""
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=QuietHandler)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -243,6 +243,8 @@ ADMIN = [
     of_tenant("PATCH", "/connections/{connection}", {"name": "renamed"}),
     of_tenant("DELETE", "/connections/{connection}", status=204),
     of_tenant("GET", "/connections/{connection}/tokens"),
+    of_tenant("GET", "/connections/{connection}/requests"),
+    of_tenant("GET", "/connections/{connection}/requests", query="principal={sam}"),
     of_tenant("POST", "/connections/{connection}/tokens", {"overlap_s": 0}, status=201),
     of_tenant("GET", "/clients"),
     of_tenant("GET", "/clients", query="principal={bot}"),

@@ -19,7 +19,7 @@ from identity.store.transaction import make_engine
 from tests.access.belongings import ADMIN_TOKEN, BEGIN, Belongings, Clock, Estate, kill_news, next_id, rows_of, settle
 from tests.conftest import TEMPLATE, Server
 
-REFUSALS = frozenset({"events"})
+REFUSALS = frozenset({"events", "provisioning_requests"})
 
 
 def _no_network(url: str) -> bytes:
