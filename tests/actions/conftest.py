@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.actions.sources import Source, connect, digest, forget_news
+from tests.actions.sources import OPEN, Source, connect, digest, forget_news, onlooker
 from tests.oauth.conftest import acme, garden, rival, world  # noqa: F401 - fixtures
 from tests.world import Tenant
 
@@ -12,11 +12,14 @@ from tests.world import Tenant
 @pytest.fixture(autouse=True)
 def the_rival_notices_nothing(acme: Tenant, rival: Tenant) -> Iterator[None]:  # noqa: F811
     """Both tenants hold the same ids, so a statement that forgets its tenant would find something here."""
-    for tenant in (acme, rival):
-        forget_news(tenant)  # of the planting
-    before = digest(rival)
-    yield
-    assert digest(rival) == before
+    with onlooker(acme) as ours, onlooker(rival) as theirs:
+        OPEN.update({(acme.house.engine, acme.planted.id): ours, (rival.house.engine, rival.planted.id): theirs})
+        for tenant in (acme, rival):
+            forget_news(tenant)  # of the planting
+        before = digest(rival)
+        yield
+        assert digest(rival) == before
+        OPEN.clear()
 
 
 @pytest.fixture

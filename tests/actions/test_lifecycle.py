@@ -260,11 +260,11 @@ def test_a_group_s_document_never_says_active(source: Source, acme: Tenant) -> N
 
 def test_only_the_first_500_tasks_are_told_by_themselves_and_all_are_counted(acme: Tenant) -> None:
     acme.task_token()
-    with acme.tx() as tx:
-        tx.connection.exec_driver_sql(
-            "INSERT INTO tasks SELECT tenant_id, gen_random_uuid(), subject_id, actor_id, delegation_id, audience,"
-            " scopes, authorization_details, state, created_at, expires_at FROM tasks, generate_series(1, 599)"
-        )
+    rows(
+        acme,
+        "INSERT INTO tasks SELECT tenant_id, gen_random_uuid(), subject_id, actor_id, delegation_id, audience,"
+        " scopes, authorization_details, state, created_at, expires_at FROM tasks, generate_series(1, 599)",
+    )
     acme.befall(acme.planted.sam, Verb.DEPROVISION)
     kinds = told(acme, acme.planted.sam)
     assert kinds.count("task.cancelled") == 500

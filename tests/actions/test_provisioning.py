@@ -14,8 +14,10 @@ from identity.actions.principals import get_any_principal, list_principals
 from identity.actions.provisioning import create_principal, find_principals
 from identity.model.errors import Malformed, NotAllowed, NotThere, Stale, Taken
 from identity.model.lifecycle import State, Verb
+from identity.model.listing import Listing
 from identity.model.membership import MemberChange
 from identity.model.principal import Kind
+from identity.model.query import ALWAYS
 from tests.actions.sources import (
     Source,
     administrator,
@@ -227,13 +229,13 @@ def test_a_principal_of_another_kind_is_not_there(source: Source) -> None:
 
 def test_a_user_in_more_groups_than_are_shown_can_still_be_read_and_deprovisioned(source: Source, acme: Tenant) -> None:
     user = source.user("pat")
-    with acme.tx() as tx:
-        tx.connection.exec_driver_sql(
-            "WITH made AS (INSERT INTO principals (tenant_id, id, kind, state, name, name_key, document, created_at,"
-            " updated_at) SELECT current_setting('app.tenant')::uuid, gen_random_uuid(), 'group', 'active', 'g', 'g',"
-            " '{}', now(), now() FROM generate_series(1, 1001) RETURNING id)"
-            f" INSERT INTO group_members SELECT current_setting('app.tenant')::uuid, id, '{user}', now() FROM made"
-        )
+    rows(
+        acme,
+        "WITH made AS (INSERT INTO principals (tenant_id, id, kind, state, name, name_key, document, created_at,"
+        " updated_at) SELECT current_setting('app.tenant')::uuid, gen_random_uuid(), 'group', 'active', 'g', 'g',"
+        " '{}', now(), now() FROM generate_series(1, 1001) RETURNING id)"
+        f" INSERT INTO group_members SELECT current_setting('app.tenant')::uuid, id, '{user}', now() FROM made",
+    )
     assert len(source.read(Kind.USER, user).groups) == 1_000
     assert source.amend(Kind.USER, user, active=False).principal.state is State.DEPROVISIONED
 
@@ -303,7 +305,8 @@ def test_a_deleted_principal_is_nowhere(source: Source, acme: Tenant) -> None:
     assert {owner.id for owner in source.read(Kind.AGENT, agent).owners} == {stays}
     with acme.tx() as tx:
         listed = list_principals(tx, kind=None, name=None, after=None, limit=1_000)
-        found = find_principals(tx, Kind.USER, None, offset=0, limit=1_000, caller=source.caller)
+        everybody = Listing(dict.fromkeys(Kind, ALWAYS), limit=1_000)
+        found = find_principals(tx, everybody, caller=source.caller)
         assert gone not in {each.id for each in listed}
         assert gone not in {each.principal.id for each in found.resources}
         assert found.total == len(found.resources)

@@ -145,7 +145,7 @@ def test_clients_and_tasks_of_an_agent_that_lost_its_owner_end_with_it(acme: Ten
 # --- who stays -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", [loss for loss in LOSSES if "owner" not in loss])
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss.startswith(("person's", "source", "last"))])
 def test_an_agent_with_another_active_owner_stays(source: Source, acme: Tenant, loss: str) -> None:
     owner, lose = LOSSES[loss]
     owned = owned_by(source, owner)
@@ -287,20 +287,18 @@ def test_in_whatever_order_news_are_settled_the_end_is_the_same(source: Source, 
 
 
 @pytest.mark.promise(10)
-def test_a_hundred_and_twenty_agents_are_suspended_each_in_a_transaction_of_its_own(
-    source: Source, acme: Tenant
-) -> None:
+def test_sixty_agents_are_suspended_each_in_a_transaction_of_its_own(source: Source, acme: Tenant) -> None:
     person = source.user("pat")
-    agents = [source.agent(f"a{number}", person) for number in range(120)]
+    agents = [source.agent(f"a{number}", person) for number in range(60)]
     forget_news(acme)
     acme.befall(person, Verb.DEPROVISION)
     [row] = due(acme)
     settle_row(acme, row)
     assert {state(acme, agent) for agent in agents} == {State.SUSPENDED}
     written = rows(acme, "SELECT DISTINCT xmin::text FROM events WHERE type = 'agent.suspended'")
-    assert len(written) == 120
+    assert len(written) == 60
     work(acme)
-    assert len(acme.events(type="agent.suspended")) == 120
+    assert len(acme.events(type="agent.suspended")) == 60
 
 
 def test_two_workers_at_once_suspend_every_agent_once(source: Source, acme: Tenant) -> None:

@@ -1,0 +1,137 @@
+"""Sweeping: what is outlived goes, a batch at a time; what may still matter stays; everybody is swept."""
+
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+import pytest
+
+from identity.actions.retention import ROWS_IN_ONE_GO, sweep_expired
+from identity.model.ids import PLATFORM, TenantId
+from identity.store.retention import ANSWERS_KEPT, NEWS_KEPT, TOKENS_KEPT
+from identity.store.transaction import transaction
+from tests.actions.sources import count, digest, rows
+from tests.actions.test_lifecycle import clock_of
+from tests.world import Tenant
+from workers.sweep import every_tenant, sweep_all, sweep_tenant
+
+SECOND = timedelta(seconds=1)
+
+
+def sweep(tenant: Tenant, after: timedelta = timedelta()) -> None:
+    begin = partial(transaction, tenant.house.engine)
+    sweep_tenant(begin, tenant.planted.id, clock=lambda: tenant.now + after)
+
+
+def assertions(tenant: Tenant, number: int, expires_after: timedelta) -> None:
+    rows(
+        tenant,
+        "INSERT INTO used_assertions (tenant_id, client_id, jti_hash, expires_at)"
+        " SELECT current_setting('app.tenant')::uuid, :client, sha256(n::text::bytea), :at"
+        "   FROM generate_series(1, :number) AS n",
+        client=tenant.agent().client_id,
+        number=number,
+        at=tenant.now + expires_after,
+    )
+
+
+def answer(tenant: Tenant, key: bytes) -> None:
+    rows(
+        tenant,
+        "INSERT INTO idempotency_keys (tenant_id, caller, key_hash, request_hash, created_at)"
+        " VALUES (current_setting('app.tenant')::uuid, 'a', :key, :key, :at)",
+        key=key,
+        at=tenant.now,
+    )
+
+
+def test_what_is_in_use_stays(acme: Tenant) -> None:
+    token = acme.task_token()
+    answer(acme, b"key")
+    before = digest(acme)
+    sweep(acme)
+    assert digest(acme) == before
+    assert acme.is_live(token)
+
+
+def test_a_token_stays_for_a_day_after_its_end_and_its_task_and_events_for_ever(acme: Tenant) -> None:
+    acme.task_token()
+    lives = timedelta(seconds=120)
+    events = count(acme, "events")
+    sweep(acme, lives + TOKENS_KEPT)
+    assert count(acme, "tokens") == 1
+    sweep(acme, lives + TOKENS_KEPT + SECOND)
+    assert count(acme, "tokens") == 0
+    assert (count(acme, "tasks"), count(acme, "events")) == (1, events)
+
+
+def test_a_used_assertion_stays_as_long_as_it_could_be_used_again(acme: Tenant) -> None:
+    assertions(acme, 1, timedelta(seconds=60))
+    sweep(acme, timedelta(seconds=60))
+    assert count(acme, "used_assertions") == 1
+    sweep(acme, timedelta(seconds=61))
+    assert count(acme, "used_assertions") == 0
+
+
+def test_a_kept_answer_stays_for_a_day(acme: Tenant) -> None:
+    answer(acme, b"key")
+    sweep(acme, ANSWERS_KEPT)
+    assert count(acme, "idempotency_keys") == 1
+    sweep(acme, ANSWERS_KEPT + SECOND)
+    assert count(acme, "idempotency_keys") == 0
+
+
+@pytest.mark.promise(6)
+def test_done_news_go_after_a_week_and_news_that_wait_or_were_given_up_never(acme: Tenant) -> None:
+    who, at = acme.planted.sam, acme.now
+    for number, (done, dead) in enumerate([(at, None), (None, None), (None, at)]):
+        rows(
+            acme,
+            "INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at, done_at, dead_at)"
+            " VALUES (current_setting('app.tenant')::uuid, :id, :who, 'test', :at, :at, :done, :dead)",
+            id=UUID(int=number), who=who, at=at, done=done, dead=dead,
+        )  # fmt: skip
+    sweep(acme, NEWS_KEPT)
+    assert count(acme, "outbox WHERE kind = 'test'") == 3
+    sweep(acme, NEWS_KEPT + SECOND)
+    assert count(acme, "outbox WHERE kind = 'test' AND done_at IS NULL") == 2
+    assert count(acme, "outbox WHERE kind = 'test'") == 2
+
+
+@pytest.mark.promise(8)
+def test_one_transaction_deletes_one_batch_and_says_whether_there_is_more(acme: Tenant) -> None:
+    assertions(acme, ROWS_IN_ONE_GO + 1, -SECOND)
+    with acme.tx() as tx:
+        assert sweep_expired(tx, now=acme.now)
+    assert count(acme, "used_assertions") == 1
+    with acme.tx() as tx:
+        assert not sweep_expired(tx, now=acme.now)
+    assert count(acme, "used_assertions") == 0
+
+
+@pytest.mark.promise(4)
+def test_a_tenant_is_swept_alone(acme: Tenant) -> None:
+    """The fixture of this room asks whether the other tenant's rows, which are as old, are still there."""
+    acme.task_token()
+    clock_of(acme).forward(10 * 86_400)
+    sweep(acme)
+    assert count(acme, "outbox") == count(acme, "tokens") == 0
+
+
+def test_everybody_is_swept_the_platform_too_and_one_that_fails_stops_nobody(acme: Tenant, rival: Tenant) -> None:
+    begin = partial(transaction, acme.house.engine)
+    everybody = list(every_tenant(begin))
+    assert everybody[0] == PLATFORM
+    assert set(everybody) == {PLATFORM, acme.planted.id, rival.planted.id}
+    assertions(acme, 3, -SECOND)
+
+    def fails_once(tenant_id: TenantId):  # type: ignore[no-untyped-def]
+        begun.append(tenant_id)
+        if len(begun) == 3:  # the platform, the list of tenants, the first of them
+            raise RuntimeError
+        return begin(tenant_id)
+
+    begun: list[TenantId] = []
+    sweep_all(fails_once, clock=lambda: acme.now)
+    assert begun[:2] == [PLATFORM, PLATFORM]
+    assert set(begun[2:]) == {acme.planted.id, rival.planted.id}
