@@ -183,6 +183,7 @@ def resource_server(tx: Tx, audience: str) -> Client:
         audience=audience,
         scopes=SCOPES,
         authorization_details_types=("invoice",),
+        external_url=EXTERNAL_URL,
         caller=ADMINISTRATOR,
         now=BEGIN,
     )

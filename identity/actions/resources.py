@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from identity.model.access import Caller
-from identity.model.errors import NotThere
+from identity.model.errors import Malformed, NotThere
 from identity.model.event import Event
 from identity.model.resource import ResourceServer, check_details_types
 from identity.model.scope import check_audience, check_scopes
@@ -18,14 +18,19 @@ def register_resource(
     audience: str,
     scopes: tuple[str, ...],
     authorization_details_types: tuple[str, ...],
+    external_url: str,
     caller: Caller,
     now: datetime,
 ) -> ResourceServer:
     """Let tokens be asked for ``audience``. Saying the same again changes nothing.
 
+    Our own issuers are audiences already, for tokens that prove an actor: nobody may have others issued for them.
+
     Raises ``Malformed``; ``Taken`` when it is registered with other scopes.
     """
     check_scopes(scopes)
+    if audience == external_url or audience.startswith(f"{external_url}/t/"):
+        raise Malformed("this is an issuer of ours, not a resource server", pointer="/audience", reason="own_issuer")
     types = check_details_types(authorization_details_types)
     known = resource_server_get(tx, check_audience(audience))
     if known and (known.scopes, known.authorization_details_types) == (scopes, types):

@@ -17,7 +17,7 @@ from identity.actions.resources import list_resources, register_resource
 from identity.admin import shapes, views
 from identity.admin.operations import operation
 from identity.admin.reading import cut_page, read_cursor, write_cursor
-from identity.http import Call, new_secret
+from identity.http import Call, house, new_secret
 from identity.model.client import Client
 from identity.model.credential import CLIENT_SECRET_PREFIX
 from identity.model.errors import Malformed
@@ -131,6 +131,7 @@ def register_resource_(call: Call, asked: shapes.NewResource) -> views.Resource:
         audience=asked.audience,
         scopes=asked.scopes,
         authorization_details_types=asked.authorization_details_types,
+        external_url=house().external_url,
         caller=call.caller,
         now=call.now,
     )

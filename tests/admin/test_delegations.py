@@ -165,3 +165,10 @@ def test_tasks_are_found_by_either_party(
     for party in (grant["actor_id"], grant["subject_id"]):
         assert [task["txn"] for task in acme.get(f"/tasks?principal={party}")["items"]] == [txn]
     assert acme.get(f"/tasks?principal={provision('acme', 'user')}")["items"] == []
+
+
+@pytest.mark.parametrize("path", ["", "/t/acme", "/t/rival", "/t/acme/scim/v2"])
+def test_an_issuer_of_ours_cannot_be_registered_as_a_resource_server(acme: Admin, house: House, path: str) -> None:
+    body = {"audience": f"{house.external_url}{path}", "scopes": ["invoices.read"]}
+    assert acme.post("/resources", body, 400)["code"] == "own_issuer"
+    assert house.external_url not in str(acme.get("/resources"))
