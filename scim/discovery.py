@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scim.limits import CURSOR_LIFETIME_S, PAGE_SIZE, PAGE_SIZE_MAX
+from scim.limits import BULK_OPERATIONS_MAX, CURSOR_LIFETIME_S, PAGE_SIZE, PAGE_SIZE_MAX
 from scim.schemas import ResourceType, Schema, all_schemas, resource_types
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:"
@@ -16,7 +16,7 @@ def service_provider_config(base_url: str, body_bytes_max: int) -> Json:
     return {
         "schemas": [CORE + "ServiceProviderConfig"],
         "patch": {"supported": True},
-        "bulk": {"supported": False, "maxOperations": 0, "maxPayloadSize": body_bytes_max},
+        "bulk": {"supported": True, "maxOperations": BULK_OPERATIONS_MAX, "maxPayloadSize": body_bytes_max},
         "filter": {"supported": True, "maxResults": PAGE_SIZE_MAX},
         "changePassword": {"supported": False},
         "sort": {"supported": True},

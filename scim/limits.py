@@ -20,6 +20,9 @@ STEPS_MAX = 500  # attributes named by all operations of a PATCH together
 MEMBERS_MAX = 1_000  # values of one multi-valued attribute in one operation or body; AWS 100, IBM 2,500
 ATTRIBUTES_MAX = 100  # names in attributes or excludedAttributes
 
+BULK_OPERATIONS_MAX = 1_000
+BULK_ID_CHARACTERS_MAX = 256
+
 EXTERNAL_ID_CHARACTERS_MAX = 512  # an index entry holds 2,700 bytes
 DISPLAY_NAME_CHARACTERS_MAX = 256
 EMAIL_CHARACTERS_MAX = 320  # 64 + @ + 255 (RFC 5321 §4.5.3.1)

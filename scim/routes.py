@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
-from identity.http import house, scim_call
+from identity.http import bearer_token, house, scim_call
 from identity.model.errors import NotAllowed, NotThere, Refusal
 from identity.model.principal import Resource
 from scim import operations
@@ -22,6 +22,8 @@ from scim.answers import (
     sent_body,
     sent_json,
 )
+from scim.bulk import parse_bulk
+from scim.bulk_work import BulkWork
 from scim.discovery import list_response, render_resource_types, render_schemas, service_provider_config
 from scim.errors import error_body
 from scim.projection import Projection, parse_projection
@@ -132,6 +134,16 @@ def me(slug: str) -> Response:
     with scim_call(slug):
         pass
     return answer(error_body(501, "a connection calls, and no user: name the user by its id"), status=501)
+
+
+@blueprint.post("/Bulk")
+def bulk(slug: str) -> Response:
+    """Do several operations, each by itself (RFC 7644 §3.7). The request's own transaction ends before the first."""
+    body = sent_body()
+    with scim_call(slug) as call:
+        wanted = parse_bulk(sent_json(body))
+        tenant_id = call.tx.tenant_id
+    return answer(BulkWork(tenant_id, bearer_token(), base_url(slug), wanted).do())
 
 
 # --- discovery -------------------------------------------------------------------------------------------------
