@@ -67,6 +67,13 @@ def _told(principal: Principal, verb: Verb, ended: Ended, reason: str) -> Iterat
         reason=reason,
         detail={"was": principal.state, "ended": ended.counts},
     )
-    for txn in ended.tasks:
-        cause = {"principal": str(principal.id), "kind": principal.kind, "verb": verb}
-        yield Event(type="task.cancelled", subject_id=principal.id, txn=txn, reason=reason, detail=cause)
+    cause = {"principal": str(principal.id), "kind": principal.kind, "verb": verb}
+    for task in ended.tasks:
+        yield Event(
+            type="task.cancelled",
+            subject_id=task.subject_id,
+            actor_ids=(task.actor_id,),
+            txn=task.txn,
+            reason=reason,
+            detail=cause,
+        )

@@ -31,7 +31,7 @@ cancelled AS (
      WHERE tenant_id = :tenant AND txn IN (
         SELECT txn FROM tasks
          WHERE tenant_id = :tenant AND state = 'open' AND (subject_id = :principal OR actor_id = :principal)
-         ORDER BY txn FOR NO KEY UPDATE) RETURNING txn),
+         ORDER BY txn FOR NO KEY UPDATE) RETURNING txn, subject_id, actor_id),
 cut AS (
     INSERT INTO cutoffs (tenant_id, kind, key, not_before, reason)
     VALUES (:tenant, 'principal', CAST(:principal AS text), :now, :reason)
@@ -41,7 +41,8 @@ news AS (
     INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
     VALUES (:tenant, :news_id, :principal, 'reconcile', :now, :now) RETURNING 1)
 SELECT (SELECT count(*) FROM ended) AS delegations, (SELECT count(*) FROM closed) AS clients,
-       (SELECT count(*) FROM cancelled) AS tasks, ARRAY(SELECT txn FROM cancelled LIMIT :told_max) AS told
+       (SELECT count(*) FROM cancelled) AS tasks,
+       ARRAY(SELECT ARRAY[txn, subject_id, actor_id] FROM cancelled LIMIT :told_max) AS told
 """)
 
 NEWS = text("""
@@ -97,11 +98,20 @@ SELECT c.id FROM candidates c
 
 
 @dataclass(frozen=True, slots=True)
+class EndedTask:
+    """A task that ended, and its parties."""
+
+    txn: UUID
+    subject_id: UUID
+    actor_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """How much of each kind ended, and which tasks, as far as each can be told of by itself."""
 
     counts: dict[str, int]
-    tasks: tuple[UUID, ...]
+    tasks: tuple[EndedTask, ...]
 
 
 def principal_cut(tx: Tx, principal_id: UUID, *, reason: str, now: datetime) -> Ended:
@@ -116,7 +126,7 @@ def principal_cut(tx: Tx, principal_id: UUID, *, reason: str, now: datetime) -> 
     }
     row = tx.execute(CUT, parameters).one()
     counts = {"delegations": row.delegations, "clients": row.clients, "tasks": row.tasks}
-    return Ended(counts, tuple(row.told))
+    return Ended(counts, tuple(EndedTask(*task) for task in row.told))
 
 
 def memberships_end(tx: Tx, principal_id: UUID, *, now: datetime) -> None:

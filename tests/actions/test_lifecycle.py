@@ -82,7 +82,9 @@ def test_delegations_clients_tasks_cutoff_epoch_event_and_news_are_written_toget
     recorded = next(each for each in acme.events(principal_id=agent) if each.event.type == f"agent.{past}")
     assert recorded.event.detail == {"was": "active", "ended": {"delegations": 1, "clients": 1, "tasks": 1}}
     assert recorded.event.reason == "test"
-    assert acme.events(txn=txn)[-1].event.type == "task.cancelled"
+    cancelled = acme.events(txn=txn)[-1].event
+    assert (cancelled.type, cancelled.subject_id, cancelled.actor_ids) == ("task.cancelled", acme.planted.sam, (agent,))
+    assert cancelled.detail == {"principal": str(agent), "kind": "agent", "verb": verb}
 
 
 @pytest.mark.promise(1)
