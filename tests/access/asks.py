@@ -134,6 +134,11 @@ def of_tenant(method: str, path: str, body: Any = None, **more: Any) -> Ask:
     return admin(method, f"/tenants/{{tenant}}{path}", body, **more)
 
 
+def bulk(method: str, path: str, data: Any = None) -> dict[str, Any]:
+    operation = {"method": method, "path": path, "bulkId": "one"} | ({"data": data} if data else {})
+    return {"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [operation]}
+
+
 def patch_op(**operation: Any) -> dict[str, Any]:
     return {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]}
 
@@ -153,6 +158,7 @@ PUBLIC = [
 LEAD = {"value": "{dana}"}
 NEW_USER = {"schemas": [USER], "userName": "{new}@new.example"}
 MANAGED = {"schemas": [USER, ENTERPRISE], "userName": "{new}@new.example", ENTERPRISE: {"manager": LEAD}}
+NEW_GROUP = {"schemas": [GROUP], "displayName": "{new}"}
 SEARCH = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "filter": 'id eq "{sam}"'}
 
 SCIM = [
@@ -170,16 +176,21 @@ SCIM = [
     scim("GET", "/Users", query='filter=groups.value eq "{group}"'),
     scim("GET", "/Users", query=f'filter={ENTERPRISE}:manager.value eq "{{dana}}"'),
     scim("POST", "/Users/.search", SEARCH),
+    scim("POST", "/.search", SEARCH),
+    scim("POST", "/Bulk", bulk("POST", "/Users", NEW_USER)),
+    scim("POST", "/Bulk", bulk("PUT", "/Users/{kim}", NEW_USER)),
+    scim("POST", "/Bulk", bulk("DELETE", "/Users/{kim}")),
+    scim("POST", "/Bulk", bulk("POST", "/Groups", NEW_GROUP | {"members": [{"value": "{sam}"}]})),
     scim("GET", "/Users/{sam}"),
     scim("PUT", "/Users/{kim}", NEW_USER),
     scim("PATCH", "/Users/{kim}", patch_op(op="replace", path="displayName", value="Kim")),
     scim("PATCH", "/Users/{kim}", patch_op(op="replace", path="active", value=False)),
     scim("DELETE", "/Users/{kim}", status=204),
-    scim("POST", "/Groups", {"schemas": [GROUP], "displayName": "{new}", "members": [{"value": "{sam}"}]}, status=201),
+    scim("POST", "/Groups", NEW_GROUP | {"members": [{"value": "{sam}"}]}, status=201),
     scim("GET", "/Groups", query='filter=members.value eq "{sam}"'),
     scim("GET", "/Groups", query='filter=id eq "{group}"&excludedAttributes=members'),
     scim("GET", "/Groups/{group}"),
-    scim("PUT", "/Groups/{group}", {"schemas": [GROUP], "displayName": "{new}", "members": [{"value": "{kim}"}]}),
+    scim("PUT", "/Groups/{group}", NEW_GROUP | {"members": [{"value": "{kim}"}]}),
     scim("PATCH", "/Groups/{group}", patch_op(op="add", path="members", value=[{"value": "{kim}"}]), status=204),
     scim("PATCH", "/Groups/{group}", patch_op(op="remove", path='members[value eq "{sam}"]'), status=204),
     scim("PATCH", "/Groups/{group}", patch_op(op="remove", path="members", value=[{"value": "{sam}"}]), status=204),
@@ -194,13 +205,13 @@ SCIM = [
     scim("GET", "/ServiceAccounts/{account}"),
     scim("DELETE", "/ServiceAccounts/{account}", status=204),
     # What is refused to everybody is refused behind the same door.
-    scim("POST", "/.search", SEARCH, status=501),
+    *(scim(method, "/Me", status=501) for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
     scim("POST", "/Users/{sam}", NEW_USER, status=405),
     *(scim(method, "/Users", status=405) for method in ("PUT", "PATCH", "DELETE")),
     *(scim(method, "/Schemas", status=405) for method in ("POST", "PUT", "PATCH", "DELETE")),
     *(scim(method, "/Schemas/x", status=405) for method in ("POST", "PUT", "PATCH", "DELETE")),
     *(scim(method, "/", status=404) for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
-    *(scim(method, "/Me", status=404) for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
+    *(scim(method, "/Nothing", status=404) for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
 ]
 
 TRADE = {"grant_type": EXCHANGE, "resource": "{audience}"}

@@ -9,7 +9,9 @@ from werkzeug.test import TestResponse
 from tests.access.asks import ASKS, GUARDED, NAMING, Ask, Who
 from tests.access.belongings import ADMIN_TOKEN, Belongings, Estate, basic
 
-FRESH = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|new-[0-9]{6}|2026-11-24T09:[0-9:.]+Z")
+FRESH = re.compile(
+    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}|new-[0-9]{6}|2026-11-24T09:[0-9:.]+Z|\"duration_ms\":\d+"
+)
 PER_REQUEST = ("X-Request-Id", "Content-Length")
 
 pytestmark = pytest.mark.promise(4)
