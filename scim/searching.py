@@ -6,9 +6,10 @@ from typing import Any
 
 from identity.actions.provisioning import Found, find_principals
 from identity.http import Call, house
-from identity.model.listing import Listing
+from identity.model.listing import Listing, Place
 from identity.model.principal import Kind
 from identity.model.query import ALWAYS, Condition
+from scim.anchors import COUNTED_OUT_MAX, Anchor, anchors
 from scim.cursors import Cursor, Cursors
 from scim.discovery import LIST_SCHEMA
 from scim.filter import parse_filter, parse_filter_of_all
@@ -42,7 +43,7 @@ def find_page(call: Call, query: Query, types: Sequence[ResourceType]) -> Page:
     )
     if query.cursor is not None:
         return _page_at_cursor(call, query, types, listing, shown)
-    found = find_principals(call.tx, listing, caller=call.caller)
+    found = _found_at_index(call, query, types, listing)
     return Page(found, shown, {"totalResults": found.total, "startIndex": query.start_index})
 
 
@@ -58,6 +59,24 @@ def _wanted(query: Query, types: Sequence[ResourceType]) -> Mapping[Kind, Condit
     if len(types) == 1:
         return {types[0].kind: parse_filter(query.filter, types[0])}
     return parse_filter_of_all(query.filter, types)
+
+
+# --- indexes ---------------------------------------------------------------------------------------------------
+
+
+def _found_at_index(call: Call, query: Query, types: Sequence[ResourceType], listing: Listing) -> Found:
+    """Return the page at an index. Deep in a list of everybody it is found from where an earlier page ended."""
+    index = listing.offset
+    if query.filter is not None or query.sort_by is not None or index < COUNTED_OUT_MAX - query.count:
+        return find_principals(call.tx, listing, caller=call.caller)
+    key = (call.tx.tenant_id, call.caller.connection_id, *(type_.kind for type_ in types))
+    anchor = anchors().nearest(key, index, call.now) if index >= COUNTED_OUT_MAX else None
+    if anchor is not None:
+        listing = replace(listing, beyond=Place(None, anchor.id), offset=index - anchor.index)
+    found = find_principals(call.tx, listing, caller=call.caller)
+    if found.places:
+        anchors().remember(key, Anchor(index + len(found.places), found.places[-1].id, call.now))
+    return found
 
 
 # --- cursors ---------------------------------------------------------------------------------------------------

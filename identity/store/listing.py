@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, literal, or_, select, true
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, false, func, literal, or_, select, true
 
 from identity.model.listing import Listing, Place
 from identity.model.principal import Kind, Resource
+from identity.model.query import ALWAYS
 from identity.store.ordering import Sorted, compile_order
-from identity.store.principals import TENANT, resource_from, resources_of
+from identity.store.principals import TENANT, is_of, resource_from, resources_of
 from identity.store.query import Clause, compile_condition
-from identity.store.tables import principals
+from identity.store.tables import principal_counts, principals
 from identity.store.tx import Tx
 
 
@@ -31,7 +32,7 @@ def resource_list(tx: Tx, listing: Listing) -> Found:
     order = compile_order(listing.order, kinds, tx.tenant_id, backward=listing.backward)
     matching = _matching(listing, kinds, tx.tenant_id)
     rows: list[Any] = []
-    total: ColumnElement[int] = _total(matching) if listing.with_total else literal(0)
+    total = _total(listing, kinds, matching) if listing.with_total else literal(0)
     for region in order.regions(listing.beyond):
         statement = _page(listing, kinds, matching & region, order, total, listing.limit - len(rows))
         found = tx.execute(statement, {"tenant": tx.tenant_id}).all()
@@ -50,14 +51,20 @@ def resource_list(tx: Tx, listing: Listing) -> Found:
 
 def _matching(listing: Listing, kinds: Sequence[Kind], tenant_id: UUID) -> Clause:
     of_kinds = (
-        and_(principals.c.kind == kind, compile_condition(listing.wanted[kind], kind=kind, tenant_id=tenant_id))
-        for kind in kinds
+        and_(is_of(kind), compile_condition(listing.wanted[kind], kind=kind, tenant_id=tenant_id)) for kind in kinds
     )
     return and_(principals.c.tenant_id == TENANT, principals.c.deleted_at.is_(None), or_(false(), *of_kinds))
 
 
-def _total(matching: Clause) -> ColumnElement[int]:
-    return select(func.count()).select_from(principals).where(matching).scalar_subquery()
+def _total(listing: Listing, kinds: Sequence[Kind], matching: Clause) -> ColumnElement[int]:
+    """Everybody is counted already (see the triggers on ``principals``); what a condition finds is counted now."""
+    if any(listing.wanted[kind] != ALWAYS for kind in kinds):
+        return select(func.count()).select_from(principals).where(matching).scalar_subquery()
+    living = func.coalesce(func.sum(principal_counts.c.living), 0)
+    counted = select(cast(living, BigInteger)).where(
+        principal_counts.c.tenant_id == TENANT, principal_counts.c.kind.in_(kinds)
+    )
+    return counted.scalar_subquery()
 
 
 def _page(

@@ -4,57 +4,22 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
-    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
-    PrimaryKeyConstraint,
-    Table,
     Text,
     UniqueConstraint,
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.schema import SchemaItem
+from sqlalchemy.dialects.postgresql import JSONB
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-    }
-)
+from identity.store.schema import EMPTY_ARRAY, IDS, TEXTS, Instant, metadata
+from identity.store.schema import index_of as _index_of
+from identity.store.schema import refers as _refers
+from identity.store.schema import tenant_table as _tenant_table
 
-Instant = DateTime(timezone=True)
-EMPTY_ARRAY = text("'{}'")
-NOW = text("now()")
-TEXTS = ARRAY(Text)
-IDS = ARRAY(Uuid)
-
-
-def _tenant_table(name: str, *items: SchemaItem, key: tuple[str, ...]) -> Table:
-    return Table(
-        name, metadata, Column("tenant_id", Uuid, nullable=False), *items, PrimaryKeyConstraint("tenant_id", *key)
-    )
-
-
-def _index_of(name: str, *columns: str) -> Index:
-    """Return an index for look-ups by its last column only. Without the predicate the planner may take it for its
-    tenant_id alone, to find a primary key in a small table; a prepared plan stays, and reads all that is written since.
-    """
-    return Index(name, *columns, postgresql_where=text(f"{columns[-1]} IS NOT NULL"))
-
-
-def _refers(columns: tuple[str, ...], table: str, key: tuple[str, ...]) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(
-        ("tenant_id", *columns), [f"{table}.tenant_id", *(f"{table}.{column}" for column in key)]
-    )
-
+__all__ = ["IDS", "metadata"]
 
 tenants = _tenant_table(
     "tenants",
@@ -139,6 +104,15 @@ principals = _tenant_table(
           postgresql_where=text("valid_until IS NOT NULL AND state = 'active'")),
     key=("id",),
 )  # fmt: skip
+
+# How many principals of a kind live, in slots: who writes at the same time writes different rows. Kept by triggers.
+principal_counts = _tenant_table(
+    "principal_counts",
+    Column("kind", Text, nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("living", BigInteger, nullable=False),
+    key=("kind", "slot"),
+)
 
 principal_emails = _tenant_table(
     "principal_emails",
@@ -372,26 +346,3 @@ idempotency_keys = _tenant_table(
     Column("created_at", Instant, nullable=False),
     key=("caller", "key_hash"),
 )
-
-__all__ = [
-    "clients",
-    "connection_tokens",
-    "connections",
-    "cutoffs",
-    "delegations",
-    "events",
-    "federated_subjects",
-    "group_members",
-    "idempotency_keys",
-    "metadata",
-    "outbox",
-    "principal_emails",
-    "principal_owners",
-    "principals",
-    "resources",
-    "signing_keys",
-    "tasks",
-    "tenants",
-    "tokens",
-    "used_assertions",
-]
