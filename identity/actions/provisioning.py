@@ -155,11 +155,7 @@ def _write_profile(tx: Tx, current: Resource, profile: Profile, *, now: datetime
 
 
 def _write_first_owners(tx: Tx, principal: Principal, profile: Profile, *, now: datetime) -> tuple[Reference, ...]:
-    if not profile.owners:
-        return ()
-    owners = owners_replace(tx, principal.id, profile.owners, now=now)
-    owners_news_insert(tx, principal.id, now=now)  # they may be gone already, or be going this very moment
-    return owners
+    return owners_replace(tx, principal.id, profile.owners, now=now) if profile.owners else ()
 
 
 def _write_owners(tx: Tx, current: Resource, profile: Profile, *, now: datetime) -> tuple[Resource, tuple[Event, ...]]:
@@ -171,8 +167,6 @@ def _write_owners(tx: Tx, current: Resource, profile: Profile, *, now: datetime)
     principal = principal_touch(tx, principal.id, now=now)
     if not owners and principal.state is State.ACTIVE:
         principal, events = bring(tx, principal, Verb.SUSPEND, reason="no_owner", now=now)
-    else:
-        owners_news_insert(tx, principal.id, now=now)
     return replace(current, principal=principal, owners=owners), events
 
 

@@ -24,6 +24,7 @@ SELECT (SELECT count(*) FROM written) AS written,
        ARRAY(SELECT id FROM wanted EXCEPT SELECT id FROM found) AS missing
 """)
 
+# With the news of it: new owners may be gone already, or be going this very moment.
 OWNERS_REPLACE = text("""
 WITH wanted AS (SELECT unnest(CAST(:ids AS uuid[])) AS id),
      found AS (SELECT p.id, p.kind, coalesce(p.display_name, p.name) AS display FROM principals p JOIN wanted USING (id)
@@ -32,7 +33,9 @@ WITH wanted AS (SELECT unnest(CAST(:ids AS uuid[])) AS id),
                WHERE tenant_id = :tenant AND principal_id = :principal_id
                  AND owner_id <> ALL (CAST(:ids AS uuid[])) RETURNING 1),
      written AS (INSERT INTO principal_owners (tenant_id, principal_id, owner_id, since)
-                 SELECT :tenant, :principal_id, id, :now FROM found ON CONFLICT DO NOTHING RETURNING 1)
+                 SELECT :tenant, :principal_id, id, :now FROM found ON CONFLICT DO NOTHING RETURNING 1),
+     news AS (INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
+              VALUES (:tenant, :news_id, :principal_id, 'reconcile', :now, :now))
 SELECT w.id, f.kind, f.display FROM wanted w LEFT JOIN found f USING (id) ORDER BY w.id
 """)
 
@@ -72,7 +75,10 @@ def members_keep_only(tx: Tx, group_id: UUID, member_ids: frozenset[UUID]) -> in
 
 
 def owners_replace(tx: Tx, principal_id: UUID, owner_ids: frozenset[UUID], *, now: datetime) -> tuple[Reference, ...]:
-    """Write who answers for a principal. Raises ``Malformed`` naming an owner that is not a user or group here."""
+    """Write who answers for a principal, and tell the workers to look at it.
+
+    Raises ``Malformed`` naming an owner that is not a user or group here.
+    """
     if not owner_ids:
         tx.execute(
             delete(principal_owners).where(
@@ -82,7 +88,13 @@ def owners_replace(tx: Tx, principal_id: UUID, owner_ids: frozenset[UUID], *, no
         return ()
     rows = tx.execute(
         OWNERS_REPLACE,
-        {"tenant": tx.tenant_id, "principal_id": principal_id, "ids": list(owner_ids), "now": now},
+        {
+            "tenant": tx.tenant_id,
+            "principal_id": principal_id,
+            "ids": list(owner_ids),
+            "now": now,
+            "news_id": tx.new_id(),
+        },
     ).all()
     missing = [row.id for row in rows if row.kind is None]
     if missing:

@@ -8,7 +8,7 @@ import pytest
 
 from identity.http import House
 from scim.limits import PAGE_SIZE_MAX
-from tests.scim.sources import USER, Source, round_trips
+from tests.scim.sources import AGENT, USER, Source, round_trips
 
 FULL = {
     "schemas": [USER],
@@ -62,6 +62,17 @@ def test_a_patch_of_what_has_rows_beside_it_stays_within_them_too(rfc: Source, h
     with round_trips(house.engine) as deactivate:
         rfc.patch(f"/Users/{sam}", {"op": "replace", "path": "active", "value": False})
     assert max(len(readdress), len(deactivate)) <= 8
+
+
+@pytest.mark.promise(10)
+def test_giving_an_agent_another_owner_stays_within_them_too(rfc: Source, house: House) -> None:
+    dana, sam = warm(rfc), rfc.user("sam")
+    agent = {"schemas": [AGENT], "agentUserName": "bot", "owners": [{"value": dana}]}
+    with round_trips(house.engine) as create:
+        bot = rfc.post("/Agents", agent)["id"]
+    with round_trips(house.engine) as hand_over:
+        rfc.patch(f"/Agents/{bot}", {"op": "replace", "path": "owners", "value": [{"value": sam}]})
+    assert max(len(create), len(hand_over)) <= 8
 
 
 @pytest.mark.promise(10)
