@@ -105,9 +105,9 @@ def house() -> House:
     return found
 
 
-def open_transaction(tenant_id: TenantId) -> Any:
-    """Open a transaction of one tenant."""
-    return transaction(house().engine, tenant_id)
+def open_transaction(tenant_id: TenantId, *, holds_events: bool = False) -> Any:
+    """Open a transaction of one tenant; ``holds_events`` lets them go with the entry of the request, in one trip."""
+    return transaction(house().engine, tenant_id, holds_events=holds_events)
 
 
 def transaction_of_new_tenant(tx: Tx) -> Any:
@@ -169,8 +169,14 @@ def tenant_of(slug: str) -> Tenant:
     return found
 
 
+Also = Callable[[Tx, Refusal, Caller, datetime], None]
+"""What an edge writes beside the event of a refusal."""
+
+
 @contextmanager
-def refusals_audited(surface: str, tenant_id: TenantId, who: Callable[[], Caller]) -> Iterator[None]:
+def refusals_audited(
+    surface: str, tenant_id: TenantId, who: Callable[[], Caller], also: Also | None = None
+) -> Iterator[None]:
     """Record every refusal of the block in a transaction of its own, then let it go on to the edge."""
     try:
         yield
@@ -179,7 +185,10 @@ def refusals_audited(surface: str, tenant_id: TenantId, who: Callable[[], Caller
     except Refusal as refusal:
         detail = {"method": request.method, "endpoint": request.endpoint, "code": refusal.code}
         with open_transaction(tenant_id) as tx:
-            record_refusal(tx, surface, refusal, detail=detail, caller=who(), now=house().clock())
+            now = house().clock()
+            record_refusal(tx, surface, refusal, detail=detail, caller=who(), now=now)
+            if also is not None:
+                also(tx, refusal, who(), now)
         raise
 
 
@@ -195,14 +204,14 @@ def check_rate(tenant_id: TenantId, token: str) -> None:
 
 
 @contextmanager
-def scim_call(slug: str) -> Iterator[Call]:
+def scim_call(slug: str, also: Also | None = None) -> Iterator[Call]:
     """Open the transaction of a SCIM request, authenticated by a connection's bearer token."""
     tenant = tenant_of(slug)
     callers = [anonymous()]
-    with refusals_audited("scim", tenant.id, lambda: callers[-1]):
+    with refusals_audited("scim", tenant.id, lambda: callers[-1], also):
         token = bearer_token()
         check_rate(tenant.id, token)
-        with open_transaction(tenant.id) as tx:
+        with open_transaction(tenant.id, holds_events=True) as tx:
             now = house().clock()
             callers.append(authenticate_connection(tx, token, request_id=request_id(), now=now))
             yield Call(tx, callers[-1], now, tenant)

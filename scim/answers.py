@@ -15,6 +15,7 @@ from identity.model.principal import Resource
 from scim.body import parse_body
 from scim.dialects import Dialect, dialect_named
 from scim.errors import error_body, refuse, render_refusal
+from scim.journal import note_body
 from scim.projection import Projection
 from scim.resources import etag, location, render
 
@@ -40,7 +41,9 @@ def sent_json(body: bytes) -> Json:
     """Return the JSON object in a body. Raises ``Malformed``."""
     if request.mimetype and request.mimetype not in MEDIA_TYPES:
         refuse("invalidSyntax", "the body's type is application/scim+json")
-    return parse_body(body)
+    sent = parse_body(body)
+    note_body(sent)
+    return sent
 
 
 def base_url(slug: str) -> str:

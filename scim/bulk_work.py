@@ -21,6 +21,7 @@ from identity.model.principal import Kind, Resource
 from scim import operations
 from scim.bulk import BULK_ID, Bulk, BulkOperation, references_in, resolved, units_of, unknown_reference
 from scim.errors import error_body, render_refusal
+from scim.journal import Entry, entry_of_operation, noting, write_done, write_fault, write_refusal
 from scim.projection import Projection
 from scim.resources import etag, location
 from scim.schemas import ResourceType
@@ -73,6 +74,7 @@ class BulkWork:
             self._refused(unit, current, refusal)
         except Exception as fault:  # what was done before is kept, and must be reported: no fault may swallow it
             log.exception("scim_bulk_fault", exc_info=fault)
+            write_fault(_entry(current), self.tenant_id, self.caller)
             self._failed(unit, current, error_body(500, "this is our fault; it has been logged"), 500)
         else:
             self.unavailable = 0
@@ -104,8 +106,11 @@ class BulkWork:
     def _single(self, operation: BulkOperation) -> Resource | None:
         self._check_made(operation)
         body = resolved(operation.body, self.ids)
-        with self._call() as call:
-            return self._done(call, operation, body)
+        entry = _entry(operation)
+        with noting(entry), self._call() as call:
+            found = self._done(call, operation, body)
+            write_done(entry, call)
+            return found
 
     def _done(self, call: Call, operation: BulkOperation, body: Json) -> Resource | None:
         type_ = _type_of(operation)
@@ -130,19 +135,25 @@ class BulkWork:
         names = frozenset(operation.bulk_id or "" for operation in unit)
         ordered = sorted(unit, key=lambda operation: list(Kind).index(_type_of(operation).kind))
         found: dict[int, Resource | None] = {}
+        entries = {operation.place: _entry(operation) for operation in ordered}
         with self._call() as call:
             made = dict(self.ids)
             for operation in ordered:
                 now_at(operation)
                 self._check_made(operation, names)
                 body = resolved(operation.body, made, names - made.keys())
-                resource = operations.create(call, _type_of(operation), body, NO_MEMBERS)
+                with noting(entries[operation.place]):
+                    resource = operations.create(call, _type_of(operation), body, NO_MEMBERS)
                 found[operation.place], made[operation.bulk_id or ""] = resource, str(resource.principal.id)
             for operation in ordered:
                 now_at(operation)
                 if names & set(references_in(operation.body)):
                     body, id_ = resolved(operation.body, made), made[operation.bulk_id or ""]
-                    found[operation.place] = operations.replace(call, _type_of(operation), id_, body, None, NO_MEMBERS)
+                    with noting(entries[operation.place]):
+                        resource = operations.replace(call, _type_of(operation), id_, body, None, NO_MEMBERS)
+                    found[operation.place] = resource
+            for entry in entries.values():
+                write_done(entry, call)
         return found
 
     # --- reports ---
@@ -167,7 +178,9 @@ class BulkWork:
             return  # nothing was decided, and the trail may be what does not answer
         detail = {"method": at.method[:16], "endpoint": "scim.bulk", "code": refusal.code, "operation": at.place}
         with open_transaction(self.tenant_id) as tx:
-            record_refusal(tx, "scim", refusal, detail=detail, caller=self.caller, now=house().clock())
+            now = house().clock()
+            record_refusal(tx, "scim", refusal, detail=detail, caller=self.caller, now=now)
+            write_refusal(_entry(at), tx, refusal, self.caller, now)
 
     def _failed(self, unit: tuple[BulkOperation, ...], at: BulkOperation, body: Json, status: int) -> None:
         for operation in unit:
@@ -193,6 +206,10 @@ class BulkWork:
 
 def _is_circle(unit: tuple[BulkOperation, ...]) -> bool:
     return len(unit) > 1 or (unit[0].method == "POST" and unit[0].bulk_id in unit[0].references)
+
+
+def _entry(operation: BulkOperation) -> Entry:
+    return entry_of_operation(operation.method, operation.type, operation.resource_id, operation.body)
 
 
 def _type_of(operation: BulkOperation) -> ResourceType:

@@ -11,6 +11,7 @@ from identity.model.ids import parse_id
 from identity.model.membership import MemberChange
 from identity.model.principal import Amendment, Kind, Resource
 from scim.answers import ENTITY_TAG, dialect_of
+from scim.journal import note_created, note_status, noted
 from scim.patch import apply_patch, parse_patch
 from scim.projection import Projection
 from scim.query import WHOLE_NUMBER
@@ -27,6 +28,7 @@ def create(call: Call, type_: ResourceType, body: Json, shown: Projection) -> Re
     resource = create_principal(
         call.tx, type_.kind, new_profile(sent, type_), members=members, caller=call.caller, now=call.now
     )
+    note_created(resource, members)
     if members and shown.shows("members"):
         return get_principal(call.tx, type_.kind, resource.principal.id, caller=call.caller)
     return resource
@@ -72,6 +74,7 @@ def delete(call: Call, type_: ResourceType, resource_id: str, if_match: str | No
     principal_id = parsed_id(resource_id)
     expected = _expected_version(call, type_, resource_id, if_match)
     delete_principal(call.tx, type_.kind, principal_id, expected_version=expected, caller=call.caller, now=call.now)
+    note_status(204)
 
 
 def parsed_id(resource_id: str) -> UUID:
@@ -93,7 +96,7 @@ def _amend(
     principal_id = parsed_id(resource_id)
     expected = _expected_version(call, type_, resource_id, if_match)
     resource = amend_principal(
-        call.tx, type_.kind, principal_id, amend, expected_version=expected, caller=call.caller, now=call.now
+        call.tx, type_.kind, principal_id, noted(amend), expected_version=expected, caller=call.caller, now=call.now
     )
     if shown.asked is not None and shown.shows("members") and type_.kind is Kind.GROUP:
         return get(call, type_, resource_id, with_members=True)

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
-from identity.http import bearer_token, house, scim_call
+from identity.http import bearer_token, house
 from identity.model.errors import NotAllowed, NotThere, Refusal
 from identity.model.principal import Resource
 from scim import operations
@@ -26,6 +26,7 @@ from scim.bulk import parse_bulk
 from scim.bulk_work import BulkWork
 from scim.discovery import list_response, render_resource_types, render_schemas, service_provider_config
 from scim.errors import error_body
+from scim.journal import note_status, scim_call
 from scim.projection import Projection, parse_projection
 from scim.query import query_of_body, query_of_url
 from scim.resources import etag
@@ -84,6 +85,7 @@ def patch(slug: str, endpoint: str, resource_id: str) -> Response:
         sent, shown = sent_json(body), _projection(type_)
         if_match = request.headers.get("If-Match")
         resource, silent = operations.patch(call, type_, resource_id, sent, if_match, shown)
+        note_status(204 if silent else 200)
     if silent:
         return Response(status=204, headers=resource_headers(resource, slug))
     return resource_answer(resource, slug, shown)
@@ -142,8 +144,8 @@ def bulk(slug: str) -> Response:
     body = sent_body()
     with scim_call(slug) as call:
         wanted = parse_bulk(sent_json(body))
-        tenant_id = call.tx.tenant_id
-    return answer(BulkWork(tenant_id, bearer_token(), base_url(slug), wanted).do())
+        tenant_id, caller = call.tx.tenant_id, call.caller
+    return answer(BulkWork(tenant_id, bearer_token(), base_url(slug), wanted, caller).do())
 
 
 # --- discovery -------------------------------------------------------------------------------------------------

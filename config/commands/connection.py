@@ -6,9 +6,10 @@ import click
 
 from config.commands.arguments import JSON, after_option, id_argument, limit_option, tenant_argument
 from config.commands.output import json_option
-from config.commands.remote import connect
+from config.commands.remote import connect, principal_id
 from config.commands.showing import show_done, show_list, show_one
 from identity.model.connection import Dialect
+from identity.model.request import RequestOutcome
 
 DIALECT = click.Choice([dialect.value for dialect in Dialect])
 COLUMNS = ("id", "kind", "name", "dialect", "issuer", "created_at", "ended_at")
@@ -87,3 +88,23 @@ def end(tenant: str, connection_id: str) -> None:
     """Refuse everything from this source from now on; what it provisioned stays."""
     connect().delete(f"/tenants/{tenant}/connections/{connection_id}")
     show_done("The connection has ended.", id=connection_id, ended=True)
+
+
+@connection.command("log")
+@tenant_argument
+@id_argument("connection_id")
+@click.option("--principal", help="Only what concerns this principal, by id or name.")
+@click.option("--name", help="Only what was asked under this userName or displayName, also where it was refused.")
+@click.option("--outcome", type=click.Choice([outcome.value for outcome in RequestOutcome]))
+@click.option("--since", help="Only from this instant on, as 2026-11-24T09:00:00Z.")
+@click.option("--until", help="Only before this instant.")
+@limit_option
+@after_option
+@json_option
+def log_(tenant: str, connection_id: str, principal: str | None, limit: int, after: str | None, **which: Any) -> None:
+    """Read what a scim connection asked in the last week, oldest first; --json shows bodies and changes."""
+    remote = connect()
+    whom = None if principal is None else principal_id(remote, tenant, principal)
+    path = f"/tenants/{tenant}/connections/{connection_id}/requests"
+    page = remote.pages(path, limit=limit, after=after, principal=whom, **which)
+    show_list(page, "at", "method", "path", "name", "outcome", "status", "scim_type", "detail", "id")

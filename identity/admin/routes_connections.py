@@ -12,13 +12,15 @@ from identity.actions.connections import (
     list_connections,
     rotate_connection_token,
 )
+from identity.actions.requests import list_requests
 from identity.admin import shapes, views
 from identity.admin.operations import operation
-from identity.admin.reading import cut_page, expected_version, read_id_cursor, write_cursor
+from identity.admin.reading import cut_page, expected_version, known_id, read_id_cursor, write_cursor
 from identity.admin.routes_tenants import tenant_of_call
 from identity.http import Call, house, new_secret
 from identity.model.connection import Connection, ConnectionKind
 from identity.model.credential import SCIM_TOKEN_PREFIX
+from identity.model.request import RecordedRequest
 from identity.model.tenant import issuer_of
 
 
@@ -132,3 +134,49 @@ def rotate_connection_token_(call: Call, asked: shapes.TokenRotation, connection
         call.tx, connection_id, token=token, overlap_s=asked.overlap_s, caller=call.caller, now=call.now
     )
     return views.RotatedToken(token=token, previous_expires_at=until)
+
+
+@operation(
+    "GET",
+    "/tenants/{tenant}/connections/{connection_id}/requests",
+    query=shapes.RequestPage,
+    answer=views.RequestList,
+)
+def list_requests_(call: Call, page: shapes.RequestPage, connection_id: UUID) -> views.RequestList:
+    """Read what a connection asked in the last days: what came, what changed, what was refused and why."""
+    rows = list_requests(
+        call.tx,
+        connection_id,
+        principal_id=page.principal,
+        name=page.name,
+        outcome=page.outcome,
+        since=page.since,
+        until=page.until,
+        after=None if page.after is None else known_id(page.after),
+        limit=page.limit + 1,
+    )
+    shown, cursor = cut_page(rows, page.limit, lambda recorded: str(recorded.id))
+    return views.RequestList(items=[_request(row) for row in shown], next_cursor=cursor)
+
+
+def _request(recorded: RecordedRequest) -> views.Request:
+    asked = recorded.request
+    return views.Request(
+        id=recorded.id,
+        at=recorded.at,
+        connection_id=recorded.connection_id,
+        request_id=recorded.request_id,
+        method=asked.method,
+        path=asked.path,
+        resource_type=asked.resource_type,
+        principal_id=asked.principal_id,
+        name=asked.name,
+        outcome=asked.outcome,
+        status=asked.status,
+        scim_type=asked.scim_type,
+        reason=asked.reason,
+        detail=asked.detail,
+        duration_ms=asked.duration_ms,
+        body=asked.body,
+        changes=[views.Change(attribute=c.attribute, old=c.old, new=c.new) for c in asked.changes],
+    )

@@ -10,6 +10,7 @@ from identity.model.client import AuthMethod, GrantType
 from identity.model.connection import Dialect, Match
 from identity.model.outbox import OutboxState
 from identity.model.principal import Kind
+from identity.model.request import RequestOutcome
 from identity.model.tenant import DEPTH_MAX, TASK_LIFETIME_MAX_S
 
 PAGE = 50
@@ -177,6 +178,16 @@ class EventPage(Page):
     txn: UUID | None = None
     principal: UUID | None = None
     type: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+
+
+class RequestPage(Page):
+    """A connection's log after one request: of one principal, of one name (without case), in a span of time."""
+
+    principal: UUID | None = None
+    name: Name | None = None
+    outcome: RequestOutcome | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
 
 
 class OutboxPage(Page):

@@ -12,6 +12,7 @@ from identity.model.event import Outcome
 from identity.model.lifecycle import State
 from identity.model.outbox import OutboxState
 from identity.model.principal import Kind
+from identity.model.request import RequestOutcome
 from identity.model.task import TaskState
 
 JsonObject = dict[str, Any]
@@ -233,6 +234,36 @@ class Event(View):
     detail: JsonObject
 
 
+class Change(View):
+    """One attribute before and after, null where there was or is none; secrets are masked, long values cut."""
+
+    attribute: str
+    old: Any
+    new: Any
+
+
+class Request(View):
+    """One request of a source. ``done`` was committed with this row; of ``refused`` and ``failed`` nothing changed."""
+
+    id: UUID
+    at: datetime
+    connection_id: UUID
+    request_id: str | None
+    method: str
+    path: str
+    resource_type: str | None
+    principal_id: UUID | None
+    name: str | None
+    outcome: RequestOutcome
+    status: int
+    scim_type: str | None
+    reason: str | None
+    detail: str | None
+    duration_ms: int
+    body: Any
+    changes: list[Change]
+
+
 class Key(View):
     """The public half of a signing key."""
 
@@ -307,6 +338,10 @@ class TaskList(Items[Task]):
 
 class EventList(Items[Event]):
     """Events, oldest first."""
+
+
+class RequestList(Items[Request]):
+    """Requests of one connection, oldest first."""
 
 
 class CutoffList(Items[Cutoff]):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert, select
@@ -12,7 +13,7 @@ from identity.store.tables import events
 from identity.store.tx import Tx
 
 
-def event_row(tx: Tx, event: Event, *, caller: Caller, now: datetime) -> dict[str, object]:
+def event_row(tx: Tx, event: Event, *, caller: Caller, now: datetime) -> dict[str, Any]:
     """Return the row that ``event`` becomes."""
     return {
         "tenant_id": tx.tenant_id,
@@ -35,8 +36,21 @@ INSERT = insert(events)
 
 
 def event_insert(tx: Tx, *recorded: Event, caller: Caller, now: datetime) -> None:
-    """Append ``recorded``, in order."""
-    tx.execute(INSERT, [event_row(tx, event, caller=caller, now=now) for event in recorded])
+    """Append ``recorded``, in order: now, or with the request that caused them."""
+    rows = [event_row(tx, event, caller=caller, now=now) for event in recorded]
+    if tx.unwritten is None:
+        tx.execute(INSERT, rows)
+    else:
+        tx.unwritten.extend(rows)
+
+
+def event_flush(tx: Tx) -> None:
+    """Write the events that wait."""
+    if tx.unwritten:
+        if any(row["tenant_id"] != tx.tenant_id for row in tx.unwritten):
+            raise AssertionError("events wait in the transaction of another tenant")
+        tx.execute(INSERT, tx.unwritten)
+        tx.unwritten.clear()
 
 
 def event_list(

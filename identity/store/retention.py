@@ -4,11 +4,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
+from identity.model.request import KEPT_DAYS, KEPT_MAX
 from identity.store.tx import Tx
 
 TOKENS_KEPT = timedelta(days=1)  # after expiry; so that an administrator sees what was alive a moment ago
 ANSWERS_KEPT = timedelta(hours=24)  # what Idempotency-Key promises
 NEWS_KEPT = timedelta(days=7)
+REQUESTS_KEPT = timedelta(days=KEPT_DAYS)
 
 # Each by its own index, each bounded: a long pause of the sweep never becomes one long transaction.
 SWEEP = text("""
@@ -24,9 +26,19 @@ answers AS (
     RETURNING 1),
 news AS (
     DELETE FROM outbox WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
-        SELECT ctid FROM outbox WHERE tenant_id = :tenant AND done_at < :news_before LIMIT :limit)) RETURNING 1)
+        SELECT ctid FROM outbox WHERE tenant_id = :tenant AND done_at < :news_before LIMIT :limit)) RETURNING 1),
+requests AS (
+    DELETE FROM provisioning_requests WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
+        SELECT ctid FROM provisioning_requests WHERE tenant_id = :tenant AND at < :requests_before LIMIT :limit))
+    RETURNING 1),
+crowd AS (
+    DELETE FROM provisioning_requests WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
+        SELECT r.ctid FROM connections c CROSS JOIN LATERAL (
+            SELECT p.ctid FROM provisioning_requests p WHERE p.tenant_id = :tenant AND p.connection_id = c.id
+             ORDER BY p.id DESC OFFSET :requests_kept) AS r
+         WHERE c.tenant_id = :tenant LIMIT :limit)) RETURNING 1)
 SELECT greatest((SELECT count(*) FROM assertions), (SELECT count(*) FROM dead), (SELECT count(*) FROM answers),
-                (SELECT count(*) FROM news)) AS most
+                (SELECT count(*) FROM news), (SELECT count(*) FROM requests), (SELECT count(*) FROM crowd)) AS most
 """)
 
 
@@ -38,6 +50,8 @@ def expired_delete(tx: Tx, *, limit: int, now: datetime) -> int:
         "tokens_before": now - TOKENS_KEPT,
         "answers_before": now - ANSWERS_KEPT,
         "news_before": now - NEWS_KEPT,
+        "requests_before": now - REQUESTS_KEPT,
+        "requests_kept": KEPT_MAX,
         "limit": limit,
     }
     return int(tx.execute(SWEEP, parameters).scalar_one())

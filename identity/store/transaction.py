@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from identity.model.errors import Malformed, Unavailable
 from identity.model.ids import RANDOM_BITS, TenantId, new_id
+from identity.store.events import event_flush
 from identity.store.tx import Tx
 
 Role = Literal["identity_app", "identity_relay"]
@@ -22,6 +23,9 @@ STATEMENT_TIMEOUT_MS = 5_000
 LOCK_TIMEOUT_MS = 2_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_S = 3
+PLANNER = {"enable_seqscan": "off", "jit": "off"}
+"""Everything here is looked up by key. A plan that reads a small table whole is kept when the table is no longer small,
+and compiling a statement takes longer than any of them runs."""
 
 
 def make_engine(database_url: str, *, role: Role = "identity_app", pool_size: int = 8) -> Engine:
@@ -36,6 +40,7 @@ def make_engine(database_url: str, *, role: Role = "identity_app", pool_size: in
         "lock_timeout": LOCK_TIMEOUT_MS,
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS,
         "timezone": "UTC",
+        **PLANNER,
     }
     url = make_url(database_url).set(drivername="postgresql+psycopg").difference_update_query(["options"])
     return create_engine(
@@ -59,7 +64,9 @@ def _new_id() -> UUID:
 
 
 @contextmanager
-def transaction(engine: Engine, tenant_id: TenantId, *, ids: Callable[[], UUID] = _new_id) -> Iterator[Tx]:
+def transaction(
+    engine: Engine, tenant_id: TenantId, *, ids: Callable[[], UUID] = _new_id, holds_events: bool = False
+) -> Iterator[Tx]:
     """Open one transaction of one tenant; commit when the block ends, roll back when it raises.
 
     Raises ``Unavailable`` when the database does not answer in time.
@@ -70,7 +77,9 @@ def transaction(engine: Engine, tenant_id: TenantId, *, ids: Callable[[], UUID] 
     with _faults_explained(), engine.connect() as connection:
         connection.exec_driver_sql(f"BEGIN; SET LOCAL app.tenant = '{tenant}'")
         try:
-            yield Tx(connection, tenant_id, ids)
+            tx = Tx(connection, tenant_id, ids, [] if holds_events else None)
+            yield tx
+            event_flush(tx)
         except BaseException:
             with suppress(DBAPIError):  # a broken connection has rolled back already; the first error is the news
                 connection.exec_driver_sql("ROLLBACK")

@@ -83,6 +83,7 @@ def test_connections_clients_and_keys_are_changed_rotated_and_ended(
     made = ask("connection", "create", "acme", "--kind", "scim", "--name", "entra")
     assert ask("connection", "rotate-token", "acme", made["id"], "--overlap-s", "60")["token"] != made["token"]
     assert ask("connection", "change", "acme", made["id"], "--dialect", "okta")["dialect"] == "okta"
+    assert ask("connection", "log", "acme", made["id"], "--outcome", "refused")["items"] == []
     assert ask("connection", "end", "acme", made["id"])["ended"] is True
     assert ask("connection", "show", "acme", made["id"])["ended_at"] is not None
     jwks = tmp_path / "keys.json"

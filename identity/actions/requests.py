@@ -1,0 +1,43 @@
+"""The provisioning log: what a source asked, and what became of it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from identity.actions.connections import get_connection
+from identity.model.access import Caller
+from identity.model.request import RecordedRequest, Request, RequestOutcome
+from identity.store import Tx
+from identity.store.requests import request_insert, request_list
+
+
+def record_request(tx: Tx, request: Request, *, caller: Caller, now: datetime) -> None:
+    """Write what became of a request: in the transaction of its change, or in its own when there was none."""
+    request_insert(tx, request, caller=caller, now=now)
+
+
+def list_requests(
+    tx: Tx,
+    connection_id: UUID,
+    *,
+    principal_id: UUID | None = None,
+    name: str | None = None,
+    outcome: RequestOutcome | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    after: UUID | None = None,
+    limit: int,
+) -> Sequence[RecordedRequest]:
+    """Return one page of a connection's log, oldest first. Raises ``NotThere``."""
+    get_connection(tx, connection_id)
+    return request_list(
+        tx,
+        connection_id,
+        principal_id=principal_id,
+        name=name,
+        outcome=outcome,
+        since=since,
+        until=until,
+        after=after,
+        limit=limit,
+    )

@@ -1,0 +1,130 @@
+"""The provisioning log: one row for each request of a source that changed something, or was refused."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Uuid, bindparam, insert, select, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from identity.model.access import Caller
+from identity.model.request import Change, RecordedRequest, Request, RequestOutcome, name_key_of
+from identity.store.tables import provisioning_requests
+from identity.store.tx import Tx
+
+INSERT = insert(provisioning_requests)
+
+# The events of a change and the request that caused it, in one round trip.
+WITH_EVENTS = text("""
+WITH told AS (
+    INSERT INTO events (tenant_id, id, at, type, outcome, caller_kind, caller_id, subject_id, actor_ids, txn, reason,
+                        request_id, detail)
+    SELECT :tenant_id, id, at, type, outcome, caller_kind, caller_id, subject_id, actor_ids, txn, reason, request_id,
+           detail
+      FROM jsonb_to_recordset(CAST(:events AS jsonb)) AS event
+           (id uuid, at timestamptz, type text, outcome text, caller_kind text, caller_id text, subject_id uuid,
+            actor_ids uuid[], txn uuid, reason text, request_id text, detail jsonb))
+INSERT INTO provisioning_requests (tenant_id, id, connection_id, at, request_id, method, path, resource_type,
+                                   principal_id, name, name_key, body, changes, outcome, status, scim_type, reason,
+                                   detail, duration_ms)
+VALUES (:tenant_id, :id, :connection_id, :at, :request_id, :method, :path, :resource_type, :principal_id, :name,
+        :name_key, :body, :changes, :outcome, :status, :scim_type, :reason, :detail, :duration_ms)
+""").bindparams(
+    bindparam("body", type_=JSONB(none_as_null=True)),
+    bindparam("changes", type_=JSONB),
+    bindparam("tenant_id", type_=Uuid),
+    bindparam("principal_id", type_=Uuid),
+    bindparam("connection_id", type_=Uuid),
+)
+
+COLUMNS = [column for column in provisioning_requests.c if column.name not in ("tenant_id", "name_key")]
+
+
+def request_insert(tx: Tx, request: Request, *, caller: Caller, now: datetime) -> None:
+    """Write one row. ``caller`` is a connection."""
+    values = {
+        "tenant_id": tx.tenant_id,
+        "id": tx.new_id(),
+        "connection_id": caller.connection_id,
+        "at": now,
+        "request_id": caller.request_id,
+        "method": request.method,
+        "path": request.path,
+        "resource_type": request.resource_type,
+        "principal_id": request.principal_id,
+        "name": request.name,
+        "name_key": None if request.name is None else name_key_of(request.name),
+        "body": request.body,
+        "changes": [[change.attribute, change.old, change.new] for change in request.changes],
+        "outcome": request.outcome,
+        "status": request.status,
+        "scim_type": request.scim_type,
+        "reason": request.reason,
+        "detail": request.detail,
+        "duration_ms": request.duration_ms,
+    }
+    if tx.unwritten:
+        tx.execute(WITH_EVENTS, values | {"events": json.dumps(tx.unwritten, default=str)})
+        tx.unwritten.clear()
+    else:
+        tx.execute(INSERT, values)
+
+
+def request_list(
+    tx: Tx,
+    connection_id: UUID,
+    *,
+    principal_id: UUID | None,
+    name: str | None,
+    outcome: RequestOutcome | None,
+    since: datetime | None,
+    until: datetime | None,
+    after: UUID | None,
+    limit: int,
+) -> Sequence[RecordedRequest]:
+    """Return at most ``limit`` requests of one connection after the one with id ``after``, oldest first."""
+    table = provisioning_requests.c
+    statement = (
+        select(*COLUMNS)
+        .where(table.tenant_id == tx.tenant_id, table.connection_id == connection_id)
+        .order_by(table.id)
+        .limit(limit)
+    )
+    wanted: tuple[tuple[object, Callable[[], ColumnElement[bool]]], ...] = (
+        (principal_id, lambda: table.principal_id == principal_id),
+        (name, lambda: table.name_key == name_key_of(name or "")),
+        (outcome, lambda: table.outcome == outcome),
+        (since, lambda: table.at >= since),
+        (until, lambda: table.at < until),
+        (after, lambda: table.id > after),
+    )
+    for value, condition in wanted:
+        if value is not None:
+            statement = statement.where(condition())
+    return [_request_from(row) for row in tx.execute(statement)]
+
+
+def _request_from(row: Any) -> RecordedRequest:
+    return RecordedRequest(
+        id=row.id,
+        at=row.at,
+        connection_id=row.connection_id,
+        request_id=row.request_id,
+        request=Request(
+            method=row.method,
+            path=row.path,
+            resource_type=row.resource_type,
+            principal_id=row.principal_id,
+            name=row.name,
+            body=row.body,
+            changes=tuple(Change(attribute, old, new) for attribute, old, new in row.changes),
+            outcome=RequestOutcome(row.outcome),
+            status=row.status,
+            scim_type=row.scim_type,
+            reason=row.reason,
+            detail=row.detail,
+            duration_ms=row.duration_ms,
+        ),
+    )
