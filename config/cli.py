@@ -25,6 +25,7 @@ COMMANDS = {
     "task": "config.commands.task",
     "key": "config.commands.key",
     "audit": "config.commands.audit",
+    "scim": "config.commands.scim",
 }
 """Name of the command, and the module that holds a click command of that name."""
 

@@ -232,8 +232,8 @@ def test_the_log_keeps_its_newest_rows(source: Pushing, house: House, owner_url:
     source.user("first")
     fill = """
         INSERT INTO provisioning_requests (tenant_id, id, connection_id, at, method, path, outcome, status, duration_ms)
-        SELECT tenant_id, CAST('ffffffff-ffff-7fff-8000-' || lpad(to_hex(n), 12, '0') AS uuid), connection_id, at, method,
-               path, outcome, status, 0 FROM provisioning_requests, generate_series(1, %s) AS n"""
+        SELECT tenant_id, CAST('ffffffff-ffff-7fff-8000-' || lpad(to_hex(n), 12, '0') AS uuid), connection_id, at,
+               method, path, outcome, status, 0 FROM provisioning_requests, generate_series(1, %s) AS n"""
     with psycopg.connect(owner_url.replace("+psycopg", ""), autocommit=True) as owner:
         owner.execute("SELECT set_config('app.tenant', %s, false)", [str(house.tenants["acme"].id)])
         owner.execute(fill, [KEPT_MAX])
