@@ -117,18 +117,16 @@ upstream AS (
            u.provisioned_by, u.version, u.created_at, u.ended_at, CAST(:claims AS jsonb) ->> u.subject_claim AS subject
       FROM connections u
      WHERE u.tenant_id = :tenant AND u.kind = 'oidc' AND u.issuer = :issuer AND u.ended_at IS NULL),
+namesakes AS (
+    SELECT p.id, p.connection_id, p.deleted_at FROM principals p
+     WHERE p.tenant_id = :tenant AND p.kind = 'user'
+       AND p.external_id = (SELECT subject FROM upstream WHERE match = 'externalId')),
 person AS (
-    SELECT p.id FROM upstream u JOIN principals p ON p.external_id = u.subject
-     WHERE p.tenant_id = :tenant AND u.match = 'externalId' AND p.kind = 'user' AND p.deleted_at IS NULL
-       AND (u.provisioned_by IS NULL OR p.connection_id = u.provisioned_by)
+    SELECT n.id FROM namesakes n JOIN upstream u ON u.provisioned_by IS NULL OR u.provisioned_by = n.connection_id
+     WHERE n.deleted_at IS NULL
     UNION
     SELECT f.principal_id FROM upstream u JOIN federated_subjects f ON f.connection_id = u.id AND f.subject = u.subject
      WHERE f.tenant_id = :tenant AND u.match = 'subject'),
-namesakes AS (
-    SELECT id FROM person
-    UNION
-    SELECT p.id FROM upstream u JOIN principals p ON p.external_id = u.subject
-     WHERE p.tenant_id = :tenant AND u.match = 'externalId' AND p.kind = 'user'),
 actor AS (SELECT coalesce(
     (SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :actor_jti),
     (SELECT principal_id FROM client)) AS id),
@@ -158,7 +156,7 @@ SELECT {COMMON},
            AND (d.subject_id = (SELECT id FROM subject) OR d.subject_group_id IN (SELECT id FROM membership))
          ORDER BY d.id LIMIT :delegations_max) AS d) AS delegations,
     (SELECT max(o.not_before) FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'principal'
-        AND o.key = ANY (ARRAY(SELECT CAST(id AS text) FROM namesakes))) AS subject_cut_off,
+        AND o.key = ANY (ARRAY(SELECT CAST(id AS text) FROM namesakes UNION SELECT CAST(id AS text) FROM person))) AS subject_cut_off,
     EXISTS (SELECT FROM resources r WHERE r.tenant_id = :tenant AND r.audience = :resource) AS resource_known
 """,
     member="SELECT id FROM subject",
