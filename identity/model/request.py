@@ -24,6 +24,8 @@ DETAIL_CHARACTERS_MAX = 500
 MASK = "***"
 CUT = "..."
 SECRET = re.compile(r"password|passphrase|secret|credential|token|private_?key|api_?key|\bpin\b|\botp\b", re.IGNORECASE)
+LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"?')  # of a filter; the last may have no end
+SELECTORS = frozenset({"path", "filter"})
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # neither fits into the database's text
 URN = "urn:"
 
@@ -82,7 +84,7 @@ def masked(value: Any, *, is_secret: bool = False) -> Any:
             # An operation of a PATCH names in ``path`` what its ``value`` is.
             hidden = is_secret or any(key.lower() == "path" and is_secret_name(value[key]) for key in value)
             kept = list(value.items())[:ITEMS_MAX]
-            found = {text_of(key): masked(item, is_secret=_is_hidden(key, hidden)) for key, item in kept}
+            found = {text_of(key): _masked_member(key, item, hidden) for key, item in kept}
             return found if len(value) <= ITEMS_MAX else {**found, CUT: f"{len(value) - ITEMS_MAX} more"}
         case list() | tuple():
             found_items = [masked(item, is_secret=is_secret) for item in value[:ITEMS_MAX]]
@@ -95,8 +97,11 @@ def masked(value: Any, *, is_secret: bool = False) -> Any:
             return MASK if is_secret else value
 
 
-def _is_hidden(key: str, hidden: bool) -> bool:
-    return (hidden and key.lower() not in ("op", "path")) or is_secret_name(key)
+def _masked_member(key: str, value: Any, hidden: bool) -> Any:
+    if key.lower() in SELECTORS and isinstance(value, str) and is_secret_name(value):
+        return text_of(LITERAL.sub(f'"{MASK}"', value))
+    is_hidden = hidden and key.lower() not in ("op", "path")
+    return masked(value, is_secret=is_hidden or is_secret_name(key))
 
 
 def is_secret_name(name: object) -> bool:

@@ -22,6 +22,9 @@ SECRET = "correct horse battery staple"
         {"Operations": [{"op": "replace", "path": "password", "value": SECRET}]},
         {"Operations": [{"op": "replace", "Path": f"{ENTERPRISE}:password", "value": {"value": SECRET}}]},
         {"Operations": [{"op": "replace", "value": {"password": SECRET}}]},
+        {"filter": f'userName eq "dana" and password eq "{SECRET}"'},
+        {"filter": f'password eq "\\"{SECRET}'},
+        {"Operations": [{"op": "remove", "path": f'x[secret eq "{SECRET}"]'}]},
     ],
 )
 def test_a_secret_is_masked_wherever_it_stands(sent: dict[str, Any]) -> None:
