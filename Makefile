@@ -13,7 +13,7 @@ INSTALL = if command -v uv >/dev/null; then uv pip install --quiet --python $(BI
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt $(1); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint format clean redis
+.PHONY: help run setup test lint bench format clean redis
 
 ##@ Use it
 
@@ -32,6 +32,9 @@ lint: $(VENV)/.ready-to-test ## Check style, types, and which room may import wh
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.ready-to-test ## Measure what things cost, against a bare Flask route; under three minutes
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 format: $(VENV)/.ready-to-test ## Lay out the code
 	@$(BIN)/ruff format --quiet .

@@ -156,7 +156,8 @@ SELECT {COMMON},
            AND (d.subject_id = (SELECT id FROM subject) OR d.subject_group_id IN (SELECT id FROM membership))
          ORDER BY d.id LIMIT :delegations_max) AS d) AS delegations,
     (SELECT max(o.not_before) FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'principal'
-        AND o.key = ANY (ARRAY(SELECT CAST(id AS text) FROM namesakes UNION SELECT CAST(id AS text) FROM person))) AS subject_cut_off,
+        AND o.key = ANY (ARRAY(SELECT CAST(id AS text) FROM namesakes UNION SELECT CAST(id AS text) FROM person))
+        ) AS subject_cut_off,
     EXISTS (SELECT FROM resources r WHERE r.tenant_id = :tenant AND r.audience = :resource) AS resource_known
 """,
     member="SELECT id FROM subject",
