@@ -103,7 +103,7 @@ def test_no_request_made_by_chance_is_a_fault_of_ours(estate: Estate) -> None:
     before, http = rows_of(estate.owner_url, "rival"), estate.http
     statuses: dict[int, int] = {}
 
-    @settings(max_examples=1_000, deadline=None, derandomize=True, database=None,
+    @settings(max_examples=600, deadline=None, derandomize=True, database=None,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(requests())
     def ask(made: tuple[Ask, dict[str, Any]]) -> None:
@@ -125,8 +125,8 @@ def test_no_request_made_by_chance_is_a_fault_of_ours(estate: Estate) -> None:
             assert not any(trace in answer.text for trace in TRACES), answer.text
 
     ask()
-    assert statuses[200] > 50, statuses  # not everything is refused: what is behind the checks is reached too
-    assert statuses[400] > 200, statuses
+    assert statuses[200] > 40, statuses  # not everything is refused: what is behind the checks is reached too
+    assert statuses[400] > 100, statuses
     assert statuses.get(401, 0) < 30, statuses
     assert 429 not in statuses, statuses
     assert rows_of(estate.owner_url, "rival") == before
