@@ -1,6 +1,7 @@
 """The one command: load, measure, print a table, keep it."""
 
 import base64
+import os
 import secrets
 import shutil
 import time
@@ -31,7 +32,7 @@ EXTERNAL_URL = "https://identity.example"
 RESULTS = Path(__file__).parent / "results.md"
 OTHERS = 3
 OTHERS_SHARE = 10  # each other tenant has one user where the measured one has ten
-PROFILED = 1_000
+PROFILED = 300
 SCIM_REQUESTS_PER_S = 100_000  # not the limit is to be measured
 
 console = Console(highlight=False)
@@ -162,7 +163,7 @@ def main(
     profiled: str | None,
 ) -> None:
     """Measure the product against a bare Flask route on the same server in the same run."""
-    started, plan = datetime.now(UTC), Plan(rounds, seconds, connections)
+    started, load, plan = datetime.now(UTC), os.getloadavg()[0], Plan(rounds, seconds, connections)
     with database(database_url) as postgres:
         settings = load_settings(
             database_url=postgres.owner_url,
@@ -177,7 +178,7 @@ def main(
         bare, found = measure(settings, postgres, directory, plan)
         rows, others = rows_of(bare, found), f"{OTHERS} other tenants with a tenth of that each"
         show(rows)
-        output.write_text(page_of(rows, plan, users, others, version_of(postgres.owner_url), started))
+        output.write_text(page_of(rows, plan, users, others, version_of(postgres.owner_url), started, load))
         console.print(f"kept in {output}")
 
 

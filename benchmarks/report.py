@@ -36,7 +36,9 @@ def _row(name: str, seen: Measured, ratio: float | None) -> tuple[str, ...]:
     )
 
 
-def page_of(rows: list[tuple[str, ...]], plan: Plan, users: int, others: str, database: str, started: datetime) -> str:
+def page_of(
+    rows: list[tuple[str, ...]], plan: Plan, users: int, others: str, database: str, started: datetime, load: float
+) -> str:
     """Return the page to keep, in Markdown."""
     table = ["| " + " | ".join(HEADS) + " |", "|---|" + "---:|" * (len(HEADS) - 1)]
     table += ["| " + " | ".join(row) + " |" for row in rows]
@@ -50,7 +52,8 @@ def page_of(rows: list[tuple[str, ...]], plan: Plan, users: int, others: str, da
             "",
             f"Machine: {os.cpu_count()} × {cpu_model()}, {platform.system()} {platform.release()}, "
             f"Python {platform.python_version()}, {database}, Flask {version('flask')}, "
-            f"granian {version('granian')} (one process, four threads). Load, server and PostgreSQL share the machine.",
+            f"granian {version('granian')} (one process, four threads). Load, server and PostgreSQL share the machine, "
+            f"which had a load of {load:.1f} from elsewhere when this began.",
             f"Directory: {users:,} users in the tenant, everybody in two groups; {others}.",
             "",
             *table,
