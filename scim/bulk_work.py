@@ -171,9 +171,15 @@ class BulkWork:
         self.reports[operation.place] = report
 
     def _refused(self, unit: tuple[BulkOperation, ...], at: BulkOperation, refusal: Refusal) -> None:
+        try:
+            self._record(at, refusal)
+        except Unavailable as silence:
+            refusal = silence  # what cannot be recorded is not refused: it may be asked again
         body, status = render_refusal(refusal)
         self._failed(unit, at, body, status)
         self.unavailable = self.unavailable + 1 if isinstance(refusal, Unavailable) else 0
+
+    def _record(self, at: BulkOperation, refusal: Refusal) -> None:
         if isinstance(refusal, Unavailable):
             return  # nothing was decided, and the trail may be what does not answer
         detail = {"method": at.method[:16], "endpoint": "scim.bulk", "code": refusal.code, "operation": at.place}

@@ -302,6 +302,20 @@ def test_what_is_done_and_what_is_refused_is_in_the_trail(rfc: Source, owner_url
     ]
 
 
+def test_an_operation_that_the_database_does_not_answer_in_time_is_unavailable_by_itself(
+    rfc: Source, owner_url: str
+) -> None:
+    sam = rfc.user("sam")
+    with psycopg.connect(owner_url.replace("+psycopg", "")) as owner:
+        owner.execute(f"SET app.tenant = '{rfc.tenant_id}'")
+        owner.execute("SELECT id FROM principals WHERE id = %s FOR UPDATE", [sam])  # somebody else is at it
+        reports = bulk(
+            rfc, user("a", "a"), patched(f"/Users/{sam}", {"op": "add", "path": "title", "value": "x"}), user("b", "b")
+        )
+    assert statuses(reports) == ["201", "503", "201"]
+    assert "title" not in rfc.get(f"/Users/{sam}")
+
+
 @pytest.mark.promise(10)
 def test_an_operation_costs_the_same_in_a_bulk_of_ten_and_of_a_hundred(rfc: Source, house: House) -> None:
     rfc.user("first")
