@@ -38,7 +38,6 @@ def test_it_discovers_every_kind_of_resource_and_what_is_supported(scim: SyncSCI
     config = scim.provider.config
     assert config is not None
     assert config.patch.supported and config.filter.supported and config.etag.supported
-    assert not config.bulk.supported
 
 
 def test_it_creates_finds_replaces_modifies_and_deletes_a_user(scim: SyncSCIMClient) -> None:
