@@ -1,12 +1,11 @@
 """Two tenants with everything in them, made once and copied for every test that changes something."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
 
-import psycopg
 import pytest
 
 from config.app import create_app
@@ -82,8 +81,7 @@ def _copied(server: Server, plan: Plan) -> Iterator[Estate]:
     with _house(url) as house:
         app = create_app(load_settings(database_url=url), house)
         yield Estate(app, server.url(name), plan.mine, plan.rivals, plan.nowhere)
-    with suppress(psycopg.Error):  # a vacuum that is busy in it may not be ended; the run's server ends soon
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    server.drop(name)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def parties(server: Server) -> Iterator[dict[str, Party]]:
         httpx2.Client(timeout=20, trust_env=False) as http,
     ):
         yield {slug: set_up(http, base_url, slug, upstream) for slug in ("acme", "rival")}
-    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    server.drop(name)
 
 
 @pytest.fixture

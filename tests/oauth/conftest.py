@@ -66,7 +66,7 @@ def copied(server: Server, garden: Garden) -> Iterator[House]:
     house = make_house(server.url(name, role="identity_app"), SEAL)
     yield house
     house.engine.dispose()
-    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    server.drop(name)
 
 
 @pytest.fixture
