@@ -25,6 +25,7 @@ CREATE TABLE principal_counts (
 WALL = """
 ALTER TABLE principal_counts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE principal_counts FORCE ROW LEVEL SECURITY;
+ALTER TABLE principal_counts ALTER COLUMN tenant_id SET (n_distinct = 1);
 CREATE POLICY tenant_wall ON principal_counts TO PUBLIC
     USING (tenant_id = current_setting('app.tenant')::uuid)
     WITH CHECK (tenant_id = current_setting('app.tenant')::uuid);

@@ -43,6 +43,7 @@ CREATE INDEX ix_provisioning_requests_at ON provisioning_requests (tenant_id, at
 WALL = """
 ALTER TABLE provisioning_requests ENABLE ROW LEVEL SECURITY;
 ALTER TABLE provisioning_requests FORCE ROW LEVEL SECURITY;
+ALTER TABLE provisioning_requests ALTER COLUMN tenant_id SET (n_distinct = 1);
 CREATE POLICY tenant_wall ON provisioning_requests TO PUBLIC
     USING (tenant_id = current_setting('app.tenant')::uuid)
     WITH CHECK (tenant_id = current_setting('app.tenant')::uuid);
