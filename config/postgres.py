@@ -104,7 +104,7 @@ def _home(folder: Path, account: Account | None) -> Path:
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     if account is None or _may_enter(folder, account):
         return folder
-    # A folder like /root/x stays closed: the data goes where root keeps state; the folder remembers where.
+    # A closed folder (root's home, say) stays closed: the data goes where root keeps state; the folder remembers where.
     home = SHARED_HOME / sha256(os.fsencode(folder)).hexdigest()[:16]
     home.mkdir(mode=0o711, parents=True, exist_ok=True)
     _refuse_foreign(home)
