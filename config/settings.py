@@ -18,6 +18,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from identity.model.credential import ADMIN_TOKEN_LENGTH_MIN
+
 PREFIX = "IDENTITY_"
 DEFAULT_FILE = Path("config/identity.toml")
 NOT_SETTINGS = frozenset(
@@ -31,7 +33,6 @@ NOT_SETTINGS = frozenset(
 )
 """Environment variables of ours that are read elsewhere."""
 
-ADMIN_TOKEN_LENGTH_MIN = 32  # characters; stored as a plain SHA-256, which only a guess-proof secret survives
 KEY_BYTES = 32  # AES-256
 
 

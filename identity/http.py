@@ -241,8 +241,3 @@ def guard_every_answer(app: Flask) -> None:
         response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
-
-
-def admin_hash(token: str | None) -> bytes | None:
-    """Return what is kept of an administrator's token."""
-    return None if token is None else hash_secret(token)

@@ -36,10 +36,11 @@ from identity.actions.resources import register_resource
 from identity.actions.sealing import Seal
 from identity.actions.tenants import create_tenant
 from identity.actions.upstream import UpstreamKeys
-from identity.http import House, admin_hash
+from identity.http import House
 from identity.model.access import Caller, CallerKind
 from identity.model.client import AuthMethod
 from identity.model.connection import Match
+from identity.model.credential import hash_secret
 from identity.model.event import RecordedEvent
 from identity.model.ids import TenantId
 from identity.model.lifecycle import Verb
@@ -370,7 +371,7 @@ def make_house(database_url: str, seal: Seal, fetch: Callable[[str], bytes] | No
         keys=KeyRing(seal),
         upstream_keys=UpstreamKeys(fetch or make_fetch(allow_loopback=True)),
         external_url=EXTERNAL_URL,
-        admin_token_hash=admin_hash(ADMIN_TOKEN),
+        admin_token_hash=hash_secret(ADMIN_TOKEN),
         clock=Clock(),
         allow_loopback=True,
     )

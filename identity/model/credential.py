@@ -8,7 +8,7 @@ from uuid import UUID
 
 SCIM_TOKEN_PREFIX = "idf_scim_"  # noqa: S105 - lets secret scanners find a leaked one
 CLIENT_SECRET_PREFIX = "idf_client_"  # noqa: S105
-ADMIN_TOKEN_LENGTH_MIN = 32
+ADMIN_TOKEN_LENGTH_MIN = 32  # characters; stored as a plain SHA-256, which only a guess-proof secret survives
 
 
 def hash_secret(secret: str) -> bytes:

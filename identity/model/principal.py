@@ -28,9 +28,6 @@ class Kind(StrEnum):
 ACTORS = frozenset({Kind.AGENT, Kind.SERVICE_ACCOUNT})
 """Kinds that may hold client credentials and act."""
 
-OWNERS = frozenset({Kind.USER, Kind.GROUP})
-"""Kinds that may answer for an agent or a service account."""
-
 SUB_PROFILE = {
     Kind.USER: "user",
     Kind.AGENT: "ai_agent",

@@ -13,7 +13,8 @@ from config.settings import load_settings
 from identity.actions.keys import KeyRing
 from identity.actions.sealing import Seal
 from identity.actions.upstream import UpstreamKeys
-from identity.http import House, admin_hash
+from identity.http import House
+from identity.model.credential import hash_secret
 from identity.model.rate import Rate
 from identity.store.transaction import make_engine
 from tests.access.belongings import ADMIN_TOKEN, BEGIN, Belongings, Clock, Estate, kill_news, next_id, rows_of, settle
@@ -35,7 +36,7 @@ def _house(url: str) -> Iterator[House]:
         keys=KeyRing(seal),
         upstream_keys=UpstreamKeys(_no_network),
         external_url="https://identity.example",
-        admin_token_hash=admin_hash(ADMIN_TOKEN),
+        admin_token_hash=hash_secret(ADMIN_TOKEN),
         scim_rate=Rate(per_s=100_000, burst=100_000),  # nobody waits here
         clock=Clock(BEGIN + timedelta(seconds=5)),
     )

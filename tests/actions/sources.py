@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 
 from identity.actions.connections import create_scim_connection
 from identity.actions.provisioning import amend_principal, create_principal, delete_principal, get_principal
@@ -236,27 +236,3 @@ def work(tenant: Tenant, reconcile: Reconcile = reconcile_principal) -> int:
 def settle_row(tenant: Tenant, outbox_id: UUID, reconcile: Reconcile = reconcile_principal) -> None:
     begin = partial(transaction, tenant.house.engine)
     settle(begin, reconcile, tenant.planted.id, outbox_id, clock=tenant.house.clock)
-
-
-@dataclass(slots=True)
-class Trips:
-    """What went to the database, and how many rows it wrote or returned."""
-
-    statements: list[str] = field(default_factory=list)
-    rows: int = 0
-
-
-@contextmanager
-def round_trips(engine: Engine) -> Iterator[Trips]:
-    """Count the statements of a block."""
-    seen = Trips()
-
-    def after(conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
-        seen.statements.append(statement)
-        seen.rows += max(0, cursor.rowcount)
-
-    event.listen(engine, "after_cursor_execute", after)
-    try:
-        yield seen
-    finally:
-        event.remove(engine, "after_cursor_execute", after)

@@ -18,9 +18,9 @@ from tests.actions.sources import (
     last_told,
     onlooker,
     principal,
-    round_trips,
     rows,
 )
+from tests.trips import round_trips
 from tests.world import Tenant
 
 MEMBERS = """

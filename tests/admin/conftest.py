@@ -21,8 +21,9 @@ from identity.actions.provisioning import create_principal
 from identity.actions.sealing import Seal
 from identity.actions.tenants import resolve_tenant
 from identity.actions.upstream import UpstreamKeys
-from identity.http import House, admin_hash
+from identity.http import House
 from identity.model.access import Caller, CallerKind
+from identity.model.credential import hash_secret
 from identity.model.ids import PLATFORM
 from identity.model.principal import Kind, Profile
 from identity.store.transaction import make_engine, transaction
@@ -104,7 +105,7 @@ def house(database_url: str, clock: Clock) -> Iterator[House]:
         keys=KeyRing(seal),
         upstream_keys=UpstreamKeys(_no_network),
         external_url=EXTERNAL_URL,
-        admin_token_hash=admin_hash(ADMIN_TOKEN),
+        admin_token_hash=hash_secret(ADMIN_TOKEN),
         clock=clock,
     )
     yield built

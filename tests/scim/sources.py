@@ -1,8 +1,6 @@
 """Sources that speak SCIM to a tenant, and a count of what they cost."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +8,6 @@ from uuid import uuid4
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, event
 from werkzeug.test import TestResponse
 
 from identity.actions.connections import create_scim_connection
@@ -132,30 +129,3 @@ class Sources:
                 tx, name=name, dialect=Dialect(dialect), token=token, caller=ADMINISTRATOR, now=self.house.clock()
             )
         return Source(self.app.test_client(), slug, token, tenant_id)
-
-
-@dataclass(slots=True)
-class Trips:
-    """What went to the database: each statement is one round trip."""
-
-    statements: list[str] = field(default_factory=list)
-    rows: int = 0
-
-    def __len__(self) -> int:
-        return len(self.statements)
-
-
-@contextmanager
-def round_trips(engine: Engine) -> Iterator[Trips]:
-    """Count the statements of a block, BEGIN and COMMIT included, and the rows that they wrote or returned."""
-    seen = Trips()
-
-    def after(conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
-        seen.statements.append(statement)
-        seen.rows += max(0, cursor.rowcount)
-
-    event.listen(engine, "after_cursor_execute", after)
-    try:
-        yield seen
-    finally:
-        event.remove(engine, "after_cursor_execute", after)

@@ -8,7 +8,8 @@ import pytest
 
 from identity.http import House
 from scim.limits import BULK_OPERATIONS_MAX
-from tests.scim.sources import AGENT, ENTERPRISE, ERROR, GROUP, PATCH, USER, Source, Sources, round_trips
+from tests.scim.sources import AGENT, ENTERPRISE, ERROR, GROUP, PATCH, USER, Source, Sources
+from tests.trips import round_trips
 
 REQUEST = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 RESPONSE = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"

@@ -8,7 +8,8 @@ import pytest
 
 from identity.http import House
 from scim.limits import PAGE_SIZE_MAX
-from tests.scim.sources import AGENT, USER, Source, round_trips
+from tests.scim.sources import AGENT, USER, Source
+from tests.trips import round_trips
 
 FULL = {
     "schemas": [USER],

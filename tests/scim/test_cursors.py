@@ -8,7 +8,8 @@ from urllib.parse import quote
 import pytest
 
 from identity.http import House
-from tests.scim.sources import Clock, Source, Sources, round_trips
+from tests.scim.sources import Clock, Source, Sources
+from tests.trips import round_trips
 
 SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 

@@ -8,8 +8,9 @@ import psycopg
 import pytest
 
 from identity.http import House
-from tests.scim.sources import AGENT, USER, Clock, Source, round_trips
+from tests.scim.sources import AGENT, USER, Clock, Source
 from tests.scim.test_bulk import bulk, user
+from tests.trips import round_trips
 
 pytestmark = pytest.mark.promise(10)
 
