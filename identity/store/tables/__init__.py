@@ -1,0 +1,51 @@
+"""Every table. Each primary key, unique constraint and foreign key starts with the tenant."""
+
+from identity.store.schema import IDS, metadata
+from identity.store.tables.authority import (
+    clients,
+    cutoffs,
+    delegations,
+    resources,
+    signing_keys,
+    tasks,
+    tokens,
+    used_assertions,
+)
+from identity.store.tables.directory import (
+    connection_tokens,
+    connections,
+    federated_subjects,
+    group_members,
+    principal_counts,
+    principal_emails,
+    principal_owners,
+    principals,
+    tenants,
+)
+from identity.store.tables.trail import events, idempotency_keys, outbox, provisioning_requests
+
+__all__ = [
+    "IDS",
+    "clients",
+    "connection_tokens",
+    "connections",
+    "cutoffs",
+    "delegations",
+    "events",
+    "federated_subjects",
+    "group_members",
+    "idempotency_keys",
+    "metadata",
+    "outbox",
+    "principal_counts",
+    "principal_emails",
+    "principal_owners",
+    "principals",
+    "provisioning_requests",
+    "resources",
+    "signing_keys",
+    "tasks",
+    "tenants",
+    "tokens",
+    "used_assertions",
+]

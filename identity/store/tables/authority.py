@@ -1,0 +1,146 @@
+"""What may be done, by whom, and what was issued for it."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from identity.store.schema import EMPTY_ARRAY, IDS, TEXTS, Instant, index_of, refers, tenant_table
+
+resources = tenant_table(
+    "resources",
+    Column("audience", Text, nullable=False),
+    Column("scopes", TEXTS, nullable=False),
+    Column("authorization_details_types", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
+    Column("created_at", Instant, nullable=False),
+    refers((), "tenants", ()),
+    key=("audience",),
+)
+
+clients = tenant_table(
+    "clients",
+    Column("client_id", Text, nullable=False),
+    Column("client_name", Text),
+    Column("principal_id", Uuid),
+    Column("audience", Text),
+    Column("token_endpoint_auth_method", Text, nullable=False),
+    Column("secret_hash", LargeBinary),
+    Column("jwks", JSONB(none_as_null=True)),
+    Column("scopes", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
+    Column("grant_types", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+    refers((), "tenants", ()),
+    refers(("principal_id",), "principals", ("id",)),
+    refers(("audience",), "resources", ("audience",)),
+    index_of("ix_clients_principal", "tenant_id", "principal_id"),
+    key=("client_id",),
+)
+
+used_assertions = tenant_table(
+    "used_assertions",
+    Column("client_id", Text, nullable=False),
+    Column("jti_hash", LargeBinary, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    refers(("client_id",), "clients", ("client_id",)),
+    Index("ix_used_assertions_expires_at", "tenant_id", "expires_at"),
+    key=("client_id", "jti_hash"),
+)
+
+delegations = tenant_table(
+    "delegations",
+    Column("id", Uuid, nullable=False),
+    Column("actor_id", Uuid, nullable=False),
+    Column("subject_id", Uuid),
+    Column("subject_group_id", Uuid),
+    Column("resource", Text, nullable=False),
+    Column("scopes", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
+    Column("authorization_details", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("max_lifetime_s", Integer, nullable=False),
+    Column("max_depth", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("ended_at", Instant),
+    Column("ended_reason", Text),
+    refers(("actor_id",), "principals", ("id",)),
+    refers(("subject_id",), "principals", ("id",)),
+    refers(("subject_group_id",), "principals", ("id",)),
+    refers(("resource",), "resources", ("audience",)),
+    CheckConstraint("(subject_id IS NULL) <> (subject_group_id IS NULL)", name="one_subject"),
+    Index("ix_delegations_actor", "tenant_id", "actor_id", "resource", postgresql_where=text("ended_at IS NULL")),
+    Index("ix_delegations_subject", "tenant_id", "subject_id", postgresql_where=text("ended_at IS NULL")),
+    Index("ix_delegations_group", "tenant_id", "subject_group_id", postgresql_where=text("ended_at IS NULL")),
+    key=("id",),
+)
+
+tasks = tenant_table(
+    "tasks",
+    Column("txn", Uuid, nullable=False),
+    Column("subject_id", Uuid, nullable=False),
+    Column("actor_id", Uuid, nullable=False),
+    Column("delegation_id", Uuid, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("scopes", TEXTS, nullable=False),
+    Column("authorization_details", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("state", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    refers(("subject_id",), "principals", ("id",)),
+    refers(("actor_id",), "principals", ("id",)),
+    refers(("delegation_id",), "delegations", ("id",)),
+    index_of("ix_tasks_subject", "tenant_id", "subject_id"),
+    index_of("ix_tasks_actor", "tenant_id", "actor_id"),
+    key=("txn",),
+)
+
+tokens = tenant_table(
+    "tokens",
+    Column("jti", Uuid, nullable=False),
+    Column("txn", Uuid),
+    Column("client_id", Text, nullable=False),
+    Column("subject_id", Uuid, nullable=False),
+    Column("actor_ids", IDS, nullable=False, server_default=EMPTY_ARRAY),
+    Column("ancestor_ids", IDS, nullable=False, server_default=EMPTY_ARRAY),
+    Column("delegation_ids", IDS, nullable=False, server_default=EMPTY_ARRAY),
+    Column("client_ids", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
+    Column("party_ids", IDS, nullable=False),
+    Column("epoch_sum", BigInteger, nullable=False),
+    Column("depth_max", Integer, nullable=False, server_default="0"),
+    Column("audience", Text, nullable=False),
+    Column("scopes", TEXTS, nullable=False),
+    Column("authorization_details", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("issued_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+    refers(("client_id",), "clients", ("client_id",)),
+    refers(("subject_id",), "principals", ("id",)),
+    refers(("txn",), "tasks", ("txn",)),
+    index_of("ix_tokens_expires_at", "tenant_id", "expires_at"),
+    index_of("ix_tokens_txn", "tenant_id", "txn"),
+    key=("jti",),
+)
+
+cutoffs = tenant_table(
+    "cutoffs",
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("not_before", Instant, nullable=False),
+    Column("reason", Text),
+    refers((), "tenants", ()),
+    index_of("ix_cutoffs_not_before", "tenant_id", "not_before"),
+    key=("kind", "key"),
+)
+
+signing_keys = tenant_table(
+    "signing_keys",
+    Column("kid", Text, nullable=False),
+    Column("alg", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("public_jwk", JSONB, nullable=False),
+    Column("sealed_private", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("activates_at", Instant, nullable=False),
+    Column("verify_until", Instant),
+    refers((), "tenants", ()),
+    key=("kid",),
+)

@@ -1,0 +1,80 @@
+"""What happened, what is to happen, and what was answered."""
+
+from sqlalchemy import Column, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from identity.store.schema import EMPTY_ARRAY, IDS, Instant, refers, tenant_table
+
+events = tenant_table(
+    "events",
+    Column("id", Uuid, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("caller_kind", Text, nullable=False),
+    Column("caller_id", Text),
+    Column("subject_id", Uuid),
+    Column("actor_ids", IDS, nullable=False, server_default=EMPTY_ARRAY),
+    Column("txn", Uuid),
+    Column("reason", Text),
+    Column("request_id", Text),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+    Index("ix_events_txn", "tenant_id", "txn", "id", postgresql_where=text("txn IS NOT NULL")),
+    Index("ix_events_subject", "tenant_id", "subject_id", "id"),
+    Index("ix_events_type", "tenant_id", "type", "id"),
+    key=("id",),
+)
+
+outbox = tenant_table(
+    "outbox",
+    Column("id", Uuid, nullable=False),
+    Column("principal_id", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("available_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("sent_at", Instant),
+    Column("done_at", Instant),
+    Column("dead_at", Instant),
+    Column("last_error", Text),
+    refers(("principal_id",), "principals", ("id",)),
+    Index("ix_outbox_due", "available_at", postgresql_where=text("done_at IS NULL AND dead_at IS NULL")),
+    key=("id",),
+)
+
+idempotency_keys = tenant_table(
+    "idempotency_keys",
+    Column("caller", Text, nullable=False),
+    Column("key_hash", LargeBinary, nullable=False),
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("status", Integer),
+    Column("sealed_answer", LargeBinary),
+    Column("created_at", Instant, nullable=False),
+    key=("caller", "key_hash"),
+)
+
+provisioning_requests = tenant_table(
+    "provisioning_requests",
+    Column("id", Uuid, nullable=False),
+    Column("connection_id", Uuid, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("request_id", Text),
+    Column("method", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("resource_type", Text),
+    Column("principal_id", Uuid),
+    Column("name", Text),
+    Column("name_key", Text),
+    Column("body", JSONB(none_as_null=True)),
+    Column("changes", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("outcome", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("scim_type", Text),
+    Column("reason", Text),
+    Column("detail", Text),
+    Column("duration_ms", Integer, nullable=False),
+    refers(("connection_id",), "connections", ("id",)),
+    Index("ix_provisioning_requests_connection", "tenant_id", "connection_id", "id"),
+    Index("ix_provisioning_requests_at", "tenant_id", "at"),
+    key=("id",),
+)
