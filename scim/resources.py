@@ -13,7 +13,7 @@ from scim.dialects import Dialect, body_with_window, check_schemas
 from scim.errors import refuse
 from scim.filter import parse_instant
 from scim.limits import MEMBERS_MAX
-from scim.patch import link_id
+from scim.members import link_id
 from scim.projection import EVERYTHING, Projection
 from scim.schemas import ResourceType, resource_type_of
 from scim.values import canonical_object
