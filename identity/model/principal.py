@@ -1,5 +1,6 @@
 """Principals: whoever can be named by a token or a membership."""
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,13 +17,38 @@ Document = Mapping[str, Any]
 """A SCIM resource as JSON, without id, schemas, meta, members and groups."""
 
 
+CUSTOM = "custom:"
+CUSTOM_KIND = re.compile(r"custom:[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
+
+
 class Kind(StrEnum):
-    """What a principal is."""
+    """What a principal is: one of four, or what a tenant's own resource type makes of it, as in ``custom:Device``.
+
+    Who iterates over kinds iterates over the four. Only they can sign in, act, own or hold members.
+    """
 
     USER = "user"
     GROUP = "group"
     AGENT = "agent"
     SERVICE_ACCOUNT = "service_account"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Kind | None":
+        if not isinstance(value, str) or not CUSTOM_KIND.fullmatch(value):
+            return None
+        kind = str.__new__(cls, value)
+        kind._name_ = kind._value_ = value
+        return kind
+
+    @property
+    def is_custom(self) -> bool:
+        """True for a kind that a tenant defined."""
+        return self.value.startswith(CUSTOM)
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """Where a kind comes among others: users before those whom they answer for, a tenant's own last."""
+        return (len(Kind), self.value) if self.is_custom else (list(Kind).index(self), "")
 
 
 ACTORS = frozenset({Kind.AGENT, Kind.SERVICE_ACCOUNT})
@@ -48,10 +74,20 @@ class Email:
 
 
 @dataclass(frozen=True, slots=True)
+class UniqueKey:
+    """A value that no other resource of the same type has, in the form in which it is compared."""
+
+    attribute: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """What a source says about a principal.
 
-    ``name`` is userName, agentUserName or a group's displayName. ``owners`` is empty for users and groups.
+    ``name`` is userName, agentUserName or a group's displayName; of a tenant's own type what it shows, or nothing.
+    ``owners`` is empty for users and groups. ``keys`` are the values that the schema says are unique,
+    None where it says so of none.
     ``active`` is what the source says, as in ``document["active"]``; what holds is the principal's state.
     """
 
@@ -64,6 +100,7 @@ class Profile:
     owners: frozenset[UUID] = frozenset()
     valid_from: datetime | None = None
     valid_until: datetime | None = None
+    keys: frozenset[UniqueKey] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,190 @@
+"""Schema documents that a tenant defines: what one may say (RFC 7643 §7), and how a new version may differ.
+
+A version may add and loosen. It may never change what a stored value means, nor leave a value without its attribute:
+so every resource that was right under one version is right under the next, and none has to be rewritten.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+from identity.model.errors import Conflict, Malformed
+from identity.model.schema import Attribute, Mutability, Returned, Schema, Type, Uniqueness, read_schema
+
+ID = re.compile(r"urn:[a-z0-9][a-z0-9-]{0,31}(?::[A-Za-z0-9._-]{1,64}){1,8}", re.IGNORECASE | re.ASCII)
+ID_CHARACTERS_MAX = 200
+RESERVED_IDS = ("urn:ietf:", "urn:identity-foundation:", "urn:scim:")
+"""What standards and we ourselves define, no tenant does."""
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
+NO_NAMES = frozenset({"and", "or", "not", "pr", "eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le",
+                      "true", "false", "null"})  # fmt: skip
+"""Words of the filter grammar (RFC 7644 §3.4.2.2): no filter could name such an attribute."""
+
+EVERY_RESOURCE = frozenset({"id", "schemas", "meta"})
+"""What every resource has, whatever its schema says (RFC 7643 §3.1)."""
+
+FIXED: Mapping[str, Mapping[str, object]] = {
+    "externalid": {"name": "externalId", "type": Type.STRING, "multi_valued": False, "case_exact": True},
+    "displayname": {"name": "displayName", "type": Type.STRING, "multi_valued": False, "case_exact": False},
+    "active": {"name": "active", "type": Type.BOOLEAN, "multi_valued": False},
+}
+"""Names whose meaning is the same in every resource type of this server: they have columns and a lifecycle."""
+
+ATTRIBUTES_MAX = 100
+SUB_ATTRIBUTES_MAX = 50
+TEXT_CHARACTERS_MAX = 1_000
+VALUES_MAX = 200  # canonical values or reference types of one attribute
+VERSIONS_MAX = 100
+
+MEMBERS = frozenset({"name", "type", "multiValued", "description", "required", "canonicalValues", "caseExact",
+                     "mutability", "returned", "uniqueness", "referenceTypes", "subAttributes"})  # fmt: skip
+BOOLEANS = ("multiValued", "required", "caseExact")
+CLOSED: Mapping[str, type[Type | Mutability | Returned | Uniqueness]] = {
+    "type": Type, "mutability": Mutability, "returned": Returned, "uniqueness": Uniqueness,
+}  # fmt: skip
+
+Json = dict[str, Any]
+
+
+def check_document(source: Mapping[str, Any], *, is_extension: bool = True) -> Schema:
+    """Return the schema in a document with every default written out. Raises ``Malformed``, which points at the fault.
+
+    ``is_extension`` is False for what shall be the core schema of a resource type: there some names mean what they do
+    everywhere.
+    """
+    id_ = source.get("id")
+    if not isinstance(id_, str) or not ID.fullmatch(id_) or len(id_) > ID_CHARACTERS_MAX:
+        _no(f"a URN of at most {ID_CHARACTERS_MAX} characters is wanted, like urn:example:params:scim:Badge", "/id")
+    if id_.lower().startswith(RESERVED_IDS):
+        _no(f"what begins with {', '.join(RESERVED_IDS)} is not a tenant's to define", "/id")
+    attributes = _attributes(source.get("attributes"), "/attributes", ATTRIBUTES_MAX)
+    schema = read_schema({
+        "id": id_,
+        "name": _text(source.get("name", id_.rsplit(":", 1)[-1]), "/name"),
+        "description": _text(source.get("description", ""), "/description"),
+        "attributes": [_attribute(item, f"/attributes/{place}") for place, item in enumerate(attributes)],
+    })  # fmt: skip
+    if not is_extension:
+        check_core(schema)
+    return schema
+
+
+def check_core(schema: Schema) -> None:
+    """Refuse a core schema that would give another meaning to what every resource has. Raises ``Malformed``."""
+    for key, attribute in schema.attributes.items():
+        pointer = f"/attributes/{list(schema.attributes).index(key)}"
+        if key in EVERY_RESOURCE:
+            _no(f"every resource has {attribute.name}: no schema lists it", pointer)
+        for name, wanted in FIXED.get(key, {}).items():
+            if getattr(attribute, name) != wanted:
+                _no(f"{FIXED[key]['name']} means the same in every resource type: its {name} is {wanted}", pointer)
+
+
+def check_evolution(old: Schema, new: Schema, *, is_core: bool) -> None:
+    """Refuse a new version under which what is stored would mean something else. Raises ``Conflict``, ``Malformed``."""
+    if is_core:
+        check_core(new)
+    for name, why in _breaks(old.attributes, new.attributes, ""):
+        raise Conflict(f"{name}: {why}", reason="schema_incompatible")
+
+
+def _breaks(old: Mapping[str, Attribute], new: Mapping[str, Attribute], within: str) -> Iterator[tuple[str, str]]:
+    for key, was in old.items():
+        found = new.get(key)
+        if found is None:
+            yield within + was.name, "a version takes no attribute away, for resources may have it"
+            continue
+        for name in ("name", "type", "multi_valued", "case_exact", "uniqueness"):
+            if getattr(found, name) != getattr(was, name):
+                yield within + was.name, f"its {name.replace('_', ' ')} cannot change"
+        if found.required and not was.required:
+            yield within + was.name, "resources may lack it, so it cannot become required"
+        yield from _breaks(was.sub_attributes, found.sub_attributes, f"{was.name}.")
+    for key in new.keys() - old.keys():
+        if new[key].required:
+            yield within + new[key].name, "resources lack it, so it cannot be required"
+
+
+# --- attributes ------------------------------------------------------------------------------------------------
+
+
+def _attributes(value: Any, pointer: str, most: int) -> Sequence[Any]:
+    if not isinstance(value, list) or not 1 <= len(value) <= most:
+        _no(f"an array of 1 to {most} attributes is wanted", pointer)
+    names = [item["name"].lower() for item in value if isinstance(item, dict) and isinstance(item.get("name"), str)]
+    for name in names:
+        if names.count(name) > 1:
+            _no(f"{name} is there twice; case does not tell names apart", pointer)
+    return value
+
+
+def _attribute(source: Any, pointer: str, *, within: bool = False) -> Json:
+    if not isinstance(source, dict):
+        _no("an attribute is an object", pointer)
+    for member in sorted(source.keys() - MEMBERS):
+        _no(f"an attribute has no member {member[:64]}", pointer)
+    found = _characteristics(source, pointer)
+    type_ = Type(found["type"])
+    if (type_ is Type.COMPLEX) is not ("subAttributes" in source) or (within and type_ is Type.COMPLEX):
+        _no("a complex attribute has subAttributes, no other has, and they are not complex", f"{pointer}/type")
+    if type_ is Type.COMPLEX:
+        subs = _attributes(source["subAttributes"], f"{pointer}/subAttributes", SUB_ATTRIBUTES_MAX)
+        places = (f"{pointer}/subAttributes/{place}" for place in range(len(subs)))
+        found["subAttributes"] = [_attribute(sub, at, within=True) for sub, at in zip(subs, places, strict=True)]
+    _check_name(found["name"], pointer, within=within)
+    _check_sense(found, pointer, within=within)
+    return found
+
+
+def _characteristics(source: Mapping[str, Any], pointer: str) -> Json:
+    found: Json = {"name": source.get("name"), "type": source.get("type")}
+    found |= {name: source.get(name, False) for name in BOOLEANS}
+    found["description"] = _text(source.get("description", ""), f"{pointer}/description")
+    found |= {"mutability": source.get("mutability", "readWrite"), "returned": source.get("returned", "default")}
+    found["uniqueness"] = source.get("uniqueness", "none")
+    for name in BOOLEANS:
+        if not isinstance(found[name], bool):
+            _no("true or false is wanted", f"{pointer}/{name}")
+    for name, closed in CLOSED.items():
+        if found[name] not in list(closed):
+            _no(f"one of {', '.join(closed)} is wanted", f"{pointer}/{name}")
+    for name in ("canonicalValues", "referenceTypes"):
+        if name in source:
+            found[name] = _texts(source[name], f"{pointer}/{name}")
+    return found
+
+
+def _check_name(name: Any, pointer: str, *, within: bool) -> None:
+    if within and name == "$ref":
+        return
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name.lower() in NO_NAMES:
+        _no("a name is a letter, then letters, digits, - and _, and no word of the filter grammar", f"{pointer}/name")
+
+
+def _check_sense(found: Json, pointer: str, *, within: bool) -> None:
+    """Refuse combinations that could not be kept."""
+    if found["returned"] == Returned.NEVER or found["mutability"] == Mutability.WRITE_ONLY:
+        _no("this directory keeps no secrets: what is never returned is not stored", f"{pointer}/returned")
+    if found["type"] == Type.REFERENCE and not found.get("referenceTypes"):
+        _no("a reference says what it may refer to", f"{pointer}/referenceTypes")
+    if found["uniqueness"] == Uniqueness.NONE:
+        return
+    if within or found["multiValued"] or found["type"] not in (Type.STRING, Type.REFERENCE):
+        _no("a single text at the top of a schema can be unique", f"{pointer}/uniqueness")
+
+
+def _texts(value: Any, pointer: str) -> list[str]:
+    if not isinstance(value, list) or len(value) > VALUES_MAX:
+        _no(f"an array of at most {VALUES_MAX} texts is wanted", pointer)
+    return [_text(item, pointer) for item in value]
+
+
+def _text(value: Any, pointer: str) -> str:
+    if not isinstance(value, str) or len(value) > TEXT_CHARACTERS_MAX or not value.isprintable():
+        _no(f"a text of at most {TEXT_CHARACTERS_MAX} characters is wanted, without control characters", pointer)
+    return value
+
+
+def _no(detail: str, pointer: str) -> NoReturn:
+    raise Malformed(detail, pointer=pointer, reason="invalid_schema")
