@@ -18,13 +18,15 @@ def authenticate_administrator(token: str, stored_hash: bytes | None, *, request
 
 def authenticate_connection(tx: Tx, token: str, *, request_id: str, now: datetime) -> Caller:
     """Return the SCIM connection whose bearer token this is (RFC 6750). Raises ``NotAuthenticated``."""
-    connection = connection_find_by_token(tx, hash_secret(token), now=now)
-    if connection is None:
+    found = connection_find_by_token(tx, hash_secret(token), now=now)
+    if found is None:
         raise NotAuthenticated("the bearer token is unknown, ended, or of another tenant")
+    connection, catalogue_version = found
     return Caller(
         CallerKind.CONNECTION,
         str(connection.id),
         request_id,
         connection_id=connection.id,
         dialect=connection.dialect,
+        catalogue_version=catalogue_version,
     )

@@ -14,6 +14,7 @@ from identity.model.listing import Listing
 from identity.model.membership import MemberChange
 from identity.model.principal import Amendment, Kind, Principal, Profile, Reference, Resource
 from identity.store import Tx
+from identity.store.definitions import keys_write, type_hold
 from identity.store.events import event_insert
 from identity.store.groups import members_add, members_keep_only, members_remove, owners_replace
 from identity.store.lifecycle import owners_news_insert
@@ -50,12 +51,16 @@ def create_principal(
 ) -> Resource:
     """Write a new principal with its owners or members. Its id is ours and is never used again.
 
-    Raises ``Taken``, ``Malformed``.
+    Raises ``Taken``, ``Malformed``; ``NotThere`` when its type was forgotten meanwhile.
     """
     check_window(profile)
+    if kind.is_custom:
+        type_hold(tx, kind)
     state = State.ACTIVE if profile.active else State.DEPROVISIONED
     principal = principal_insert(tx, kind, profile, state=state, connection_id=caller.connection_id, now=now)
     emails_insert(tx, principal.id, profile)
+    if profile.keys:
+        keys_write(tx, principal, profile.keys)
     owners = _write_first_owners(tx, principal, profile, now=now)
     if members:
         members_add(tx, principal.id, members, now=now)
@@ -151,6 +156,8 @@ def _write_profile(tx: Tx, current: Resource, profile: Profile, *, now: datetime
     updated = principal_update(tx, principal, profile, now=now)
     if profile.document.get("emails") != principal.document.get("emails"):
         emails_replace(tx, principal.id, profile)
+    if profile.keys is not None:
+        keys_write(tx, principal, profile.keys)
     return replace(current, principal=updated)
 
 

@@ -20,13 +20,17 @@ class CallerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. ``request_id`` ties every event of one request together."""
+    """Who asks. ``request_id`` ties every event of one request together.
+
+    ``catalogue_version`` is that of the tenant's schemas and resource types when the caller was authenticated.
+    """
 
     kind: CallerKind
     id: str | None
     request_id: str
     connection_id: UUID | None = None
     dialect: str | None = None
+    catalogue_version: int = 0
 
 
 def check_provenance(caller: Caller, principal: Principal) -> None:

@@ -105,7 +105,7 @@ def connection_list(tx: Tx, *, after: UUID | None, limit: int) -> list[Connectio
 
 # Asked in every request of a source, so it is put together once.
 FIND_BY_TOKEN = (
-    select(*COLUMNS)
+    select(*COLUMNS, tenants.c.catalogue_version)
     .join(
         connection_tokens,
         (connection_tokens.c.tenant_id == connections.c.tenant_id)
@@ -123,10 +123,12 @@ FIND_BY_TOKEN = (
 )
 
 
-def connection_find_by_token(tx: Tx, token_hash: bytes, *, now: datetime) -> Connection | None:
-    """Return the live SCIM connection of an active tenant whose live bearer token has this hash."""
+def connection_find_by_token(tx: Tx, token_hash: bytes, *, now: datetime) -> tuple[Connection, int] | None:
+    """Return the live SCIM connection of an active tenant whose live bearer token has this hash, and the version of
+    the tenant's catalogue.
+    """
     row = tx.execute(FIND_BY_TOKEN, {"tenant": tx.tenant_id, "hash": token_hash, "now": now}).first()
-    return None if row is None else connection_from(row)
+    return None if row is None else (connection_from(row), row.catalogue_version)
 
 
 def connection_token_insert(tx: Tx, connection_id: UUID, token_hash: bytes, *, now: datetime) -> UUID:

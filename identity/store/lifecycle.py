@@ -56,10 +56,12 @@ SELECT :tenant, :news_id, :principal, 'reconcile', :now, :now
 # locks only its key, so that directories may be pushed in parallel, and may thus come a moment too late: hence the
 # condition, with which this can be done again.
 MEMBERSHIPS_END = text("""
-WITH gone AS (
-    DELETE FROM group_members
-     WHERE tenant_id = :tenant AND member_id = :principal
-       AND EXISTS (SELECT FROM principals WHERE tenant_id = :tenant AND id = :principal AND deleted_at IS NOT NULL)
+WITH deleted AS (
+    SELECT id FROM principals WHERE tenant_id = :tenant AND id = :principal AND deleted_at IS NOT NULL),
+freed AS (
+    DELETE FROM principal_keys WHERE tenant_id = :tenant AND principal_id = (SELECT id FROM deleted)),
+gone AS (
+    DELETE FROM group_members WHERE tenant_id = :tenant AND member_id = (SELECT id FROM deleted)
     RETURNING group_id)
 INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
 SELECT :tenant, gen_random_uuid(), gone.group_id, 'reconcile', :now, :now FROM gone
@@ -130,7 +132,8 @@ def principal_cut(tx: Tx, principal_id: UUID, *, reason: str, now: datetime) -> 
 
 
 def memberships_end(tx: Tx, principal_id: UUID, *, now: datetime) -> None:
-    """Take a deleted principal out of every group; tell the workers of those that answer for agents.
+    """Take a deleted principal out of every group, and free what was unique to it; tell the workers of those groups
+    that answer for agents.
 
     Nothing for a principal that is not deleted.
     """

@@ -28,7 +28,7 @@ class Found:
 
 def resource_list(tx: Tx, listing: Listing) -> Found:
     """Return one page in one statement; in two, where the page goes over to those without a sort value."""
-    kinds = tuple(kind for kind in Kind if kind in listing.wanted)
+    kinds = tuple(sorted(listing.wanted, key=lambda kind: kind.place))
     order = compile_order(listing.order, kinds, tx.tenant_id, backward=listing.backward)
     matching = _matching(listing, kinds, tx.tenant_id)
     rows: list[Any] = []

@@ -31,7 +31,7 @@ from identity.model.lifecycle import State
 from identity.model.listing import SORT_CHARACTERS_MAX, Order, Place, SortKey, SortValue
 from identity.model.principal import Kind
 from identity.model.query import Operand, ValueType
-from identity.store.query import RELATIONS, Clause, column_of, shown_of
+from identity.store.query import Clause, column_of, name_of, relation_of, shown_of
 from identity.store.tables import principals
 
 TYPES: Mapping[ValueType, TypeEngine[Any]] = {
@@ -113,8 +113,8 @@ def _bound(value: SortValue) -> ColumnElement[Any]:
 def _value(key: SortKey, kind: Kind, tenant_id: UUID) -> ColumnElement[Any]:
     if key.container is None:
         return _of_principal(key.operand, kind)
-    if key.container.path in RELATIONS:
-        return _of_related(key.container.path, key.operand, tenant_id)
+    if relation := relation_of(kind, key.container.path):
+        return _of_related(relation, key.operand, tenant_id)
     return _of_element(key.container, key.operand)
 
 
@@ -122,14 +122,14 @@ def _of_principal(operand: Operand, kind: Kind) -> ColumnElement[Any]:
     if operand.path == ("active",):
         return principals.c.state == State.ACTIVE
     if operand.path == ("meta", "resourceType"):
-        return shown_of(literal(kind.value, Text))
+        return literal(name_of(kind), Text)
     found = column_of(kind, operand.path)
     return _of_json(principals.c.document, operand) if found is None else found
 
 
-def _of_related(path: tuple[str, ...], operand: Operand, tenant_id: UUID) -> ColumnElement[Any]:
+def _of_related(relation: tuple[Any, str, str], operand: Operand, tenant_id: UUID) -> ColumnElement[Any]:
     """Rows beside a principal are shown in the order of ids: the first is the one with the least."""
-    table, ours, theirs = RELATIONS[path]
+    table, ours, theirs = relation
     row, other = table.alias(), principals.alias()
     display = func.lower(func.coalesce(other.c.display_name, other.c.name))
     values: Mapping[tuple[str, ...], ColumnElement[Any]] = {

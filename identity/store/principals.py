@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
     Select,
+    Text,
     bindparam,
     case,
     delete,
@@ -30,6 +31,7 @@ from identity.model.principal import Kind, Principal, Profile, Reference, Resour
 from identity.store.tables import group_members, principal_emails, principal_owners, principals
 from identity.store.tx import Tx
 
+KINDS_KEPT_MAX = 1_000  # statements that are kept put together; there are as many kinds as tenants define
 MEMBERS_SHOWN_MAX = 20_000  # in one representation; a larger group is read with excludedAttributes=members
 GROUPS_SHOWN_MAX = 1_000
 OWNERS_SHOWN_MAX = 1_000
@@ -110,7 +112,7 @@ def _named_beside(table: Any, ours: Any, theirs: Any, limit: int) -> ColumnEleme
     return select(func.jsonb_agg(aggregate_order_by(item, named.c.id))).select_from(named).scalar_subquery()
 
 
-@cache
+@lru_cache(KINDS_KEPT_MAX)
 def resources_of(kinds: tuple[Kind, ...], with_members: bool) -> Select[Any]:
     """Return what selects the columns of resources, with those named beside them."""
     members, owners, groups = group_members.alias(), principal_owners.alias(), group_members.alias()
@@ -154,20 +156,22 @@ def resource_from(row: Any) -> Resource:
     )
 
 
-@cache
+@lru_cache(KINDS_KEPT_MAX)
 def is_of(kind: Kind) -> ColumnElement[bool]:
-    """Return the condition that a principal is of a kind. It is written out, not bound: only then can a prepared plan
-    use the index over the names of all but groups.
+    """Return the condition that a principal is of a kind. One of the four is written out, not bound: only then can a
+    prepared plan use the index over the names of all but groups.
     """
+    if kind.is_custom:
+        return principals.c.kind == literal(kind.value, Text)
     return principals.c.kind == literal_column(f"'{kind}'", principals.c.kind.type)
 
 
-@cache
+@lru_cache(KINDS_KEPT_MAX)
 def _living(kind: Kind) -> ColumnElement[bool]:
     return (principals.c.tenant_id == TENANT) & is_of(kind) & principals.c.deleted_at.is_(None)
 
 
-@cache
+@lru_cache(KINDS_KEPT_MAX)
 def _living_resource(kind: Kind, with_members: bool) -> Select[Any]:
     return resources_of((kind,), with_members).where(_living(kind), principals.c.id == ID)
 
@@ -199,7 +203,7 @@ def principal_lock(tx: Tx, principal_id: UUID, *, kind: Kind | None = None) -> P
     return None if row is None else principal_from(row)
 
 
-@cache
+@lru_cache(KINDS_KEPT_MAX)
 def _lock(kind: Kind | None) -> Select[Any]:
     statement = (
         select(*COLUMNS)
@@ -209,11 +213,11 @@ def _lock(kind: Kind | None) -> Select[Any]:
     return statement if kind is None else statement.where(principals.c.kind == kind)
 
 
-def _columns_of(kind: Kind, profile: Profile) -> dict[str, Any]:
+def _columns_of(kind: Kind, profile: Profile, principal_id: UUID) -> dict[str, Any]:
     display = profile.display_name
     return {
-        "name": profile.name,
-        "name_key": shown_name(profile.name) if kind is Kind.GROUP else canonical_name(profile.name),
+        "name": profile.name or str(principal_id),
+        "name_key": _name_key(kind, profile, principal_id),
         "external_id": profile.external_id,
         "display_name": display,
         "display_name_key": display.casefold() if display is not None else None,
@@ -223,6 +227,12 @@ def _columns_of(kind: Kind, profile: Profile) -> dict[str, Any]:
     }
 
 
+def _name_key(kind: Kind, profile: Profile, principal_id: UUID) -> str:
+    if kind.is_custom:
+        return str(principal_id)  # nobody is found by it; which values are unique, the tenant's schema says
+    return shown_name(profile.name) if kind is Kind.GROUP else canonical_name(profile.name)
+
+
 INSERT = insert(principals).returning(*COLUMNS)
 
 
@@ -230,9 +240,10 @@ def principal_insert(
     tx: Tx, kind: Kind, profile: Profile, *, state: State, connection_id: UUID | None, now: datetime
 ) -> Principal:
     """Write a new principal. Raises ``Taken``."""
+    principal_id = tx.new_id()
     values = {
         "tenant_id": tx.tenant_id,
-        "id": tx.new_id(),
+        "id": principal_id,
         "kind": kind,
         "connection_id": connection_id,
         "state": state,
@@ -240,7 +251,7 @@ def principal_insert(
         "updated_at": now,
     }
     with _uniqueness_explained():
-        return principal_from(tx.execute(INSERT, values | _columns_of(kind, profile)).one())
+        return principal_from(tx.execute(INSERT, values | _columns_of(kind, profile, principal_id)).one())
 
 
 UPDATE = (
@@ -253,7 +264,7 @@ UPDATE = (
 
 def principal_update(tx: Tx, principal: Principal, profile: Profile, *, now: datetime) -> Principal:
     """Write the whole profile of a locked principal. Raises ``Taken``."""
-    return _update(tx, principal.id, _columns_of(principal.kind, profile) | {"updated_at": now})
+    return _update(tx, principal.id, _columns_of(principal.kind, profile, principal.id) | {"updated_at": now})
 
 
 def principal_touch(tx: Tx, principal_id: UUID, *, now: datetime) -> Principal:

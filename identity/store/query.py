@@ -32,7 +32,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from identity.model.ids import parse_id
 from identity.model.lifecycle import State
-from identity.model.principal import Kind
+from identity.model.principal import CUSTOM, Kind
 from identity.model.query import (
     And,
     AnyElement,
@@ -46,10 +46,11 @@ from identity.model.query import (
     ValueType,
     fold,
 )
+from identity.model.resource_type import BUILT_IN
 from identity.store.tables import group_members, principal_emails, principal_owners, principals
 
 Clause = ColumnElement[bool]
-TYPE_NAMES = {Kind.USER: "User", Kind.GROUP: "Group", Kind.AGENT: "Agent", Kind.SERVICE_ACCOUNT: "ServiceAccount"}
+TYPE_NAMES = {kind: name for name, kind in BUILT_IN.items()}
 ORDER: Mapping[Operator, Callable[[ColumnElement[Any], Any], Clause]] = {
     Operator.EQ: lambda found, wanted: found == wanted,
     Operator.GT: lambda found, wanted: found > wanted,
@@ -233,25 +234,25 @@ class _Principal:
             return (principals.c.state == State.ACTIVE) == literal(comparison.value)
         if operand.path == _name_path(self.kind):
             return _compare_column(comparison, _Column(principals.c.name_key, fold))
-        if found := _COLUMNS.get(operand.path):
+        if found := _column(self.kind, operand.path):
             return _compare_column(comparison, found)
         if operand.path == ("meta", "resourceType"):
             return _compare_text(
-                literal(TYPE_NAMES[self.kind], Text), comparison.operator, literal(comparison.value, Text)
+                literal(name_of(self.kind), Text), comparison.operator, literal(comparison.value, Text)
             )
         return _Json(principals.c.document).compare(comparison)
 
     def has(self, operand: Operand) -> Clause:
         if operand.path == ("active",) or operand.path[0] == "meta":
             return true()
-        if found := _COLUMNS.get(operand.path):
+        if found := _column(self.kind, operand.path):
             return found.found.is_not(None)
         return _Json(principals.c.document).has(operand)
 
     def any_element(self, container: Operand, inner: Condition) -> Clause:
-        if container.path in RELATIONS:
-            return self._related(*RELATIONS[container.path], inner)
-        if container.path == ("emails",) and (keyed := _email_key(inner)) is not None:
+        if relation := relation_of(self.kind, container.path):
+            return self._related(*relation, inner)
+        if self.kind is Kind.USER and container.path == ("emails",) and (keyed := _email_key(inner)) is not None:
             return self._email(keyed)
         return _Json(principals.c.document).any_element(container, inner)
 
@@ -280,13 +281,28 @@ def column_of(kind: Kind, path: tuple[str, ...]) -> ColumnElement[Any] | None:
     """Return the column that holds an attribute in the form in which it is compared, or None."""
     if path == _name_path(kind):
         return principals.c.name_key
-    found = _COLUMNS.get(path)
+    found = _column(kind, path)
     return None if found is None else found.found
+
+
+def relation_of(kind: Kind, path: tuple[str, ...]) -> tuple[Any, str, str] | None:
+    """Return the rows beside a principal that an attribute is. What a tenant's own type has is in its document."""
+    return None if kind.is_custom else RELATIONS.get(path)
+
+
+def name_of(kind: Kind) -> str:
+    """Return the name of a kind's resource type."""
+    return TYPE_NAMES.get(kind) or kind.value.removeprefix(CUSTOM)
 
 
 def shown_of(kind: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return the name of a kind's resource type."""
-    return case({kind.value: name for kind, name in TYPE_NAMES.items()}, value=kind)
+    names = {kind.value: name for kind, name in TYPE_NAMES.items()}
+    return case(names, value=kind, else_=func.substr(kind, len(CUSTOM) + 1))
+
+
+def _column(kind: Kind, path: tuple[str, ...]) -> _Column | None:
+    return None if kind.is_custom and path[0] == "validity" else _COLUMNS.get(path)
 
 
 def _name_path(kind: Kind) -> tuple[str | None]:

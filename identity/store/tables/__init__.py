@@ -11,6 +11,7 @@ from identity.store.tables.authority import (
     tokens,
     used_assertions,
 )
+from identity.store.tables.definitions import principal_keys, resource_types, schemas
 from identity.store.tables.directory import (
     connection_tokens,
     connections,
@@ -39,10 +40,13 @@ __all__ = [
     "outbox",
     "principal_counts",
     "principal_emails",
+    "principal_keys",
     "principal_owners",
     "principals",
     "provisioning_requests",
+    "resource_types",
     "resources",
+    "schemas",
     "signing_keys",
     "tasks",
     "tenants",

@@ -22,6 +22,7 @@ tenants = tenant_table(
     Column("display_name", Text, nullable=False),
     Column("state", Text, nullable=False, server_default="active"),
     Column("task_lifetime_max_s", Integer, nullable=False, server_default="300"),
+    Column("catalogue_version", BigInteger, nullable=False, server_default="0"),  # of schemas and resource types
     Column("created_at", Instant, nullable=False),
     # The registry of tenants is the one place whose uniqueness crosses them: a slug names one issuer.
     UniqueConstraint("slug"),
@@ -87,7 +88,10 @@ principals = tenant_table(
     Column("deleted_at", Instant),
     refers((), "tenants", ()),
     refers(("connection_id",), "connections", ("id",)),
-    CheckConstraint("kind in ('user', 'group', 'agent', 'service_account')", name="kind"),
+    CheckConstraint(
+        "kind in ('user', 'group', 'agent', 'service_account') OR kind ~ '^custom:[A-Za-z][A-Za-z0-9]{0,63}$'",
+        name="kind",
+    ),
     Index("uq_principals_name", "tenant_id", "kind", "name_key", unique=True,
           postgresql_where=text("deleted_at IS NULL AND kind <> 'group'")),
     Index("uq_principals_external_id", "tenant_id", "connection_id", "kind", "external_id", unique=True,

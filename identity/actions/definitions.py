@@ -1,0 +1,263 @@
+"""What a tenant defines itself: schemas in versions, resource types, and which schemas extend which type."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from identity.model.access import Caller
+from identity.model.errors import Conflict, Malformed, NotThere, OverLimit, Stale, Taken
+from identity.model.event import Event
+from identity.model.resource_type import (
+    BUILT_IN,
+    EXTENSIONS_MAX,
+    RESOURCE_TYPES_MAX,
+    SCHEMAS_MAX,
+    DefinedSchema,
+    DefinedType,
+    Definitions,
+    Extension,
+    check_endpoint,
+    check_extensions,
+    check_name,
+    kind_of,
+)
+from identity.model.schema import read_schema
+from identity.model.schema_document import ID, VERSIONS_MAX, check_core, check_document, check_evolution
+from identity.store import Tx
+from identity.store.definitions import (
+    catalogue_hold,
+    has_resources,
+    has_resources_with,
+    has_resources_without,
+    schema_delete,
+    schema_insert,
+    schema_list,
+    schema_versions,
+    type_delete,
+    type_insert,
+    type_list,
+    type_update,
+)
+from identity.store.events import event_insert
+
+
+def read_definitions(tx: Tx) -> Definitions:
+    """Return all that the tenant defined."""
+    return Definitions(schema_list(tx), type_list(tx))
+
+
+# --- schemas ---------------------------------------------------------------------------------------------------
+
+
+def get_schema(tx: Tx, schema_id: str) -> DefinedSchema:
+    """Return the newest version of a schema. Raises ``NotThere``."""
+    return get_schema_versions(tx, schema_id)[0]
+
+
+def get_schema_versions(tx: Tx, schema_id: str) -> Sequence[DefinedSchema]:
+    """Return every version of a schema, newest first. Raises ``NotThere``."""
+    found = schema_versions(tx, schema_id) if ID.fullmatch(schema_id) else ()
+    if not found:
+        raise NotThere("this tenant has defined no such schema")
+    return found
+
+
+def define_schema(tx: Tx, document: Mapping[str, Any], *, caller: Caller, now: datetime) -> DefinedSchema:
+    """Define a schema (RFC 7643 §7). It is in use when a resource type names it. Raises ``Malformed``, ``Taken``,
+    ``OverLimit``.
+    """
+    schema = check_document(document)
+    catalogue_hold(tx)
+    present = schema_list(tx)
+    if len(present) >= SCHEMAS_MAX:
+        raise OverLimit(f"a tenant defines at most {SCHEMAS_MAX} schemas", reason="too_many_schemas")
+    for other in present:
+        _check_apart(schema.id.lower(), other.id.lower())
+    defined = DefinedSchema(schema.id, 1, schema.json, now)
+    schema_insert(tx, defined)
+    _tell(tx, "schema.defined", {"schema": schema.id, "version": 1}, caller=caller, now=now)
+    return defined
+
+
+def _check_apart(id_: str, other: str) -> None:
+    """A name behind an id is an attribute's: an id may not go on where another ends."""
+    if id_ == other:
+        raise Taken("the tenant has defined a schema of that id", reason="schema_taken")
+    if id_.startswith(f"{other}:") or other.startswith(f"{id_}:"):
+        raise Malformed(f"it begins as {other} does, whose attributes are named so", pointer="/id")
+
+
+def change_schema(
+    tx: Tx,
+    schema_id: str,
+    changes: Mapping[str, Any],
+    *,
+    expected_version: int | None,
+    caller: Caller,
+    now: datetime,
+) -> DefinedSchema:
+    """Write a new version: what ``changes`` does not name stays. Nothing stored may change its meaning.
+
+    Raises ``NotThere``, ``Stale``, ``Malformed``, ``Conflict``, ``OverLimit``.
+    """
+    catalogue_hold(tx)
+    current = get_schema(tx, schema_id)
+    _check_version(current.version, expected_version)
+    new = check_document({**current.document, **changes, "id": current.id})
+    if new.json == current.document:
+        return current
+    if current.version >= VERSIONS_MAX:
+        raise OverLimit(f"a schema has at most {VERSIONS_MAX} versions", reason="too_many_versions")
+    is_core = any(type_.schema == current.id for type_ in type_list(tx))
+    check_evolution(read_schema(current.document), new, is_core=is_core)
+    defined = DefinedSchema(current.id, current.version + 1, new.json, now)
+    schema_insert(tx, defined)
+    _tell(tx, "schema.changed", {"schema": current.id, "version": defined.version}, caller=caller, now=now)
+    return defined
+
+
+def delete_schema(tx: Tx, schema_id: str, *, caller: Caller, now: datetime) -> None:
+    """Forget a schema that no resource type uses. Raises ``NotThere``, ``Conflict``."""
+    catalogue_hold(tx)
+    schema = get_schema(tx, schema_id)
+    users = [type_.name for type_ in type_list(tx) if schema.id in _schemas_of(type_)]
+    if users:
+        raise Conflict(f"the resource type {users[0]} uses it", reason="schema_in_use")
+    schema_delete(tx, schema.id)
+    _tell(tx, "schema.deleted", {"schema": schema.id, "version": schema.version}, caller=caller, now=now)
+
+
+def _schemas_of(type_: DefinedType) -> set[str | None]:
+    return {type_.schema, *(extension.schema for extension in type_.extensions)}
+
+
+# --- resource types --------------------------------------------------------------------------------------------
+
+
+def list_types(tx: Tx, *, now: datetime) -> list[DefinedType]:
+    """Return every resource type: ours, as the tenant extended them, and its own."""
+    defined = type_list(tx)
+    extended = {type_.name: type_ for type_ in defined if type_.is_built_in}
+    ours = [extended.get(name) or _unextended(name, now) for name in BUILT_IN]
+    return [*ours, *(type_ for type_ in defined if not type_.is_built_in)]
+
+
+def get_type(tx: Tx, name: str, *, now: datetime) -> DefinedType:
+    """Return one resource type. Raises ``NotThere``."""
+    found = next((type_ for type_ in list_types(tx, now=now) if type_.name.lower() == name.lower()), None)
+    if found is None:
+        raise NotThere("there is no such resource type")
+    return found
+
+
+def define_type(
+    tx: Tx,
+    *,
+    name: str,
+    endpoint: str,
+    description: str,
+    schema: str,
+    extensions: Sequence[Extension],
+    caller: Caller,
+    now: datetime,
+) -> DefinedType:
+    """Give the tenant a resource type of its own, over schemas that it has defined (RFC 7643 §6).
+
+    Raises ``Malformed``, ``Taken``, ``OverLimit``.
+    """
+    catalogue_hold(tx)
+    if len(type_list(tx)) >= RESOURCE_TYPES_MAX - len(BUILT_IN):
+        raise OverLimit(f"a tenant has at most {RESOURCE_TYPES_MAX} resource types", reason="too_many_resource_types")
+    known = {each.id.lower(): each for each in schema_list(tx)}
+    core = known.get(schema.lower())
+    if core is None:
+        raise Malformed("this tenant has not defined it", pointer="/schema", reason="unknown_schema")
+    check_core(read_schema(core.document))
+    checked = _check_extensions(extensions, known)
+    if core.id in {extension.schema for extension in checked}:
+        raise Malformed("a schema does not extend itself", pointer="/schemaExtensions")
+    name, endpoint = check_name(name), check_endpoint(endpoint)
+    defined = DefinedType(name, kind_of(name), endpoint, description, core.id, checked, 1, now, now)
+    type_insert(tx, defined)
+    _tell(tx, "resource_type.defined", {"name": name, "schema": core.id}, caller=caller, now=now)
+    return defined
+
+
+def change_type(
+    tx: Tx,
+    name: str,
+    *,
+    description: str | None,
+    extensions: Sequence[Extension] | None,
+    expected_version: int | None,
+    caller: Caller,
+    now: datetime,
+) -> DefinedType:
+    """Describe a resource type anew, or change what extends it: ours too.
+
+    An extension goes only when no resource has values of it, and becomes required only when every resource has.
+    Raises ``NotThere``, ``Stale``, ``Malformed``, ``Conflict``.
+    """
+    catalogue_hold(tx)
+    current = get_type(tx, name, now=now)
+    _check_version(current.version, expected_version)
+    if current.is_built_in and description is not None:
+        raise Malformed("what is built in describes itself", pointer="/description")
+    wanted = current.extensions
+    if extensions is not None:
+        wanted = _check_extensions(extensions, {each.id.lower(): each for each in schema_list(tx)})
+        _check_resources(tx, current, wanted)
+    changed = replace(current, description=description or current.description, extensions=wanted, updated_at=now)
+    if replace(changed, updated_at=current.updated_at) == current:
+        return current
+    if current.version == 0:
+        type_insert(tx, changed)
+    else:
+        type_update(tx, changed)
+    detail = {"name": current.name, "extensions": [extension.schema for extension in wanted]}
+    _tell(tx, "resource_type.changed", detail, caller=caller, now=now)
+    return replace(changed, version=current.version + 1)
+
+
+def delete_type(tx: Tx, name: str, *, caller: Caller, now: datetime) -> None:
+    """Forget a resource type of which there is no resource. Raises ``NotThere``, ``Conflict``."""
+    catalogue_hold(tx)
+    current = get_type(tx, name, now=now)
+    if current.is_built_in:
+        raise Conflict("what is built in stays", reason="built_in")
+    type_delete(tx, current.name)  # first: it waits for who is creating one, and then the question sees it
+    if has_resources(tx, current.kind):
+        raise Conflict("there are resources of this type; delete them first", reason="resource_type_in_use")
+    _tell(tx, "resource_type.deleted", {"name": current.name}, caller=caller, now=now)
+
+
+def _unextended(name: str, now: datetime) -> DefinedType:
+    return DefinedType(name, BUILT_IN[name], None, "", None, (), 0, now, now)
+
+
+def _check_extensions(wanted: Sequence[Extension], known: Mapping[str, DefinedSchema]) -> tuple[Extension, ...]:
+    if len(wanted) > EXTENSIONS_MAX:
+        raise OverLimit(f"a resource type has at most {EXTENSIONS_MAX} extensions", reason="too_many_extensions")
+    return check_extensions(wanted, {key: schema.id for key, schema in known.items()})
+
+
+def _check_resources(tx: Tx, current: DefinedType, wanted: Sequence[Extension]) -> None:
+    kept = {extension.schema for extension in wanted}
+    for extension in current.extensions:
+        if extension.schema not in kept and has_resources_with(tx, current.kind, extension.schema):
+            raise Conflict(f"resources have values of {extension.schema}", reason="extension_in_use")
+    required = {extension.schema for extension in current.extensions if extension.required}
+    for extension in wanted:
+        is_new = extension.required and extension.schema not in required
+        if is_new and has_resources_without(tx, current.kind, extension.schema):
+            raise Conflict(f"resources lack {extension.schema}: it cannot be required", reason="extension_missing")
+
+
+def _check_version(version: int, expected: int | None) -> None:
+    if expected is not None and expected != version:
+        raise Stale("it has changed since the version in If-Match")
+
+
+def _tell(tx: Tx, type_: str, detail: Mapping[str, Any], *, caller: Caller, now: datetime) -> None:
+    event_insert(tx, Event(type=type_, detail=dict(detail)), caller=caller, now=now)
