@@ -9,15 +9,17 @@ import structlog
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
-from identity.http import Call, house, read_body
+from identity.http import Call, read_body
 from identity.model.errors import Refusal, TooOften
 from identity.model.principal import Resource
 from scim.body import parse_body
 from scim.dialects import Dialect, dialect_named
+from scim.endpoints import Endpoints
 from scim.errors import error_body, refuse, render_refusal
 from scim.journal import note_body
 from scim.projection import Projection
-from scim.resources import etag, location, render
+from scim.resources import etag, render
+from scim.schemas import ResourceType
 
 MEDIA_TYPES = frozenset({"application/scim+json", "application/json"})
 ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"')
@@ -46,27 +48,24 @@ def sent_json(body: bytes) -> Json:
     return sent
 
 
-def base_url(slug: str) -> str:
-    """Return the URL of a tenant's SCIM endpoint, without a slash at its end."""
-    return f"{house().external_url.rstrip('/')}/t/{slug}/scim/v2"
-
-
 def answer(body: Json, *, status: int = 200) -> Response:
     """Return a SCIM answer."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return Response(text, status=status, content_type="application/scim+json")
 
 
-def resource_headers(resource: Resource, slug: str) -> dict[str, str]:
+def resource_headers(resource: Resource, type_: ResourceType, endpoints: Endpoints) -> dict[str, str]:
     """Return the version and the place of a resource."""
-    where = location(resource.principal, base_url(slug))
+    where = endpoints.location_at(type_, resource.principal.id)
     return {"ETag": etag(resource.principal), "Content-Location": where}
 
 
-def resource_answer(resource: Resource, slug: str, shown: Projection, *, status: int = 200) -> Response:
+def resource_answer(
+    resource: Resource, type_: ResourceType, endpoints: Endpoints, shown: Projection, *, status: int = 200
+) -> Response:
     """Return the answer that is a resource."""
-    found = answer(render(resource, base_url(slug), shown), status=status)
-    found.headers.update(resource_headers(resource, slug))
+    found = answer(render(resource, type_, endpoints, shown), status=status)
+    found.headers.update(resource_headers(resource, type_, endpoints))
     if status == 201:
         found.headers["Location"] = found.headers["Content-Location"]
     return found

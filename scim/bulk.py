@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from identity.model.errors import Malformed, OverLimit, Refusal
+from scim.catalogue import Catalogue
 from scim.errors import refuse
 from scim.limits import BULK_ID_CHARACTERS_MAX, BULK_OPERATIONS_MAX
 from scim.patch import PATCH_SCHEMA
-from scim.schemas import ResourceType, resource_types
+from scim.schemas import ResourceType
 
 REQUEST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -55,8 +56,11 @@ class Bulk:
     fail_on_errors: int | None
 
 
-def parse_bulk(body: Mapping[str, Any]) -> Bulk:
-    """Return what a BulkRequest asks for. Raises ``Malformed``, ``OverLimit``; nothing has been done then."""
+def parse_bulk(body: Mapping[str, Any], catalogue: Catalogue) -> Bulk:
+    """Return what a BulkRequest asks of a tenant's resources; nothing has been done then.
+
+    Raises ``Malformed``, ``OverLimit``.
+    """
     members = {key.lower(): value for key, value in body.items()}
     schemas, sent = members.get("schemas"), members.get("operations")
     if not isinstance(schemas, list) or REQUEST_SCHEMA not in schemas:
@@ -65,7 +69,7 @@ def parse_bulk(body: Mapping[str, Any]) -> Bulk:
         refuse("invalidSyntax", "an array of operations is wanted", "Operations")
     if len(sent) > BULK_OPERATIONS_MAX:
         raise OverLimit(f"a Bulk has at most {BULK_OPERATIONS_MAX} operations")
-    operations = tuple(_operation(place, item) for place, item in enumerate(sent))
+    operations = tuple(_operation(place, item, catalogue) for place, item in enumerate(sent))
     ids = [operation.bulk_id for operation in operations if operation.bulk_id is not None]
     if len(set(ids)) < len(ids):
         refuse("invalidValue", "a bulkId is given twice", "Operations")
@@ -80,7 +84,7 @@ def _fail_on_errors(value: Any) -> int | None:
     return value
 
 
-def _operation(place: int, item: Any) -> BulkOperation:
+def _operation(place: int, item: Any, catalogue: Catalogue) -> BulkOperation:
     if not isinstance(item, dict):
         refuse("invalidSyntax", "an operation is an object", "Operations")
     members = {key.lower(): value for key, value in item.items()}
@@ -91,18 +95,18 @@ def _operation(place: int, item: Any) -> BulkOperation:
     method, path = (texts["method"] or "").upper(), texts["path"] or ""
     known = BulkOperation(place, method, path, texts["bulkid"], texts["version"])
     try:
-        return _aimed(known, members.get("data"))
+        return _aimed(known, members.get("data"), catalogue)
     except Malformed as fault:
         return replace(known, fault=fault)
 
 
-def _aimed(known: BulkOperation, data: Any) -> BulkOperation:
+def _aimed(known: BulkOperation, data: Any, catalogue: Catalogue) -> BulkOperation:
     """Return the operation with its target and body. Raises ``Malformed``."""
     is_post = known.method == "POST"
     if known.method not in METHODS:
         refuse("invalidSyntax", "POST, PUT, PATCH or DELETE", "method")
     found = PATH.fullmatch(known.path)
-    type_ = resource_types().get(found[1]) if found else None
+    type_ = catalogue.types.get(found[1]) if found else None
     if found is None or type_ is None:
         refuse("invalidPath", "a resource type's endpoint is wanted, and but for a POST the id behind it", "path")
     if is_post is (found[2] is not None):

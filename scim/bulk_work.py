@@ -17,13 +17,14 @@ from identity.http import Call, anonymous, house, open_transaction, request_id
 from identity.model.access import Caller
 from identity.model.errors import Conflict, Refusal, Unavailable
 from identity.model.ids import TenantId
-from identity.model.principal import Kind, Resource
+from identity.model.principal import Resource
 from scim import operations
 from scim.bulk import BULK_ID, Bulk, BulkOperation, references_in, resolved, units_of, unknown_reference
+from scim.endpoints import Endpoints
 from scim.errors import error_body, render_refusal
 from scim.journal import Entry, entry_of_operation, noting, write_done, write_fault, write_refusal
 from scim.projection import Projection
-from scim.resources import etag, location
+from scim.resources import etag
 from scim.schemas import ResourceType
 
 RESPONSE_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
@@ -41,7 +42,7 @@ class BulkWork:
 
     tenant_id: TenantId
     token: str
-    base_url: str
+    endpoints: Endpoints
     bulk: Bulk
     caller: Caller = field(default_factory=anonymous)
     ids: dict[str, str] = field(default_factory=dict)
@@ -133,7 +134,7 @@ class BulkWork:
         Users first: an agent is never without the owners that it shall have.
         """
         names = frozenset(operation.bulk_id or "" for operation in unit)
-        ordered = sorted(unit, key=lambda operation: list(Kind).index(_type_of(operation).kind))
+        ordered = sorted(unit, key=lambda operation: _type_of(operation).kind.place)
         found: dict[int, Resource | None] = {}
         entries = {operation.place: _entry(operation) for operation in ordered}
         with self._call() as call:
@@ -164,7 +165,7 @@ class BulkWork:
     def _succeeded(self, operation: BulkOperation, resource: Resource | None) -> None:
         report = self._report(operation, STATUSES[operation.method])
         if resource is not None:
-            report["location"] = location(resource.principal, self.base_url)
+            report["location"] = self.endpoints.location_at(_type_of(operation), resource.principal.id)
             report["version"] = etag(resource.principal)
         if resource is not None and operation.method == "POST":
             self.ids[operation.bulk_id or ""] = str(resource.principal.id)
@@ -206,7 +207,7 @@ class BulkWork:
         if operation.type is not None and operation.resource_id is not None:
             known = not operation.references or operation.references <= self.ids.keys()
             id_ = self._resource_id(operation) if known else operation.resource_id
-            report["location"] = f"{self.base_url}{operation.type.endpoint}/{id_}"
+            report["location"] = self.endpoints.location_at(operation.type, id_)
         return report
 
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from scim.endpoints import Endpoints
 from scim.limits import BULK_OPERATIONS_MAX, CURSOR_LIFETIME_S, PAGE_SIZE, PAGE_SIZE_MAX
-from scim.schemas import ResourceType, Schema, all_schemas, resource_types
+from scim.schemas import ResourceType, Schema
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:"
 LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
@@ -42,9 +43,10 @@ def service_provider_config(base_url: str, body_bytes_max: int) -> Json:
     }
 
 
-def render_resource_types(base_url: str) -> dict[str, Json]:
+def render_resource_types(endpoints: Endpoints) -> dict[str, Json]:
     """Return every ResourceType by its name (RFC 7643 §6)."""
-    return {type_.name: _resource_type(type_, base_url) for type_ in resource_types().values()}
+    types = endpoints.catalogue.types.values()
+    return {type_.name: _resource_type(type_, endpoints.base_url) for type_ in types}
 
 
 def _resource_type(type_: ResourceType, base_url: str) -> Json:
@@ -55,14 +57,17 @@ def _resource_type(type_: ResourceType, base_url: str) -> Json:
         "description": type_.description,
         "endpoint": type_.endpoint,
         "schema": type_.schema.id,
-        "schemaExtensions": [{"schema": urn.id, "required": False} for urn in type_.extensions.values()],
+        "schemaExtensions": [
+            {"schema": extension.id, "required": key in type_.required_extensions}
+            for key, extension in type_.extensions.items()
+        ],
         "meta": {"resourceType": "ResourceType", "location": f"{base_url}/ResourceTypes/{type_.name}"},
     }
 
 
-def render_schemas(base_url: str) -> dict[str, Json]:
-    """Return every Schema by its URN (RFC 7643 §7)."""
-    return {urn: _schema(schema, base_url) for urn, schema in all_schemas().items()}
+def render_schemas(endpoints: Endpoints) -> dict[str, Json]:
+    """Return every Schema in use by its URN (RFC 7643 §7)."""
+    return {urn: _schema(schema, endpoints.base_url) for urn, schema in endpoints.catalogue.schemas.items()}
 
 
 def _schema(schema: Schema, base_url: str) -> Json:

@@ -42,7 +42,6 @@ VALUE_TYPES = {
 }
 TEXT_OPERATORS = frozenset({Operator.CO, Operator.SW, Operator.EW})
 UNORDERED = frozenset({Type.BOOLEAN, Type.BINARY})
-NOT_STORED = frozenset({"$ref", "location"})  # made for each answer from our own address
 
 
 class UnknownAttribute(Malformed):
@@ -166,7 +165,7 @@ class Resolver:
         if not within.is_complex and path.attr_name.lower() == "value":
             return self._compared(op, value, lambda build: build(operand_of((), within), within))
         sub = self.sub_attribute(within, path.attr_name)
-        return self._compared(op, value, lambda build: build(self._stored((sub.name,), sub), sub))
+        return self._compared(op, value, lambda build: build(self._stored((sub.name,), sub, within), sub))
 
     def _compared(self, op: str, value: Any, leaf: "Callable[[Build], Condition]") -> Condition:
         """``ne`` is not ``eq``; null is the absence of a value (RFC 7643 §2.5)."""
@@ -199,16 +198,17 @@ class Resolver:
                 return AnyElement(operand_of(path, attribute), elements)
             sub = self.sub_attribute(attribute, "value")  # RFC 7643 §2.4: what a plain name of it means
         if attribute.multi_valued:
-            inner = build(self._stored((sub.name,), sub), sub) if sub else build(operand_of((), attribute), attribute)
-            return AnyElement(operand_of(path, attribute), inner)
+            if sub is None:
+                return AnyElement(operand_of(path, attribute), build(operand_of((), attribute), attribute))
+            return AnyElement(operand_of(path, attribute), build(self._stored((sub.name,), sub, attribute), sub))
         last = sub or attribute
-        operand = self._stored((*path, sub.name) if sub else path, last)
+        operand = self._stored((*path, sub.name), sub, attribute) if sub else operand_of(path, attribute)
         return AnyElement(operand, build(operand_of((), last), last)) if last.multi_valued else build(operand, last)
 
-    def _stored(self, path: tuple[str, ...], attribute: Attribute) -> Operand:
-        if attribute.name in NOT_STORED:
-            self.no(f"{attribute.name} cannot be filtered by")
-        return operand_of(path, attribute)
+    def _stored(self, path: tuple[str, ...], sub: Attribute, within: Attribute) -> Operand:
+        if not is_stored(within, sub):
+            self.no(f"{sub.name} cannot be filtered by")
+        return operand_of(path, sub)
 
     def _schema_presence(self, op: str, schema: Schema) -> Condition:
         if op != "pr":
@@ -313,8 +313,17 @@ def operand_of(path: tuple[str, ...], attribute: Attribute) -> Operand:
     return Operand(path, VALUE_TYPES.get(attribute.type, ValueType.STRING), attribute.case_exact)
 
 
+def is_stored(attribute: Attribute, sub: Attribute) -> bool:
+    """Return whether a sub-attribute has a value of its own; what is made of our own address for an answer has not."""
+    is_ours = (attribute.is_link and sub.name == "$ref") or (attribute is META and sub.name == "location")
+    return not is_ours
+
+
+META = every_resource().attributes["meta"]
+
+
 def _stored_subs(attribute: Attribute) -> list[Attribute]:
-    return [sub for sub in attribute.sub_attributes.values() if sub.name not in NOT_STORED]
+    return [sub for sub in attribute.sub_attributes.values() if is_stored(attribute, sub)]
 
 
 def _flat(join: type[And] | type[Or], left: Condition, right: Condition) -> Condition:

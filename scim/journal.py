@@ -35,7 +35,7 @@ from identity.model.request import (
     text_of,
 )
 from scim.errors import render_refusal
-from scim.schemas import ResourceType, resource_types
+from scim.schemas import ResourceType
 
 MEMBERS_TOLD_MAX = 100
 NAMES = ("username", "agentusername", "displayname", "name")
@@ -137,13 +137,12 @@ def scim_call(slug: str) -> Iterator[Call]:
 
 def _entry_of_request() -> Entry:
     names = request.view_args or {}
-    endpoint, id_ = names.get("endpoint"), names.get("resource_id")
-    type_ = resource_types().get(endpoint or "")
+    id_ = names.get("resource_id")
     shape = ["{id}" if part == id_ else part for part in request.path.split("/")[5:]]  # after /t/{slug}/scim/v2
     return Entry(
         method=request.method,
         path=text_of("/" + "/".join(shape)),
-        resource_type=None if type_ is None else type_.name,
+        resource_type=None,
         principal_id=None if id_ is None else parse_id(id_),
         body=masked_body(request.args.to_dict()) if request.args and request.method == "GET" else None,
     )
@@ -200,6 +199,12 @@ def write_fault(entry: Entry, tenant_id: TenantId, caller: Caller) -> None:
 
 
 # --- what the verbs tell ---------------------------------------------------------------------------------------
+
+
+def note_type(type_: ResourceType) -> None:
+    """Remember of which type the resource is that is asked for."""
+    if (entry := _ENTRY.get()) is not None:
+        entry.resource_type = type_.name
 
 
 def note_body(body: Mapping[str, Any]) -> None:

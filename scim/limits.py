@@ -23,6 +23,7 @@ ATTRIBUTES_MAX = 100  # names in attributes or excludedAttributes
 BULK_OPERATIONS_MAX = 1_000
 BULK_ID_CHARACTERS_MAX = 256
 
+UNIQUE_CHARACTERS_MAX = 512  # of a value that a tenant's schema says is unique, as sent and as compared
 EXTERNAL_ID_CHARACTERS_MAX = 512  # an index entry holds 2,700 bytes
 DISPLAY_NAME_CHARACTERS_MAX = 256
 EMAIL_CHARACTERS_MAX = 320  # 64 + @ + 255 (RFC 5321 §4.5.3.1)

@@ -17,7 +17,7 @@ from scim.values import canonical_elements
 
 def is_members(type_: ResourceType, path: Path) -> bool:
     """Return whether a path names the members of a group."""
-    return path.attribute is not None and path.attribute is type_.schema.attribute("members")
+    return path.attribute is not None and path.attribute is type_.rows("members")
 
 
 def member_change(operation: Operation, path: Path, dialect: Dialect) -> MemberChange:

@@ -8,31 +8,30 @@ from scim.errors import refuse
 from scim.filter import Found, Resolver
 from scim.grammar import parse
 from scim.limits import ATTRIBUTES_MAX
-from scim.schemas import ResourceType, Returned
+from scim.schemas import Paths, ResourceType, Returned
 
-ALWAYS = frozenset({"schemas", "id"})
-
-Paths = frozenset[tuple[str, ...]]
+ALWAYS: Paths = frozenset({("schemas",), ("id",)})
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Paths into the JSON of a resource, in the schema's spelling. ``asked`` is None where all is."""
+    """Paths into the JSON of a resource, in the schema's spelling. ``asked`` is None where all is.
+
+    ``always`` is answered whatever is asked for; what is answered on request alone is among the ``excluded`` already.
+    """
 
     asked: Paths | None = None
     excluded: Paths = field(default_factory=frozenset)
+    always: Paths = ALWAYS
 
     def apply(self, resource: dict[str, Any]) -> dict[str, Any]:
-        """Return what is left of a resource; schemas and id always are."""
+        """Return what is left of a resource."""
         if self.asked is not None:
-            return {
-                key: value if key in ALWAYS else kept
-                for key, value in resource.items()
-                if key in ALWAYS or (kept := _only(value, (key,), self.asked)) is not None
-            }
+            wanted = self.asked | self.always
+            kept = ((key, _only(value, (key,), wanted)) for key, value in resource.items())
+            return {key: value for key, value in kept if value is not None}
         for path in self.excluded:
-            if path[0] not in ALWAYS:
-                resource = _without(resource, path)
+            resource = _without(resource, path, self.always)
         return resource
 
     def shows(self, name: str) -> bool:
@@ -54,8 +53,9 @@ def parse_projection(attributes: str | None, excluded: str | None, type_: Resour
     if attributes and excluded:
         refuse("invalidValue", "attributes and excludedAttributes exclude each other")
     if attributes:
-        return Projection(asked=_paths(attributes, type_))
-    return Projection(excluded=_paths(excluded, type_)) if excluded else EVERYTHING
+        return Projection(asked=_paths(attributes, type_), always=type_.always)
+    hidden = type_.on_request | (_paths(excluded, type_) - type_.always if excluded else frozenset())
+    return Projection(excluded=hidden, always=type_.always) if hidden else EVERYTHING
 
 
 def _paths(text: str, type_: ResourceType) -> Paths:
@@ -96,11 +96,15 @@ def _only(value: Any, path: tuple[str, ...], asked: Paths) -> Any:
     return {key: item for key, item in kept.items() if item is not None}
 
 
-def _without(value: Any, path: tuple[str, ...]) -> Any:
+def _without(value: Any, path: tuple[str, ...], always: Paths, within: tuple[str, ...] = ()) -> Any:
+    """Return a value without what is at ``path`` in it, but with whatever of that is always answered."""
     if isinstance(value, list):
-        return [_without(item, path) for item in value]
+        return [_without(item, path, always, within) for item in value]
     if not isinstance(value, dict) or path[0] not in value:
         return value
-    if len(path) == 1:
-        return {key: item for key, item in value.items() if key != path[0]}
-    return {**value, path[0]: _without(value[path[0]], path[1:])}
+    here = (*within, path[0])
+    if len(path) > 1:
+        return {**value, path[0]: _without(value[path[0]], path[1:], always, here)}
+    kept = _only(value[path[0]], here, always)
+    rest = {key: item for key, item in value.items() if key != path[0]}
+    return rest if kept is None else {**rest, path[0]: kept}

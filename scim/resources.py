@@ -6,20 +6,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from identity.model.errors import OverLimit
 from identity.model.lifecycle import State
-from identity.model.principal import Email, Kind, Principal, Profile, Reference, Resource
+from identity.model.principal import Kind, Principal, Profile, Reference, Resource
 from scim.dialects import Dialect, body_with_window, check_schemas
+from scim.endpoints import Endpoints
 from scim.errors import refuse
-from scim.filter import parse_instant
-from scim.limits import MEMBERS_MAX
 from scim.members import link_id
+from scim.profile import check_immutable, keep_immutable, make_profile
 from scim.projection import EVERYTHING, Projection
-from scim.schemas import ResourceType, resource_type_of
+from scim.schemas import Link, ResourceType, resource_type_of
 from scim.values import canonical_object
-
-BESIDE = frozenset({"members", "owners", "groups"})
-"""Attributes that are rows beside a principal, and no part of its document."""
 
 Json = dict[str, Any]
 
@@ -49,7 +45,7 @@ def read_resource(body: Mapping[str, Any], type_: ResourceType, dialect: Dialect
             document[extension.id] = found
     _name_agent(type_, document)
     return Sent(
-        document={key: value for key, value in document.items() if key not in BESIDE},
+        document={key: value for key, value in document.items() if key not in type_.beside},
         members=_links(type_, sent, document, "members"),
         owners=_links(type_, sent, document, "owners"),
     )
@@ -72,7 +68,7 @@ def _extension_values(type_: ResourceType, sent: Json) -> dict[str, Json]:
 
 def _links(type_: ResourceType, sent: Json, document: Json, name: str) -> frozenset[UUID] | None:
     """Return the ids under a name; null says nothing, [] says nobody."""
-    attribute = type_.schema.attribute(name)
+    attribute = type_.rows(name)
     spoken = next((value for key, value in sent.items() if key.lower() == name), None)
     if attribute is None or spoken is None:
         return None
@@ -87,7 +83,7 @@ def _name_agent(type_: ResourceType, document: Json) -> None:
 
 def new_profile(sent: Sent, type_: ResourceType) -> Profile:
     """Return the profile of a resource to be created. Raises ``Malformed``."""
-    return _profile(type_, sent.document, sent.owners or frozenset(), State.ACTIVE)
+    return make_profile(type_, sent.document, sent.owners or frozenset(), State.ACTIVE)
 
 
 def replaced_profile(sent: Sent, type_: ResourceType, current: Resource) -> Profile:
@@ -95,8 +91,9 @@ def replaced_profile(sent: Sent, type_: ResourceType, current: Resource) -> Prof
     document = dict(sent.document)
     if "active" not in document and "active" in current.principal.document:
         document["active"] = current.principal.document["active"]
+    document = keep_immutable(type_, current.principal.document, document)
     owners = sent.owners if sent.owners is not None else frozenset(owner.id for owner in current.owners)
-    return _profile(type_, document, owners, current.principal.state)
+    return make_profile(type_, document, owners, current.principal.state)
 
 
 def working_document(current: Resource) -> Json:
@@ -109,48 +106,12 @@ def working_document(current: Resource) -> Json:
 
 def amended_profile(document: Json, type_: ResourceType, current: Resource) -> Profile:
     """Return the profile that a working document describes. Raises ``Malformed``."""
-    attribute = type_.schema.attribute("owners")
-    links = document.get("owners", ())
+    attribute = type_.rows("owners")
+    links = document.get("owners", ()) if attribute else ()
     owners = frozenset(link_id(attribute, link) for link in links) if attribute else frozenset()
-    stored = {key: value for key, value in document.items() if key not in BESIDE}
-    return _profile(type_, stored, owners, current.principal.state)
-
-
-def _profile(type_: ResourceType, document: Json, owners: frozenset[UUID], state: State) -> Profile:
-    for attribute in type_.schema.attributes.values():
-        if attribute.required and document.get(attribute.name) in (None, ""):
-            refuse("invalidValue", "this attribute is required", attribute.name)
-    active = document.get("active", True)
-    return Profile(
-        document=document,
-        name=document[_NAMES[type_.kind]],
-        external_id=document.get("externalId"),
-        display_name=document.get("displayName"),
-        active=state is not State.DEPROVISIONED if active is None else active,
-        emails=_emails(document),
-        owners=owners,
-        valid_from=_instant(document.get("validity", {}).get("from")),
-        valid_until=_instant(document.get("validity", {}).get("until")),
-    )
-
-
-_NAMES = {
-    Kind.USER: "userName",
-    Kind.GROUP: "displayName",
-    Kind.AGENT: "agentUserName",
-    Kind.SERVICE_ACCOUNT: "userName",
-}
-
-
-def _emails(document: Json) -> tuple[Email, ...]:
-    found = document.get("emails", ())
-    if len(found) > MEMBERS_MAX:
-        raise OverLimit(f"emails: at most {MEMBERS_MAX} values")
-    return tuple(Email(email["value"], email.get("type")) for email in found if "value" in email)
-
-
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else parse_instant(text)
+    stored = {key: value for key, value in document.items() if key not in type_.beside}
+    check_immutable(type_, current.principal.document, stored)
+    return make_profile(type_, stored, owners, current.principal.state)
 
 
 # --- answering -------------------------------------------------------------------------------------------------
@@ -161,25 +122,19 @@ def etag(principal: Principal) -> str:
     return f'W/"{principal.version}"'
 
 
-def location(principal: Principal, base_url: str) -> str:
-    """Return the URI of a principal."""
-    return f"{base_url}{resource_type_of(principal.kind).endpoint}/{principal.id}"
-
-
-def render(resource: Resource, base_url: str, projection: Projection = EVERYTHING) -> Json:
-    """Return what is answered of a resource. ``base_url`` ends before the endpoint's slash."""
+def render(resource: Resource, type_: ResourceType, endpoints: Endpoints, projection: Projection = EVERYTHING) -> Json:
+    """Return what is answered of a resource of a type."""
     principal = resource.principal
-    type_ = resource_type_of(principal.kind)
     found: Json = {"schemas": _schemas(type_, principal), "id": str(principal.id)}
-    found.update((key, _with_references(value, base_url)) for key, value in principal.document.items())
+    found.update(_document(principal, type_, endpoints))
     _render_active(found, type_, principal)
     for name, references in (("members", resource.members), ("owners", resource.owners)):
         if references:
             shows_display = projection.asks_for(name, "display")
-            found[name] = [_rendered_link(reference, base_url, shows_display) for reference in references]
+            found[name] = [_rendered_link(reference, endpoints, shows_display) for reference in references]
     if resource.groups:
-        found["groups"] = [_rendered_link(group, base_url, True) | {"type": "direct"} for group in resource.groups]
-    found["meta"] = _meta(principal, type_, base_url)
+        found["groups"] = [_rendered_link(group, endpoints, True) | {"type": "direct"} for group in resource.groups]
+    found["meta"] = _meta(principal, type_, endpoints)
     return projection.apply(found)
 
 
@@ -197,31 +152,58 @@ def _schemas(type_: ResourceType, principal: Principal) -> list[str]:
     return [type_.schema.id, *(urn for urn in extensions if urn in principal.document)]
 
 
-def _with_references(value: Any, base_url: str) -> Any:
-    """The manager's URI is made of the id."""
-    if isinstance(value, dict) and isinstance(manager := value.get("manager"), dict) and "value" in manager:
-        return {**value, "manager": {**manager, "$ref": f"{base_url}/Users/{manager['value']}"}}
-    return value
+def _document(principal: Principal, type_: ResourceType, endpoints: Endpoints) -> Json:
+    """The stored document, without what no schema describes any more, and with the URIs of what it refers to."""
+    found = {
+        key: value for key, value in principal.document.items() if ":" not in key or key.lower() in type_.extensions
+    }
+    for path in type_.links:
+        _refer(found, path, endpoints)
+    return found
+
+
+def _refer(found: Json, link: Link, endpoints: Endpoints) -> None:
+    """Write a link's URI, which is made of the id, where one resource type only can be meant."""
+    holder = found if link.extension is None else found.get(link.extension)
+    target = endpoints.catalogue.named(link.resource_type)
+    if target is None or not holder or link.name not in holder:
+        return
+    value = holder[link.name]
+    written = (
+        [_referred(each, target, endpoints) for each in value]
+        if isinstance(value, list)
+        else (_referred(value, target, endpoints))
+    )
+    if link.extension is None:
+        found[link.name] = written
+    else:
+        found[link.extension] = {**holder, link.name: written}
+
+
+def _referred(value: Json, target: ResourceType, endpoints: Endpoints) -> Json:
+    return {**value, "$ref": endpoints.location_at(target, value["value"])} if "value" in value else value
 
 
 def _stored_link(reference: Reference) -> Json:
     return {"value": str(reference.id), "type": resource_type_of(reference.kind).name}
 
 
-def _rendered_link(reference: Reference, base_url: str, shows_display: bool) -> Json:
-    type_ = resource_type_of(reference.kind)
-    link = {"value": str(reference.id), "$ref": f"{base_url}{type_.endpoint}/{reference.id}", "type": type_.name}
+def _rendered_link(reference: Reference, endpoints: Endpoints, shows_display: bool) -> Json:
+    type_ = endpoints.catalogue.of(reference.kind)
+    link: Json = {"value": str(reference.id)}
+    if type_ is not None:
+        link |= {"$ref": endpoints.location_at(type_, reference.id), "type": type_.name}
     if shows_display and reference.display_name is not None:
         link["display"] = reference.display_name
     return link
 
 
-def _meta(principal: Principal, type_: ResourceType, base_url: str) -> Json:
+def _meta(principal: Principal, type_: ResourceType, endpoints: Endpoints) -> Json:
     return {
         "resourceType": type_.name,
         "created": _shown(principal.created_at),
         "lastModified": _shown(principal.updated_at),
-        "location": location(principal, base_url),
+        "location": endpoints.location_at(type_, principal.id),
         "version": etag(principal),
     }
 

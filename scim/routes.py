@@ -1,19 +1,17 @@
 """SCIM over HTTP: /t/{tenant}/scim/v2/... Thin: read, act, answer."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
-from identity.http import bearer_token, house
+from identity.http import Call, bearer_token, house
 from identity.model.errors import NotAllowed, NotThere, Refusal
 from identity.model.principal import Resource
 from scim import operations
 from scim.answers import (
     ENTITY_TAG,
     answer,
-    base_url,
     on_fault,
     on_http_exception,
     on_refusal,
@@ -25,12 +23,13 @@ from scim.answers import (
 from scim.bulk import parse_bulk
 from scim.bulk_work import BulkWork
 from scim.discovery import list_response, render_resource_types, render_schemas, service_provider_config
+from scim.endpoints import Endpoints, base_url, endpoints_of
 from scim.errors import error_body
-from scim.journal import note_status, scim_call
+from scim.journal import note_status, note_type, scim_call
 from scim.projection import Projection, parse_projection
 from scim.query import query_of_body, query_of_url
 from scim.resources import etag
-from scim.schemas import ResourceType, resource_types
+from scim.schemas import ResourceType
 from scim.searching import find_page, render_page
 
 __all__ = ["blueprint", "on_http_exception"]
@@ -38,64 +37,64 @@ __all__ = ["blueprint", "on_http_exception"]
 blueprint = Blueprint("scim", __name__, url_prefix="/t/<slug>/scim/v2")
 
 Json = dict[str, Any]
-ENDPOINTS = "any(" + ", ".join(resource_types()) + ")"
-DISCOVERY = "any(ServiceProviderConfig, ResourceTypes, Schemas)"
-
 
 # --- resources -------------------------------------------------------------------------------------------------
 
 
-@blueprint.post(f"/<{ENDPOINTS}:endpoint>")
+@blueprint.post("/<endpoint>")
 def create(slug: str, endpoint: str) -> Response:
     """Create a resource (RFC 7644 §3.3)."""
-    body, type_ = sent_body(), resource_types()[endpoint]
+    body = sent_body()
     with scim_call(slug) as call:
+        endpoints, type_ = _asked(call, slug, endpoint)
         sent, shown = sent_json(body), _projection(type_)
         resource = operations.create(call, type_, sent, shown)
-    return resource_answer(resource, slug, shown, status=201)
+    return resource_answer(resource, type_, endpoints, shown, status=201)
 
 
-@blueprint.get(f"/<{ENDPOINTS}:endpoint>/<resource_id>")
+@blueprint.get("/<endpoint>/<resource_id>")
 def read(slug: str, endpoint: str, resource_id: str) -> Response:
     """Return one resource (RFC 7644 §3.4.1)."""
-    type_ = resource_types()[endpoint]
     with scim_call(slug) as call:
+        endpoints, type_ = _asked(call, slug, endpoint)
         shown = _projection(type_)
         resource = operations.get(call, type_, resource_id, with_members=shown.shows("members"))
     if _is_known(request.headers.get("If-None-Match"), resource):
         return Response(status=304, headers={"ETag": etag(resource.principal)})
-    return resource_answer(resource, slug, shown)
+    return resource_answer(resource, type_, endpoints, shown)
 
 
-@blueprint.put(f"/<{ENDPOINTS}:endpoint>/<resource_id>")
+@blueprint.put("/<endpoint>/<resource_id>")
 def replace(slug: str, endpoint: str, resource_id: str) -> Response:
     """Replace a resource (RFC 7644 §3.5.1)."""
-    body, type_ = sent_body(), resource_types()[endpoint]
+    body = sent_body()
     with scim_call(slug) as call:
+        endpoints, type_ = _asked(call, slug, endpoint)
         sent, shown = sent_json(body), _projection(type_)
         resource = operations.replace(call, type_, resource_id, sent, request.headers.get("If-Match"), shown)
-    return resource_answer(resource, slug, shown)
+    return resource_answer(resource, type_, endpoints, shown)
 
 
-@blueprint.patch(f"/<{ENDPOINTS}:endpoint>/<resource_id>")
+@blueprint.patch("/<endpoint>/<resource_id>")
 def patch(slug: str, endpoint: str, resource_id: str) -> Response:
     """Change a resource, by all operations or none (RFC 7644 §3.5.2)."""
-    body, type_ = sent_body(), resource_types()[endpoint]
+    body = sent_body()
     with scim_call(slug) as call:
+        endpoints, type_ = _asked(call, slug, endpoint)
         sent, shown = sent_json(body), _projection(type_)
         if_match = request.headers.get("If-Match")
         resource, silent = operations.patch(call, type_, resource_id, sent, if_match, shown)
         note_status(204 if silent else 200)
     if silent:
-        return Response(status=204, headers=resource_headers(resource, slug))
-    return resource_answer(resource, slug, shown)
+        return Response(status=204, headers=resource_headers(resource, type_, endpoints))
+    return resource_answer(resource, type_, endpoints, shown)
 
 
-@blueprint.delete(f"/<{ENDPOINTS}:endpoint>/<resource_id>")
+@blueprint.delete("/<endpoint>/<resource_id>")
 def delete(slug: str, endpoint: str, resource_id: str) -> Response:
     """Delete a resource (RFC 7644 §3.6)."""
-    type_ = resource_types()[endpoint]
     with scim_call(slug) as call:
+        _, type_ = _asked(call, slug, endpoint)
         operations.delete(call, type_, resource_id, request.headers.get("If-Match"))
     return Response(status=204)
 
@@ -103,31 +102,33 @@ def delete(slug: str, endpoint: str, resource_id: str) -> Response:
 # --- lists -----------------------------------------------------------------------------------------------------
 
 
-@blueprint.get(f"/<{ENDPOINTS}:endpoint>")
+@blueprint.get("/<endpoint>")
 def find(slug: str, endpoint: str) -> Response:
     """Return one page of the resources that satisfy a filter (RFC 7644 §3.4.2)."""
     with scim_call(slug) as call:
-        page = find_page(call, query_of_url(request.args), [resource_types()[endpoint]])
-    return answer(render_page(page, base_url(slug)))
+        endpoints, type_ = _asked(call, slug, endpoint)
+        page = find_page(call, query_of_url(request.args), [type_])
+    return answer(render_page(page, endpoints))
 
 
-@blueprint.post(f"/<{ENDPOINTS}:endpoint>/.search")
+@blueprint.post("/<endpoint>/.search")
 def search(slug: str, endpoint: str) -> Response:
     """The same with the query in the body, where no log of URLs sees it (RFC 7644 §3.4.3)."""
-    return _searched(slug, [resource_types()[endpoint]])
+    body = sent_body()
+    with scim_call(slug) as call:
+        endpoints, type_ = _asked(call, slug, endpoint)
+        page = find_page(call, query_of_body(sent_json(body)), [type_])
+    return answer(render_page(page, endpoints))
 
 
 @blueprint.post("/.search")
 def search_everything(slug: str) -> Response:
     """The same for all resource types together."""
-    return _searched(slug, list(resource_types().values()))
-
-
-def _searched(slug: str, types: Sequence[ResourceType]) -> Response:
     body = sent_body()
     with scim_call(slug) as call:
-        page = find_page(call, query_of_body(sent_json(body)), types)
-    return answer(render_page(page, base_url(slug)))
+        endpoints = endpoints_of(call, slug)
+        page = find_page(call, query_of_body(sent_json(body)), list(endpoints.catalogue.types.values()))
+    return answer(render_page(page, endpoints))
 
 
 @blueprint.route("/Me", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
@@ -143,9 +144,10 @@ def bulk(slug: str) -> Response:
     """Do several operations, each by itself (RFC 7644 §3.7). The request's own transaction ends before the first."""
     body = sent_body()
     with scim_call(slug) as call:
-        wanted = parse_bulk(sent_json(body))
+        endpoints = endpoints_of(call, slug)
+        wanted = parse_bulk(sent_json(body), endpoints.catalogue)
         tenant_id, caller = call.tx.tenant_id, call.caller
-    return answer(BulkWork(tenant_id, bearer_token(), base_url(slug), wanted, caller).do())
+    return answer(BulkWork(tenant_id, bearer_token(), endpoints, wanted, caller).do())
 
 
 # --- discovery -------------------------------------------------------------------------------------------------
@@ -159,28 +161,28 @@ def provider(slug: str) -> Response:
     return answer(service_provider_config(base_url(slug), house().body_bytes_max))
 
 
-@blueprint.get("/<any(ResourceTypes, Schemas):endpoint>")
-def discover(slug: str, endpoint: str) -> Response:
+@blueprint.get("/ResourceTypes", defaults={"kind": "ResourceTypes"})
+@blueprint.get("/Schemas", defaults={"kind": "Schemas"})
+def discover(slug: str, kind: str) -> Response:
     """Return all resource types or schemas."""
-    with scim_call(slug):
+    with scim_call(slug) as call:
         _refuse_a_filter()
-    found = list(_discovered(slug, endpoint).values())
+        found = list(RENDERED[kind](endpoints_of(call, slug)).values())
     return answer(list_response(found, total=len(found), start_index=1))
 
 
-@blueprint.get("/<any(ResourceTypes, Schemas):endpoint>/<name>")
-def discover_one(slug: str, endpoint: str, name: str) -> Response:
+@blueprint.get("/ResourceTypes/<name>", defaults={"kind": "ResourceTypes"})
+@blueprint.get("/Schemas/<name>", defaults={"kind": "Schemas"})
+def discover_one(slug: str, kind: str, name: str) -> Response:
     """Return one resource type or schema."""
-    with scim_call(slug):
-        found = _discovered(slug, endpoint).get(name)
+    with scim_call(slug) as call:
+        found = RENDERED[kind](endpoints_of(call, slug)).get(name)
         if found is None:
             raise NotThere("there is no such resource")
     return answer(found)
 
 
-def _discovered(slug: str, endpoint: str) -> dict[str, Json]:
-    render = render_schemas if endpoint == "Schemas" else render_resource_types
-    return render(base_url(slug))
+RENDERED = {"ResourceTypes": render_resource_types, "Schemas": render_schemas}
 
 
 def _refuse_a_filter() -> None:
@@ -194,17 +196,31 @@ def _refuse_a_filter() -> None:
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
-@blueprint.route(f"/<{ENDPOINTS}:endpoint>", methods=["PUT", "PATCH", "DELETE"])
-@blueprint.route(f"/<{ENDPOINTS}:endpoint>/<name>", methods=["POST"])
-@blueprint.route(f"/<{DISCOVERY}:endpoint>", methods=["POST", "PUT", "PATCH", "DELETE"])
-@blueprint.route("/<any(ResourceTypes, Schemas):endpoint>/<name>", methods=["POST", "PUT", "PATCH", "DELETE"])
-def not_done_here(slug: str, endpoint: str, name: str = "") -> Response:
-    """Answer a method that this endpoint does not have."""
+@blueprint.route("/ServiceProviderConfig", methods=["POST", "PUT", "PATCH", "DELETE"])
+@blueprint.route("/ResourceTypes", methods=["POST", "PUT", "PATCH", "DELETE"])
+@blueprint.route("/Schemas", methods=["POST", "PUT", "PATCH", "DELETE"])
+@blueprint.route("/ResourceTypes/<name>", methods=["POST", "PUT", "PATCH", "DELETE"])
+@blueprint.route("/Schemas/<name>", methods=["POST", "PUT", "PATCH", "DELETE"])
+def discovery_is_only_read(slug: str, name: str = "") -> Response:
+    """Answer a method that discovery does not have."""
+    del name
     with scim_call(slug):
         pass
+    return _not_done_here("GET")
+
+
+@blueprint.route("/<endpoint>", methods=["PUT", "PATCH", "DELETE"])
+@blueprint.route("/<endpoint>/<name>", methods=["POST"])
+def not_done_here(slug: str, endpoint: str, name: str = "") -> Response:
+    """Answer a method that this endpoint does not have."""
+    with scim_call(slug) as call:
+        _asked(call, slug, endpoint)
+    return _not_done_here("GET, PUT, PATCH, DELETE" if name else "GET, POST")
+
+
+def _not_done_here(allowed: str) -> Response:
     refused = answer(error_body(405, f"{request.method} is not done here"), status=405)
-    of_resources = "GET, PUT, PATCH, DELETE" if name else "GET, POST"
-    refused.headers["Allow"] = of_resources if endpoint in resource_types() else "GET"  # RFC 9110 §15.5.6
+    refused.headers["Allow"] = allowed  # RFC 9110 §15.5.6
     return refused
 
 
@@ -218,6 +234,14 @@ def not_there(slug: str, rest: str) -> Response:
 
 
 # --- parts of requests -----------------------------------------------------------------------------------------
+
+
+def _asked(call: Call, slug: str, endpoint: str) -> tuple[Endpoints, ResourceType]:
+    """Return where the tenant's resources are, and the type of those at an endpoint. Raises ``NotThere``."""
+    endpoints = endpoints_of(call, slug)
+    type_ = endpoints.catalogue.at(endpoint)
+    note_type(type_)
+    return endpoints, type_
 
 
 def _projection(type_: ResourceType) -> Projection:

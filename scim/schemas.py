@@ -1,93 +1,54 @@
-"""Schemas and resource types, read from data (RFC 7643 §6, §7). Names are compared without case (§2.1)."""
+"""Resource types, over schemas that are data (RFC 7643 §6): ours, and those that a tenant defines."""
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from identity.model.principal import Kind
+from identity.model.schema import Attribute, Mutability, Returned, Schema, Type, Uniqueness, read_schema
+
+__all__ = [
+    "Attribute",
+    "Link",
+    "Mutability",
+    "ResourceType",
+    "Returned",
+    "Schema",
+    "Type",
+    "Uniqueness",
+    "every_resource",
+    "resource_type_of",
+    "resource_types",
+]
 
 FOLDER = Path(__file__).with_name("schemas")
 
+BESIDE: Mapping[Kind, frozenset[str]] = {
+    Kind.USER: frozenset({"groups"}),
+    Kind.GROUP: frozenset({"members"}),
+    Kind.AGENT: frozenset({"owners", "groups"}),
+    Kind.SERVICE_ACCOUNT: frozenset({"owners", "groups"}),
+}
+"""Attributes that are rows beside a principal, and no part of its document."""
 
-class Type(StrEnum):
-    """Attribute types of RFC 7643 §2.3."""
-
-    STRING = "string"
-    BOOLEAN = "boolean"
-    DECIMAL = "decimal"
-    INTEGER = "integer"
-    DATE_TIME = "dateTime"
-    REFERENCE = "reference"
-    BINARY = "binary"
-    COMPLEX = "complex"
-
-
-class Mutability(StrEnum):
-    """Who may write an attribute, and when (RFC 7643 §2.2)."""
-
-    READ_ONLY = "readOnly"
-    READ_WRITE = "readWrite"
-    IMMUTABLE = "immutable"
-    WRITE_ONLY = "writeOnly"
-
-
-class Returned(StrEnum):
-    """When an attribute is answered (RFC 7643 §2.2)."""
-
-    ALWAYS = "always"
-    NEVER = "never"
-    DEFAULT = "default"
-    REQUEST = "request"
+Paths = frozenset[tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
-    """One attribute with its characteristics. ``sub_attributes`` is keyed by the lower-case name."""
+class Link:
+    """An attribute of a document that names resources of one type by their ids."""
 
+    extension: str | None
     name: str
-    type: Type
-    multi_valued: bool
-    required: bool
-    case_exact: bool
-    mutability: Mutability
-    returned: Returned
-    sub_attributes: "Mapping[str, Attribute]"
-
-    @property
-    def is_complex(self) -> bool:
-        """True when values are objects."""
-        return self.type is Type.COMPLEX
-
-    def sub_attribute(self, name: str) -> "Attribute | None":
-        """Return the sub-attribute that ``name`` spells in any case."""
-        return self.sub_attributes.get(name.lower())
-
-    @property
-    def is_link(self) -> bool:
-        """True when a value names another resource by id, so that its ``$ref`` and ``display`` are ours to say."""
-        return "$ref" in self.sub_attributes and "value" in self.sub_attributes
+    resource_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """A schema: how its attributes behave, and the JSON by which clients discover that."""
-
-    id: str
-    attributes: Mapping[str, Attribute]
-    json: Mapping[str, Any]
-
-    def attribute(self, name: str) -> Attribute | None:
-        """Return the attribute that ``name`` spells in any case."""
-        return self.attributes.get(name.lower())
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ResourceType:
-    """What lives at one endpoint. ``extensions`` is keyed by the lower-case URN."""
+    """What lives at one endpoint. ``extensions`` is keyed by the URN in lower case, as is ``required_extensions``."""
 
     name: str
     kind: Kind
@@ -95,6 +56,7 @@ class ResourceType:
     description: str
     schema: Schema
     extensions: Mapping[str, Schema]
+    required_extensions: frozenset[str] = field(default_factory=frozenset)
 
     def attribute(self, name: str) -> Attribute | None:
         """Return the core or every-resource attribute that ``name`` spells in any case."""
@@ -111,32 +73,75 @@ class ResourceType:
         found = [extension for extension in self.extensions.values() if extension.attribute(name)]
         return found[0] if len(found) == 1 else None
 
+    @property
+    def beside(self) -> frozenset[str]:
+        """The names of attributes that are rows beside a resource."""
+        return BESIDE.get(self.kind, frozenset())
+
+    def rows(self, name: str) -> Attribute | None:
+        """Return the attribute of that name if its values are rows beside a resource."""
+        return self.schema.attribute(name) if name in self.beside else None
+
+    @cached_property
+    def unique(self) -> tuple[tuple[str | None, Attribute], ...]:
+        """Attributes of a tenant's schemas of which no two resources have the same value, each with its extension."""
+        core = self.schema.unique if self.kind.is_custom else ()  # a name of ours is unique by its column
+        extending = ((each.id, attribute) for each in self.extensions.values() for attribute in each.unique)
+        return (*((None, attribute) for attribute in core), *extending)
+
+    @cached_property
+    def links(self) -> tuple[Link, ...]:
+        """Attributes of the document whose ``$ref`` can be made of the id, for they name one resource type."""
+        return tuple(self._links())
+
+    def _links(self) -> Iterator[Link]:
+        for schema in self.schemas():
+            for attribute in schema.attributes.values():
+                if attribute.is_link and attribute.name not in self.beside:
+                    named = attribute.sub_attributes["$ref"].resource_types
+                    if len(named) == 1:
+                        yield Link(None if schema is self.schema else schema.id, attribute.name, named[0])
+
+    @cached_property
+    def immutable(self) -> tuple[tuple[str, ...], ...]:
+        """Where values are that never change once they are set, but for those in rows and in arrays."""
+        return tuple(self._immutable())
+
+    def _immutable(self) -> Iterator[tuple[str, ...]]:
+        for schema in self.schemas():
+            prefix = () if schema is self.schema else (schema.id,)
+            for attribute in schema.attributes.values():
+                if attribute.mutability is Mutability.IMMUTABLE:
+                    yield (*prefix, attribute.name)
+                elif not attribute.multi_valued:
+                    subs = attribute.sub_attributes.values()
+                    yield from ((*prefix, attribute.name, s.name) for s in subs if s.mutability is Mutability.IMMUTABLE)
+
+    @cached_property
+    def always(self) -> Paths:
+        """Where attributes are that are answered whatever is asked for (RFC 7643 §2.2, returned)."""
+        return frozenset({("schemas",), ("id",), *self._returned(Returned.ALWAYS)})
+
+    @cached_property
+    def on_request(self) -> Paths:
+        """Where attributes of a document are that are answered only when they are asked for."""
+        return frozenset(self._returned(Returned.REQUEST))
+
+    def _returned(self, when: Returned) -> Iterator[tuple[str, ...]]:
+        """What is read-only is no part of a document: whoever renders it decides."""
+        for schema in self.schemas():
+            prefix = () if schema is self.schema else (schema.id,)
+            for attribute in schema.attributes.values():
+                if attribute.returned is when and attribute.mutability is not Mutability.READ_ONLY:
+                    yield (*prefix, attribute.name)
+                for sub in attribute.sub_attributes.values():
+                    if sub.returned is when and sub.mutability is not Mutability.READ_ONLY:
+                        yield (*prefix, attribute.name, sub.name)
+
     def schemas(self) -> Iterator[Schema]:
         """Return the core schema, then the extensions."""
         yield self.schema
         yield from self.extensions.values()
-
-
-def read_attribute(source: Mapping[str, Any]) -> Attribute:
-    """Return the attribute that a Schema document describes; what it leaves out is RFC 7643 §2.2's default."""
-    type_ = Type(source["type"])
-    subs = [read_attribute(sub) for sub in source.get("subAttributes", ())]
-    return Attribute(
-        name=source["name"],
-        type=type_,
-        multi_valued=source.get("multiValued", False),
-        required=source.get("required", False),
-        case_exact=source.get("caseExact", False) or type_ in (Type.REFERENCE, Type.BINARY),
-        mutability=Mutability(source.get("mutability", "readWrite")),
-        returned=Returned(source.get("returned", "default")),
-        sub_attributes={sub.name.lower(): sub for sub in subs},
-    )
-
-
-def read_schema(source: Mapping[str, Any]) -> Schema:
-    """Return the schema that a Schema document describes."""
-    attributes = [read_attribute(attribute) for attribute in source["attributes"]]
-    return Schema(source["id"], {attribute.name.lower(): attribute for attribute in attributes}, source)
 
 
 @cache
@@ -172,8 +177,3 @@ def _resource_type(source: Mapping[str, Any]) -> ResourceType:
 def resource_type_of(kind: Kind) -> ResourceType:
     """Return the resource type of a kind of principal."""
     return next(type_ for type_ in resource_types().values() if type_.kind is kind)
-
-
-def all_schemas() -> Mapping[str, Schema]:
-    """Return every schema in use, by its URN."""
-    return {schema.id: schema for type_ in resource_types().values() for schema in type_.schemas()}

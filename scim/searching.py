@@ -12,6 +12,7 @@ from identity.model.query import ALWAYS, Condition
 from scim.anchors import COUNTED_OUT_MAX, Anchor, anchors
 from scim.cursors import Cursor, Cursors
 from scim.discovery import LIST_SCHEMA
+from scim.endpoints import Endpoints
 from scim.filter import parse_filter, parse_filter_of_all
 from scim.projection import Projection, parse_projection
 from scim.query import Query
@@ -27,6 +28,7 @@ class Page:
     """What was found, what of it is shown, and what a client needs to go on."""
 
     found: Found
+    types: Mapping[Kind, ResourceType]
     shown: Mapping[Kind, Projection]
     paging: Json = field(default_factory=dict)
 
@@ -44,13 +46,21 @@ def find_page(call: Call, query: Query, types: Sequence[ResourceType]) -> Page:
     if query.cursor is not None:
         return _page_at_cursor(call, query, types, listing, shown)
     found = _found_at_index(call, query, types, listing)
-    return Page(found, shown, {"totalResults": found.total, "startIndex": query.start_index})
+    return Page(found, _by_kind(types), shown, {"totalResults": found.total, "startIndex": query.start_index})
 
 
-def render_page(page: Page, base_url: str) -> Json:
+def render_page(page: Page, endpoints: Endpoints) -> Json:
     """Return a ListResponse (RFC 7644 §3.4.2)."""
-    resources = [render(found, base_url, page.shown[found.principal.kind]) for found in page.found.resources]
+    resources = [
+        render(found, page.types[kind], endpoints, page.shown[kind])
+        for found in page.found.resources
+        for kind in [found.principal.kind]
+    ]
     return {"schemas": [LIST_SCHEMA], **page.paging, "itemsPerPage": len(resources), "Resources": resources}
+
+
+def _by_kind(types: Sequence[ResourceType]) -> Mapping[Kind, ResourceType]:
+    return {type_.kind: type_ for type_ in types}
 
 
 def _wanted(query: Query, types: Sequence[ResourceType]) -> Mapping[Kind, Condition]:
@@ -98,7 +108,7 @@ def _page_at_cursor(
         paging["nextCursor"] = cursors.close(Cursor(page.places[-1]))
     if page.places and at is not None and (is_more or not at.backward):
         paging["previousCursor"] = cursors.close(Cursor(page.places[0], backward=True))
-    return Page(page, shown, paging)
+    return Page(page, _by_kind(types), shown, paging)
 
 
 def _cursors(call: Call, query: Query, types: Sequence[ResourceType]) -> Cursors:

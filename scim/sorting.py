@@ -9,7 +9,7 @@ from scim2_filter_parser import ast
 from identity.model.listing import Order, SortKey
 from identity.model.query import Operand
 from scim.errors import refuse
-from scim.filter import Found, Resolver, UnknownAttribute, operand_of
+from scim.filter import Found, Resolver, UnknownAttribute, is_stored, operand_of
 from scim.grammar import parse
 from scim.schemas import ResourceType
 
@@ -53,7 +53,7 @@ def _key(path: Any, resolver: Resolver) -> SortKey:
     if sub is None and attribute.is_complex:
         sub = resolver.sub_attribute(attribute, "value")  # RFC 7643 §2.4: what a plain name of it means
     last = sub or attribute
-    if last.name == "$ref":
+    if sub is not None and not is_stored(attribute, sub):
         refuse(SCIM_TYPE, "this is not stored: sort by value", "sortBy")
     within = (sub.name,) if sub else ()
     if attribute.multi_valued:

@@ -75,7 +75,7 @@ class Step:
             refuse("mutability", "this attribute never changes once it is set", attribute.name)
 
     def _canonical(self, attribute: Attribute, value: Any, pointer: str | None = None) -> Any:
-        if attribute.multi_valued and isinstance(value, dict | str):
+        if attribute.multi_valued and not isinstance(value, list | None):
             value = [value]  # RFC 7644 §3.5.2.1 adds "a value" as well as "values"
         return canonical_value(attribute, value, self.dialect.value_rules, pointer or attribute.name)
 

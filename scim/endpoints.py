@@ -1,0 +1,36 @@
+"""Where resources are shown: the base URL of a tenant's SCIM endpoint, and its resource types."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from identity.http import Call, house
+from identity.model.principal import Kind
+from scim.catalogue import Catalogue, catalogue_of
+from scim.schemas import ResourceType
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """``base_url`` ends before the slash of an endpoint."""
+
+    base_url: str
+    catalogue: Catalogue
+
+    def location(self, kind: Kind, id_: UUID | str) -> str | None:
+        """Return the URI of a resource; None when its type was forgotten meanwhile."""
+        type_ = self.catalogue.of(kind)
+        return None if type_ is None else self.location_at(type_, id_)
+
+    def location_at(self, type_: ResourceType, id_: UUID | str) -> str:
+        """Return the URI of a resource of a type."""
+        return f"{self.base_url}{type_.endpoint}/{id_}"
+
+
+def base_url(slug: str) -> str:
+    """Return the URL of a tenant's SCIM endpoint, without a slash at its end."""
+    return f"{house().external_url.rstrip('/')}/t/{slug}/scim/v2"
+
+
+def endpoints_of(call: Call, slug: str) -> Endpoints:
+    """Return where the resources of the tenant that is called are shown."""
+    return Endpoints(base_url(slug), catalogue_of(call))
