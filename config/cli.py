@@ -18,6 +18,8 @@ COMMANDS = {
     "doctor": "config.commands.doctor",
     "tenant": "config.commands.tenant",
     "connection": "config.commands.connection",
+    "schema": "config.commands.schema",
+    "resource-type": "config.commands.resource_type",
     "client": "config.commands.client",
     "resource": "config.commands.resource",
     "agent": "config.commands.agent",
@@ -27,7 +29,7 @@ COMMANDS = {
     "audit": "config.commands.audit",
     "scim": "config.commands.scim",
 }
-"""Name of the command, and the module that holds a click command of that name."""
+"""Name of the command, and the module that holds a click command of that name, hyphens apart."""
 
 
 class Commands(click.Group):
@@ -41,7 +43,7 @@ class Commands(click.Group):
         """Return a command, importing its module."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
         return command
 
     def invoke(self, ctx: click.Context) -> object:

@@ -31,7 +31,7 @@ from identity.model.tenant import Tenant
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 View = Callable[..., BaseModel | None]
 
-NAMES = frozenset({"tenant", "kid", "kind"})
+NAMES = frozenset({"tenant", "kid", "kind", "schema", "resource_type"})
 """Path parameters that are words; every other one is an id."""
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin/v1")

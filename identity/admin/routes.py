@@ -9,6 +9,7 @@ from werkzeug.routing.exceptions import RoutingException
 from identity.admin import (
     routes_clients,
     routes_connections,
+    routes_definitions,
     routes_delegations,
     routes_documents,
     routes_principals,
@@ -26,6 +27,7 @@ NOUNS: tuple[ModuleType, ...] = (
     routes_documents,
     routes_tenants,
     routes_connections,
+    routes_definitions,
     routes_clients,
     routes_principals,
     routes_delegations,

@@ -204,15 +204,28 @@ SCIM = [
     scim("POST", "/ServiceAccounts", {"schemas": [SERVICE_ACCOUNT], "userName": "{new}", "owners": [LEAD]}, status=201),
     scim("GET", "/ServiceAccounts/{account}"),
     scim("DELETE", "/ServiceAccounts/{account}", status=204),
+    scim("GET", "/ResourceTypes/{device_type}"),
+    scim("GET", "/Schemas/{device_schema}"),
+    scim("GET", "/{devices}"),
+    scim("GET", "/{devices}/{device}"),
+    scim("POST", "/{devices}", {"schemas": ["{device_schema}"], "serial": "{new}"}, status=201),
+    scim("PUT", "/{devices}/{device}", {"schemas": ["{device_schema}"], "serial": "{new}"}),
+    scim("PATCH", "/{devices}/{device}", patch_op(op="replace", path="serial", value="{new}")),
+    scim("DELETE", "/{devices}/{device}", status=204),
+    scim("POST", "/Bulk", bulk("DELETE", "/{devices}/{device}")),
+    scim("POST", "/Groups", NEW_GROUP | {"members": [{"value": "{device}"}]}, status=201),
     # What is refused to everybody is refused behind the same door.
     *(scim(method, "/Me", status=501) for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
     scim("POST", "/Users/{sam}", NEW_USER, status=405),
     *(scim(method, "/Users", status=405) for method in ("PUT", "PATCH", "DELETE")),
-    *(scim(method, "/Schemas", status=405) for method in ("POST", "PUT", "PATCH", "DELETE")),
-    *(scim(method, "/Schemas/x", status=405) for method in ("POST", "PUT", "PATCH", "DELETE")),
+    *(scim(method, path, status=405)
+      for path in ("/ServiceProviderConfig", "/Schemas", "/Schemas/x", "/ResourceTypes", "/ResourceTypes/x")
+      for method in ("POST", "PUT", "PATCH", "DELETE")),
     *(scim(method, "/", status=404) for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
-    *(scim(method, "/Nothing", status=404) for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
-]
+    *(scim(method, path, status=404)
+      for path in ("/Nothing", "/Nothing/at", "/Nothing/at/all", "/users", "/Users/.search/all")
+      for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
+]  # fmt: skip
 
 TRADE = {"grant_type": EXCHANGE, "resource": "{audience}"}
 ID_TOKEN = {"subject_token": "{id_token}", "subject_token_type": f"{TYPE}id_token"}
@@ -240,6 +253,8 @@ PUBLIC_KEY = {
     "kty": "EC", "crv": "P-256", "kid": "three", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
     "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
 }  # fmt: skip
+NEW_SCHEMA = {"id": "urn:example:params:scim:{new}", "attributes": [{"name": "colour", "type": "string"}]}
+NEW_TYPE = {"name": "Site", "endpoint": "/Sites", "schema": "{spare_schema}"}
 
 ADMIN = [
     admin("GET", "/tenants"),
@@ -257,6 +272,18 @@ ADMIN = [
     of_tenant("GET", "/connections/{connection}/requests"),
     of_tenant("GET", "/connections/{connection}/requests", query="principal={sam}"),
     of_tenant("POST", "/connections/{connection}/tokens", {"overlap_s": 0}, status=201),
+    of_tenant("GET", "/schemas"),
+    of_tenant("POST", "/schemas", NEW_SCHEMA, status=201),
+    of_tenant("GET", "/schemas/{badge_schema}"),
+    of_tenant("GET", "/schemas/{badge_schema}/versions"),
+    of_tenant("PATCH", "/schemas/{badge_schema}", {"description": "{new}"}),
+    of_tenant("DELETE", "/schemas/{spare_schema}", status=204),
+    of_tenant("GET", "/resource-types"),
+    of_tenant("POST", "/resource-types", NEW_TYPE, status=201),
+    of_tenant("GET", "/resource-types/{device_type}"),
+    of_tenant("PATCH", "/resource-types/User", {"schemaExtensions": [{"schema": "{badge_schema}"}]}),
+    of_tenant("PATCH", "/resource-types/{device_type}", {"description": "{new}"}),
+    of_tenant("DELETE", "/resource-types/{device_type}", status=409),
     of_tenant("GET", "/clients"),
     of_tenant("GET", "/clients", query="principal={bot}"),
     of_tenant("POST", "/clients", {"principal_id": "{bot}", "scope": "read"}, status=201),

@@ -86,7 +86,7 @@ def settle(http: FlaskClient, slug: str) -> Belongings:
     owner = Owner(http, slug)
     owner.has |= {"tenant": slug, "audience": f"https://erp.{slug}.example", "password": PASSWORD + slug}
     owner.administrate("/tenants", {"slug": slug, "display_name": slug.title()})
-    for step in (connect, provision, register, delegate, act, look_up):
+    for step in (connect, define, provision, register, delegate, act, look_up):
         step(owner)
     return owner.has
 
@@ -103,6 +103,19 @@ def connect(owner: Owner) -> None:
     claims = {"iss": issuer, "aud": "portal", "sub": f"subject-{owner.slug}", "iat": second, "exp": second + 3000}
     owner.has["id_token"] = jwt.encode({"alg": "ES256", "kid": "login-1", "typ": "JWT"}, claims, key)
     owner.has |= {"subject": claims["sub"], "issuer": issuer}
+
+
+def define(owner: Owner) -> None:
+    """Give the tenant a schema that extends users, one that nothing uses, and a resource type of its own."""
+    has, slug = owner.has, owner.slug
+    for name in ("badge", "spare", "device"):
+        has[f"{name}_schema"] = f"urn:{slug}:params:scim:{name}"
+        attributes = [{"name": "serial", "type": "string", "uniqueness": "server"}]
+        owner.make("schemas", {"id": has[f"{name}_schema"], "attributes": attributes})
+    has |= {"devices": f"Devices{slug}", "device_type": f"Device{slug}"}
+    type_ = {"name": has["device_type"], "endpoint": "/" + has["devices"], "schema": has["device_schema"]}
+    owner.make("resource-types", type_)
+    has["device"] = owner.push("/" + has["devices"], has["device_schema"], serial=uuid4().hex)
 
 
 def provision(owner: Owner) -> None:

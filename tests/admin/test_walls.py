@@ -30,8 +30,12 @@ def belongings(
     delegation = acme.post("/delegations", grant)
     provision_cut = provision("acme", "user")
     acme.post(f"/principals/{provision_cut}/suspend", {}, 200)
+    acme.post("/schemas", {"id": "urn:acme:scim:Device", "attributes": [{"name": "serial", "type": "string"}]})
+    acme.post("/resource-types", {"name": "Device", "endpoint": "/Devices", "schema": "urn:acme:scim:Device"})
     return {
         "tenant": "acme",
+        "schema": "urn:acme:scim:Device",
+        "resource_type": "Device",
         "connection_id": acme.post("/connections", {"kind": "scim", "name": "entra"})["id"],
         "client_id": client,
         "kid": "first",
