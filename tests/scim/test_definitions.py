@@ -1,17 +1,24 @@
 """Schemas and resource types that a tenant defined: found, filtered, patched and guarded like those of the standard."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 from flask import Flask
 from scim2_client.engines.wsgi import WSGISCIMClient
 from scim2_tester import Status, check_server
 
+from config.postgres import SUPERUSER
 from identity.actions.definitions import change_schema, change_type, define_schema, define_type, delete_type
+from identity.actions.provisioning import create_principal
 from identity.http import House
+from identity.model.errors import Refusal
+from identity.model.principal import Kind, Profile
 from identity.model.resource_type import Extension
 from identity.store.transaction import transaction
+from tests.conftest import Server
 from tests.scim.sources import ADMINISTRATOR, BASE_URL, ENTERPRISE, USER, Source, Sources
 from tests.trips import round_trips
 
@@ -384,6 +391,38 @@ def test_a_forgotten_type_is_not_there_any_more(defined: Defined, rfc: Source) -
     defined.do(delete_type, "Device")
     device(rfc, "2", 404)
     rfc.get("/ResourceTypes/Device", 404)
+
+
+def test_a_type_waits_to_be_forgotten_until_who_is_creating_one_of_it_is_done(
+    defined: Defined, house: House, rfc: Source, server: Server
+) -> None:
+    defined.device()
+    profile = Profile(document={"serial": "1"}, name="")
+    refused: list[BaseException] = []
+
+    def forget() -> None:
+        try:
+            defined.do(delete_type, "Device")
+        except Refusal as refusal:
+            refused.append(refusal)
+
+    with transaction(house.engine, rfc.tenant_id) as tx:
+        create_principal(tx, Kind("custom:Device"), profile, caller=ADMINISTRATOR, now=house.clock())
+        forgetting = threading.Thread(target=forget)
+        forgetting.start()
+        while not waits_for_a_lock(server, str(house.engine.url.database)):
+            pass
+    forgetting.join()
+    assert [each.reason for each in refused if isinstance(each, Refusal)] == ["resource_type_in_use"]
+    rfc.get("/ResourceTypes/Device")
+
+
+def waits_for_a_lock(server: Server, database: str) -> bool:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+    superuser = psycopg.connect(host=server.socket_folder, user=SUPERUSER, dbname="identity", autocommit=True)
+    with superuser as connection:
+        row = connection.execute(waiting, [database]).fetchone()
+    return bool(row and row[0])
 
 
 def test_scim2_tester_finds_no_error_in_what_a_tenant_defined(app: Flask, defined: Defined, rfc: Source) -> None:
