@@ -75,7 +75,7 @@ def make_catalogue(definitions: Definitions) -> Catalogue:
 
 
 def _begun(defined: DefinedType, schemas: Mapping[str, Schema], ours: Iterable[ResourceType]) -> ResourceType:
-    if defined.schema is None or defined.endpoint is None:
+    if defined.schema is None:
         return next(type_ for type_ in ours if type_.kind is defined.kind)
     schema = _with_external_id(schemas[defined.schema])
     return ResourceType(defined.name, defined.kind, defined.endpoint, defined.description, schema, {})

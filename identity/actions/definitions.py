@@ -11,6 +11,7 @@ from identity.model.event import Event
 from identity.model.resource_type import (
     BUILT_IN,
     EXTENSIONS_MAX,
+    OUR_ENDPOINTS,
     RESOURCE_TYPES_MAX,
     SCHEMAS_MAX,
     DefinedSchema,
@@ -233,7 +234,7 @@ def delete_type(tx: Tx, name: str, *, caller: Caller, now: datetime) -> None:
 
 
 def _unextended(name: str, now: datetime) -> DefinedType:
-    return DefinedType(name, BUILT_IN[name], None, "", None, (), 0, now, now)
+    return DefinedType(name, BUILT_IN[name], OUR_ENDPOINTS[name], "", None, (), 0, now, now)
 
 
 def _check_extensions(wanted: Sequence[Extension], known: Mapping[str, DefinedSchema]) -> tuple[Extension, ...]:

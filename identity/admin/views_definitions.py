@@ -37,7 +37,7 @@ class ResourceType(View):
     name: str
     kind: Annotated[Kind, Field(json_schema_extra={"description": "The kind of its principals."})]
     is_built_in: bool
-    endpoint: str | None
+    endpoint: str
     description: str
     schema_: Annotated[str | None, Field(alias="schema")]
     extensions: Annotated[list[SchemaExtension], Field(alias="schemaExtensions")]

@@ -18,9 +18,10 @@ BUILT_IN: Mapping[str, Kind] = {
     "Agent": Kind.AGENT,
     "ServiceAccount": Kind.SERVICE_ACCOUNT,
 }
+OUR_ENDPOINTS: Mapping[str, str] = {name: f"/{name}s" for name in BUILT_IN}
 RESERVED_NAMES = frozenset({"schema", "resourcetype", "serviceproviderconfig"})
 TAKEN_ENDPOINTS = frozenset({
-    "/users", "/groups", "/agents", "/serviceaccounts", "/me", "/bulk", "/schemas", "/resourcetypes",
+    *(endpoint.lower() for endpoint in OUR_ENDPOINTS.values()), "/me", "/bulk", "/schemas", "/resourcetypes",
     "/serviceproviderconfig", "/asyncrequests",
 })  # fmt: skip
 """In lower case. What we serve, or a standard gives a meaning."""
@@ -45,7 +46,7 @@ class DefinedType:
 
     name: str
     kind: Kind
-    endpoint: str | None
+    endpoint: str
     description: str
     schema: str | None
     extensions: tuple[Extension, ...]

@@ -9,7 +9,14 @@ from sqlalchemy.exc import IntegrityError
 
 from identity.model.errors import NotThere, Taken
 from identity.model.principal import Kind, Principal, UniqueKey
-from identity.model.resource_type import RESOURCE_TYPES_MAX, SCHEMAS_MAX, DefinedSchema, DefinedType, Extension
+from identity.model.resource_type import (
+    OUR_ENDPOINTS,
+    RESOURCE_TYPES_MAX,
+    SCHEMAS_MAX,
+    DefinedSchema,
+    DefinedType,
+    Extension,
+)
 from identity.model.schema_document import VERSIONS_MAX
 from identity.store.tables import principals, resource_types, schemas, tenants
 from identity.store.tx import Tx
@@ -111,7 +118,7 @@ def _type(row: Any) -> DefinedType:
     return DefinedType(
         name=row.name,
         kind=Kind(row.kind),
-        endpoint=row.endpoint,
+        endpoint=row.endpoint or OUR_ENDPOINTS[row.name],
         description=row.description,
         schema=row.schema,
         extensions=tuple(Extension(**extension) for extension in row.extensions),
@@ -147,8 +154,8 @@ def type_insert(tx: Tx, type_: DefinedType) -> None:
         key=type_.name.lower(),
         name=type_.name,
         kind=type_.kind,
-        endpoint=type_.endpoint,
-        endpoint_key=type_.endpoint and type_.endpoint.lower(),
+        endpoint=None if type_.is_built_in else type_.endpoint,
+        endpoint_key=None if type_.is_built_in else type_.endpoint.lower(),
         schema=type_.schema,
         created_at=type_.created_at,
         **_values(type_),
