@@ -47,7 +47,7 @@ def replace(
     change = None if sent.members is None else MemberChange(replace=True, add=sent.members)
 
     def amend(current: Resource) -> Amendment:
-        return Amendment(replaced_profile(sent, type_, current), change)
+        return Amendment(replaced_profile(sent, type_, current), change, is_whole=True)
 
     return _amend(call, type_, resource_id, amend, if_match, shown)
 

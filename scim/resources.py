@@ -119,7 +119,7 @@ def amended_profile(document: Json, type_: ResourceType, current: Resource) -> P
 
 def etag(principal: Principal) -> str:
     """Return the weak entity tag of a principal (RFC 7644 §3.14)."""
-    return f'W/"{principal.version}"'
+    return principal.entity_tag
 
 
 def render(resource: Resource, type_: ResourceType, endpoints: Endpoints, projection: Projection = EVERYTHING) -> Json:

@@ -9,12 +9,21 @@ from identity.model.errors import NotThere
 from identity.model.event import Event
 from identity.model.lifecycle import CUTS, State, Verb, next_state
 from identity.model.principal import ACTORS, Principal
+from identity.model.provisioning_event import EventUri, ProvisioningEvent, state_told
 from identity.store import Tx
 from identity.store.events import event_insert
 from identity.store.lifecycle import Ended, memberships_end, owners_news_insert, principal_cut
 from identity.store.principals import principal_lock, principal_set_state
 
 NOTHING_ENDED = Ended({}, ())
+
+TOLD = {
+    Verb.SUSPEND: EventUri.DEACTIVATE,
+    Verb.DEPROVISION: EventUri.DEACTIVATE,
+    Verb.REACTIVATE: EventUri.ACTIVATE,
+    Verb.DELETE: EventUri.DELETE,
+}
+"""What others are told: to them a principal can be used, or not, or is no more."""
 
 PAST = {
     Verb.SUSPEND: "suspended",
@@ -57,15 +66,19 @@ def bring(
         memberships_end(tx, principal.id, now=now)
     if state is State.ACTIVE and principal.kind in ACTORS:
         owners_news_insert(tx, principal.id, now=now)  # its owners may have gone while it was away
-    return changed, tuple(_told(principal, verb, ended, reason))
+    is_news = (state is State.ACTIVE) is not (principal.state is State.ACTIVE) or state is State.DELETED
+    return changed, tuple(_told(principal, verb, ended, reason, state_told(TOLD[verb], changed) if is_news else None))
 
 
-def _told(principal: Principal, verb: Verb, ended: Ended, reason: str) -> Iterator[Event]:
+def _told(
+    principal: Principal, verb: Verb, ended: Ended, reason: str, provisioning: ProvisioningEvent | None
+) -> Iterator[Event]:
     yield Event(
         type=f"{principal.kind}.{PAST[verb]}",
         subject_id=principal.id,
         reason=reason,
         detail={"was": principal.state, "ended": ended.counts},
+        provisioning=provisioning,
     )
     cause = {"principal": str(principal.id), "kind": principal.kind, "verb": verb}
     for task in ended.tasks:

@@ -1,18 +1,20 @@
 """What a source may do: create, read, amend and delete principals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from identity.actions.lifecycle import apply_state, bring
 from identity.model.access import Caller, check_provenance
+from identity.model.difference import differences
 from identity.model.errors import Malformed, NotThere, Stale
 from identity.model.event import Event
 from identity.model.lifecycle import State, Verb
 from identity.model.listing import Listing
 from identity.model.membership import MemberChange
 from identity.model.principal import Amendment, Kind, Principal, Profile, Reference, Resource
+from identity.model.provisioning_event import EventUri, change_told
 from identity.store import Tx
 from identity.store.definitions import keys_write, type_hold
 from identity.store.events import event_insert
@@ -66,7 +68,12 @@ def create_principal(
         members_add(tx, principal.id, members, now=now)
     event_insert(
         tx,
-        Event(type=f"{kind}.created", subject_id=principal.id, detail={"state": state, "members": len(members)}),
+        Event(
+            type=f"{kind}.created",
+            subject_id=principal.id,
+            detail={"state": state, "members": len(members)},
+            provisioning=change_told(EventUri.CREATE, principal, _attributes_of_new(principal, owners, members)),
+        ),
         caller=caller,
         now=now,
     )
@@ -112,11 +119,13 @@ def amend_principal(
     amended = _write_profile(tx, current, amendment.profile, now=now)
     amended, suspended = _write_owners(tx, amended, amendment.profile, now=now)
     amended = _write_members(tx, amended, amendment.members, now=now)
-    told = () if amended.principal.version == current.principal.version else (_told(kind, current, amended, amendment),)
     principal, moved = _write_state(tx, amended.principal, current.principal, amendment.profile, now=now)
+    is_amended = amended.principal.version != current.principal.version
+    amended = replace(amended, principal=principal)
+    told = (_told(kind, current, amended, amendment),) if is_amended else ()
     if events := (*told, *suspended, *moved):
         event_insert(tx, *events, caller=caller, now=now)
-    return replace(amended, principal=principal)
+    return amended
 
 
 def delete_principal(
@@ -207,7 +216,7 @@ def _write_state(
 
 def _told(kind: Kind, before: Resource, after: Resource, amendment: Amendment) -> Event:
     """Return which attributes changed, never their values: the trail outlives an erased person."""
-    was, document = before.principal.document, after.principal.document
+    was, document = before.principal.document, amendment.profile.document
     changed = sorted(key for key in was.keys() | document.keys() if was.get(key) != document.get(key))
     detail: dict[str, object] = {"changed": changed}
     if amendment.members is not None:
@@ -216,4 +225,27 @@ def _told(kind: Kind, before: Resource, after: Resource, amendment: Amendment) -
         detail["members_replaced"] = amendment.members.replace
     if before.owners != after.owners:
         detail["owners"] = [str(owner.id) for owner in after.owners]
-    return Event(type=f"{kind}.amended", subject_id=before.principal.id, detail=detail)
+    return Event(
+        type=f"{kind}.amended",
+        subject_id=before.principal.id,
+        detail=detail,
+        provisioning=change_told(
+            EventUri.PUT if amendment.is_whole else EventUri.PATCH,
+            after.principal,
+            _attributes_changed(before, after, amendment),
+        ),
+    )
+
+
+def _attributes_of_new(principal: Principal, owners: tuple[Reference, ...], members: frozenset[UUID]) -> Iterator[str]:
+    yield "id"
+    yield from (name for name, _, _ in differences({}, principal.document))
+    yield from (name for name, links in (("owners", owners), ("members", members)) if links)
+
+
+def _attributes_changed(before: Resource, after: Resource, amendment: Amendment) -> Iterator[str]:
+    yield from (name for name, _, _ in differences(before.principal.document, amendment.profile.document))
+    if before.owners != after.owners:
+        yield "owners"
+    if amendment.members is not None and not amendment.members.is_empty:
+        yield "members"

@@ -5,12 +5,15 @@ from uuid import UUID
 from identity.actions.audit import list_events
 from identity.actions.cutoffs import list_cutoffs
 from identity.actions.dead_letters import discard_dead_letter, list_outbox, replay_dead_letter
+from identity.actions.provisioning_events import list_provisioning_events
 from identity.admin import shapes, views
 from identity.admin.operations import operation
 from identity.admin.reading import cut_page, known_id, read_cursor, read_id_cursor, write_cursor
 from identity.admin.routes_tenants import tenant_of_call
-from identity.http import Call
+from identity.http import Call, house
 from identity.model.event import RecordedEvent
+from identity.model.provisioning_event import claims_of
+from identity.model.tenant import issuer_of
 
 
 def _event(tenant: str, recorded: RecordedEvent) -> views.Event:
@@ -45,6 +48,22 @@ def list_events_(call: Call, page: shapes.EventPage) -> views.EventList:
     shown, cursor = cut_page(rows, page.limit, lambda recorded: str(recorded.id))
     tenant = tenant_of_call(call).slug
     return views.EventList(items=[_event(tenant, recorded) for recorded in shown], next_cursor=cursor)
+
+
+@operation(
+    "GET",
+    "/tenants/{tenant}/provisioning-events",
+    query=shapes.ProvisioningEventPage,
+    answer=views.ProvisioningEventList,
+)
+def list_provisioning_events_(call: Call, page: shapes.ProvisioningEventPage) -> views.ProvisioningEventList:
+    """Read the claims of the tokens that tell of the directory's changes, after one of them."""
+    after = None if page.after is None else known_id(page.after)
+    rows = list_provisioning_events(call.tx, after=after, limit=page.limit + 1)
+    shown, cursor = cut_page(rows, page.limit, lambda recorded: str(recorded.id))
+    issuer = issuer_of(house().external_url, tenant_of_call(call).slug)
+    items = [views.ProvisioningEvent.model_validate(claims_of(recorded, issuer)) for recorded in shown]
+    return views.ProvisioningEventList(items=items, next_cursor=cursor)
 
 
 @operation("GET", "/tenants/{tenant}/cutoffs", query=shapes.Page, answer=views.CutoffList)

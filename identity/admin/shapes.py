@@ -180,6 +180,10 @@ class EventPage(Page):
     type: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
 
 
+class ProvisioningEventPage(Page):
+    """What others are told of the directory's changes, after the event whose ``jti`` is ``after``."""
+
+
 class RequestPage(Page):
     """A connection's log after one request: of one principal, of one name (without case), in a span of time."""
 

@@ -234,6 +234,17 @@ class Event(View):
     detail: JsonObject
 
 
+class ProvisioningEvent(View):
+    """The claims of a Security Event Token (RFC 8417, RFC 9967), but for ``aud``: names of attributes, no values."""
+
+    iss: str
+    iat: int
+    jti: UUID
+    txn: str
+    sub_id: JsonObject
+    events: JsonObject
+
+
 class Change(View):
     """One attribute before and after, null where there was or is none; secrets are masked, long values cut."""
 
@@ -338,6 +349,10 @@ class TaskList(Items[Task]):
 
 class EventList(Items[Event]):
     """Events, oldest first."""
+
+
+class ProvisioningEventList(Items[ProvisioningEvent]):
+    """What others are told of the directory's changes, oldest first."""
 
 
 class RequestList(Items[Request]):

@@ -23,6 +23,7 @@ class Caller:
     """Who asks. ``request_id`` ties every event of one request together.
 
     ``catalogue_version`` is that of the tenant's schemas and resource types when the caller was authenticated.
+    ``txn`` is what the caller was told to know the outcome by (RFC 9967 §3), where it does not wait for the answer.
     """
 
     kind: CallerKind
@@ -31,6 +32,7 @@ class Caller:
     connection_id: UUID | None = None
     dialect: str | None = None
     catalogue_version: int = 0
+    txn: str | None = None
 
 
 def check_provenance(caller: Caller, principal: Principal) -> None:

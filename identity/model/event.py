@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from identity.model.provisioning_event import ProvisioningEvent
+
 
 class Outcome(StrEnum):
     """Whether what was asked happened."""
@@ -17,7 +19,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One row of the audit trail. ``type`` is ``noun.past_participle``; ``reason`` is a stable code."""
+    """One row of the audit trail. ``type`` is ``noun.past_participle``; ``reason`` is a stable code.
+
+    ``provisioning`` is what others are told of it, if anything.
+    """
 
     type: str
     outcome: Outcome = Outcome.DONE
@@ -26,6 +31,7 @@ class Event:
     txn: UUID | None = None
     reason: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+    provisioning: ProvisioningEvent | None = None
 
 
 @dataclass(frozen=True, slots=True)

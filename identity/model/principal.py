@@ -122,6 +122,11 @@ class Principal:
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def entity_tag(self) -> str:
+        """Return the weak entity tag of its representation (RFC 7644 §3.14)."""
+        return f'W/"{self.version}"'
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -144,10 +149,14 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """What a principal shall become: the whole new profile, and for a group the change of its members."""
+    """What a principal shall become: the whole new profile, and for a group the change of its members.
+
+    ``is_whole`` when the source said all of it (PUT), and not what to change (PATCH).
+    """
 
     profile: Profile
     members: MemberChange | None = None
+    is_whole: bool = False
 
 
 INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})  # control, format, surrogate, private, unassigned

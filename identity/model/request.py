@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from identity.model.difference import differences
 from identity.model.principal import Document
 
 KEPT_DAYS = 7
@@ -27,7 +28,6 @@ SECRET = re.compile(r"password|passphrase|secret|credential|token|private_?key|a
 LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"?')  # of a filter; the last may have no end
 SELECTORS = frozenset({"path", "filter"})
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # neither fits into the database's text
-URN = "urn:"
 
 
 class RequestOutcome(StrEnum):
@@ -130,18 +130,10 @@ def name_key_of(name: str) -> str:
 
 def changes_between(before: Document, after: Document) -> tuple[Change, ...]:
     """Return what differs, attribute by attribute; the first ``CHANGES_MAX`` of it."""
-    found = sorted(_differences("", before, after), key=lambda change: change.attribute)
-    return tuple(found[:CHANGES_MAX])
+    found = sorted(differences(before, after), key=lambda difference: difference[0])
+    return tuple(_change(*difference) for difference in found[:CHANGES_MAX])
 
 
-def _differences(prefix: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
-    for name in before.keys() | after.keys():
-        old, new = before.get(name), after.get(name)
-        if old == new:
-            continue
-        where = prefix + name
-        if all(isinstance(side, Mapping | None) for side in (old, new)):
-            yield from _differences(where + (":" if name.startswith(URN) else "."), old or {}, new or {})
-        else:
-            is_secret = is_secret_name(where)
-            yield Change(where, masked(old, is_secret=is_secret), masked(new, is_secret=is_secret))
+def _change(attribute: str, old: Any, new: Any) -> Change:
+    is_secret = is_secret_name(attribute)
+    return Change(attribute, masked(old, is_secret=is_secret), masked(new, is_secret=is_secret))

@@ -1,16 +1,18 @@
 """The audit trail: append-only rows, written in the transaction that they describe."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from identity.model.access import Caller
 from identity.model.event import Event, Outcome, RecordedEvent
+from identity.store import provisioning_events
 from identity.store.tables import events
-from identity.store.tx import Tx
+from identity.store.tx import Tx, Unwritten
 
 
 def event_row(tx: Tx, event: Event, *, caller: Caller, now: datetime) -> dict[str, Any]:
@@ -34,23 +36,51 @@ def event_row(tx: Tx, event: Event, *, caller: Caller, now: datetime) -> dict[st
 
 INSERT = insert(events)
 
+# What is told to others goes with the event of which it tells: neither is ever there without the other.
+INSERT_FROM_JSON = """
+INSERT INTO events (tenant_id, id, at, type, outcome, caller_kind, caller_id, subject_id, actor_ids, txn, reason,
+                    request_id, detail)
+SELECT :tenant_id, id, at, type, outcome, caller_kind, caller_id, subject_id, actor_ids, txn, reason, request_id,
+       detail
+  FROM jsonb_to_recordset(CAST(:events AS jsonb)) AS event
+       (id uuid, at timestamptz, type text, outcome text, caller_kind text, caller_id text, subject_id uuid,
+        actor_ids uuid[], txn uuid, reason text, request_id text, detail jsonb)
+"""
+INSERT_BOTH = text(f"WITH trail AS ({INSERT_FROM_JSON}) {provisioning_events.INSERT}")
+
 
 def event_insert(tx: Tx, *recorded: Event, caller: Caller, now: datetime) -> None:
-    """Append ``recorded``, in order: now, or with the request that caused them."""
-    rows = [event_row(tx, event, caller=caller, now=now) for event in recorded]
+    """Append ``recorded``, in order, with what others are told of it: now, or with the request that caused them."""
+    waiting = Unwritten() if tx.unwritten is None else tx.unwritten
+    told = [event.provisioning for event in recorded if event.provisioning is not None]
+    waiting.events.extend(event_row(tx, event, caller=caller, now=now) for event in recorded)
+    waiting.provisioning.extend(provisioning_events.provisioning_event_rows(tx, told, caller=caller, now=now))
     if tx.unwritten is None:
-        tx.execute(INSERT, rows)
-    else:
-        tx.unwritten.extend(rows)
+        _write(tx, waiting)
 
 
 def event_flush(tx: Tx) -> None:
-    """Write the events that wait."""
+    """Write what waits."""
     if tx.unwritten:
-        if any(row["tenant_id"] != tx.tenant_id for row in tx.unwritten):
+        if any(row["tenant_id"] != tx.tenant_id for row in tx.unwritten.events):
             raise AssertionError("events wait in the transaction of another tenant")
-        tx.execute(INSERT, tx.unwritten)
+        _write(tx, tx.unwritten)
         tx.unwritten.clear()
+
+
+def _write(tx: Tx, waiting: Unwritten) -> None:
+    if waiting.provisioning:
+        tx.execute(INSERT_BOTH, {"tenant_id": tx.tenant_id, **json_of(waiting)})
+    elif waiting.events:
+        tx.execute(INSERT, waiting.events)
+
+
+def json_of(waiting: Unwritten) -> dict[str, str]:
+    """Return what waits as the parameters that ``jsonb_to_recordset`` reads."""
+    return {
+        "events": json.dumps(waiting.events, default=str),
+        "provisioning": json.dumps(waiting.provisioning, default=str),
+    }
 
 
 def event_list(

@@ -1,6 +1,5 @@
 """The provisioning log: one row for each request of a source that changed something, or was refused."""
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,21 +10,17 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from identity.model.access import Caller
 from identity.model.request import Change, RecordedRequest, Request, RequestOutcome, name_key_of
+from identity.store import provisioning_events
+from identity.store.events import INSERT_FROM_JSON, json_of
 from identity.store.tables import provisioning_requests
 from identity.store.tx import Tx
 
 INSERT = insert(provisioning_requests)
 
-# The events of a change and the request that caused it, in one round trip.
-WITH_EVENTS = text("""
-WITH told AS (
-    INSERT INTO events (tenant_id, id, at, type, outcome, caller_kind, caller_id, subject_id, actor_ids, txn, reason,
-                        request_id, detail)
-    SELECT :tenant_id, id, at, type, outcome, caller_kind, caller_id, subject_id, actor_ids, txn, reason, request_id,
-           detail
-      FROM jsonb_to_recordset(CAST(:events AS jsonb)) AS event
-           (id uuid, at timestamptz, type text, outcome text, caller_kind text, caller_id text, subject_id uuid,
-            actor_ids uuid[], txn uuid, reason text, request_id text, detail jsonb))
+# The events of a change, what others are told of it, and the request that caused it, in one round trip.
+WITH_EVENTS = text(f"""
+WITH trail AS ({INSERT_FROM_JSON}),
+told AS ({provisioning_events.INSERT})
 INSERT INTO provisioning_requests (tenant_id, id, connection_id, at, request_id, method, path, resource_type,
                                    principal_id, name, name_key, body, changes, outcome, status, scim_type, reason,
                                    detail, duration_ms)
@@ -66,7 +61,7 @@ def request_insert(tx: Tx, request: Request, *, caller: Caller, now: datetime) -
         "duration_ms": request.duration_ms,
     }
     if tx.unwritten:
-        tx.execute(WITH_EVENTS, values | {"events": json.dumps(tx.unwritten, default=str)})
+        tx.execute(WITH_EVENTS, values | json_of(tx.unwritten))
         tx.unwritten.clear()
     else:
         tx.execute(INSERT, values)

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
+from identity.model import provisioning_event
 from identity.model.request import KEPT_DAYS, KEPT_MAX
 from identity.store.tx import Tx
 
@@ -11,6 +12,7 @@ TOKENS_KEPT = timedelta(days=1)  # after expiry; so that an administrator sees w
 ANSWERS_KEPT = timedelta(hours=24)  # what Idempotency-Key promises
 NEWS_KEPT = timedelta(days=7)
 REQUESTS_KEPT = timedelta(days=KEPT_DAYS)
+TOLD_KEPT = timedelta(days=provisioning_event.KEPT_DAYS)
 
 # Each by its own index, each bounded: a long pause of the sweep never becomes one long transaction.
 SWEEP = text("""
@@ -36,9 +38,13 @@ crowd AS (
         SELECT r.ctid FROM connections c CROSS JOIN LATERAL (
             SELECT p.ctid FROM provisioning_requests p WHERE p.tenant_id = :tenant AND p.connection_id = c.id
              ORDER BY p.id DESC OFFSET :requests_kept) AS r
-         WHERE c.tenant_id = :tenant LIMIT :limit)) RETURNING 1)
+         WHERE c.tenant_id = :tenant LIMIT :limit)) RETURNING 1),
+told AS (
+    DELETE FROM provisioning_events WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
+        SELECT ctid FROM provisioning_events WHERE tenant_id = :tenant AND at < :told_before LIMIT :limit)) RETURNING 1)
 SELECT greatest((SELECT count(*) FROM assertions), (SELECT count(*) FROM dead), (SELECT count(*) FROM answers),
-                (SELECT count(*) FROM news), (SELECT count(*) FROM requests), (SELECT count(*) FROM crowd)) AS most
+                (SELECT count(*) FROM news), (SELECT count(*) FROM requests), (SELECT count(*) FROM crowd),
+                (SELECT count(*) FROM told)) AS most
 """)
 
 
@@ -52,6 +58,7 @@ def expired_delete(tx: Tx, *, limit: int, now: datetime) -> int:
         "news_before": now - NEWS_KEPT,
         "requests_before": now - REQUESTS_KEPT,
         "requests_kept": KEPT_MAX,
+        "told_before": now - TOLD_KEPT,
         "limit": limit,
     }
     return int(tx.execute(SWEEP, parameters).scalar_one())

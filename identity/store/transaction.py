@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from identity.model.errors import Malformed, Unavailable
 from identity.model.ids import RANDOM_BITS, TenantId, new_id
 from identity.store.events import event_flush
-from identity.store.tx import Tx
+from identity.store.tx import Tx, Unwritten
 
 Role = Literal["identity_app", "identity_relay"]
 
@@ -77,7 +77,7 @@ def transaction(
     with _faults_explained(), engine.connect() as connection:
         connection.exec_driver_sql(f"BEGIN; SET LOCAL app.tenant = '{tenant}'")
         try:
-            tx = Tx(connection, tenant_id, ids, [] if holds_events else None)
+            tx = Tx(connection, tenant_id, ids, Unwritten() if holds_events else None)
             yield tx
             event_flush(tx)
         except BaseException:

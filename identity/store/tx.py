@@ -1,13 +1,29 @@
 """The type of an open transaction."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, CursorResult, Executable
 
 from identity.model.ids import TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """Rows of the audit trail, and of what others are told, that wait for the statement that writes them."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    provisioning: list[dict[str, Any]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.provisioning)
+
+    def clear(self) -> None:
+        """Forget what was written."""
+        self.events.clear()
+        self.provisioning.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +37,7 @@ class Tx:
     connection: Connection
     tenant_id: TenantId
     new_id: Callable[[], UUID]
-    unwritten: list[dict[str, Any]] | None = None
+    unwritten: Unwritten | None = None
 
     def execute(
         self, statement: Executable, parameters: Sequence[dict[str, Any]] | dict[str, Any] | None = None

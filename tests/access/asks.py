@@ -319,6 +319,8 @@ ADMIN = [
     of_tenant("GET", "/events", query="after={event}&type=token.issued"),
     of_tenant("GET", "/events", query="txn={txn}"),
     of_tenant("GET", "/events", query="principal={sam}"),
+    of_tenant("GET", "/provisioning-events"),
+    of_tenant("GET", "/provisioning-events", query="after={provisioning_event}"),
     of_tenant("GET", "/cutoffs"),
     of_tenant("GET", "/keys"),
     of_tenant("POST", "/keys/rotate"),

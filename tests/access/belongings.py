@@ -175,6 +175,7 @@ def look_up(owner: Owner) -> None:
     has["txn"] = owner.read("/tasks")["items"][0]["txn"]
     events = owner.read("/events?limit=200")["items"]
     has["event"] = events[len(events) // 2]["id"]
+    has["provisioning_event"] = owner.read("/provisioning-events?limit=200")["items"][-1]["jti"]
     has["outbox"] = owner.read("/outbox?state=waiting")["items"][0]["id"]
     has["token_id"] = owner.read(f"/connections/{has['connection']}/tokens")["items"][0]["id"]
     has["kid"] = owner.read("/keys")["items"][0]["kid"]

@@ -71,6 +71,7 @@ def plan(server: Server) -> Plan:
     _, [nowhere] = _settled(server, "nowhere")
     name, [mine, rivals] = _settled(server, "acme", "rival")
     nowhere["event"] = next_id(rivals["event"])  # a cursor: what counts is which of one's own ids come after it
+    nowhere["provisioning_event"] = next_id(mine["provisioning_event"])
     return Plan(name, mine, rivals, nowhere)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from identity.actions.retention import ROWS_IN_ONE_GO, sweep_expired
 from identity.model.ids import PLATFORM, TenantId
-from identity.store.retention import ANSWERS_KEPT, NEWS_KEPT, TOKENS_KEPT
+from identity.store.retention import ANSWERS_KEPT, NEWS_KEPT, TOKENS_KEPT, TOLD_KEPT
 from identity.store.transaction import transaction
 from tests.actions.sources import count, digest, rows
 from tests.actions.test_lifecycle import clock_of
@@ -79,6 +79,20 @@ def test_a_kept_answer_stays_for_a_day(acme: Tenant) -> None:
     assert count(acme, "idempotency_keys") == 1
     sweep(acme, ANSWERS_KEPT + SECOND)
     assert count(acme, "idempotency_keys") == 0
+
+
+def test_what_others_are_told_waits_for_them_for_a_week(acme: Tenant) -> None:
+    rows(
+        acme,
+        "INSERT INTO provisioning_events (tenant_id, id, at, txn, sub_id, payloads)"
+        " VALUES (current_setting('app.tenant')::uuid, :id, :at, 'swept', '{}', '{}')",
+        id=UUID(int=7),
+        at=acme.now,
+    )
+    sweep(acme, TOLD_KEPT)
+    assert count(acme, "provisioning_events WHERE txn = 'swept'") == 1
+    sweep(acme, TOLD_KEPT + SECOND)
+    assert count(acme, "provisioning_events WHERE txn = 'swept'") == 0
 
 
 @pytest.mark.promise(6)

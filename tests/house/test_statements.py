@@ -18,7 +18,6 @@ OVER_ALL_TENANTS = {"outbox.CLAIM", "outbox.SUMMARY"}
 WITHOUT_A_TENANT = {
     "tenants.tenant_find": "the registry: a tenant is found by its slug",
     "dead_letters.outbox_replay": "pg_notify reads no table",
-    "events.event_insert": "event_row names it",
     "notices.listen": "LISTEN reads no table",
     "tx.execute": "the door through which all others go",
 }

@@ -23,7 +23,7 @@ from identity.store.tables.directory import (
     principals,
     tenants,
 )
-from identity.store.tables.trail import events, idempotency_keys, outbox, provisioning_requests
+from identity.store.tables.trail import events, idempotency_keys, outbox, provisioning_events, provisioning_requests
 
 __all__ = [
     "IDS",
@@ -43,6 +43,7 @@ __all__ = [
     "principal_keys",
     "principal_owners",
     "principals",
+    "provisioning_events",
     "provisioning_requests",
     "resource_types",
     "resources",

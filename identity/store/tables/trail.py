@@ -78,3 +78,16 @@ provisioning_requests = tenant_table(
     Index("ix_provisioning_requests_at", "tenant_id", "at"),
     key=("id",),
 )
+
+provisioning_events = tenant_table(
+    "provisioning_events",
+    Column("id", Uuid, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("connection_id", Uuid),
+    Column("txn", Text, nullable=False),
+    Column("sub_id", JSONB, nullable=False),
+    Column("payloads", JSONB, nullable=False),
+    refers(("connection_id",), "connections", ("id",)),
+    Index("ix_provisioning_events_at", "tenant_id", "at"),
+    key=("id",),
+)

@@ -1,0 +1,63 @@
+"""Provisioning events (RFC 9967): one row for each token that tells of a change. ``events.py`` writes them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from identity.model.access import Caller
+from identity.model.provisioning_event import ProvisioningEvent, RecordedProvisioningEvent, subject_of
+from identity.store.tables import provisioning_events
+from identity.store.tx import Tx
+
+# Where resources of a tenant's own type are, only its definition says.
+INSERT = """
+INSERT INTO provisioning_events (tenant_id, id, at, connection_id, txn, sub_id, payloads)
+SELECT :tenant_id, told.id, told.at, told.connection_id, told.txn,
+       told.sub_id || jsonb_build_object('uri', coalesce(t.endpoint, '') || (told.sub_id->>'uri')), told.payloads
+  FROM jsonb_to_recordset(CAST(:provisioning AS jsonb)) AS told
+       (id uuid, at timestamptz, connection_id uuid, txn text, kind text, sub_id jsonb, payloads jsonb)
+  LEFT JOIN resource_types t ON t.tenant_id = :tenant_id AND t.kind = told.kind
+"""
+
+table = provisioning_events.c
+
+
+def provisioning_event_rows(
+    tx: Tx, told: Iterable[ProvisioningEvent], *, caller: Caller, now: datetime
+) -> list[dict[str, Any]]:
+    """Return the rows that events become. What is told together has one ``txn`` (RFC 9967 §2.2)."""
+    rows = [_row(tx.new_id(), event, caller, now) for event in told]
+    for row in rows:
+        row["txn"] = row["txn"] or rows[0]["id"].hex
+    return rows
+
+
+def _row(id_: UUID, event: ProvisioningEvent, caller: Caller, now: datetime) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "at": now,
+        "connection_id": caller.connection_id,
+        "txn": event.txn or caller.txn,
+        "kind": event.kind,
+        "sub_id": subject_of(event),
+        "payloads": {event.uri: dict(event.payload)},
+    }
+
+
+def provisioning_event_list(tx: Tx, *, after: UUID | None, limit: int) -> Sequence[RecordedProvisioningEvent]:
+    """Return at most ``limit`` events after the one with id ``after``, oldest first."""
+    statement = (
+        select(table.id, table.at, table.connection_id, table.txn, table.sub_id, table.payloads)
+        .where(table.tenant_id == tx.tenant_id)
+        .order_by(table.id)
+        .limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(table.id > after)
+    return [
+        RecordedProvisioningEvent(row.id, row.at, row.connection_id, row.txn, row.sub_id, row.payloads)
+        for row in tx.execute(statement)
+    ]
