@@ -1,31 +1,46 @@
 """Celery: a broker that is only a hint, tasks that lose nothing when they are lost."""
 
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
+from uuid import UUID
 
 from celery import Celery
-from celery.exceptions import SecurityWarning
+from celery.exceptions import SecurityWarning, SoftTimeLimitExceeded
 from celery.signals import setup_logging, worker_process_init
 
 from config.process import follow_parent
 from config.settings import Settings
 from config.telemetry import configure_logging
+from identity.actions.sealing import Seal
+from identity.model.async_request import OUTBOX_KIND
 from identity.model.ids import TenantId
+from identity.model.outbox import Progress
 from identity.store import Tx
 from identity.store.notices import Notices, connection_string
 from identity.store.outbox import Due
 from identity.store.transaction import Role, make_engine, transaction
 from workers.broker import register_transport
-from workers.cascade import RECONCILE, Reconcile, register_tasks
+from workers.cascade import RECONCILE, Reconcile, Work, register_tasks
 from workers.relay import CHANNEL, SWEEP_EVERY_S, run_relay
 from workers.sweep import SWEEP, register_sweep
 
 QUEUE = "celery"
+HARD_LIMIT, SOFT_LIMIT = 0.8, 0.6
+"""Of the visibility timeout: when a task is killed, and when it is told to stop."""
+
+TURN_S = 2.0
+"""When long work stops by itself and waits for its next turn: well before the soft limit of the shortest visibility
+timeout (3 s of 5 s), and so soon that news of who has left never waits long behind somebody's Bulk."""
+
 Pool = Literal["threads", "prefork"]
+
+Perform = Callable[..., Progress]
+"""``scim.async_work.perform``: workers do not know the edges, so whoever starts one hands it in."""
 
 ALWAYS = {
     "accept_content": ["json"],  # pickle would let whoever reaches the broker run code here
@@ -57,8 +72,8 @@ def make_celery(settings: Settings, role: Role) -> Celery:
     app.conf.update(
         ALWAYS,
         # Shorter than the visibility timeout: what still runs then would be given to a second worker.
-        task_time_limit=visible_s * 0.8,
-        task_soft_time_limit=visible_s * 0.6,
+        task_time_limit=visible_s * HARD_LIMIT,
+        task_soft_time_limit=visible_s * SOFT_LIMIT,
         **_broker(settings, role),
     )
     return app
@@ -90,16 +105,37 @@ def _broker(settings: Settings, role: Role) -> dict[str, Any]:
     return {"broker_url": url, "broker_transport_options": {"confirm_publish": True}, **quorum}
 
 
-def make_worker(settings: Settings, reconcile: Reconcile) -> Celery:
+def make_worker(settings: Settings, reconcile: Reconcile, perform: Perform | None = None) -> Celery:
     """Return a Celery that knows every task; its database connections open in the process that runs them."""
     app = make_celery(settings, "identity_app")
     begin = _begin(settings, "identity_app", settings.worker_threads + 1)
-    register_tasks(app, begin, reconcile, now)
+    register_tasks(
+        app, begin, reconcile, now, {} if perform is None else {OUTBOX_KIND: _work(settings, begin, perform)}
+    )
     register_sweep(app, begin, now)
     return app
 
 
-def run_worker(settings: Settings, reconcile: Reconcile, *, pool: Pool | None = None) -> None:
+def _work(settings: Settings, begin: Callable[..., AbstractContextManager[Tx]], perform: Perform) -> Work:
+    """Return how this installation does asynchronous requests: with its database, its seal and its clock."""
+
+    def work(tenant_id: TenantId, outbox_id: UUID) -> Progress:
+        ends_at = time.monotonic() + TURN_S
+        return perform(
+            partial(begin, tenant_id, holds_events=True),
+            outbox_id,
+            seal=Seal(settings.key_encryption_key_bytes),  # only now: a worker without the key does all the rest
+            clock=now,
+            until=lambda: time.monotonic() >= ends_at,
+            interrupts=(SoftTimeLimitExceeded,),
+        )
+
+    return work
+
+
+def run_worker(
+    settings: Settings, reconcile: Reconcile, perform: Perform | None = None, *, pool: Pool | None = None
+) -> None:
     """Run a worker in this process until it is told to stop (SIGTERM, SIGINT).
 
     Threads on the queue in PostgreSQL: its transport blocks, and then the children of a prefork pool share
@@ -113,7 +149,7 @@ def run_worker(settings: Settings, reconcile: Reconcile, *, pool: Pool | None = 
     setup_logging.connect(
         lambda **_: configure_logging(settings.log_format, settings.log_level), weak=False
     )  # Celery then leaves the logs alone, in the children too
-    make_worker(settings, reconcile).worker_main(
+    make_worker(settings, reconcile, perform).worker_main(
         [
             "--quiet", "worker", f"--pool={pool}", f"--concurrency={settings.worker_threads}",
             "--without-gossip", "--without-mingle", "--without-heartbeat", f"--loglevel={settings.log_level}",

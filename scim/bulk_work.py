@@ -4,19 +4,18 @@ Each has a transaction of its own (a circle of references has one together), so 
 held longer than by a single request, and after a crash a part of the Bulk was done: whole operations, from the front.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import structlog
 
 from identity.actions.audit import record_refusal
-from identity.actions.authentication import authenticate_connection
-from identity.http import Call, anonymous, house, open_transaction, request_id
+from identity.http import Call, Tx
 from identity.model.access import Caller
 from identity.model.errors import Conflict, Refusal, Unavailable
-from identity.model.ids import TenantId
 from identity.model.principal import Resource
 from scim import operations
 from scim.bulk import BULK_ID, Bulk, BulkOperation, references_in, resolved, units_of, unknown_reference
@@ -36,28 +35,79 @@ Json = dict[str, Any]
 log = structlog.get_logger("scim")
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of one operation, as it is answered."""
+
+    operation: BulkOperation
+    body: Json
+    resource: Resource | None = None
+
+
+def keep_nothing(_tx: Tx, _caller: Caller, _reports: Sequence[Report], _now: datetime) -> None:
+    """Whoever waits for the answer gets the reports in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """On what the operations are done. ``who`` looks up for each of them who calls, for that may end in between.
+
+    ``keep`` writes reports in the transaction of what they report. Where nobody waits for the answer (``is_awaited``
+    is false), an operation that the database does not answer raises, to be tried again, instead of being reported.
+    ``prefix`` stands before the paths of the operations in the provisioning log. ``interrupts`` end the whole work, and
+    are no fault of the operation that they come upon.
+    """
+
+    begin: Callable[[], AbstractContextManager[Tx]]
+    clock: Callable[[], datetime]
+    who: Callable[[Tx, BulkOperation, datetime], Caller]
+    keep: Callable[[Tx, Caller, Sequence[Report], datetime], None] = keep_nothing
+    is_awaited: bool = True
+    prefix: str = "/Bulk"
+    interrupts: tuple[type[Exception], ...] = ()
+
+
+def bulk_response(reports: Mapping[int, Json]) -> Json:
+    """Return the BulkResponse (RFC 7644 §3.7.3), in the order of the request."""
+    return {"schemas": [RESPONSE_SCHEMA], "Operations": [reports[place] for place in sorted(reports)]}
+
+
 @dataclass(slots=True)
 class BulkWork:
     """One Bulk on its way: ``ids`` of what its POSTs created, ``reports`` by the place of an operation."""
 
-    tenant_id: TenantId
-    token: str
+    ground: Ground
     endpoints: Endpoints
     bulk: Bulk
-    caller: Caller = field(default_factory=anonymous)
+    caller: Caller
     ids: dict[str, str] = field(default_factory=dict)
     reports: dict[int, Json] = field(default_factory=dict)
     errors: int = 0
     unavailable: int = 0
 
-    def do(self) -> Json:
-        """Do what can be done; return the BulkResponse, in the order of the request."""
+    def do(self, until: Callable[[], bool] = lambda: False) -> bool:
+        """Do what can be done and is not done yet, in whole units; return False when it ended because of ``until``."""
         for unit in units_of(self.bulk.operations):
             if self.bulk.fail_on_errors is not None and self.errors >= self.bulk.fail_on_errors:
                 break
+            if unit[0].place in self.reports:
+                continue
+            if until():
+                return False
             self._do_unit(unit)
-        reports = [self.reports[place] for place in sorted(self.reports)]
-        return {"schemas": [RESPONSE_SCHEMA], "Operations": reports}
+        return True
+
+    def remember(self, reports: Mapping[int, Json]) -> None:
+        """Take over what is known of operations that were done before."""
+        for place, report in reports.items():
+            self._take(self.bulk.operations[place], report)
+
+    def _take(self, operation: BulkOperation, report: Json) -> None:
+        self.reports[operation.place] = report
+        is_done = report["status"] == STATUSES.get(operation.method)
+        self.errors += not is_done
+        if is_done and operation.method == "POST":
+            self.ids[operation.bulk_id or ""] = report["location"].rsplit("/", 1)[-1]
 
     def _do_unit(self, unit: tuple[BulkOperation, ...]) -> None:
         current = unit[0]
@@ -70,17 +120,18 @@ class BulkWork:
             for operation in unit:
                 now_at(operation)
                 self._check(operation)
-            found = self._circle(unit, now_at) if _is_circle(unit) else {unit[0].place: self._single(unit[0])}
+            reports = self._circle(unit, now_at) if _is_circle(unit) else self._single(unit[0])
+        except self.ground.interrupts:
+            raise
         except Refusal as refusal:
-            self._refused(unit, current, refusal)
+            reports = self._refused(unit, current, refusal)
         except Exception as fault:  # what was done before is kept, and must be reported: no fault may swallow it
             log.exception("scim_bulk_fault", exc_info=fault)
-            write_fault(_entry(current), self.tenant_id, self.caller)
-            self._failed(unit, current, error_body(500, "this is our fault; it has been logged"), 500)
+            reports = self._fault(unit, current)
         else:
             self.unavailable = 0
-            for operation in unit:
-                self._succeeded(operation, found[operation.place])
+        for report in reports:
+            self._take(report.operation, report.body)
 
     def _check(self, operation: BulkOperation) -> None:
         if self.unavailable >= UNAVAILABLE_MAX:
@@ -97,21 +148,21 @@ class BulkWork:
     # --- transactions ---
 
     @contextmanager
-    def _call(self) -> Iterator[Call]:
-        """Open the transaction of one operation; who calls is looked up again, for a token may end in between."""
-        with open_transaction(self.tenant_id) as tx:
-            now = house().clock()
-            self.caller = authenticate_connection(tx, self.token, request_id=request_id(), now=now)
+    def _call(self, operation: BulkOperation) -> Iterator[Call]:
+        with self.ground.begin() as tx:
+            now = self.ground.clock()
+            self.caller = self.ground.who(tx, operation, now)
             yield Call(tx, self.caller, now)
 
-    def _single(self, operation: BulkOperation) -> Resource | None:
+    def _single(self, operation: BulkOperation) -> list[Report]:
         self._check_made(operation)
         body = resolved(operation.body, self.ids)
-        entry = _entry(operation)
-        with noting(entry), self._call() as call:
-            found = self._done(call, operation, body)
+        entry = self._entry(operation)
+        with noting(entry), self._call(operation) as call:
+            reports = [self._success(operation, self._done(call, operation, body))]
+            self.ground.keep(call.tx, call.caller, reports, call.now)
             write_done(entry, call)
-            return found
+        return reports
 
     def _done(self, call: Call, operation: BulkOperation, body: Json) -> Resource | None:
         type_ = _type_of(operation)
@@ -126,9 +177,7 @@ class BulkWork:
         operations.delete(call, type_, id_, operation.version)
         return None
 
-    def _circle(
-        self, unit: tuple[BulkOperation, ...], now_at: Callable[[BulkOperation], None]
-    ) -> Mapping[int, Resource | None]:
+    def _circle(self, unit: tuple[BulkOperation, ...], now_at: Callable[[BulkOperation], None]) -> list[Report]:
         """Create everybody without those who are not there yet, then name them: all in one transaction.
 
         Users first: an agent is never without the owners that it shall have.
@@ -136,8 +185,8 @@ class BulkWork:
         names = frozenset(operation.bulk_id or "" for operation in unit)
         ordered = sorted(unit, key=lambda operation: _type_of(operation).kind.place)
         found: dict[int, Resource | None] = {}
-        entries = {operation.place: _entry(operation) for operation in ordered}
-        with self._call() as call:
+        entries = {operation.place: self._entry(operation) for operation in ordered}
+        with self._call(unit[0]) as call:
             made = dict(self.ids)
             for operation in ordered:
                 now_at(operation)
@@ -153,70 +202,82 @@ class BulkWork:
                     with noting(entries[operation.place]):
                         resource = operations.replace(call, _type_of(operation), id_, body, None, NO_MEMBERS)
                     found[operation.place] = resource
+            reports = [self._success(operation, found[operation.place]) for operation in unit]
+            self.ground.keep(call.tx, call.caller, reports, call.now)
             for entry in entries.values():
                 write_done(entry, call)
-        return found
+        return reports
 
     # --- reports ---
+
+    def _entry(self, operation: BulkOperation) -> Entry:
+        return entry_of_operation(
+            operation.method, operation.type, operation.resource_id, operation.body, prefix=self.ground.prefix
+        )
 
     def _resource_id(self, operation: BulkOperation) -> str:
         return str(resolved(operation.resource_id, self.ids, key="$ref"))
 
-    def _succeeded(self, operation: BulkOperation, resource: Resource | None) -> None:
-        report = self._report(operation, STATUSES[operation.method])
+    def _success(self, operation: BulkOperation, resource: Resource | None) -> Report:
+        body = self._body(operation, STATUSES[operation.method])
         if resource is not None:
-            report["location"] = self.endpoints.location_at(_type_of(operation), resource.principal.id)
-            report["version"] = etag(resource.principal)
-        if resource is not None and operation.method == "POST":
-            self.ids[operation.bulk_id or ""] = str(resource.principal.id)
-        self.reports[operation.place] = report
+            body["location"] = self.endpoints.location_at(_type_of(operation), resource.principal.id)
+            body["version"] = etag(resource.principal)
+        return Report(operation, body, resource)
 
-    def _refused(self, unit: tuple[BulkOperation, ...], at: BulkOperation, refusal: Refusal) -> None:
+    def _refused(self, unit: tuple[BulkOperation, ...], at: BulkOperation, refusal: Refusal) -> list[Report]:
+        reports = self._failures(unit, at, *render_refusal(refusal))
         try:
-            self._record(at, refusal)
+            self._record(at, refusal, reports)
         except Unavailable as silence:
+            if not self.ground.is_awaited:
+                raise
             refusal = silence  # what cannot be recorded is not refused: it may be asked again
-        body, status = render_refusal(refusal)
-        self._failed(unit, at, body, status)
+            reports = self._failures(unit, at, *render_refusal(refusal))
         self.unavailable = self.unavailable + 1 if isinstance(refusal, Unavailable) else 0
+        return reports
 
-    def _record(self, at: BulkOperation, refusal: Refusal) -> None:
+    def _record(self, at: BulkOperation, refusal: Refusal, reports: Sequence[Report]) -> None:
         if isinstance(refusal, Unavailable):
-            return  # nothing was decided, and the trail may be what does not answer
+            raise refusal  # nothing was decided, and the trail may be what does not answer
         detail = {"method": at.method[:16], "endpoint": "scim.bulk", "code": refusal.code, "operation": at.place}
-        with open_transaction(self.tenant_id) as tx:
-            now = house().clock()
+        with self.ground.begin() as tx:
+            now = self.ground.clock()
+            self.ground.keep(tx, self.caller, reports, now)
             record_refusal(tx, "scim", refusal, detail=detail, caller=self.caller, now=now)
-            write_refusal(_entry(at), tx, refusal, self.caller, now)
+            write_refusal(self._entry(at), tx, refusal, self.caller, now)
 
-    def _failed(self, unit: tuple[BulkOperation, ...], at: BulkOperation, body: Json, status: int) -> None:
-        for operation in unit:
-            report = self._report(operation, str(status))
-            report["response"] = body
-            if operation is not at:
-                named = f"{BULK_ID}{(at.bulk_id or '')[:64]}"
-                report["status"] = "409"
-                report["response"] = error_body(409, f"it and {named} refer to each other, and that was refused")
-            self.reports[operation.place] = report
-            self.errors += 1
+    def _fault(self, unit: tuple[BulkOperation, ...], at: BulkOperation) -> list[Report]:
+        reports = self._failures(unit, at, error_body(500, "this is our fault; it has been logged"), 500)
+        write_fault(self._entry(at), self.ground.begin, self.caller, self.ground.clock())
+        if not self.ground.is_awaited:
+            with self.ground.begin() as tx:
+                self.ground.keep(tx, self.caller, reports, self.ground.clock())
+        return reports
 
-    def _report(self, operation: BulkOperation, status: str) -> Json:
-        report: Json = {"method": operation.method, "status": status}
+    def _failures(self, unit: tuple[BulkOperation, ...], at: BulkOperation, error: Json, status: int) -> list[Report]:
+        named = f"{BULK_ID}{(at.bulk_id or '')[:64]}"
+        along = error_body(409, f"it and {named} refer to each other, and that was refused")
+        answers = {at.place: (str(status), error)}
+        found = ((operation, *answers.get(operation.place, ("409", along))) for operation in unit)
+        return [
+            Report(operation, {**self._body(operation, status_), "response": response})
+            for operation, status_, response in found
+        ]
+
+    def _body(self, operation: BulkOperation, status: str) -> Json:
+        body: Json = {"method": operation.method, "status": status}
         if operation.bulk_id is not None:
-            report["bulkId"] = operation.bulk_id
+            body["bulkId"] = operation.bulk_id
         if operation.type is not None and operation.resource_id is not None:
             known = not operation.references or operation.references <= self.ids.keys()
             id_ = self._resource_id(operation) if known else operation.resource_id
-            report["location"] = self.endpoints.location_at(operation.type, id_)
-        return report
+            body["location"] = self.endpoints.location_at(operation.type, id_)
+        return body
 
 
 def _is_circle(unit: tuple[BulkOperation, ...]) -> bool:
     return len(unit) > 1 or (unit[0].method == "POST" and unit[0].bulk_id in unit[0].references)
-
-
-def _entry(operation: BulkOperation) -> Entry:
-    return entry_of_operation(operation.method, operation.type, operation.resource_id, operation.body)
 
 
 def _type_of(operation: BulkOperation) -> ResourceType:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from identity.model.provisioning_event import EventUri
 from scim.endpoints import Endpoints
 from scim.limits import BULK_OPERATIONS_MAX, CURSOR_LIFETIME_S, PAGE_SIZE, PAGE_SIZE_MAX
 from scim.schemas import ResourceType, Schema
@@ -12,8 +13,11 @@ LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 Json = dict[str, Any]
 
 
-def service_provider_config(base_url: str, body_bytes_max: int) -> Json:
-    """Return the ServiceProviderConfig (RFC 7643 §5, RFC 9865 §4)."""
+SECURITY_EVENTS = {"securityEvents": {"asyncRequest": "request", "eventUris": [str(uri) for uri in EventUri]}}
+
+
+def service_provider_config(base_url: str, body_bytes_max: int, *, states_security_events: bool) -> Json:
+    """Return the ServiceProviderConfig (RFC 7643 §5, RFC 9865 §4, RFC 9967 §4)."""
     return {
         "schemas": [CORE + "ServiceProviderConfig"],
         "patch": {"supported": True},
@@ -30,6 +34,7 @@ def service_provider_config(base_url: str, body_bytes_max: int) -> Json:
             "maxPageSize": PAGE_SIZE_MAX,
             "cursorTimeout": CURSOR_LIFETIME_S,
         },
+        **(SECURITY_EVENTS if states_security_events else {}),
         "authenticationSchemes": [
             {
                 "type": "oauthbearertoken",

@@ -6,10 +6,11 @@ with the refusal's event. So the log is never wrong about the outcome. Reads are
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -131,7 +132,7 @@ def scim_call(slug: str) -> Iterator[Call]:
     except (Refusal, HTTPException):
         raise
     except Exception:
-        write_fault(entry, tenant_id, caller)
+        write_fault(entry, partial(http.open_transaction, tenant_id), caller, http.house().clock())
         raise
 
 
@@ -151,12 +152,14 @@ def _entry_of_request() -> Entry:
 # --- operations of a Bulk --------------------------------------------------------------------------------------
 
 
-def entry_of_operation(method: str, type_: ResourceType | None, resource_id: str | None, body: Any) -> Entry:
-    """Return the entry of one operation of a Bulk, as if it had come alone."""
+def entry_of_operation(
+    method: str, type_: ResourceType | None, resource_id: str | None, body: Any, *, prefix: str
+) -> Entry:
+    """Return the entry of one operation of a Bulk, as if it had come alone; ``prefix`` tells that it did not."""
     shape = ("" if type_ is None else type_.endpoint) + ("" if resource_id is None else "/{id}")
     entry = Entry(
         method=text_of(method, 16),
-        path="/Bulk" + shape,
+        path=prefix + shape,
         resource_type=None if type_ is None else type_.name,
         principal_id=parse_id(resource_id or ""),
     )
@@ -187,13 +190,13 @@ def write_refusal(entry: Entry, tx: Tx, refusal: Refusal, caller: Caller, now: d
         record_request(tx, entry.refused(refusal), caller=caller, now=now)
 
 
-def write_fault(entry: Entry, tenant_id: TenantId, caller: Caller) -> None:
+def write_fault(entry: Entry, begin: Callable[[], AbstractContextManager[Tx]], caller: Caller, now: datetime) -> None:
     """Write that it was our fault, in a transaction of its own; that this fails too is no further news."""
     if caller.connection_id is None:
         return
     try:
-        with http.open_transaction(tenant_id) as tx:
-            record_request(tx, entry.failed(), caller=caller, now=http.house().clock())
+        with begin() as tx:
+            record_request(tx, entry.failed(), caller=caller, now=now)
     except Exception:  # the fault itself is the news, and is on its way to the edge
         log.exception("fault_not_recorded")
 

@@ -23,6 +23,10 @@ ATTRIBUTES_MAX = 100  # names in attributes or excludedAttributes
 BULK_OPERATIONS_MAX = 1_000
 BULK_ID_CHARACTERS_MAX = 256
 
+ASYNC_VALUES_MIN = 100  # operations and values of a PATCH; a smaller one is done before its result can be asked for
+ASYNC_WAIT_S_MAX = 10  # for a Bulk; a thread of the web process works as long
+ASYNC_RETRY_S = 2  # until it is worth asking for a result again
+
 UNIQUE_CHARACTERS_MAX = 512  # of a value that a tenant's schema says is unique, as sent and as compared
 EXTERNAL_ID_CHARACTERS_MAX = 512  # an index entry holds 2,700 bytes
 DISPLAY_NAME_CHARACTERS_MAX = 256

@@ -1,17 +1,23 @@
 """SCIM over HTTP: /t/{tenant}/scim/v2/... Thin: read, act, answer."""
 
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
-from identity.http import Call, bearer_token, house
+from identity.actions.authentication import authenticate_connection
+from identity.http import Call, Tx, bearer_token, house, open_transaction, request_id
+from identity.model.access import Caller
 from identity.model.errors import NotAllowed, NotThere, Refusal
+from identity.model.ids import TenantId
 from identity.model.principal import Resource
-from scim import operations
+from scim import asynchronous, operations
 from scim.answers import (
     ENTITY_TAG,
     answer,
+    dialect_of,
     on_fault,
     on_http_exception,
     on_refusal,
@@ -20,8 +26,8 @@ from scim.answers import (
     sent_body,
     sent_json,
 )
-from scim.bulk import parse_bulk
-from scim.bulk_work import BulkWork
+from scim.bulk import BulkOperation, parse_bulk
+from scim.bulk_work import BulkWork, Ground, bulk_response
 from scim.discovery import list_response, render_resource_types, render_schemas, service_provider_config
 from scim.endpoints import Endpoints, base_url, endpoints_of
 from scim.errors import error_body
@@ -83,8 +89,14 @@ def patch(slug: str, endpoint: str, resource_id: str) -> Response:
         endpoints, type_ = _asked(call, slug, endpoint)
         sent, shown = sent_json(body), _projection(type_)
         if_match = request.headers.get("If-Match")
-        resource, silent = operations.patch(call, type_, resource_id, sent, if_match, shown)
-        note_status(204 if silent else 200)
+        if asynchronous.preferred().respond_async and asynchronous.is_large(sent):
+            txn = asynchronous.accept_patch(call, slug, type_, resource_id, sent, if_match)
+        else:
+            txn = None
+            resource, silent = operations.patch(call, type_, resource_id, sent, if_match, shown)
+            note_status(204 if silent else 200)
+    if txn is not None:
+        return asynchronous.accepted(txn, slug)
     if silent:
         return Response(status=204, headers=resource_headers(resource, type_, endpoints))
     return resource_answer(resource, type_, endpoints, shown)
@@ -144,10 +156,30 @@ def bulk(slug: str) -> Response:
     """Do several operations, each by itself (RFC 7644 §3.7). The request's own transaction ends before the first."""
     body = sent_body()
     with scim_call(slug) as call:
-        endpoints = endpoints_of(call, slug)
-        wanted = parse_bulk(sent_json(body), endpoints.catalogue)
-        tenant_id, caller = call.tx.tenant_id, call.caller
-    return answer(BulkWork(tenant_id, bearer_token(), endpoints, wanted, caller).do())
+        endpoints, sent = endpoints_of(call, slug), sent_json(body)
+        wanted, tenant_id, caller = parse_bulk(sent, endpoints.catalogue), call.tx.tenant_id, call.caller
+        preferred = asynchronous.preferred()
+        txn = asynchronous.accept_bulk(call, slug, sent, preferred.wait_s) if preferred.respond_async else None
+    if txn is not None:
+        result = asynchronous.try_for(tenant_id, txn, preferred.wait_s, caller=caller)
+        return asynchronous.accepted(txn, slug) if result is None else asynchronous.result_answer(result)
+    work = BulkWork(_ground(tenant_id, bearer_token()), endpoints, wanted, caller)
+    work.do()
+    return answer(bulk_response(work.reports))
+
+
+def _ground(tenant_id: TenantId, token: str) -> Ground:
+    def who(tx: Tx, _operation: BulkOperation, now: datetime) -> Caller:
+        return authenticate_connection(tx, token, request_id=request_id(), now=now)
+
+    return Ground(partial(open_transaction, tenant_id, holds_events=True), house().clock, who)
+
+
+@blueprint.get(f"/{asynchronous.ENDPOINT}/<txn>")
+def async_result(slug: str, txn: str) -> Response:
+    """Return what became of an asynchronous request, to the connection that made it (RFC 9967 §2.5.1.1)."""
+    with scim_call(slug) as call:
+        return asynchronous.read_result(call, slug, txn)
 
 
 # --- discovery -------------------------------------------------------------------------------------------------
@@ -156,9 +188,10 @@ def bulk(slug: str) -> Response:
 @blueprint.get("/ServiceProviderConfig")
 def provider(slug: str) -> Response:
     """Return what this server supports."""
-    with scim_call(slug):
+    with scim_call(slug) as call:
         _refuse_a_filter()
-    return answer(service_provider_config(base_url(slug), house().body_bytes_max))
+        states = dialect_of(call).states_security_events
+    return answer(service_provider_config(base_url(slug), house().body_bytes_max, states_security_events=states))
 
 
 @blueprint.get("/ResourceTypes", defaults={"kind": "ResourceTypes"})
@@ -201,8 +234,9 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 @blueprint.route("/Schemas", methods=["POST", "PUT", "PATCH", "DELETE"])
 @blueprint.route("/ResourceTypes/<name>", methods=["POST", "PUT", "PATCH", "DELETE"])
 @blueprint.route("/Schemas/<name>", methods=["POST", "PUT", "PATCH", "DELETE"])
-def discovery_is_only_read(slug: str, name: str = "") -> Response:
-    """Answer a method that discovery does not have."""
+@blueprint.route(f"/{asynchronous.ENDPOINT}/<name>", methods=["POST", "PUT", "PATCH", "DELETE"])
+def this_is_only_read(slug: str, name: str = "") -> Response:
+    """Answer a method that discovery, or a result, does not have."""
     del name
     with scim_call(slug):
         pass

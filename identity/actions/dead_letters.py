@@ -4,10 +4,12 @@ from datetime import datetime
 from uuid import UUID
 
 from identity.model.access import Caller
+from identity.model.async_request import OUTBOX_KIND
 from identity.model.errors import Conflict, NotThere
 from identity.model.event import Event
 from identity.model.outbox import OutboxRow, OutboxState
 from identity.store import Tx
+from identity.store.async_requests import async_request_finish
 from identity.store.dead_letters import outbox_discard, outbox_list, outbox_lock_any, outbox_replay
 from identity.store.events import event_insert
 
@@ -30,13 +32,18 @@ def replay_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime
 
 
 def discard_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime) -> OutboxRow:
-    """Close what was given up, without its work. Raises ``NotThere``; ``Conflict`` while it is still tried."""
+    """Close what was given up, without its work. Raises ``NotThere``; ``Conflict`` while it is still tried.
+
+    Of an asynchronous request the result can be read from then on: what was done before it was given up.
+    """
     row = _locked(tx, outbox_id)
     if row.state is OutboxState.WAITING:
         raise Conflict("the workers have not given this up", reason="outbox_waiting")
     if row.state is OutboxState.DONE:
         return row
     discarded = outbox_discard(tx, outbox_id, now=now)
+    if row.kind == OUTBOX_KIND:
+        async_request_finish(tx, outbox_id, now=now)
     _tell(tx, "outbox.discarded", row, caller=caller, now=now)
     return discarded
 

@@ -183,9 +183,9 @@ def _told(issue: Issue, claims: Mapping[str, Any]) -> Event:
     )
 
 
-def sign(claims: Mapping[str, Any], key: SigningKey, private: ECKey) -> str:
-    """Return a compact JWS (RFC 7515 §7.1) of an RFC 9068 access token."""
-    header = {"typ": ACCESS_TOKEN_TYPE, "alg": key.alg, "kid": key.kid}
+def sign(claims: Mapping[str, Any], key: SigningKey, private: ECKey, *, type_: str = ACCESS_TOKEN_TYPE) -> str:
+    """Return a compact JWS (RFC 7515 §7.1), of an RFC 9068 access token unless ``type_`` is another."""
+    header = {"typ": type_, "alg": key.alg, "kid": key.kid}
     payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode()
     return jws.serialize_compact(header, payload, private, algorithms=[key.alg])
 

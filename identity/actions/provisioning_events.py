@@ -1,13 +1,27 @@
 """What others are told of the directory's changes (RFC 9967)."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
-from identity.model.provisioning_event import RecordedProvisioningEvent
+from identity.actions.issuance import sign
+from identity.actions.keys import KeyRing
+from identity.model.provisioning_event import TYP, RecordedProvisioningEvent, claims_of
+from identity.model.signing_key import signing_key
 from identity.store import Tx
+from identity.store.keys import signing_keys_list
 from identity.store.provisioning_events import provisioning_event_list
 
 
 def list_provisioning_events(tx: Tx, *, after: UUID | None, limit: int) -> Sequence[RecordedProvisioningEvent]:
     """Return one page of what there is to tell, oldest first."""
     return provisioning_event_list(tx, after=after, limit=limit)
+
+
+def sign_provisioning_event(
+    tx: Tx, recorded: RecordedProvisioningEvent, *, issuer: str, audience: str, keys: KeyRing, now: datetime
+) -> str:
+    """Return the Security Event Token of an event, for one receiver. Raises ``Unavailable`` without a key."""
+    key = signing_key(signing_keys_list(tx, now=now), now)
+    claims = {**claims_of(recorded, issuer), "aud": audience}
+    return sign(claims, key, keys.private(tx.tenant_id, key), type_=TYP)

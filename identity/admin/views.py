@@ -305,10 +305,10 @@ class Cutoff(View):
 
 
 class OutboxRow(View):
-    """News for the workers: "reconcile this principal"."""
+    """News for the workers: "reconcile this principal", or "do this asynchronous request", which has the same id."""
 
     id: UUID
-    principal_id: UUID
+    principal_id: UUID | None
     kind: str
     state: OutboxState
     attempts: int

@@ -14,12 +14,20 @@ class OutboxState(StrEnum):
     DONE = "done"
 
 
+class Progress(StrEnum):
+    """How far a run got: to the end, not so far, or nowhere, because somebody else does the same."""
+
+    DONE = "done"
+    MORE = "more"
+    LEFT = "left"
+
+
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One row: "reconcile this principal"."""
+    """One row: "reconcile this principal", or "do this asynchronous request", which has the same id."""
 
     id: UUID
-    principal_id: UUID
+    principal_id: UUID | None
     kind: str
     state: OutboxState
     attempts: int

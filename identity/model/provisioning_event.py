@@ -15,6 +15,9 @@ from identity.model.principal import Kind, Principal
 KEPT_DAYS = 7
 """For how long a receiver may be away before it has to read the directory anew."""
 
+TYP = "secevent+jwt"
+"""The ``typ`` of a Security Event Token (RFC 8417 §2.3): no other token of ours is taken for one."""
+
 PREFIX = "urn:ietf:params:scim:event:"
 
 

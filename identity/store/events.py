@@ -10,6 +10,7 @@ from sqlalchemy import insert, select, text
 
 from identity.model.access import Caller
 from identity.model.event import Event, Outcome, RecordedEvent
+from identity.model.provisioning_event import ProvisioningEvent
 from identity.store import provisioning_events
 from identity.store.tables import events
 from identity.store.tx import Tx, Unwritten
@@ -57,6 +58,19 @@ def event_insert(tx: Tx, *recorded: Event, caller: Caller, now: datetime) -> Non
     waiting.provisioning.extend(provisioning_events.provisioning_event_rows(tx, told, caller=caller, now=now))
     if tx.unwritten is None:
         _write(tx, waiting)
+
+
+def provisioning_event_insert(tx: Tx, *told: ProvisioningEvent, caller: Caller, now: datetime) -> list[UUID]:
+    """Write what others are told that no event of the trail is about: now, or with the request that caused it.
+
+    Return the ids, in order.
+    """
+    waiting = Unwritten() if tx.unwritten is None else tx.unwritten
+    rows = provisioning_events.provisioning_event_rows(tx, told, caller=caller, now=now)
+    waiting.provisioning.extend(rows)
+    if tx.unwritten is None:
+        _write(tx, waiting)
+    return [row["id"] for row in rows]
 
 
 def event_flush(tx: Tx) -> None:

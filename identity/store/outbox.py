@@ -43,7 +43,7 @@ UPDATE outbox SET attempts = attempts + 1,
  WHERE tenant_id = :tenant AND id IN (
     SELECT id FROM outbox
      WHERE tenant_id = :tenant AND id = :id AND done_at IS NULL AND dead_at IS NULL FOR UPDATE SKIP LOCKED)
-RETURNING attempts, dead_at IS NOT NULL AS is_dead
+RETURNING attempts, dead_at IS NOT NULL AS is_dead, kind
 """)
 
 LOCK = text("""
@@ -58,6 +58,11 @@ UPDATE outbox SET done_at = :now, last_error = NULL WHERE tenant_id = :tenant AN
 FAIL = text("""
 UPDATE outbox SET last_error = :error, available_at = :available_at
  WHERE tenant_id = :tenant AND id = :id AND done_at IS NULL
+""")
+
+RESUME = text("""
+UPDATE outbox SET attempts = 0, available_at = :now
+ WHERE tenant_id = :tenant AND id = :id AND done_at IS NULL RETURNING pg_notify('outbox', '')
 """)
 
 SUMMARY = text("""
@@ -77,10 +82,11 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A run that is about to begin: the how-many-eth, and whether the row was given up instead."""
+    """A run that is about to begin: the how-many-eth, of what kind, and whether the row was given up instead."""
 
     number: int
     is_dead: bool
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ def outbox_begin(tx: Tx, outbox_id: UUID, *, now: datetime) -> Attempt | None:
     """
     parameters = {"tenant": tx.tenant_id, "id": outbox_id, "now": now, "attempts_max": ATTEMPTS_MAX}
     row = tx.execute(BEGIN, parameters).one_or_none()
-    return None if row is None else Attempt(row.attempts, row.is_dead)
+    return None if row is None else Attempt(row.attempts, row.is_dead, row.kind)
 
 
 def outbox_lock(tx: Tx, outbox_id: UUID) -> UUID | None:
@@ -137,6 +143,11 @@ def outbox_fail(tx: Tx, outbox_id: UUID, *, error: str, available_at: datetime) 
             "available_at": available_at,
         },
     )
+
+
+def outbox_resume(tx: Tx, outbox_id: UUID, *, now: datetime) -> None:
+    """Let a row whose work got on, and is not done, be sent again at once."""
+    tx.execute(RESUME, {"tenant": tx.tenant_id, "id": outbox_id, "now": now})
 
 
 def outbox_backlog(tx: Tx, *, now: datetime) -> Backlog:

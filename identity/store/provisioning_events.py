@@ -31,7 +31,7 @@ def provisioning_event_rows(
     """Return the rows that events become. What is told together has one ``txn`` (RFC 9967 §2.2)."""
     rows = [_row(tx.new_id(), event, caller, now) for event in told]
     for row in rows:
-        row["txn"] = row["txn"] or rows[0]["id"].hex
+        row["txn"] = row["txn"] or str(rows[0]["id"])
     return rows
 
 
@@ -47,17 +47,22 @@ def _row(id_: UUID, event: ProvisioningEvent, caller: Caller, now: datetime) -> 
     }
 
 
+COLUMNS = (table.id, table.at, table.connection_id, table.txn, table.sub_id, table.payloads)
+
+
 def provisioning_event_list(tx: Tx, *, after: UUID | None, limit: int) -> Sequence[RecordedProvisioningEvent]:
     """Return at most ``limit`` events after the one with id ``after``, oldest first."""
-    statement = (
-        select(table.id, table.at, table.connection_id, table.txn, table.sub_id, table.payloads)
-        .where(table.tenant_id == tx.tenant_id)
-        .order_by(table.id)
-        .limit(limit)
-    )
+    statement = select(*COLUMNS).where(table.tenant_id == tx.tenant_id).order_by(table.id).limit(limit)
     if after is not None:
         statement = statement.where(table.id > after)
-    return [
-        RecordedProvisioningEvent(row.id, row.at, row.connection_id, row.txn, row.sub_id, row.payloads)
-        for row in tx.execute(statement)
-    ]
+    return [_event_from(row) for row in tx.execute(statement)]
+
+
+def provisioning_event_get(tx: Tx, id_: UUID) -> RecordedProvisioningEvent | None:
+    """Return one event."""
+    row = tx.execute(select(*COLUMNS).where(table.tenant_id == tx.tenant_id, table.id == id_)).first()
+    return None if row is None else _event_from(row)
+
+
+def _event_from(row: Any) -> RecordedProvisioningEvent:
+    return RecordedProvisioningEvent(row.id, row.at, row.connection_id, row.txn, row.sub_id, row.payloads)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 
 from identity.model import provisioning_event
+from identity.model.async_request import RESULT_KEPT_H
 from identity.model.request import KEPT_DAYS, KEPT_MAX
 from identity.store.tx import Tx
 
@@ -12,6 +13,7 @@ TOKENS_KEPT = timedelta(days=1)  # after expiry; so that an administrator sees w
 ANSWERS_KEPT = timedelta(hours=24)  # what Idempotency-Key promises
 NEWS_KEPT = timedelta(days=7)
 REQUESTS_KEPT = timedelta(days=KEPT_DAYS)
+RESULTS_KEPT = timedelta(hours=RESULT_KEPT_H)
 TOLD_KEPT = timedelta(days=provisioning_event.KEPT_DAYS)
 
 # Each by its own index, each bounded: a long pause of the sweep never becomes one long transaction.
@@ -41,10 +43,22 @@ crowd AS (
          WHERE c.tenant_id = :tenant LIMIT :limit)) RETURNING 1),
 told AS (
     DELETE FROM provisioning_events WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
-        SELECT ctid FROM provisioning_events WHERE tenant_id = :tenant AND at < :told_before LIMIT :limit)) RETURNING 1)
+        SELECT ctid FROM provisioning_events WHERE tenant_id = :tenant AND at < :told_before LIMIT :limit))
+    RETURNING 1),
+reports AS (
+    DELETE FROM async_reports WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
+        SELECT r.ctid FROM async_requests a
+          JOIN async_reports r ON r.tenant_id = a.tenant_id AND r.async_request_id = a.id
+         WHERE a.tenant_id = :tenant AND a.done_at < :results_before LIMIT :limit)) RETURNING 1),
+asked AS (
+    DELETE FROM async_requests WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
+        SELECT a.ctid FROM async_requests a
+         WHERE a.tenant_id = :tenant AND a.done_at < :results_before
+           AND NOT EXISTS (SELECT FROM async_reports r WHERE r.tenant_id = :tenant AND r.async_request_id = a.id)
+         LIMIT :limit)) RETURNING 1)
 SELECT greatest((SELECT count(*) FROM assertions), (SELECT count(*) FROM dead), (SELECT count(*) FROM answers),
                 (SELECT count(*) FROM news), (SELECT count(*) FROM requests), (SELECT count(*) FROM crowd),
-                (SELECT count(*) FROM told)) AS most
+                (SELECT count(*) FROM told), (SELECT count(*) FROM reports), (SELECT count(*) FROM asked)) AS most
 """)
 
 
@@ -59,6 +73,7 @@ def expired_delete(tx: Tx, *, limit: int, now: datetime) -> int:
         "requests_before": now - REQUESTS_KEPT,
         "requests_kept": KEPT_MAX,
         "told_before": now - TOLD_KEPT,
+        "results_before": now - RESULTS_KEPT,
         "limit": limit,
     }
     return int(tx.execute(SWEEP, parameters).scalar_one())

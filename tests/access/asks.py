@@ -214,7 +214,9 @@ SCIM = [
     scim("DELETE", "/{devices}/{device}", status=204),
     scim("POST", "/Bulk", bulk("DELETE", "/{devices}/{device}")),
     scim("POST", "/Groups", NEW_GROUP | {"members": [{"value": "{device}"}]}, status=201),
+    scim("GET", "/AsyncRequests/{async_request}", status=202),  # no worker runs here
     # What is refused to everybody is refused behind the same door.
+    *(scim(method, "/AsyncRequests/x", status=405) for method in ("POST", "PUT", "PATCH", "DELETE")),
     *(scim(method, "/Me", status=501) for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
     scim("POST", "/Users/{sam}", NEW_USER, status=405),
     *(scim(method, "/Users", status=405) for method in ("PUT", "PATCH", "DELETE")),

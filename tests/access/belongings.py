@@ -75,6 +75,16 @@ class Owner:
         made = self._read(self.http.post(f"/t/{self.slug}/scim/v2{path}", json=body, headers=headers))
         return str(made["id"])
 
+    def push_later(self, name: str, password: str) -> str:
+        """Ask for a user that the workers shall create; return by what the outcome will be known."""
+        headers = {"Authorization": f"Bearer {self.has['scim_token']}", "Prefer": "respond-async"}
+        made = {"schemas": [USER], "userName": name, "password": password}
+        operation = {"method": "POST", "path": "/Users", "bulkId": "later", "data": made}
+        body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [operation]}
+        answer = self.http.post(f"/t/{self.slug}/scim/v2/Bulk", json=body, headers=headers)
+        assert answer.status_code == 202, answer.text
+        return answer.headers["Set-Txn"]
+
     def token(self, client: str, **form: str) -> str:
         headers = {"Authorization": basic(self.has[client], self.has[f"{client}_secret"])}
         answer = self._read(self.http.post(f"/t/{self.slug}/oauth/token", data=form, headers=headers))
@@ -132,6 +142,7 @@ def provision(owner: Owner) -> None:
     owners = [{"value": has["dana"]}]
     has["account"] = owner.push("/ServiceAccounts", SERVICE_ACCOUNT, userName=f"nightly-{owner.slug}", owners=owners)
     has["orphan"] = owner.push("/Agents", AGENT, name=f"orphan-{owner.slug}", owners=[{"value": has["lee"]}])
+    has["async_request"] = owner.push_later(f"later@{owner.slug}.example", has["password"])
     owner.administrate(f"/tenants/{owner.slug}/principals/{has['lee']}/suspend", {})
     link = {"connection_id": has["oidc"], "subject": has["subject"]}
     owner.administrate(f"/tenants/{owner.slug}/principals/{has['sam']}/subjects", link)

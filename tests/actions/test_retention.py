@@ -8,7 +8,7 @@ import pytest
 
 from identity.actions.retention import ROWS_IN_ONE_GO, sweep_expired
 from identity.model.ids import PLATFORM, TenantId
-from identity.store.retention import ANSWERS_KEPT, NEWS_KEPT, TOKENS_KEPT, TOLD_KEPT
+from identity.store.retention import ANSWERS_KEPT, NEWS_KEPT, RESULTS_KEPT, TOKENS_KEPT, TOLD_KEPT
 from identity.store.transaction import transaction
 from tests.actions.sources import count, digest, rows
 from tests.actions.test_lifecycle import clock_of
@@ -79,6 +79,25 @@ def test_a_kept_answer_stays_for_a_day(acme: Tenant) -> None:
     assert count(acme, "idempotency_keys") == 1
     sweep(acme, ANSWERS_KEPT + SECOND)
     assert count(acme, "idempotency_keys") == 0
+
+
+def test_the_result_of_an_asynchronous_request_goes_after_a_day_and_what_is_not_done_never(acme: Tenant) -> None:
+    at = acme.now
+    for number, done in enumerate((at, None)):
+        rows(
+            acme,
+            "WITH asked AS (INSERT INTO async_requests (tenant_id, id, connection_id, request_id, created_at, done_at)"
+            " SELECT tenant_id, :id, id, 'r', :at, :done FROM connections LIMIT 1)"
+            " INSERT INTO async_reports (tenant_id, async_request_id, place, report, event_id)"
+            " SELECT current_setting('app.tenant')::uuid, :id, n, '{}', :id FROM generate_series(1, 3) AS n",
+            id=UUID(int=number), at=at, done=done,
+        )  # fmt: skip
+    sweep(acme, RESULTS_KEPT)
+    assert (count(acme, "async_reports"), count(acme, "async_requests")) == (6, 2)
+    for _ in range(2):  # first what refers, then what is referred to
+        sweep(acme, RESULTS_KEPT + SECOND)
+    assert (count(acme, "async_reports"), count(acme, "async_requests WHERE done_at IS NULL")) == (3, 1)
+    assert count(acme, "async_requests") == 1
 
 
 def test_what_others_are_told_waits_for_them_for_a_week(acme: Tenant) -> None:

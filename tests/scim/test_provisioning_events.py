@@ -11,6 +11,7 @@ from identity.model.provisioning_event import ENDPOINTS
 from scim.schemas import resource_types
 from tests.scim.sources import AGENT, ENTERPRISE, GROUP, USER, Source
 from tests.scim.test_bulk import bulk, group, patched, user
+from tests.scim.test_definitions import Defined, device
 from tests.trips import round_trips
 
 PROV = "urn:ietf:params:scim:event:prov:"
@@ -180,4 +181,18 @@ def test_telling_costs_no_round_trip(rfc: Source, house: House) -> None:
         rfc.user("sam")
     assert [s for s in seen.statements if "provisioning_events" in s] == [
         s for s in seen.statements if "provisioning_requests" in s
+    ]
+
+
+def test_a_resource_of_a_type_that_the_tenant_defined_is_told_at_its_endpoint(
+    house: House, rfc: Source, told: Any
+) -> None:
+    Defined(house, rfc).device()
+    made = device(rfc, "7", colour="red")["id"]
+    rfc.patch(f"/Devices/{made}", {"op": "replace", "path": "colour", "value": "blue"})
+    rfc.delete(f"/Devices/{made}")
+    assert [(uri, event, payload.get("attributes")) for uri, event, payload in told(rfc)] == [
+        (f"/Devices/{made}", "create:notice", ["colour", "id", "serial"]),
+        (f"/Devices/{made}", "patch:notice", ["colour"]),
+        (f"/Devices/{made}", "delete", None),
     ]

@@ -23,10 +23,20 @@ from identity.store.tables.directory import (
     principals,
     tenants,
 )
-from identity.store.tables.trail import events, idempotency_keys, outbox, provisioning_events, provisioning_requests
+from identity.store.tables.trail import (
+    async_reports,
+    async_requests,
+    events,
+    idempotency_keys,
+    outbox,
+    provisioning_events,
+    provisioning_requests,
+)
 
 __all__ = [
     "IDS",
+    "async_reports",
+    "async_requests",
     "clients",
     "connection_tokens",
     "connections",

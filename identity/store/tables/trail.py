@@ -3,7 +3,7 @@
 from sqlalchemy import Column, Index, Integer, LargeBinary, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from identity.store.schema import EMPTY_ARRAY, IDS, Instant, refers, tenant_table
+from identity.store.schema import EMPTY_ARRAY, IDS, Instant, index_of, refers, tenant_table
 
 events = tenant_table(
     "events",
@@ -28,7 +28,7 @@ events = tenant_table(
 outbox = tenant_table(
     "outbox",
     Column("id", Uuid, nullable=False),
-    Column("principal_id", Uuid, nullable=False),
+    Column("principal_id", Uuid),
     Column("kind", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("available_at", Instant, nullable=False),
@@ -90,4 +90,28 @@ provisioning_events = tenant_table(
     refers(("connection_id",), "connections", ("id",)),
     Index("ix_provisioning_events_at", "tenant_id", "at"),
     key=("id",),
+)
+
+async_requests = tenant_table(
+    "async_requests",
+    Column("id", Uuid, nullable=False),
+    Column("connection_id", Uuid, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("sealed_body", LargeBinary),
+    Column("created_at", Instant, nullable=False),
+    Column("done_at", Instant),
+    refers(("connection_id",), "connections", ("id",)),
+    Index("ix_async_requests_pending", "tenant_id", "connection_id", postgresql_where=text("done_at IS NULL")),
+    index_of("ix_async_requests_done_at", "tenant_id", "done_at"),
+    key=("id",),
+)
+
+async_reports = tenant_table(
+    "async_reports",
+    Column("async_request_id", Uuid, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("report", JSONB, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    refers(("async_request_id",), "async_requests", ("id",)),
+    key=("async_request_id", "place"),
 )

@@ -1,0 +1,126 @@
+"""Requests whose answers nobody waits for (RFC 9967 §2.5.1): accepted now, done later, read afterwards."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from identity.actions.sealing import Seal
+from identity.model.access import Caller, CallerKind
+from identity.model.async_request import (
+    PENDING_MAX,
+    PENDING_WAIT_S,
+    RESULT_KEPT_H,
+    AsyncRequest,
+    AsyncResult,
+    Report,
+)
+from identity.model.errors import NotAuthenticated, NotThere, TooOften
+from identity.model.event import Event
+from identity.model.provisioning_event import ProvisioningEvent, RecordedProvisioningEvent
+from identity.store import Tx
+from identity.store.async_requests import (
+    async_completion_find,
+    async_reports_insert,
+    async_request_claim,
+    async_request_finish,
+    async_request_insert,
+    async_request_read,
+    async_requests_pending,
+    async_result_find,
+)
+from identity.store.connections import connection_lock
+from identity.store.events import event_insert, provisioning_event_insert
+from identity.store.provisioning_events import provisioning_event_get
+
+PURPOSE = "async_request"
+
+
+def accept_async_request(tx: Tx, asked: bytes, *, seal: Seal, caller: Caller, now: datetime, wait_s: float = 0) -> UUID:
+    """Keep what is asked for, sealed, and ask the workers for it in ``wait_s`` seconds. Return its id.
+
+    Raises ``TooOften`` when too many of this connection are waiting already.
+    """
+    connection_id = _connection_of(caller)
+    connection_lock(tx, connection_id)  # so that requests which come together are counted together
+    if async_requests_pending(tx, connection_id) >= PENDING_MAX:
+        raise TooOften(f"{PENDING_MAX} asynchronous requests of this connection are waiting", wait_s=PENDING_WAIT_S)
+    id_ = tx.new_id()
+    sealed = seal.close(asked, tenant_id=tx.tenant_id, purpose=f"{PURPOSE}:{id_}")
+    due_at = now + timedelta(seconds=wait_s)
+    async_request_insert(tx, id_, connection_id, sealed, request_id=caller.request_id, now=now, due_at=due_at)
+    event_insert(tx, Event(type="async_request.accepted", detail={"txn": str(id_)}), caller=caller, now=now)
+    return id_
+
+
+def get_async_result(tx: Tx, id_: UUID, *, caller: Caller, now: datetime) -> AsyncResult:
+    """Return what became of the caller's own request. Raises ``NotThere``."""
+    done_after = now - timedelta(hours=RESULT_KEPT_H)
+    result = async_result_find(tx, id_, _connection_of(caller), done_after=done_after)
+    if result is None:
+        raise NotThere("there is no such request")
+    return result
+
+
+def get_completion(tx: Tx, id_: UUID, place: int) -> RecordedProvisioningEvent:
+    """Return the event that tells of an operation, of a request whose result was found. Raises ``NotThere``."""
+    event_id = async_completion_find(tx, id_, place)
+    event = None if event_id is None else provisioning_event_get(tx, event_id)
+    if event is None:
+        raise NotThere("there is no such operation, or it was not tried")
+    return event
+
+
+def open_async_request(tx: Tx, id_: UUID, *, seal: Seal) -> tuple[AsyncRequest, bytes] | None:
+    """Return a request that is to be done, and what it asks for; None when nothing is left of it to do."""
+    request = async_request_read(tx, id_)
+    if request is None:
+        return None
+    return request, seal.open(request.sealed, tenant_id=tx.tenant_id, purpose=f"{PURPOSE}:{id_}")
+
+
+def claim_operation(tx: Tx, request: AsyncRequest, place: int, *, txn: str) -> Caller:
+    """Return who asked for an operation, and let nobody else do it before this transaction has ended.
+
+    Raises ``InOtherHands``; ``NotAuthenticated`` when the connection or its tenant has ended meanwhile.
+    """
+    claim = async_request_claim(tx, request.id, place)
+    if not claim.is_live:
+        raise NotAuthenticated("the connection that asked for this has ended")
+    return replace(caller_of(request), dialect=claim.dialect, catalogue_version=claim.catalogue_version, txn=txn)
+
+
+def caller_of(request: AsyncRequest) -> Caller:
+    """Return the connection that asked, as the trail names it."""
+    return Caller(
+        CallerKind.CONNECTION,
+        str(request.connection_id),
+        request.request_id,
+        connection_id=request.connection_id,
+        catalogue_version=request.catalogue_version,
+    )
+
+
+def report_operations(
+    tx: Tx,
+    request: AsyncRequest,
+    reports: Mapping[int, Report],
+    told: Iterable[ProvisioningEvent],
+    *,
+    caller: Caller,
+    now: datetime,
+) -> None:
+    """Write what became of operations, in the transaction in which it did, and tell of it. Raises ``InOtherHands``."""
+    event_ids = provisioning_event_insert(tx, *told, caller=caller, now=now)
+    async_reports_insert(tx, request.id, reports, event_ids)
+
+
+def finish_async_request(tx: Tx, request: AsyncRequest, *, now: datetime) -> None:
+    """Write that a request is done; what it asked for is forgotten, what became of it can be read."""
+    async_request_finish(tx, request.id, now=now)
+
+
+def _connection_of(caller: Caller) -> UUID:
+    if caller.connection_id is None:
+        raise AssertionError("only a connection asks for something that nobody waits for")
+    return caller.connection_id

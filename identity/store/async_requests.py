@@ -1,0 +1,150 @@
+"""Requests whose answers nobody waits for, and what is reported of their operations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, text
+from sqlalchemy.exc import IntegrityError
+
+from identity.model.async_request import OUTBOX_KIND, AsyncRequest, AsyncResult, InOtherHands, Report
+from identity.store.tables import async_reports
+from identity.store.tx import Tx
+
+# The row of the outbox has the id of the request, so whoever gets the one finds the other.
+INSERT = text("""
+WITH accepted AS (
+    INSERT INTO async_requests (tenant_id, id, connection_id, request_id, sealed_body, created_at)
+    VALUES (:tenant, :id, :connection, :request_id, :sealed, :now))
+INSERT INTO outbox (tenant_id, id, kind, created_at, available_at) VALUES (:tenant, :id, :kind, :now, :due_at)
+""")
+
+PENDING = text("""
+SELECT count(*) FROM async_requests WHERE tenant_id = :tenant AND connection_id = :connection AND done_at IS NULL
+""")
+
+READ = text("""
+SELECT a.connection_id, a.request_id, a.sealed_body, a.done_at, t.catalogue_version,
+       (SELECT jsonb_object_agg(r.place, r.report) FROM async_reports r
+         WHERE r.tenant_id = :tenant AND r.async_request_id = a.id) AS reports
+  FROM async_requests a JOIN tenants t ON t.tenant_id = a.tenant_id
+ WHERE a.tenant_id = :tenant AND a.id = :id
+""")
+
+RESULT = text("""
+SELECT a.done_at IS NOT NULL AS is_done,
+       (SELECT jsonb_object_agg(r.place, r.report) FROM async_reports r
+         WHERE r.tenant_id = :tenant AND r.async_request_id = a.id AND a.done_at IS NOT NULL) AS reports
+  FROM async_requests a
+ WHERE a.tenant_id = :tenant AND a.id = :id AND a.connection_id = :connection
+   AND (a.done_at IS NULL OR a.done_at > :done_after)
+""")
+
+COMPLETION = text("""
+SELECT r.event_id FROM async_reports r
+ WHERE r.tenant_id = :tenant AND r.async_request_id = :id AND r.place = :place
+""")
+
+CLAIM = text("""
+SELECT c.dialect, t.catalogue_version, c.ended_at IS NULL AND t.state = 'active' AS is_live,
+       EXISTS (SELECT FROM async_reports r
+                WHERE r.tenant_id = :tenant AND r.async_request_id = :id AND r.place = :place) AS is_reported
+  FROM async_requests a
+  JOIN connections c ON c.tenant_id = a.tenant_id AND c.id = a.connection_id
+  JOIN tenants t ON t.tenant_id = a.tenant_id
+ WHERE a.tenant_id = :tenant AND a.id = :id AND a.done_at IS NULL FOR UPDATE OF a SKIP LOCKED
+""")
+
+FINISH = text("""
+UPDATE async_requests SET done_at = :now, sealed_body = NULL
+ WHERE tenant_id = :tenant AND id = :id AND done_at IS NULL
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The connection that asked, and the version of its tenant's catalogue, as they are now."""
+
+    dialect: str | None
+    catalogue_version: int
+    is_live: bool
+
+
+def async_request_insert(
+    tx: Tx, id_: UUID, connection_id: UUID, sealed: bytes, *, request_id: str, now: datetime, due_at: datetime
+) -> None:
+    """Write a request, and ask the workers for it from ``due_at`` on."""
+    parameters = {
+        "tenant": tx.tenant_id,
+        "id": id_,
+        "connection": connection_id,
+        "request_id": request_id,
+        "sealed": sealed,
+        "kind": OUTBOX_KIND,
+        "now": now,
+        "due_at": due_at,
+    }
+    tx.execute(INSERT, parameters)
+
+
+def async_requests_pending(tx: Tx, connection_id: UUID) -> int:
+    """Return how many requests of a connection are not done."""
+    return int(tx.execute(PENDING, {"tenant": tx.tenant_id, "connection": connection_id}).scalar_one())
+
+
+def async_request_read(tx: Tx, id_: UUID) -> AsyncRequest | None:
+    """Return a request that is not done, with what is reported of it."""
+    row = tx.execute(READ, {"tenant": tx.tenant_id, "id": id_}).one_or_none()
+    if row is None or row.done_at is not None:
+        return None
+    return AsyncRequest(
+        id_, row.connection_id, row.request_id, row.sealed_body, row.catalogue_version, _by_place(row.reports)
+    )
+
+
+def async_result_find(tx: Tx, id_: UUID, connection_id: UUID, *, done_after: datetime) -> AsyncResult | None:
+    """Return what became of a connection's own request, unless it was done so long ago that it is forgotten."""
+    parameters = {"tenant": tx.tenant_id, "id": id_, "connection": connection_id, "done_after": done_after}
+    row = tx.execute(RESULT, parameters).one_or_none()
+    return None if row is None else AsyncResult(row.is_done, _by_place(row.reports))
+
+
+def async_completion_find(tx: Tx, id_: UUID, place: int) -> UUID | None:
+    """Return the id of the event that tells of an operation."""
+    found: UUID | None = tx.execute(COMPLETION, {"tenant": tx.tenant_id, "id": id_, "place": place}).scalar()
+    return found
+
+
+def async_request_claim(tx: Tx, id_: UUID, place: int) -> Claim:
+    """Hold a request until the transaction ends, for the operation at ``place``. Raises ``InOtherHands``."""
+    row = tx.execute(CLAIM, {"tenant": tx.tenant_id, "id": id_, "place": place}).one_or_none()
+    if row is None or row.is_reported:
+        raise InOtherHands
+    return Claim(row.dialect, row.catalogue_version, row.is_live)
+
+
+def async_reports_insert(tx: Tx, id_: UUID, reports: Mapping[int, Report], event_ids: Sequence[UUID]) -> None:
+    """Write what became of operations, with what they changed. Raises ``InOtherHands``: no operation is done twice.
+
+    ``event_ids`` are those of the events that tell of them.
+    """
+    key = {"tenant_id": tx.tenant_id, "async_request_id": id_}
+    rows = [
+        {**key, "place": place, "report": dict(report), "event_id": event_id}
+        for (place, report), event_id in zip(reports.items(), event_ids, strict=True)
+    ]
+    try:
+        tx.execute(insert(async_reports), rows)
+    except IntegrityError as error:
+        raise InOtherHands from error
+
+
+def async_request_finish(tx: Tx, id_: UUID, *, now: datetime) -> None:
+    """Write that nothing more will be done of a request, and forget what it asked for."""
+    tx.execute(FINISH, {"tenant": tx.tenant_id, "id": id_, "now": now})
+
+
+def _by_place(reports: Any) -> dict[int, Report]:
+    return {int(place): report for place, report in (reports or {}).items()}
