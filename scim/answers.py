@@ -64,7 +64,7 @@ def resource_answer(
     resource: Resource, type_: ResourceType, endpoints: Endpoints, shown: Projection, *, status: int = 200
 ) -> Response:
     """Return the answer that is a resource."""
-    found = answer(render(resource, type_, endpoints, shown), status=status)
+    found = answer(render(resource.stored, type_, endpoints, shown), status=status)
     found.headers.update(resource_headers(resource, type_, endpoints))
     if status == 201:
         found.headers["Location"] = found.headers["Content-Location"]

@@ -28,7 +28,8 @@ class Projection:
         """Return what is left of a resource."""
         if self.asked is not None:
             wanted = self.asked | self.always
-            kept = ((key, _only(value, (key,), wanted)) for key, value in resource.items())
+            names = {path[0] for path in wanted}
+            kept = ((key, _only(value, (key,), wanted)) for key, value in resource.items() if key in names)
             return {key: value for key, value in kept if value is not None}
         for path in self.excluded:
             resource = _without(resource, path, self.always)

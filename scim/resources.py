@@ -7,7 +7,17 @@ from typing import Any
 from uuid import UUID
 
 from identity.model.lifecycle import State
-from identity.model.principal import Kind, Principal, Profile, Reference, Resource
+from identity.model.principal import (
+    Document,
+    Kind,
+    Named,
+    Principal,
+    Profile,
+    Reference,
+    Resource,
+    Stored,
+    kind_of,
+)
 from scim.dialects import Dialect, body_with_window, check_schemas
 from scim.endpoints import Endpoints
 from scim.errors import refuse
@@ -122,41 +132,38 @@ def etag(principal: Principal) -> str:
     return principal.entity_tag
 
 
-def render(resource: Resource, type_: ResourceType, endpoints: Endpoints, projection: Projection = EVERYTHING) -> Json:
+def render(stored: Stored, type_: ResourceType, endpoints: Endpoints, projection: Projection = EVERYTHING) -> Json:
     """Return what is answered of a resource of a type."""
-    principal = resource.principal
-    found: Json = {"schemas": _schemas(type_, principal), "id": str(principal.id)}
-    found.update(_document(principal, type_, endpoints))
-    _render_active(found, type_, principal)
-    for name, references in (("members", resource.members), ("owners", resource.owners)):
-        if references:
+    found: Json = {"schemas": _schemas(type_, stored.document), "id": stored.id}
+    found.update(_document(stored.document, type_, endpoints))
+    _render_active(found, type_, stored.state)
+    for name, links in (("members", stored.members), ("owners", stored.owners)):
+        if links:
             shows_display = projection.asks_for(name, "display")
-            found[name] = [_rendered_link(reference, endpoints, shows_display) for reference in references]
-    if resource.groups:
-        found["groups"] = [_rendered_link(group, endpoints, True) | {"type": "direct"} for group in resource.groups]
-    found["meta"] = _meta(principal, type_, endpoints)
+            found[name] = [_rendered_link(link, endpoints, shows_display) for link in links]
+    if stored.groups:
+        found["groups"] = [_rendered_link(group, endpoints, True) | {"type": "direct"} for group in stored.groups]
+    found["meta"] = _meta(stored, type_, endpoints)
     return projection.apply(found)
 
 
-def _render_active(found: Json, type_: ResourceType, principal: Principal) -> None:
+def _render_active(found: Json, type_: ResourceType, state: str) -> None:
     if type_.schema.attribute("active") is None:
         return
-    if found.get("active", True) is None and principal.state is not State.SUSPENDED:
+    if found.get("active", True) is None and state != State.SUSPENDED:
         del found["active"]  # the source unassigned it
     else:
-        found["active"] = principal.state is State.ACTIVE
+        found["active"] = state == State.ACTIVE
 
 
-def _schemas(type_: ResourceType, principal: Principal) -> list[str]:
+def _schemas(type_: ResourceType, document: Document) -> list[str]:
     extensions = (extension.id for extension in type_.extensions.values())
-    return [type_.schema.id, *(urn for urn in extensions if urn in principal.document)]
+    return [type_.schema.id, *(urn for urn in extensions if urn in document)]
 
 
-def _document(principal: Principal, type_: ResourceType, endpoints: Endpoints) -> Json:
+def _document(document: Document, type_: ResourceType, endpoints: Endpoints) -> Json:
     """The stored document, without what no schema describes any more, and with the URIs of what it refers to."""
-    found = {
-        key: value for key, value in principal.document.items() if ":" not in key or key.lower() in type_.extensions
-    }
+    found = {key: value for key, value in document.items() if ":" not in key or key.lower() in type_.extensions}
     for path in type_.links:
         _refer(found, path, endpoints)
     return found
@@ -188,23 +195,24 @@ def _stored_link(reference: Reference) -> Json:
     return {"value": str(reference.id), "type": resource_type_of(reference.kind).name}
 
 
-def _rendered_link(reference: Reference, endpoints: Endpoints, shows_display: bool) -> Json:
-    type_ = endpoints.catalogue.of(reference.kind)
-    link: Json = {"value": str(reference.id)}
+def _rendered_link(named: Named, endpoints: Endpoints, shows_display: bool) -> Json:
+    id_, kind, display = named
+    type_ = endpoints.catalogue.of(kind_of(kind))
+    link: Json = {"value": id_}
     if type_ is not None:
-        link |= {"$ref": endpoints.location_at(type_, reference.id), "type": type_.name}
-    if shows_display and reference.display_name is not None:
-        link["display"] = reference.display_name
+        link |= {"$ref": endpoints.location_at(type_, id_), "type": type_.name}
+    if shows_display and display is not None:
+        link["display"] = display
     return link
 
 
-def _meta(principal: Principal, type_: ResourceType, endpoints: Endpoints) -> Json:
+def _meta(stored: Stored, type_: ResourceType, endpoints: Endpoints) -> Json:
     return {
         "resourceType": type_.name,
-        "created": _shown(principal.created_at),
-        "lastModified": _shown(principal.updated_at),
-        "location": endpoints.location_at(type_, principal.id),
-        "version": etag(principal),
+        "created": _shown(stored.created_at),
+        "lastModified": _shown(stored.updated_at),
+        "location": endpoints.location_at(type_, stored.id),
+        "version": f'W/"{stored.version}"',
     }
 
 

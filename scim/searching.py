@@ -52,9 +52,7 @@ def find_page(call: Call, query: Query, types: Sequence[ResourceType]) -> Page:
 def render_page(page: Page, endpoints: Endpoints) -> Json:
     """Return a ListResponse (RFC 7644 §3.4.2)."""
     resources = [
-        render(found, page.types[kind], endpoints, page.shown[kind])
-        for found in page.found.resources
-        for kind in [found.principal.kind]
+        render(found, page.types[found.kind], endpoints, page.shown[found.kind]) for found in page.found.resources
     ]
     return {"schemas": [LIST_SCHEMA], **page.paging, "itemsPerPage": len(resources), "Resources": resources}
 
@@ -84,8 +82,8 @@ def _found_at_index(call: Call, query: Query, types: Sequence[ResourceType], lis
     if anchor is not None:
         listing = replace(listing, beyond=Place(None, anchor.id), offset=index - anchor.index)
     found = find_principals(call.tx, listing, caller=call.caller)
-    if found.places:
-        anchors().remember(key, Anchor(index + len(found.places), found.places[-1].id, call.now))
+    if found.resources:
+        anchors().remember(key, Anchor(index + len(found.resources), found.place(-1).id, call.now))
     return found
 
 
@@ -104,10 +102,10 @@ def _page_at_cursor(
     found = find_principals(call.tx, listing, caller=call.caller)
     page, is_more = _cut(found, query.count, from_the_front=listing.backward)
     paging: Json = {"totalResults": found.total} if listing.with_total else {}
-    if page.places and (is_more or listing.backward):
-        paging["nextCursor"] = cursors.close(Cursor(page.places[-1]))
-    if page.places and at is not None and (is_more or not at.backward):
-        paging["previousCursor"] = cursors.close(Cursor(page.places[0], backward=True))
+    if page.resources and (is_more or listing.backward):
+        paging["nextCursor"] = cursors.close(Cursor(page.place(-1)))
+    if page.resources and at is not None and (is_more or not at.backward):
+        paging["previousCursor"] = cursors.close(Cursor(page.place(0), backward=True))
     return Page(page, _by_kind(types), shown, paging)
 
 
@@ -122,4 +120,4 @@ def _cut(found: Found, limit: int, *, from_the_front: bool) -> tuple[Found, bool
     if len(found.resources) <= limit:
         return found, False
     kept = slice(1, None) if from_the_front else slice(None, limit)
-    return Found(found.total, found.resources[kept], found.places[kept]), True
+    return Found(found.total, found.resources[kept], found.sort_values[kept]), True

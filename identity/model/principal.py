@@ -2,11 +2,12 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from identity.model.errors import Malformed
@@ -145,6 +146,38 @@ class Resource:
     groups: tuple[Reference, ...] = ()
     members: tuple[Reference, ...] = ()
     owners: tuple[Reference, ...] = ()
+
+    @property
+    def stored(self) -> "Stored":
+        """Return what is shown of it, as a list reads it."""
+        own = self.principal
+        return Stored(
+            str(own.id), own.kind, own.state, own.document, own.version, own.created_at, own.updated_at,
+            *([(str(other.id), other.kind, other.display_name) for other in beside]
+              for beside in (self.groups, self.members, self.owners)),
+        )  # fmt: skip
+
+
+Named = Sequence[Any]
+"""The id, the kind and the display name of whoever is named beside a principal: a JSON array, as it was read."""
+
+kind_of = lru_cache(1_000)(Kind)
+"""The kind that a text names; for where there are hundreds of them."""
+
+
+class Stored(NamedTuple):
+    """What a representation is made of, as it is stored. A page of a list holds hundreds: no model is built of them."""
+
+    id: str
+    kind: Kind
+    state: str
+    document: Document
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    groups: Sequence[Named] | None = None
+    members: Sequence[Named] | None = None
+    owners: Sequence[Named] | None = None
 
 
 @dataclass(frozen=True, slots=True)

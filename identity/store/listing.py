@@ -1,17 +1,31 @@
 """Pages of principals: a condition for each kind, an order, and a place in it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, false, func, literal, or_, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    cast,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
 
-from identity.model.listing import Listing, Place
-from identity.model.principal import Kind, Resource
-from identity.model.query import ALWAYS
+from identity.model.listing import Listing, Place, SortValue
+from identity.model.principal import Kind, Stored
+from identity.model.query import ALWAYS, Condition
 from identity.store.ordering import Sorted, compile_order
-from identity.store.principals import TENANT, is_of, resource_from, resources_of
+from identity.store.principals import KINDS_KEPT_MAX, TENANT, is_of, stored_from, stored_of
 from identity.store.query import Clause, compile_condition
 from identity.store.tables import principal_counts, principals
 from identity.store.tx import Tx
@@ -19,70 +33,112 @@ from identity.store.tx import Tx
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One page of a list, where each of its resources stands, and how many there are in all, if that was asked."""
+    """One page of a list with the sort value of each resource, and how many there are in all, if that was asked."""
 
     total: int
-    resources: tuple[Resource, ...]
-    places: tuple[Place, ...] = ()
+    resources: tuple[Stored, ...]
+    sort_values: tuple[SortValue, ...] = ()
+
+    def place(self, index: int) -> Place:
+        """Return where one of the resources stands."""
+        return Place(self.sort_values[index], UUID(self.resources[index].id))
 
 
 def resource_list(tx: Tx, listing: Listing) -> Found:
     """Return one page in one statement; in two, where the page goes over to those without a sort value."""
-    kinds = tuple(sorted(listing.wanted, key=lambda kind: kind.place))
+    total, rows = _everybody(tx, listing) if _is_of_everybody(listing) else _satisfying(tx, listing)
+    if listing.backward:
+        rows.reverse()
+    return Found(total, tuple(map(stored_from, rows)), tuple(row.sort_value for row in rows))
+
+
+def _satisfying(tx: Tx, listing: Listing) -> tuple[int, list[Any]]:
+    kinds = _kinds(listing)
     order = compile_order(listing.order, kinds, tx.tenant_id, backward=listing.backward)
-    matching = _matching(listing, kinds, tx.tenant_id)
+    of_kinds = (
+        and_(is_of(kind), compile_condition(listing.wanted[kind], kind=kind, tenant_id=tx.tenant_id)) for kind in kinds
+    )
+    matching = and_(LIVING, or_(false(), *of_kinds))
     rows: list[Any] = []
-    total = _total(listing, kinds, matching) if listing.with_total else literal(0)
+    total = _total(listing.wanted, matching) if listing.with_total else literal(0)
     for region in order.regions(listing.beyond):
-        statement = _page(listing, kinds, matching & region, order, total, listing.limit - len(rows))
-        found = tx.execute(statement, {"tenant": tx.tenant_id}).all()
+        statement = _page(kinds, listing.with_members, matching & region, order, total)
+        left = listing.limit - len(rows)
+        found = tx.execute(statement, {"tenant": tx.tenant_id, "offset": listing.offset, "limit": left}).all()
         total = literal(found[0].total)
         rows += [row for row in found if row.id is not None]
         if len(rows) >= listing.limit:
             break
-    if listing.backward:
-        rows.reverse()
-    return Found(
-        found[0].total,
-        tuple(resource_from(row) for row in rows),
-        tuple(Place(row.sort_value, row.id) for row in rows),
+    return found[0].total, rows
+
+
+def _kinds(listing: Listing) -> tuple[Kind, ...]:
+    return tuple(sorted(listing.wanted, key=lambda kind: kind.place))
+
+
+# --- everybody -------------------------------------------------------------------------------------------------
+
+
+def _is_of_everybody(listing: Listing) -> bool:
+    return listing.order is None and all(wanted == ALWAYS for wanted in listing.wanted.values())
+
+
+def _everybody(tx: Tx, listing: Listing) -> tuple[int, list[Any]]:
+    """Without filter and order there are few statements, each put together once: this is what imports ask for."""
+    place = listing.beyond
+    statement = _page_of_everybody(
+        _kinds(listing), listing.with_members, listing.with_total, listing.backward, place is not None
     )
+    bound = {"tenant": tx.tenant_id, "offset": listing.offset, "limit": listing.limit}
+    found = tx.execute(statement, bound if place is None else bound | {"beyond": place.id}).all()
+    return found[0].total, [row for row in found if row.id is not None]
 
 
-def _matching(listing: Listing, kinds: Sequence[Kind], tenant_id: UUID) -> Clause:
-    of_kinds = (
-        and_(is_of(kind), compile_condition(listing.wanted[kind], kind=kind, tenant_id=tenant_id)) for kind in kinds
-    )
-    return and_(principals.c.tenant_id == TENANT, principals.c.deleted_at.is_(None), or_(false(), *of_kinds))
+@lru_cache(KINDS_KEPT_MAX)
+def _page_of_everybody(
+    kinds: tuple[Kind, ...], with_members: bool, with_total: bool, backward: bool, is_beyond: bool
+) -> Select[Any]:
+    order = Sorted(None, descending=False, backward=backward)
+    region = order.beyond_id(BEYOND) if is_beyond else true()
+    matching = and_(LIVING, or_(false(), *map(is_of, kinds)), region)
+    total = _total(dict.fromkeys(kinds, ALWAYS), matching) if with_total else literal(0)
+    return _page(kinds, with_members, matching, order, total)
 
 
-def _total(listing: Listing, kinds: Sequence[Kind], matching: Clause) -> ColumnElement[int]:
+# --- parts of statements ---------------------------------------------------------------------------------------
+
+OFFSET, LIMIT = bindparam("offset", type_=BigInteger), bindparam("limit", type_=BigInteger)
+BEYOND = bindparam("beyond", type_=principals.c.id.type)
+LIVING = (principals.c.tenant_id == TENANT) & principals.c.deleted_at.is_(None)
+
+
+def _total(wanted: Mapping[Kind, Condition], matching: Clause) -> ColumnElement[int]:
     """Everybody is counted already (see the triggers on ``principals``); what a condition finds is counted now."""
-    if any(listing.wanted[kind] != ALWAYS for kind in kinds):
+    if any(condition != ALWAYS for condition in wanted.values()):
         return select(func.count()).select_from(principals).where(matching).scalar_subquery()
     living = func.coalesce(func.sum(principal_counts.c.living), 0)
     counted = select(cast(living, BigInteger)).where(
-        principal_counts.c.tenant_id == TENANT, principal_counts.c.kind.in_(kinds)
+        principal_counts.c.tenant_id == TENANT, principal_counts.c.kind.in_(list(wanted))
     )
     return counted.scalar_subquery()
 
 
 def _page(
-    listing: Listing, kinds: tuple[Kind, ...], where: Clause, order: Sorted, total: ColumnElement[int], limit: int
+    kinds: tuple[Kind, ...], with_members: bool, where: Clause, order: Sorted, total: ColumnElement[int]
 ) -> Select[Any]:
     """Which resources are on the page is found first: what is named beside those before it is not looked up."""
     page = (
         select(principals.c.id, order.sort_value.label("sort_value"))
         .where(where)
         .order_by(*order.order_by(order.sort_value, principals.c.id))
-        .offset(listing.offset)
-        .limit(limit)
+        .offset(OFFSET)
+        .limit(LIMIT)
         .subquery()
     )
     shown = page.join(principals, (principals.c.tenant_id == TENANT) & (principals.c.id == page.c.id))
     one = select(literal(1).label("one")).subquery()
     return (
-        resources_of(kinds, listing.with_members)
+        stored_of(kinds, with_members)
         .add_columns(total.label("total"), page.c.sort_value)
         .select_from(one.outerjoin(shown, true()))
         .order_by(*order.order_by(page.c.sort_value, page.c.id))

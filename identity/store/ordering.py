@@ -74,7 +74,7 @@ class Sorted:
         """
         if place is None:
             return [true()]
-        ids_beyond = principals.c.id < place.id if self.backward else principals.c.id > place.id
+        ids_beyond = self.beyond_id(place.id)
         if self.value is None:
             return [ids_beyond]
         if place.value is None:
@@ -87,6 +87,10 @@ class Sorted:
         if self._goes_up and not any(self.value is known for known in NEVER_ABSENT):
             regions.append(self.value.is_(None))
         return regions
+
+    def beyond_id(self, id_: UUID | ColumnElement[Any]) -> Clause:
+        """Return the condition on those who come behind an id among equals."""
+        return principals.c.id < id_ if self.backward else principals.c.id > id_
 
     @property
     def _goes_up(self) -> bool:

@@ -67,7 +67,7 @@ def explained(engine: Engine, listing: Listing) -> tuple[list[UUID], int]:
             found = find_principals(tx, listing, caller=CALLER)
     finally:
         event.remove(engine, "before_cursor_execute", explain)
-    return [resource.principal.id for resource in found.resources], sum(read)
+    return [UUID(resource.id) for resource in found.resources], sum(read)
 
 
 def rows_scanned(plan: dict[str, Any]) -> int:
