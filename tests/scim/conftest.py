@@ -1,9 +1,11 @@
 """Two tenants with a source of each dialect, behind the SCIM edge on a real PostgreSQL."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 from flask import Flask
+from werkzeug.serving import make_server
 
 from identity.actions.keys import KeyRing
 from identity.actions.sealing import Seal
@@ -44,6 +46,17 @@ def app(house: House) -> Flask:
     guard_every_answer(application)
     application.register_blueprint(blueprint)
     return application
+
+
+@pytest.fixture
+def base_url(app: Flask) -> Iterator[str]:
+    """Where the tenant acme's endpoint is reached over a socket."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/t/acme/scim/v2"
+    server.shutdown()
+    thread.join()
 
 
 @pytest.fixture

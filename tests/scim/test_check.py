@@ -1,29 +1,17 @@
 """The self-test of SCIM servers: it passes where it should, names what is wrong, and leaves nothing behind."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from flask import Flask, Response, request
-from werkzeug.serving import make_server
 
 from config.cli import main
 from tests.scim.sources import Source, Sources
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def base_url(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/t/acme/scim/v2"
-    server.shutdown()
-    thread.join()
 
 
 def check(base_url: str, token: str, *words: str, exit_code: int = 0, **more: Any) -> Result:

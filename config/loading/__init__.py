@@ -1,0 +1,1 @@
+"""Loading a directory: lines of a file become operations of Bulks, whatever the file's length."""
