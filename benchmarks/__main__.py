@@ -1,77 +1,29 @@
 """The one command: load, measure, print a table, keep it."""
 
-import base64
 import os
-import secrets
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import mkdtemp
 
 import click
-import psycopg
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cases import Case, cases_of
-from benchmarks.directory import Directory, plant_directory, settle
+from benchmarks.directory import Directory, plant_directory
 from benchmarks.inside import count_round_trips, profile
 from benchmarks.measure import Bench, Measured, Plan, load_process
-from benchmarks.report import HEADS, page_of, rows_of
-from benchmarks.serving import serving, tree_cpu_s
+from benchmarks.report import HEADS, RESULTS, Section, keep, page_of, rows_of
+from benchmarks.serving import serving
+from benchmarks.stage import EXTERNAL_URL, Database, database, environment_of, settings_of, settle, version_of
 from config.app import create_app, make_house
-from config.database import migrate
-from config.postgres import start_cluster
-from config.settings import Settings, load_settings
+from config.settings import Settings
 
-EXTERNAL_URL = "https://identity.example"
-RESULTS = Path(__file__).parent / "results.md"
 OTHERS = 3
 OTHERS_SHARE = 10  # each other tenant has one user where the measured one has ten
 PROFILED = 300
-SCIM_REQUESTS_PER_S = 100_000  # not the limit is to be measured
 
 console = Console(highlight=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Database:
-    """The PostgreSQL of a run. ``cpu_s`` is 0 where it runs out of our sight."""
-
-    owner_url: str
-    cpu_s: Callable[[], float]
-
-
-@contextmanager
-def database(given: str | None) -> Iterator[Database]:
-    """Give a migrated database: the given one, or one of our own that keeps every promise about durability."""
-    if given is not None:
-        migrate(given)
-        yield Database(given, lambda: 0.0)
-        return
-    folder = Path(mkdtemp(prefix="identity-benchmark-"))
-    folder.chmod(0o711)  # root lends PostgreSQL another account, which must be able to pass
-    cluster = start_cluster(folder)
-    try:
-        migrate(cluster.url())
-        yield Database(cluster.url(), lambda: tree_cpu_s(cluster.process.pid))
-    finally:
-        cluster.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def version_of(owner_url: str) -> str:
-    """Return what the database is, and whether it keeps what it was told before it answers."""
-    with psycopg.connect(owner_url.replace("+psycopg", "", 1), autocommit=True) as connection:
-        shown = (
-            connection.execute(f"SHOW {name}").fetchone() for name in ("server_version", "fsync", "synchronous_commit")
-        )
-        server, fsync, commit = (row[0] if row else "unknown" for row in shown)
-    return f"PostgreSQL {server} (fsync {fsync}, synchronous_commit {commit})"
 
 
 def plant(settings: Settings, owner_url: str, users: int) -> Directory:
@@ -111,18 +63,6 @@ def count_all_round_trips(settings: Settings, cases: list[Case], found: dict[str
     for case in cases:
         found[case.name].round_trips = count_round_trips(app, house.engine, case)
     house.engine.dispose()
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """Return the settings as a server of ours reads them."""
-    key = settings.key_encryption_key
-    return {
-        "IDENTITY_DATABASE_URL": settings.database_url.get_secret_value(),
-        "IDENTITY_EXTERNAL_URL": settings.external_url,
-        "IDENTITY_KEY_ENCRYPTION_KEY": key.get_secret_value() if key else "",
-        "IDENTITY_SCIM_REQUESTS_PER_S": str(settings.scim_requests_per_s),
-        "IDENTITY_LOG_LEVEL": "warning",
-    }
 
 
 def profile_one(settings: Settings, directory: Directory, name: str) -> None:
@@ -165,12 +105,7 @@ def main(
     """Measure the product against a bare Flask route on the same server in the same run."""
     started, load, plan = datetime.now(UTC), os.getloadavg()[0], Plan(rounds, seconds, connections)
     with database(database_url) as postgres:
-        settings = load_settings(
-            database_url=postgres.owner_url,
-            external_url=EXTERNAL_URL,
-            key_encryption_key=base64.b64encode(secrets.token_bytes(32)).decode(),
-            scim_requests_per_s=SCIM_REQUESTS_PER_S,
-        )
+        settings = settings_of(postgres.owner_url)
         directory = plant(settings, postgres.owner_url, users)
         if profiled is not None:
             profile_one(settings, directory, profiled)
@@ -178,7 +113,7 @@ def main(
         bare, found = measure(settings, postgres, directory, plan)
         rows, others = rows_of(bare, found), f"{OTHERS} other tenants with a tenth of that each"
         show(rows)
-        output.write_text(page_of(rows, plan, users, others, version_of(postgres.owner_url), started, load))
+        keep(output, Section.COSTS, page_of(rows, plan, users, others, version_of(postgres.owner_url), started, load))
         console.print(f"kept in {output}")
 
 

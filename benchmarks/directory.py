@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg
 from joserfc import jwt
 from joserfc.jwk import ECKey
 from sqlalchemy import Engine
@@ -189,9 +188,3 @@ def _employ(
     )  # fmt: skip
     grant_delegation(tx, grant, tenant_lifetime_max_s=LIFETIME_S, caller=ADMINISTRATOR, now=now)
     return agent_client.client_id, erp_client.client_id
-
-
-def settle(owner_url: str) -> None:
-    """Let PostgreSQL look at what was loaded, as it would by itself after a minute."""
-    with psycopg.connect(owner_url.replace("+psycopg", "", 1), autocommit=True) as connection:
-        connection.execute("VACUUM (ANALYZE)")

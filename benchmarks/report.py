@@ -2,18 +2,64 @@
 
 import os
 import platform
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 from benchmarks.measure import Measured, Plan
 
+RESULTS = Path(__file__).parent / "results.md"
+TITLE = "# What things cost"
+
 HEADS = (
     "", "requests/s", "of bare", "server CPU ms", "database CPU ms", "round trips", "p50 ms", "p95 ms", "p50 alone ms",
 )  # fmt: skip
+
+
+class Section(StrEnum):
+    """The sections of the page, in their order; each is written by a command of its own."""
+
+    COSTS = "Against a bare Flask route"
+    GROWTH = "As a directory grows"
+
+
+def keep(page: Path, section: Section, text: str) -> None:
+    """Write one section of a page; the others stay as they are."""
+    found = sections_of(page.read_text() if page.exists() else "")
+    found[section] = text.strip()
+    shown = [f"## {name}\n\n{found[name]}" for name in Section if name in found]
+    page.write_text("\n\n".join([TITLE, *shown]) + "\n")
+
+
+def sections_of(page: str) -> dict[str, str]:
+    """Return the text of each section by its title."""
+    _, *parts = re.split(r"^## (.+)$", page, flags=re.MULTILINE)
+    return dict(zip(parts[::2], (text.strip() for text in parts[1::2]), strict=True))
+
+
+def table_of(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table in Markdown; but for the first column all is numbers."""
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def machine(database: str) -> str:
+    """Return what was measured on."""
+    return (
+        f"Machine: {os.cpu_count()} × {cpu_model()}, {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}, {database}, Flask {version('flask')}, "
+        f"granian {version('granian')} (one process, four threads)."
+    )
+
+
+def command_of(module: str) -> str:
+    """Return the command as it was given."""
+    return " ".join(["python -m", module, *sys.argv[1:]])
 
 
 def rows_of(bare: Measured, cases: Mapping[str, Measured]) -> list[tuple[str, ...]]:
@@ -39,24 +85,17 @@ def _row(name: str, seen: Measured, ratio: float | None) -> tuple[str, ...]:
 def page_of(
     rows: list[tuple[str, ...]], plan: Plan, users: int, others: str, database: str, started: datetime, load: float
 ) -> str:
-    """Return the page to keep, in Markdown."""
-    table = ["| " + " | ".join(HEADS) + " |", "|---|" + "---:|" * (len(HEADS) - 1)]
-    table += ["| " + " | ".join(row) + " |" for row in rows]
-    command = "python -m benchmarks " + " ".join(sys.argv[1:])
+    """Return the section to keep, in Markdown."""
     return "\n".join(
         [
-            "# What things cost",
-            "",
-            f"`{command.strip()}` on {started.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {plan.rounds} turns of "
+            f"`{command_of('benchmarks')}` on {started.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {plan.rounds} turns of "
             f"{plan.seconds:g} s per case, each after a turn of the bare route, {plan.connections} connections.",
             "",
-            f"Machine: {os.cpu_count()} × {cpu_model()}, {platform.system()} {platform.release()}, "
-            f"Python {platform.python_version()}, {database}, Flask {version('flask')}, "
-            f"granian {version('granian')} (one process, four threads). Load, server and PostgreSQL share the machine, "
+            f"{machine(database)} Load, server and PostgreSQL share the machine, "
             f"which had a load of {load:.1f} from elsewhere when this began.",
             f"Directory: {users:,} users in the tenant, everybody in two groups; {others}.",
             "",
-            *table,
+            *table_of(HEADS, rows),
             "",
             "*requests/s*: the median of the turns, with all connections busy; *of bare*: against the bare route",
             "just before, the median of the turns. *server CPU*: of the web process, per answer; *database CPU*: of",

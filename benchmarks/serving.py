@@ -69,14 +69,35 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
 
 def tree_cpu_s(pid: int) -> float:
     """Return the CPU time of a process and of all below it, those that have ended included. Linux only."""
-    found, queue = 0.0, [pid]
-    while queue:
-        one = queue.pop()
+    found = 0.0
+    for one in tree(pid):
         try:
             fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
-            tasks = list(Path(f"/proc/{one}/task").iterdir())
-            queue += [int(child) for task in tasks for child in (task / "children").read_text().split()]
         except OSError:
             continue
         found += sum(int(ticks) for ticks in fields[11:15])  # user, system, and both of ended children
     return found / TICKS_PER_S
+
+
+def tree_memory_bytes(pid: int) -> int:
+    """Return how much memory a process and all below it hold (resident; what is shared counts for each). Linux only."""
+    found = 0
+    for one in tree(pid):
+        try:
+            found += int(Path(f"/proc/{one}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            continue
+    return found
+
+
+def tree(pid: int) -> Iterator[int]:
+    """Yield the ids of a process and of all below it."""
+    queue = [pid]
+    while queue:
+        one = queue.pop()
+        yield one
+        try:
+            tasks = list(Path(f"/proc/{one}/task").iterdir())
+            queue += [int(child) for task in tasks for child in (task / "children").read_text().split()]
+        except OSError:
+            continue

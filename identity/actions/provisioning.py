@@ -22,7 +22,6 @@ from identity.store.groups import members_add, members_keep_only, members_remove
 from identity.store.lifecycle import owners_news_insert
 from identity.store.listing import Found, resource_list
 from identity.store.principals import (
-    emails_insert,
     emails_replace,
     principal_insert,
     principal_lock,
@@ -60,7 +59,6 @@ def create_principal(
         type_hold(tx, kind)
     state = State.ACTIVE if profile.active else State.DEPROVISIONED
     principal = principal_insert(tx, kind, profile, state=state, connection_id=caller.connection_id, now=now)
-    emails_insert(tx, principal.id, profile)
     if profile.keys:
         keys_write(tx, principal, profile.keys)
     owners = _write_first_owners(tx, principal, profile, now=now)

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Insert,
+    Integer,
     Select,
     Text,
     bindparam,
@@ -39,6 +41,7 @@ from identity.model.principal import (
     kind_of,
     shown_name,
 )
+from identity.store.schema import TEXTS
 from identity.store.tables import group_members, principal_emails, principal_owners, principals
 from identity.store.tx import Tx
 
@@ -280,17 +283,38 @@ def _name_key(kind: Kind, profile: Profile, principal_id: UUID) -> str:
     return shown_name(profile.name) if kind is Kind.GROUP else canonical_name(profile.name)
 
 
-INSERT = insert(principals).returning(*COLUMNS)
+def _addresses() -> Insert:
+    """Return what writes the addresses in two arrays, in their order."""
+    keys, types = bindparam("email_keys", type_=TEXTS), bindparam("email_types", type_=TEXTS)
+    email = func.unnest(keys, types).table_valued("value_key", "type", with_ordinality="place", name="email")
+    email = email.render_derived()
+    columns = ("tenant_id", "principal_id", "position", "value_key", "type")
+    return insert(principal_emails).from_select(
+        columns, select(TENANT, ID, cast(email.c.place - 1, Integer), email.c.value_key, email.c.type)
+    )
+
+
+def _emails_of(profile: Profile) -> dict[str, Any]:
+    return {
+        "email_keys": [email.value.casefold() for email in profile.emails],
+        "email_types": [email.type for email in profile.emails],
+    }
+
+
+EMAILS_INSERT = _addresses()
+INSERT = insert(principals).returning(*COLUMNS).add_cte(_addresses().cte("addresses"))
 
 
 def principal_insert(
     tx: Tx, kind: Kind, profile: Profile, *, state: State, connection_id: UUID | None, now: datetime
 ) -> Principal:
-    """Write a new principal. Raises ``Taken``."""
+    """Write a new principal, and the addresses by which a filter finds it. Raises ``Taken``."""
     principal_id = tx.new_id()
     values = {
         "tenant_id": tx.tenant_id,
+        "tenant": tx.tenant_id,
         "id": principal_id,
+        "principal": principal_id,
         "kind": kind,
         "connection_id": connection_id,
         "state": state,
@@ -298,7 +322,8 @@ def principal_insert(
         "updated_at": now,
     }
     with _uniqueness_explained():
-        return principal_from(tx.execute(INSERT, values | _columns_of(kind, profile, principal_id)).one())
+        row = tx.execute(INSERT, values | _columns_of(kind, profile, principal_id) | _emails_of(profile)).one()
+        return principal_from(row)
 
 
 UPDATE = (
@@ -339,33 +364,17 @@ def _update(
         return principal_from(found)
 
 
-EMAILS_INSERT = insert(principal_emails)
-
-
-def emails_insert(tx: Tx, principal_id: UUID, profile: Profile) -> None:
-    """Write the addresses by which a filter finds a principal."""
-    rows = [
-        {
-            "tenant_id": tx.tenant_id,
-            "principal_id": principal_id,
-            "position": position,
-            "value_key": email.value.casefold(),
-            "type": email.type,
-        }
-        for position, email in enumerate(profile.emails)
-    ]
-    if rows:
-        tx.execute(EMAILS_INSERT, rows)
+EMAILS_DELETE = delete(principal_emails).where(
+    principal_emails.c.tenant_id == TENANT, principal_emails.c.principal_id == ID
+)
 
 
 def emails_replace(tx: Tx, principal_id: UUID, profile: Profile) -> None:
     """Write the addresses anew."""
-    tx.execute(
-        delete(principal_emails).where(
-            principal_emails.c.tenant_id == tx.tenant_id, principal_emails.c.principal_id == principal_id
-        )
-    )
-    emails_insert(tx, principal_id, profile)
+    names = {"tenant": tx.tenant_id, "principal": principal_id}
+    tx.execute(EMAILS_DELETE, names)
+    if profile.emails:
+        tx.execute(EMAILS_INSERT, names | _emails_of(profile))
 
 
 def principal_get(tx: Tx, principal_id: UUID) -> Principal | None:
