@@ -11,11 +11,14 @@ from identity.model.principal import Kind, Reference
 from identity.store.tables import IDS, group_members, principal_owners
 from identity.store.tx import Tx
 
+# Ids are compared with an array, not joined: a plan made when the table was small would go on reading it whole.
+
 # One statement: which of the wanted ids are not there (or may not be named), and the rows of those that are.
 MEMBERS_ADD = text("""
 WITH wanted AS (SELECT unnest(CAST(:ids AS uuid[])) AS id),
-     found AS (SELECT p.id FROM principals p JOIN wanted USING (id)
-                WHERE p.tenant_id = :tenant AND p.deleted_at IS NULL AND p.id <> :group_id
+     found AS (SELECT p.id FROM principals p
+                WHERE p.tenant_id = :tenant AND p.id = ANY (CAST(:ids AS uuid[]))
+                  AND p.deleted_at IS NULL AND p.id <> :group_id
                   FOR KEY SHARE OF p),
      written AS (INSERT INTO group_members (tenant_id, group_id, member_id, added_at)
                  SELECT :tenant, :group_id, id, :now FROM found
@@ -27,8 +30,9 @@ SELECT (SELECT count(*) FROM written) AS written,
 # With the news of it: new owners may be gone already, or be going this very moment.
 OWNERS_REPLACE = text("""
 WITH wanted AS (SELECT unnest(CAST(:ids AS uuid[])) AS id),
-     found AS (SELECT p.id, p.kind, coalesce(p.display_name, p.name) AS display FROM principals p JOIN wanted USING (id)
-                WHERE p.tenant_id = :tenant AND p.deleted_at IS NULL AND p.kind IN ('user', 'group')),
+     found AS (SELECT p.id, p.kind, coalesce(p.display_name, p.name) AS display FROM principals p
+                WHERE p.tenant_id = :tenant AND p.id = ANY (CAST(:ids AS uuid[]))
+                  AND p.deleted_at IS NULL AND p.kind IN ('user', 'group')),
      gone AS (DELETE FROM principal_owners
                WHERE tenant_id = :tenant AND principal_id = :principal_id
                  AND owner_id <> ALL (CAST(:ids AS uuid[])) RETURNING 1),

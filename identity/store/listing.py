@@ -135,11 +135,17 @@ def _page(
         .limit(LIMIT)
         .subquery()
     )
-    shown = page.join(principals, (principals.c.tenant_id == TENANT) & (principals.c.id == page.c.id))
+    # A row by its id, one at a time: how long a page will be is not known to a prepared plan, which might therefore
+    # rather read everybody and throw most of them away.
+    shown = (
+        stored_of(kinds, with_members)
+        .where(principals.c.tenant_id == TENANT, principals.c.id == page.c.id)
+        .limit(1)
+        .lateral("shown")
+    )
     one = select(literal(1).label("one")).subquery()
     return (
-        stored_of(kinds, with_members)
-        .add_columns(total.label("total"), page.c.sort_value)
-        .select_from(one.outerjoin(shown, true()))
+        select(*shown.c, total.label("total"), page.c.sort_value)
+        .select_from(one.outerjoin(page.join(shown, true()), true()))
         .order_by(*order.order_by(page.c.sort_value, page.c.id))
     )

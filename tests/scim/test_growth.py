@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from sqlalchemy import Engine
 
+from identity.actions.retention import ROWS_IN_ONE_GO, sweep_expired
 from identity.http import House
+from identity.model.request import KEPT_MAX
+from identity.store.transaction import transaction
 from tests.conftest import Server
 from tests.growth import LARGE, PERSON, SMALL, grow, keep_first_plans, look, rows_read
 from tests.scim.sources import USER, Source
@@ -17,34 +21,63 @@ MORE = 20  # the trees of the indexes may be a level deeper
 def let_it_grow(engine: Engine, source: Source, sam: str, numbers: range) -> None:
     names = {"name": "'p' || n", "name_key": "'p' || n", "external_id": "'p' || n", "display_name_key": "'p' || n"}
     grow(engine, source.tenant_id, "principals", f"id = '{sam}'", numbers, id=PERSON, **names)
+    grow(engine, source.tenant_id, "principal_emails", f"principal_id = '{sam}'", numbers,
+         principal_id=PERSON, value_key="'p' || n")  # fmt: skip
     grow(engine, source.tenant_id, "group_members", f"member_id = '{sam}'", numbers, member_id=PERSON)
+
+
+SAM = {"externalId": "ext-sam", "displayName": "Sam", "emails": [{"value": "sam@example.com", "type": "work"}]}
+
+
+def asks_of(source: Source, sam: str, group: str) -> dict[str, Callable[[], object]]:
+    """Return what is asked, by its name; each may be asked again and again."""
+    numbers = iter(range(100))
+    ann = source.user("ann")
+    cursor = source.get("/Users?count=1&cursor=")["nextCursor"]
+
+    def change(operation: dict[str, object]) -> object:
+        return source.patch(f"/Groups/{group}", operation, status=204)
+
+    return {
+        "get": lambda: source.get(f"/Users/{sam}"),
+        "find by userName": lambda: source.get('/Users?filter=userName eq "sam"'),
+        "find by externalId": lambda: source.get('/Users?filter=externalId eq "ext-sam"'),
+        "find by emails.value": lambda: source.get('/Users?filter=emails.value eq "sam@example.com"'),
+        "find a group by displayName": lambda: source.get(
+            '/Groups?filter=displayName eq "Finance"&excludedAttributes=members'
+        ),
+        "PATCH": lambda: source.patch(f"/Users/{sam}", {"op": "replace", "path": "title", "value": f"{next(numbers)}"}),
+        "PUT": lambda: source.put(
+            f"/Users/{sam}", {"schemas": [USER], "userName": "sam", **SAM, "title": f"{next(numbers)}"}
+        ),
+        "create": lambda: source.user(f"user-{next(numbers)}"),
+        "create and delete": lambda: source.delete(f"/Users/{source.user('gone')}"),
+        "add and remove a member": lambda: (
+            change({"op": "add", "path": "members", "value": [{"value": ann}]}),
+            change({"op": "remove", "path": f'members[value eq "{ann}"]'}),
+        ),
+        "get a group without members": lambda: source.get(f"/Groups/{group}?excludedAttributes=members"),
+        "first page": lambda: source.get("/Users?count=3"),
+        "page at a cursor": lambda: source.get(f"/Users?count=3&cursor={cursor}"),
+    }
 
 
 @pytest.mark.promise(10)
 @pytest.mark.parametrize(
-    "what", ["get", "find by userName", "find by externalId", "find a group by displayName", "PATCH", "PUT", "create"]
-)
+    "what",
+    [
+        "get", "find by userName", "find by externalId", "find by emails.value", "find a group by displayName", "PATCH",
+        "PUT", "create", "create and delete", "add and remove a member", "get a group without members", "first page",
+        "page at a cursor",
+    ],
+)  # fmt: skip
 def test_what_a_request_reads_does_not_grow_with_the_directory(
     server: Server, house: House, rfc: Source, what: str
 ) -> None:
     keep_first_plans(server, house.engine)
-    sam = rfc.user("sam", externalId="ext-sam", displayName="Sam")
-    rfc.group("Finance", sam, externalId="ext-finance")
-    numbers = iter(range(100))
-    asks: dict[str, Callable[[], object]] = {
-        "get": lambda: rfc.get(f"/Users/{sam}"),
-        "find by userName": lambda: rfc.get('/Users?filter=userName eq "sam"'),
-        "find by externalId": lambda: rfc.get('/Users?filter=externalId eq "ext-sam"'),
-        "find a group by displayName": lambda: rfc.get(
-            '/Groups?filter=displayName eq "Finance"&excludedAttributes=members'
-        ),
-        "PATCH": lambda: rfc.patch(f"/Users/{sam}", {"op": "replace", "path": "title", "value": f"{next(numbers)}"}),
-        "PUT": lambda: rfc.put(
-            f"/Users/{sam}",
-            {"schemas": [USER], "userName": "sam", "externalId": "ext-sam", "title": f"{next(numbers)}"},
-        ),
-        "create": lambda: rfc.user(f"user-{next(numbers)}"),
-    }
+    sam = rfc.user("sam", **SAM)
+    group = rfc.group("Finance", sam, externalId="ext-finance")
+    asks = asks_of(rfc, sam, group)
     let_it_grow(house.engine, rfc, sam, range(SMALL))
     look(server, house.engine)
     for _ in range(WARM_UP):
@@ -55,3 +88,34 @@ def test_what_a_request_reads_does_not_grow_with_the_directory(
     with rows_read(house.engine) as after:
         asks[what]()
     assert sum(after) <= sum(before) + MORE
+
+
+LOG = """
+INSERT INTO provisioning_requests (tenant_id, id, connection_id, at, method, path, outcome, status, duration_ms)
+SELECT tenant_id, gen_random_uuid(), id, '2026-11-24 12:00Z', 'POST', '/Users', 'done', 201, 1
+  FROM connections, generate_series(1, {rows}) WHERE tenant_id = '{tenant}'
+"""
+
+
+@pytest.mark.promise(8)
+def test_what_the_sweep_of_the_provisioning_log_reads_does_not_grow_with_it(
+    server: Server, house: House, rfc: Source, owner_url: str
+) -> None:
+    keep_first_plans(server, house.engine)
+
+    def fill(rows: int) -> None:
+        with psycopg.connect(owner_url.replace("+psycopg", ""), autocommit=True) as owner:
+            owner.execute(f"SET app.tenant = '{rfc.tenant_id}'")
+            owner.execute(LOG.format(rows=rows, tenant=rfc.tenant_id))
+
+    def sweep() -> int:
+        with rows_read(house.engine) as seen, transaction(house.engine, rfc.tenant_id) as tx:
+            assert sweep_expired(tx, now=house.clock())
+        return sum(seen)
+
+    rfc.group("Finance", rfc.user("sam"))
+    fill(KEPT_MAX + 5 * ROWS_IN_ONE_GO)
+    look(server, house.engine)
+    before = [sweep() for _ in range(WARM_UP)][-1]
+    fill(3 * KEPT_MAX)
+    assert sweep() <= before + ROWS_IN_ONE_GO
