@@ -30,7 +30,10 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class BulkOperation:
-    """One operation; ``fault`` is why it cannot be done, whatever the others do."""
+    """One operation; ``fault`` is why it cannot be done, whatever the others do.
+
+    ``references`` are the bulkIds that must be known before it can be done.
+    """
 
     place: int
     method: str
@@ -41,11 +44,7 @@ class BulkOperation:
     type: ResourceType | None = None
     resource_id: str | None = None
     fault: Refusal | None = None
-
-    @property
-    def references(self) -> frozenset[str]:
-        """Return the bulkIds that must be known before this can be done."""
-        return frozenset(references_in({"$ref": self.resource_id, "body": self.body}))
+    references: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,8 @@ def _aimed(known: BulkOperation, data: Any, catalogue: Catalogue) -> BulkOperati
     if known.method != "DELETE" and not isinstance(data, dict):
         refuse("invalidSyntax", "an object is wanted", "data")
     body = {} if known.method == "DELETE" else data
-    return replace(known, type=type_, resource_id=found[2], body=body)
+    references = frozenset(references_in({"$ref": found[2], "body": body}))
+    return replace(known, type=type_, resource_id=found[2], body=body, references=references)
 
 
 # --- references ------------------------------------------------------------------------------------------------
@@ -208,6 +208,8 @@ def units_of(operations: Sequence[BulkOperation]) -> Iterator[tuple[BulkOperatio
 
 def unknown_reference(operation: BulkOperation, operations: Sequence[BulkOperation]) -> Refusal | None:
     """Return why an operation cannot be done that refers to what no POST of the request creates."""
+    if not operation.references:
+        return None
     makers = {op.bulk_id for op in operations if op.method == "POST"}
     unknown = sorted(operation.references - makers)
     if not unknown:

@@ -156,7 +156,7 @@ class BulkWork:
 
     def _single(self, operation: BulkOperation) -> list[Report]:
         self._check_made(operation)
-        body = resolved(operation.body, self.ids)
+        body = resolved(operation.body, self.ids) if operation.references else operation.body
         entry = self._entry(operation)
         with noting(entry), self._call(operation) as call:
             reports = [self._success(operation, self._done(call, operation, body))]

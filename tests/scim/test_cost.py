@@ -7,8 +7,11 @@ import psycopg
 import pytest
 
 from identity.http import House
+from identity.model.principal import Email, Principal, Profile, Reference, Resource
 from scim.limits import PAGE_SIZE_MAX
 from tests.scim.sources import AGENT, USER, Source
+from tests.scim.test_bulk import bulk, id_of
+from tests.scim.test_bulk import user as bulk_user
 from tests.trips import round_trips
 
 FULL = {
@@ -18,6 +21,9 @@ FULL = {
     "displayName": "Sam",
     "emails": [{"value": "s@x", "type": "work", "primary": True}],
 }
+
+DETAILS = {key: value for key, value in FULL.items() if key in ("displayName", "emails")}
+SHOWN = sorted(["schemas", "id", "userName", "active", "displayName", "emails", "groups", "meta"])
 
 MEMBERS = """
 WITH made AS (
@@ -117,3 +123,35 @@ def test_a_group_read_without_its_members_does_not_touch_their_rows(rfc: Source,
         rfc.get("/Groups?excludedAttributes=members")
         rfc.get("/Groups?attributes=displayName")
     assert not [statement for statement in seen.statements if "group_members" in statement]
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The name of every model that has been made."""
+    made: list[str] = []
+    for model in (Principal, Profile, Email, Reference, Resource):
+        make = model.__init__
+
+        def noted(self: Any, *args: Any, _make: Any = make, **more: Any) -> None:
+            made.append(type(self).__name__)
+            _make(self, *args, **more)
+
+        monkeypatch.setattr(model, "__init__", noted)
+    return made
+
+
+@pytest.mark.promise(10)
+def test_a_page_of_a_hundred_full_users_is_five_statements_at_most_and_builds_no_model(
+    rfc: Source, house: House, models: list[str]
+) -> None:
+    people = [id_of(report) for report in bulk(rfc, *(bulk_user(f"u{n}", f"{n}", **DETAILS) for n in range(100)))]
+    rfc.group("Finance", *people)
+    for path in ("/Users?count=100", "/Users?count=100&cursor="):
+        models.clear()
+        with round_trips(house.engine) as seen:
+            page = rfc.get(path)
+        assert [sorted(user) for user in page["Resources"]] == [SHOWN] * 100
+        assert len(seen) <= 5, seen.statements
+        assert models == []
+    rfc.user("one-more")
+    assert {"Principal", "Profile", "Resource"} <= set(models)  # so they would have been seen
