@@ -16,14 +16,23 @@ SHOWN = 50  # pages at the front, in the middle and at the end
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """Seconds of each page, in order."""
+    """Seconds of each page in order, and of the first page, which was asked for anew beside each of them."""
 
     seconds: list[float]
+    first_page: list[float]
 
     def part(self, where: float) -> float:
         """Return the milliseconds of a page around a place: 0 is the front, 1 the end."""
+        return median(self.seconds[self._around(where)]) * 1_000
+
+    def ratio(self, where: float) -> float:
+        """Return how many times as long a page around a place takes as the first page did at that time."""
+        around = self._around(where)
+        return median(self.seconds[around]) / median(self.first_page[around])
+
+    def _around(self, where: float) -> slice:
         first = int(where * max(0, len(self.seconds) - SHOWN))
-        return median(self.seconds[first : first + SHOWN]) * 1_000
+        return slice(first, first + SHOWN)
 
 
 def cursor_at(port: int, of: Planted, index: int) -> str:
@@ -39,15 +48,20 @@ def cursor_at(port: int, of: Planted, index: int) -> str:
 def import_users(port: int, of: Planted, users: int, tell: Callable[[str], None]) -> tuple[Import, Import]:
     """Return an import by index and one by cursor, page by page in turns. Raises ``SystemExit`` for a wrong page."""
     asker, cursor = Asker(port), ""
-    by_index, by_cursor = Import([]), Import([])
+    by_index, by_cursor = Import([], []), Import([], [])
+
+    def ask(query: str, seconds: list[float]) -> bytes:
+        body, took_s = asker.ask(scim("GET", f"{of.scim}/Users?count={PAGE}&{query}", of.token), 200)
+        seconds.append(took_s)
+        return body
+
     for index in range(0, users, PAGE):
         if index % 5_000 == 0:
             tell(f"import: {index:,} of {users:,}")
-        body, took_s = asker.ask(scim("GET", f"{of.scim}/Users?startIndex={index + 1}&count={PAGE}", of.token), 200)
-        by_index.seconds.append(took_s)
-        shown = _checked(body)
-        body, took_s = asker.ask(scim("GET", f"{of.scim}/Users?cursor={cursor}&count={PAGE}", of.token), 200)
-        by_cursor.seconds.append(took_s)
+        ask("startIndex=1", by_index.first_page)
+        shown = _checked(ask(f"startIndex={index + 1}", by_index.seconds))
+        ask("cursor=", by_cursor.first_page)
+        body = ask(f"cursor={cursor}", by_cursor.seconds)
         if _checked(body) != shown:
             raise SystemExit(f"the two imports differ at {index}")
         cursor = json.loads(body).get("nextCursor", "")

@@ -53,8 +53,7 @@ def load_users(served: Served, of: Planted, users: int) -> Loaded:
         told, _ = process.communicate()
     if process.returncode or json.loads(told)["created"] != users:
         raise SystemExit(f"the load ended with {process.returncode}: {told!r}")
-    # The first samples see an interpreter that starts, the last one that ends.
-    return Loaded(users, took_s, client[4:-1] or client, server[4:-1] or server)
+    return Loaded(users, took_s, client[:-1] or client, server[:-1] or server)  # the last one sees a client that ends
 
 
 def write_people(file: Path, users: int) -> None:

@@ -10,13 +10,14 @@ from uuid import UUID, uuid4
 import psycopg
 from sqlalchemy import Engine
 
-from benchmarks.directory import ADMINISTRATOR, user_document
+from benchmarks.directory import ADMINISTRATOR, USER, user_document
 from benchmarks.stage import owner
 from identity.actions.connections import create_scim_connection
 from identity.actions.sealing import Seal
 from identity.actions.tenants import create_tenant
 from identity.model.connection import Dialect
 from identity.model.ids import TenantId
+from identity.model.request import changes_between
 from identity.store.transaction import transaction
 
 BATCH = 50_000  # users written in one transaction
@@ -55,7 +56,7 @@ INSERT INTO provisioning_requests (tenant_id, id, connection_id, at, request_id,
                                    principal_id, name, name_key, body, changes, outcome, status, duration_ms)
 SELECT %(tenant)s, {PERSON.format(n="n")}, %(connection)s, now(), md5(n::text), 'POST', '/Users', 'User',
        {PERSON.format(n="n")}, 'user-' || n || '@example.com', 'user-' || n || '@example.com',
-       {DOCUMENT.format(document="%(document)s::text")}, {DOCUMENT.format(document="%(changes)s::text")}, 'done', 201, 3
+       {DOCUMENT.format(document="%(body)s::text")}, {DOCUMENT.format(document="%(changes)s::text")}, 'done', 201, 3
   FROM generate_series(%(first)s::int, %(last)s::int) AS n
 """
 TEAMS = f"""
@@ -125,11 +126,12 @@ def plant_tenant(engine: Engine, owner_url: str, seal: Seal, users: int, tell: C
 
 def _fill(connection: psycopg.Connection, planted: Planted, source: UUID, tell: Callable[[int], None]) -> None:
     document = user_document(NUMBER)
-    changes = [[name, None, value] for name, value in sorted(document.items())]
+    changes = [[change.attribute, change.old, change.new] for change in changes_between({}, document)]
     fixed = {
         "tenant": planted.tenant_id,
         "connection": source,
         "document": json.dumps(document),
+        "body": json.dumps({"schemas": [USER], **document}),
         "changes": json.dumps(changes),
     }
     for first in range(0, planted.users, BATCH):

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,8 +26,8 @@ from config.settings import Settings
 
 OTHERS = 3
 HEADS = ("", "ms small", "ms large", "ratio", "statements small", "statements large")
-IMPORT_HEADS = ("ms per page", "front", "middle", "end")
-LOAD_HEADS = ("MiB of memory", "begin", "middle", "end")
+IMPORT_HEADS = ("ms per page", "front", "middle", "end", "middle / first page", "end / first page")
+LOAD_HEADS = ("MiB of memory", "after a tenth", "half", "end")
 
 console = Console(highlight=False)
 
@@ -93,13 +92,20 @@ def rows_of(found: dict[str, Compared]) -> list[tuple[str, ...]]:
 def import_rows(by_index: Import, by_cursor: Import) -> list[tuple[str, ...]]:
     """Return the table of the imports."""
     imports = (("by index", by_index), ("by cursor", by_cursor))
-    return [(name, *(f"{seen.part(where):.2f}" for where in (0, 0.5, 1))) for name, seen in imports]
+    return [
+        (
+            name,
+            *(f"{seen.part(where):.2f}" for where in (0, 0.5, 1)),
+            *(f"{seen.ratio(where):.2f}" for where in (0.5, 1)),
+        )
+        for name, seen in imports
+    ]
 
 
 def load_rows(loaded: Loaded) -> list[tuple[str, ...]]:
     """Return the table of the load."""
     sides = (("identity scim load", loaded.client), ("web process", loaded.server))
-    return [(name, *(f"{loaded.part(seen, where):.0f}" for where in (0, 0.5, 1))) for name, seen in sides]
+    return [(name, *(f"{loaded.part(seen, where):.0f}" for where in (0.1, 0.5, 1))) for name, seen in sides]
 
 
 def section_of(
@@ -126,6 +132,9 @@ def section_of(
             "",
             *imports,
             "",
+            "By index and by cursor in turns. Beside each page the first one was asked for anew: *middle* and *end* "
+            "are compared with what that took at the same time.",
+            "",
             f"{loaded.users:,} users through `/Bulk` into an empty tenant beside them, with `identity scim load`: "
             f"{loaded.took_s:.0f} s, {loaded.users / loaded.took_s:.0f} users a second, "
             "each in a transaction of its own.",
@@ -133,9 +142,6 @@ def section_of(
             *load,
         ]
     )
-
-
-Tell = Callable[[str], None]
 
 
 @click.command()
