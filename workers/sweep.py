@@ -15,7 +15,7 @@ from identity.store import Tx
 
 SWEEP = "identity.sweep"
 PAGE = 200
-BATCHES_MAX = 20  # of one tenant in one go: a busy one does not make the others wait
+BATCHES_MAX = 100  # of one tenant in one go: more than a source at its rate limit writes between two sweeps
 
 Begin = Callable[[TenantId], AbstractContextManager[Tx]]
 
