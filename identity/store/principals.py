@@ -36,9 +36,7 @@ from identity.model.principal import (
     Profile,
     Reference,
     Resource,
-    Stored,
     canonical_name,
-    kind_of,
     shown_name,
 )
 from identity.store.schema import TEXTS
@@ -110,7 +108,7 @@ TENANT = bindparam("tenant", type_=principals.c.tenant_id.type)
 ID = bindparam("principal", type_=principals.c.id.type)
 
 
-def _named_beside(table: Any, ours: Any, theirs: Any, limit: int) -> ColumnElement[Any]:
+def _named(table: Any, ours: Any, theirs: Any, limit: int) -> ColumnElement[Any]:
     """Return a JSON array of the living principals that ``table`` names beside the outer principal."""
     other = principals.alias()
     named = (
@@ -129,31 +127,16 @@ def _named_beside(table: Any, ours: Any, theirs: Any, limit: int) -> ColumnEleme
 @lru_cache(KINDS_KEPT_MAX)
 def resources_of(kinds: tuple[Kind, ...], with_members: bool) -> Select[Any]:
     """Return what selects the columns of resources, with those named beside them."""
-    return select(*COLUMNS, *_beside(kinds, with_members))
+    return select(*COLUMNS, *named_beside(kinds, with_members))
 
 
-@lru_cache(KINDS_KEPT_MAX)
-def stored_of(kinds: tuple[Kind, ...], with_members: bool) -> Select[Any]:
-    """Return what selects the fields of ``Stored``, in their order."""
-    return select(
-        cast(principals.c.id, Text).label("id"),
-        principals.c.kind,
-        principals.c.state,
-        principals.c.document,
-        principals.c.version,
-        principals.c.created_at,
-        principals.c.updated_at,
-        *_beside(kinds, with_members),
-    )
-
-
-def _beside(kinds: tuple[Kind, ...], with_members: bool) -> Sequence[ColumnElement[Any]]:
+def named_beside(kinds: tuple[Kind, ...], with_members: bool) -> Sequence[ColumnElement[Any]]:
     """Return those named beside a principal: groups, members and owners."""
     members, owners, groups = group_members.alias(), principal_owners.alias(), group_members.alias()
     holders = (Kind.GROUP,) if with_members else ()
-    members_of = _named_beside(members, members.c.group_id, members.c.member_id, MEMBERS_SHOWN_MAX)
-    owners_of = _named_beside(owners, owners.c.principal_id, owners.c.owner_id, OWNERS_SHOWN_MAX)
-    groups_of = _named_beside(groups, groups.c.member_id, groups.c.group_id, GROUPS_SHOWN_MAX)
+    members_of = _named(members, members.c.group_id, members.c.member_id, MEMBERS_SHOWN_MAX)
+    owners_of = _named(owners, owners.c.principal_id, owners.c.owner_id, OWNERS_SHOWN_MAX)
+    groups_of = _named(groups, groups.c.member_id, groups.c.group_id, GROUPS_SHOWN_MAX)
     return (
         _where_kind(kinds, GROUPED, groups_of).label("groups"),
         _where_kind(kinds, holders, members_of).label("members"),
@@ -173,11 +156,11 @@ def _where_kind(kinds: tuple[Kind, ...], having: tuple[Kind, ...], found: Column
 
 
 def _references(items: Sequence[Sequence[str]] | None, limit: int) -> tuple[Reference, ...]:
-    _check_number(items, limit)
+    check_number(items, limit)
     return tuple(Reference(UUID(id_), Kind(kind), display) for id_, kind, display in items or ())
 
 
-def _check_number(items: Sequence[Any] | None, limit: int) -> None:
+def check_number(items: Sequence[Any] | None, limit: int) -> None:
     if items is not None and len(items) > limit:
         raise OverLimit(f"more than {limit} members; ask with excludedAttributes=members", reason="too_many_members")
 
@@ -191,19 +174,6 @@ def resource_from(row: Any) -> Resource:
         members=_references(row.members, MEMBERS_SHOWN_MAX),
         owners=_references(row.owners, OWNERS_SHOWN_MAX),
     )
-
-
-STORED = len(Stored._fields)
-
-
-def stored_from(row: Any) -> Stored:
-    """Return what is in a row that begins with ``stored_of``. Raises ``OverLimit``."""
-    found = Stored(row[0], kind_of(row[1]), *row[2:STORED])
-    if found.groups and len(found.groups) > GROUPS_SHOWN_MAX:
-        found = found._replace(groups=found.groups[:GROUPS_SHOWN_MAX])
-    _check_number(found.members, MEMBERS_SHOWN_MAX)
-    _check_number(found.owners, OWNERS_SHOWN_MAX)
-    return found
 
 
 @lru_cache(KINDS_KEPT_MAX)
