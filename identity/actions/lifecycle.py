@@ -7,7 +7,7 @@ from uuid import UUID
 from identity.model.access import Caller, check_provenance
 from identity.model.errors import NotThere
 from identity.model.event import Event
-from identity.model.lifecycle import CUTS, State, Verb, next_state
+from identity.model.lifecycle import CUTS, State, Verb, next_hold, next_state
 from identity.model.principal import ACTORS, Principal
 from identity.model.provisioning_event import EventUri, ProvisioningEvent, state_told
 from identity.store import Tx
@@ -19,7 +19,9 @@ NOTHING_ENDED = Ended({}, ())
 
 TOLD = {
     Verb.SUSPEND: EventUri.DEACTIVATE,
+    Verb.ABANDON: EventUri.DEACTIVATE,
     Verb.DEPROVISION: EventUri.DEACTIVATE,
+    Verb.RESTORE: EventUri.ACTIVATE,
     Verb.REACTIVATE: EventUri.ACTIVATE,
     Verb.DELETE: EventUri.DELETE,
 }
@@ -27,10 +29,14 @@ TOLD = {
 
 PAST = {
     Verb.SUSPEND: "suspended",
+    Verb.ABANDON: "suspended",
     Verb.DEPROVISION: "deprovisioned",
+    Verb.RESTORE: "reactivated",
     Verb.REACTIVATE: "reactivated",
     Verb.DELETE: "deleted",
 }
+STILL_HELD = "held"
+"""What is told where a source has a principal back, and an administrator has not."""
 
 
 def change_state(tx: Tx, principal_id: UUID, verb: Verb, *, reason: str, caller: Caller, now: datetime) -> Principal:
@@ -57,27 +63,34 @@ def bring(
     tx: Tx, principal: Principal, verb: Verb, *, reason: str, now: datetime
 ) -> tuple[Principal, tuple[Event, ...]]:
     """The same, but leave the events to the caller, who writes them in this transaction together with his own."""
-    state = next_state(principal.state, verb)
-    if state is principal.state:
+    state, is_held = next_state(principal.state, verb, is_held=principal.is_held), next_hold(principal.is_held, verb)
+    if (state, is_held) == (principal.state, principal.is_held):
         return principal, ()
-    changed = principal_set_state(tx, principal, state, cut=verb in CUTS, now=now)
+    changed = principal_set_state(tx, principal, state, is_held=is_held, cut=verb in CUTS, now=now)
     ended = principal_cut(tx, principal.id, reason=reason, now=now) if verb in CUTS else NOTHING_ENDED
     if state is State.DELETED:
         memberships_end(tx, principal.id, now=now)
     if state is State.ACTIVE and principal.kind in ACTORS:
         owners_news_insert(tx, principal.id, now=now)  # its owners may have gone while it was away
     is_news = (state is State.ACTIVE) is not (principal.state is State.ACTIVE) or state is State.DELETED
-    return changed, tuple(_told(principal, verb, ended, reason, state_told(TOLD[verb], changed) if is_news else None))
+    told = state_told(TOLD[verb], changed) if is_news else None
+    return changed, tuple(_told(principal, changed, verb, ended, reason, told))
 
 
 def _told(
-    principal: Principal, verb: Verb, ended: Ended, reason: str, provisioning: ProvisioningEvent | None
+    principal: Principal,
+    changed: Principal,
+    verb: Verb,
+    ended: Ended,
+    reason: str,
+    provisioning: ProvisioningEvent | None,
 ) -> Iterator[Event]:
+    past = STILL_HELD if verb is Verb.RESTORE and changed.is_held else PAST[verb]
     yield Event(
-        type=f"{principal.kind}.{PAST[verb]}",
+        type=f"{principal.kind}.{past}",
         subject_id=principal.id,
         reason=reason,
-        detail={"was": principal.state, "ended": ended.counts},
+        detail={"was": principal.state, "held": changed.is_held, "ended": ended.counts},
         provisioning=provisioning,
     )
     cause = {"principal": str(principal.id), "kind": principal.kind, "verb": verb}

@@ -28,7 +28,10 @@ def get_any_principal(tx: Tx, principal_id: UUID) -> Resource:
 
 
 def suspend(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Principal:
-    """Stop a principal at once, and everything that rests on it. Raises ``NotThere``, ``Conflict``."""
+    """Stop a principal at once, and everything that rests on it, whatever its source says from now on.
+
+    Raises ``NotThere``, ``Conflict``.
+    """
     return change_state(tx, principal_id, Verb.SUSPEND, reason=reason, caller=caller, now=now)
 
 

@@ -180,7 +180,7 @@ def _write_owners(tx: Tx, current: Resource, profile: Profile, *, now: datetime)
     owners = owners_replace(tx, principal.id, profile.owners, now=now)
     principal = principal_touch(tx, principal.id, now=now)
     if not owners and principal.state is State.ACTIVE:
-        principal, events = bring(tx, principal, Verb.SUSPEND, reason="no_owner", now=now)
+        principal, events = bring(tx, principal, Verb.ABANDON, reason="no_owner", now=now)
     return replace(current, principal=principal, owners=owners), events
 
 
@@ -207,9 +207,7 @@ def _write_state(
         return principal, ()
     if not profile.active:
         return bring(tx, principal, Verb.DEPROVISION, reason="active_false", now=now)
-    if principal.state is State.DEPROVISIONED:
-        return bring(tx, principal, Verb.REACTIVATE, reason="active_true", now=now)
-    return principal, ()
+    return bring(tx, principal, Verb.RESTORE, reason="active_true", now=now)
 
 
 def _told(kind: Kind, before: Resource, after: Resource, amendment: Amendment) -> Event:

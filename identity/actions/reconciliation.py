@@ -31,4 +31,4 @@ def _suspend_unowned(tx: Tx, agent_id: UUID, *, caller: Caller, now: datetime) -
     """Lock, and look once more: it may have got an owner, or gone away, while nobody held it."""
     agent = principal_lock(tx, agent_id)
     if agent is not None and is_unowned(tx, agent_id):
-        apply_state(tx, agent, Verb.SUSPEND, reason="no_active_owner", caller=caller, now=now)
+        apply_state(tx, agent, Verb.ABANDON, reason="no_active_owner", caller=caller, now=now)

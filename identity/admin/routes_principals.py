@@ -56,7 +56,7 @@ def _change(call: Call, verb: Callable[..., Principal], asked: shapes.Reason, pr
     answer=views.Principal,
 )
 def suspend_principal(call: Call, asked: shapes.Reason, principal_id: UUID) -> views.Principal:
-    """Stop a principal at once, and everything that rests on it."""
+    """Stop a principal at once, and everything that rests on it, until an administrator reactivates it."""
     return _change(call, suspend, asked, principal_id)
 
 

@@ -133,6 +133,7 @@ class Principal(View):
     id: UUID
     kind: Kind
     state: State
+    is_held: bool
     name: str
     display_name: str | None
     external_id: str | None

@@ -106,7 +106,10 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A principal as stored. ``version`` grows with every change; ``epoch`` with every cut."""
+    """A principal as stored. ``version`` grows with every change; ``epoch`` with every cut.
+
+    ``is_held``: an administrator suspended it, and no source brings it back.
+    """
 
     id: UUID
     kind: Kind
@@ -120,6 +123,7 @@ class Principal:
     valid_until: datetime | None
     version: int
     epoch: int
+    is_held: bool
     created_at: datetime
     updated_at: datetime
 

@@ -61,6 +61,7 @@ COLUMNS = (
     principals.c.valid_until,
     principals.c.version,
     principals.c.epoch,
+    principals.c.is_held,
     principals.c.created_at,
     principals.c.updated_at,
 )
@@ -98,6 +99,7 @@ def principal_from(row: Any) -> Principal:
         valid_until=row.valid_until,
         version=row.version,
         epoch=row.epoch,
+        is_held=row.is_held,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
@@ -314,9 +316,11 @@ def principal_touch(tx: Tx, principal_id: UUID, *, now: datetime) -> Principal:
     return _update(tx, principal_id, {"updated_at": now})
 
 
-def principal_set_state(tx: Tx, principal: Principal, state: State, *, cut: bool, now: datetime) -> Principal:
+def principal_set_state(
+    tx: Tx, principal: Principal, state: State, *, is_held: bool, cut: bool, now: datetime
+) -> Principal:
     """Write a locked principal's state; a cut raises its epoch, which kills every token that rests on it."""
-    values, statement = {"state": state, "updated_at": now}, UPDATE
+    values, statement = {"state": state, "is_held": is_held, "updated_at": now}, UPDATE
     if cut:
         statement = statement.values(epoch=principals.c.epoch + 1)
     if state is State.DELETED:

@@ -77,10 +77,16 @@ def test_delegations_clients_tasks_cutoff_epoch_event_and_news_are_written_toget
     assert count(acme, "cutoffs WHERE kind = 'principal' AND key = :id", id=str(agent)) == 1
     assert count(acme, "principals WHERE id = :id AND epoch = 1", id=agent) == 1
     assert count(acme, "outbox WHERE principal_id = :id AND done_at IS NULL", id=agent) == 1
-    past = {Verb.SUSPEND: "suspended", Verb.DEPROVISION: "deprovisioned", Verb.DELETE: "deleted"}[verb]
+    past = {
+        Verb.SUSPEND: "suspended",
+        Verb.ABANDON: "suspended",
+        Verb.DEPROVISION: "deprovisioned",
+        Verb.DELETE: "deleted",
+    }[verb]
     assert told(acme, agent)[-2:] == [f"agent.{past}", "task.cancelled"]
     recorded = next(each for each in acme.events(principal_id=agent) if each.event.type == f"agent.{past}")
-    assert recorded.event.detail == {"was": "active", "ended": {"delegations": 1, "clients": 1, "tasks": 1}}
+    ended = {"delegations": 1, "clients": 1, "tasks": 1}
+    assert recorded.event.detail == {"was": "active", "held": verb is Verb.SUSPEND, "ended": ended}
     assert recorded.event.reason == "test"
     cancelled = acme.events(txn=txn)[-1].event
     assert (cancelled.type, cancelled.subject_id, cancelled.actor_ids) == ("task.cancelled", acme.planted.sam, (agent,))

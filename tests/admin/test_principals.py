@@ -77,6 +77,18 @@ def test_what_the_lifecycle_does_not_allow_is_a_conflict(acme: Admin, provision:
     assert acme.post(f"/principals/{dana}/suspend", {}, 409)["code"] == "suspend_from_deprovisioned"
 
 
+def test_it_is_shown_whom_an_administrator_holds(acme: Admin, rival: Admin, provision: Provision) -> None:
+    dana, theirs = provision("acme", "user"), provision("rival", "user")
+    assert acme.get(f"/principals/{dana}")["is_held"] is False
+    assert acme.post(f"/principals/{dana}/suspend", {}, 200)["is_held"] is True
+    assert acme.post(f"/principals/{dana}/deprovision", {}, 200)["is_held"] is True
+    assert acme.post(f"/principals/{dana}/reactivate", {}, 200)["is_held"] is False
+    assert [event["detail"]["held"] for event in acme.events(principal=dana) if "held" in event["detail"]] == [
+        True, True, False,
+    ]  # fmt: skip
+    assert rival.get(f"/principals/{theirs}")["is_held"] is False
+
+
 def test_the_reason_may_be_left_out_with_the_whole_body(acme: Admin, provision: Provision) -> None:
     dana = provision("acme", "user")
     answer = acme.http.post(acme.url(f"/principals/{dana}/suspend"), headers={"Authorization": f"Bearer {acme.token}"})

@@ -3,9 +3,11 @@
 from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from identity.model.errors import Conflict
-from identity.model.lifecycle import CUTS, TRANSITIONS, State, Verb, next_state
+from identity.model.lifecycle import CUTS, TRANSITIONS, State, Verb, next_hold, next_state
 
 LEGAL = {(state, verb) for state, verbs in TRANSITIONS.items() for verb in verbs}
 ILLEGAL = sorted(set(product(State, Verb)) - LEGAL)
@@ -29,11 +31,57 @@ def test_every_state_is_in_the_table() -> None:
     assert set(TRANSITIONS) == set(State)
 
 
-def test_only_reactivation_leads_back_to_active_and_nothing_leads_out_of_deleted() -> None:
-    assert {verb for state, verb in LEGAL if next_state(state, verb) is State.ACTIVE} == {Verb.REACTIVATE}
+def test_only_an_administrator_or_the_source_leads_back_to_active_and_nothing_leads_out_of_deleted() -> None:
+    back = {(state, verb) for state, verb in LEGAL if next_state(state, verb) is State.ACTIVE} - {
+        (State.ACTIVE, verb) for verb in Verb
+    }
+    assert back == {
+        (State.SUSPENDED, Verb.REACTIVATE),
+        (State.DEPROVISIONED, Verb.REACTIVATE),
+        (State.DEPROVISIONED, Verb.RESTORE),
+    }
     assert TRANSITIONS[State.DELETED] == {}
     assert all(next_state(state, Verb.DELETE) is State.DELETED for state in State if state is not State.DELETED)
 
 
 def test_every_verb_that_takes_life_cuts() -> None:
-    assert {verb for state, verb in LEGAL if next_state(state, verb) is not State.ACTIVE} == CUTS
+    assert {verb for verb in TRANSITIONS[State.ACTIVE] if next_state(State.ACTIVE, verb) is not State.ACTIVE} == CUTS
+
+
+def reached(*verbs: Verb) -> tuple[State, bool]:
+    """What an active principal is after one verb after the other, and whether it is held."""
+    state, is_held = State.ACTIVE, False
+    for verb in verbs:
+        state, is_held = next_state(state, verb, is_held=is_held), next_hold(is_held, verb)
+    return state, is_held
+
+
+@pytest.mark.parametrize(
+    ("verbs", "state", "is_held"),
+    [
+        ((Verb.SUSPEND,), State.SUSPENDED, True),
+        ((Verb.SUSPEND, Verb.RESTORE), State.SUSPENDED, True),
+        ((Verb.SUSPEND, Verb.DEPROVISION), State.DEPROVISIONED, True),
+        ((Verb.SUSPEND, Verb.DEPROVISION, Verb.RESTORE), State.SUSPENDED, True),
+        ((Verb.SUSPEND, Verb.REACTIVATE), State.ACTIVE, False),
+        ((Verb.SUSPEND, Verb.DEPROVISION, Verb.REACTIVATE), State.ACTIVE, False),
+        ((Verb.SUSPEND, Verb.REACTIVATE, Verb.DEPROVISION, Verb.RESTORE), State.ACTIVE, False),
+        ((Verb.ABANDON,), State.SUSPENDED, False),
+        ((Verb.ABANDON, Verb.RESTORE), State.SUSPENDED, False),
+        ((Verb.ABANDON, Verb.SUSPEND, Verb.DEPROVISION, Verb.RESTORE), State.SUSPENDED, True),
+        ((Verb.DEPROVISION, Verb.RESTORE), State.ACTIVE, False),
+    ],
+)
+def test_whom_an_administrator_holds_only_an_administrator_lets_go(
+    verbs: tuple[Verb, ...], state: State, is_held: bool
+) -> None:
+    assert reached(*verbs) == (state, is_held)
+
+
+@given(st.lists(st.sampled_from([verb for verb in Verb if verb not in (Verb.REACTIVATE, Verb.DELETE)])))
+def test_nothing_that_is_not_an_administrators_ends_a_hold(verbs: list[Verb]) -> None:
+    state = State.SUSPENDED
+    for verb in verbs:
+        if verb in TRANSITIONS[state]:
+            state = next_state(state, verb, is_held=True)
+        assert state is not State.ACTIVE
