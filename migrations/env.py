@@ -1,5 +1,7 @@
 """How a migration runs: alone, with bounded waits, one transaction each."""
 
+import time
+
 from alembic import context
 from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.pool import NullPool
@@ -8,6 +10,7 @@ from identity.store.tables import metadata
 
 LOCK_TIMEOUT_MS = 2_000  # every later query of a table waits behind a migration that waits for its lock
 STATEMENT_TIMEOUT_MS = 60_000
+LOCK_PAUSE_S = 0.1
 MIGRATOR = 4_717_276_003_129_671  # the advisory lock of "somebody is migrating"; any constant will do
 
 
@@ -18,11 +21,20 @@ def run_online(owner_url: str) -> None:
     engine = create_engine(url.difference_update_query(["options"]), poolclass=NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql(f"SET statement_timeout = {STATEMENT_TIMEOUT_MS}")
-        # Waiting for another migrator is no fault, so it comes before the short lock time-out.
-        connection.exec_driver_sql(f"SELECT pg_advisory_lock({MIGRATOR})")
+        _wait_for_other_migrators(connection)
         connection.exec_driver_sql(f"SET lock_timeout = {LOCK_TIMEOUT_MS}")
         connection.commit()
         _run(connection)  # closing the connection gives the lock back
+
+
+def _wait_for_other_migrators(connection: Connection) -> None:
+    """Take the migrators' lock by asking again and again. A statement that waits for it would hold a snapshot, and
+    ``CREATE INDEX CONCURRENTLY`` waits for every snapshot: the one who has the lock and the one who waits for it would
+    wait for each other.
+    """
+    while not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({MIGRATOR})").scalar_one():
+        connection.rollback()
+        time.sleep(LOCK_PAUSE_S)
 
 
 def _run(connection: Connection) -> None:
