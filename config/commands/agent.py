@@ -20,12 +20,14 @@ def agent() -> None:
 @agent.command("list")
 @tenant_argument
 @kind_option
+@click.option("--protected", is_flag=True, help="Only those that no source may change.")
 @limit_option
 @after_option
 @json_option
-def list_(tenant: str, kind: str, limit: int, after: str | None) -> None:
+def list_(tenant: str, kind: str, protected: bool, limit: int, after: str | None) -> None:
     """List agents."""
-    show_list(connect().pages(f"/tenants/{tenant}/principals", limit=limit, after=after, kind=kind), *COLUMNS)
+    only = {"is_protected": "true"} if protected else {}
+    show_list(connect().pages(f"/tenants/{tenant}/principals", limit=limit, after=after, kind=kind, **only), *COLUMNS)
 
 
 @agent.command()
@@ -55,3 +57,5 @@ def _verb(name: str, words: str) -> None:
 _verb("suspend", "Stop an agent at once, and everything that rests on it.")
 _verb("reactivate", "Let an agent begin again, without its old tokens, credentials and delegations.")
 _verb("deprovision", "End an agent's access, and everything that rests on it.")
+_verb("protect", "Let no source change an agent; with --kind user, an account for the emergency.")
+_verb("unprotect", "Give an agent back to its source.")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from identity.model.access import Caller, check_provenance
+from identity.model.access import Caller, check_reach
 from identity.model.errors import NotThere
 from identity.model.event import Event
 from identity.model.lifecycle import CUTS, State, Verb, next_hold, next_state
@@ -47,7 +47,7 @@ def change_state(tx: Tx, principal_id: UUID, verb: Verb, *, reason: str, caller:
     principal = principal_lock(tx, principal_id)
     if principal is None:
         raise NotThere("there is no such principal")
-    check_provenance(caller, principal)
+    check_reach(caller, principal)
     return apply_state(tx, principal, verb, reason=reason, caller=caller, now=now)
 
 

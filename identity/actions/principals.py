@@ -1,4 +1,4 @@
-"""Principals as an administrator meets them: read, suspend, reactivate, deprovision."""
+"""Principals as an administrator meets them: read, suspend, reactivate, deprovision, protect."""
 
 from datetime import datetime
 from uuid import UUID
@@ -6,16 +6,20 @@ from uuid import UUID
 from identity.actions.lifecycle import change_state
 from identity.model.access import Caller
 from identity.model.errors import Conflict, NotThere
+from identity.model.event import Event
 from identity.model.lifecycle import Verb
 from identity.model.principal import ACTORS, Kind, Principal, Resource
 from identity.store import Tx
-from identity.store.lifecycle import is_unowned
-from identity.store.principals import principal_get, principal_list, resource_get
+from identity.store.events import event_insert
+from identity.store.lifecycle import is_unowned, owners_news_insert
+from identity.store.principals import principal_get, principal_list, principal_lock, principal_protect, resource_get
 
 
-def list_principals(tx: Tx, *, kind: Kind | None, name: str | None, after: UUID | None, limit: int) -> list[Principal]:
+def list_principals(
+    tx: Tx, *, kind: Kind | None, name: str | None, only_protected: bool, after: UUID | None, limit: int
+) -> list[Principal]:
     """Return one page of the living principals, in the order of creation."""
-    return principal_list(tx, kind=kind, name=name, after=after, limit=limit)
+    return principal_list(tx, kind=kind, name=name, only_protected=only_protected, after=after, limit=limit)
 
 
 def get_any_principal(tx: Tx, principal_id: UUID) -> Resource:
@@ -50,3 +54,31 @@ def reactivate(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: 
     if principal.kind in ACTORS and is_unowned(tx, principal_id):
         raise Conflict("nobody active answers for it; give it an owner first", reason="no_active_owner")
     return principal
+
+
+def protect(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Principal:
+    """Let no source change a principal from now on, nor suspend it by taking its owners. Raises ``NotThere``."""
+    return _set_protection(tx, principal_id, is_protected=True, reason=reason, caller=caller, now=now)
+
+
+def unprotect(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Principal:
+    """Give a principal back to its source. Raises ``NotThere``."""
+    return _set_protection(tx, principal_id, is_protected=False, reason=reason, caller=caller, now=now)
+
+
+def _set_protection(
+    tx: Tx, principal_id: UUID, *, is_protected: bool, reason: str, caller: Caller, now: datetime
+) -> Principal:
+    principal = principal_lock(tx, principal_id)
+    if principal is None:
+        raise NotThere("there is no such principal")
+    if principal.is_protected is is_protected:
+        return principal
+    changed = principal_protect(tx, principal, is_protected=is_protected)
+    if not is_protected:
+        owners_news_insert(tx, principal_id, now=now)  # whoever answered for it may have gone meanwhile
+    past = "protected" if is_protected else "unprotected"
+    event_insert(
+        tx, Event(type=f"{principal.kind}.{past}", subject_id=principal_id, reason=reason), caller=caller, now=now
+    )
+    return changed

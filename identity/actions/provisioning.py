@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from identity.actions.lifecycle import apply_state, bring
-from identity.model.access import Caller, check_provenance
+from identity.model.access import Caller, check_reach
 from identity.model.difference import differences
 from identity.model.errors import Malformed, NotThere, Stale
 from identity.model.event import Event
@@ -151,7 +151,7 @@ def check_change(principal: Principal, expected_version: int | None, caller: Cal
 
     Raises ``NotAllowed``, ``Stale``.
     """
-    check_provenance(caller, principal)
+    check_reach(caller, principal)
     if expected_version is not None and expected_version != principal.version:
         raise Stale("the resource has changed since the version in If-Match")
 

@@ -8,8 +8,10 @@ from identity.actions.principals import (
     deprovision,
     get_any_principal,
     list_principals,
+    protect,
     reactivate,
     suspend,
+    unprotect,
 )
 from identity.admin import shapes, views
 from identity.admin.operations import operation
@@ -24,9 +26,14 @@ def _principal(principal: Principal) -> views.Principal:
 
 @operation("GET", "/tenants/{tenant}/principals", query=shapes.PrincipalPage, answer=views.PrincipalList)
 def list_principals_(call: Call, page: shapes.PrincipalPage) -> views.PrincipalList:
-    """List the living principals, of one kind or name."""
+    """List the living principals, of one kind or name, or those that no source may change."""
     rows = list_principals(
-        call.tx, kind=page.kind, name=page.name, after=read_id_cursor(page.after), limit=page.limit + 1
+        call.tx,
+        kind=page.kind,
+        name=page.name,
+        only_protected=page.is_protected is not None,
+        after=read_id_cursor(page.after),
+        limit=page.limit + 1,
     )
     shown, cursor = cut_page(rows, page.limit, lambda principal: write_cursor(str(principal.id)))
     return views.PrincipalList(items=[_principal(principal) for principal in shown], next_cursor=cursor)
@@ -80,6 +87,28 @@ def reactivate_principal(call: Call, asked: shapes.Reason, principal_id: UUID) -
 def deprovision_principal(call: Call, asked: shapes.Reason, principal_id: UUID) -> views.Principal:
     """End a principal's access, and everything that rests on it."""
     return _change(call, deprovision, asked, principal_id)
+
+
+@operation(
+    "POST",
+    "/tenants/{tenant}/principals/{principal_id}/protect",
+    body=shapes.Reason,
+    answer=views.Principal,
+)
+def protect_principal(call: Call, asked: shapes.Reason, principal_id: UUID) -> views.Principal:
+    """Let no source change a principal; only administrators do."""
+    return _change(call, protect, asked, principal_id)
+
+
+@operation(
+    "POST",
+    "/tenants/{tenant}/principals/{principal_id}/unprotect",
+    body=shapes.Reason,
+    answer=views.Principal,
+)
+def unprotect_principal(call: Call, asked: shapes.Reason, principal_id: UUID) -> views.Principal:
+    """Give a principal back to its source."""
+    return _change(call, unprotect, asked, principal_id)
 
 
 @operation("GET", "/tenants/{tenant}/principals/{principal_id}/subjects", answer=views.Subjects)

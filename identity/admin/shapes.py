@@ -147,10 +147,11 @@ class Page(BaseModel):
 
 
 class PrincipalPage(Page):
-    """Principals of one kind, or of one name (compared without case)."""
+    """Principals of one kind, or of one name (compared without case), or only those that no source may change."""
 
     kind: Kind | None = None
     name: Name | None = None
+    is_protected: Literal["true"] | None = None
 
 
 class ClientPage(Page):

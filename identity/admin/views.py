@@ -134,6 +134,7 @@ class Principal(View):
     kind: Kind
     state: State
     is_held: bool
+    is_protected: bool
     name: str
     display_name: str | None
     external_id: str | None

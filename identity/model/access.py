@@ -35,10 +35,15 @@ class Caller:
     txn: str | None = None
 
 
-def check_provenance(caller: Caller, principal: Principal) -> None:
-    """Refuse a connection that would change what another source made (account takeover by adoption).
+def check_reach(caller: Caller, principal: Principal) -> None:
+    """Refuse a connection that would change what another source made (account takeover by adoption), or whom an
+    administrator protects (accounts for the emergency).
 
     Raises ``NotAllowed``.
     """
-    if caller.kind is CallerKind.CONNECTION and principal.connection_id != caller.connection_id:
+    if caller.kind is not CallerKind.CONNECTION:
+        return
+    if principal.connection_id != caller.connection_id:
         raise NotAllowed("this principal was provisioned by another connection", reason="foreign_provenance")
+    if principal.is_protected:
+        raise NotAllowed("an administrator protects this principal from its source", reason="protected")

@@ -108,7 +108,7 @@ class Profile:
 class Principal:
     """A principal as stored. ``version`` grows with every change; ``epoch`` with every cut.
 
-    ``is_held``: an administrator suspended it, and no source brings it back.
+    ``is_held``: an administrator suspended it, and no source brings it back. ``is_protected``: no source changes it.
     """
 
     id: UUID
@@ -124,6 +124,7 @@ class Principal:
     version: int
     epoch: int
     is_held: bool
+    is_protected: bool
     created_at: datetime
     updated_at: datetime
 

@@ -78,6 +78,7 @@ WITH RECURSIVE above (id) AS (
 candidates AS (
     SELECT p.id FROM principals p
      WHERE p.tenant_id = :tenant AND p.state = 'active' AND p.kind IN ('agent', 'service_account')
+       AND NOT p.is_protected
        AND (p.id = :principal
             OR EXISTS (SELECT FROM principal_owners o JOIN above a ON a.id = o.owner_id
                         WHERE o.tenant_id = :tenant AND o.principal_id = p.id))
@@ -172,7 +173,7 @@ def unowned_list(tx: Tx, principal_id: UUID, *, limit: int) -> Sequence[UUID]:
     """Return active agents and service accounts that ``principal_id`` answered for and nobody active answers for now.
 
     An owner group counts while it is active and somebody active is in it, directly or through another group. An
-    agent that never had an owner is not among them.
+    agent that never had an owner is not among them, nor is one that an administrator protects: he answers for it.
     """
     rows = tx.execute(UNOWNED, {"tenant": tx.tenant_id, "principal": principal_id, "limit": limit})
     return rows.scalars().all()

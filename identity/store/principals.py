@@ -62,6 +62,7 @@ COLUMNS = (
     principals.c.version,
     principals.c.epoch,
     principals.c.is_held,
+    principals.c.is_protected,
     principals.c.created_at,
     principals.c.updated_at,
 )
@@ -100,6 +101,7 @@ def principal_from(row: Any) -> Principal:
         version=row.version,
         epoch=row.epoch,
         is_held=row.is_held,
+        is_protected=row.is_protected,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
@@ -330,6 +332,11 @@ def principal_set_state(
     return _update(tx, principal.id, values, statement)
 
 
+def principal_protect(tx: Tx, principal: Principal, *, is_protected: bool) -> Principal:
+    """Write whether sources may change a locked principal. They see no difference, so its version stays."""
+    return _update(tx, principal.id, {"is_protected": is_protected}, UPDATE.values(version=principals.c.version))
+
+
 def _update(
     tx: Tx, principal_id: UUID, values: Mapping[str, Any], statement: ReturningUpdate[Any] = UPDATE
 ) -> Principal:
@@ -360,7 +367,9 @@ def principal_get(tx: Tx, principal_id: UUID) -> Principal | None:
     return None if row is None else principal_from(row)
 
 
-def principal_list(tx: Tx, *, kind: Kind | None, name: str | None, after: UUID | None, limit: int) -> list[Principal]:
+def principal_list(
+    tx: Tx, *, kind: Kind | None, name: str | None, only_protected: bool, after: UUID | None, limit: int
+) -> list[Principal]:
     """Return at most ``limit`` living principals in the order of creation; ``name`` is compared in canonical form."""
     statement = (
         select(*COLUMNS)
@@ -372,6 +381,8 @@ def principal_list(tx: Tx, *, kind: Kind | None, name: str | None, after: UUID |
         statement = statement.where(principals.c.kind == kind)
     if name is not None:
         statement = statement.where(principals.c.name_key == canonical_name(name))
+    if only_protected:
+        statement = statement.where(principals.c.is_protected)
     if after is not None:
         statement = statement.where(principals.c.id > after)
     return [principal_from(row) for row in tx.execute(statement)]

@@ -304,7 +304,7 @@ def test_a_deleted_principal_is_nowhere(source: Source, acme: Tenant) -> None:
     assert source.members(team) == {stays}
     assert {owner.id for owner in source.read(Kind.AGENT, agent).owners} == {stays}
     with acme.tx() as tx:
-        listed = list_principals(tx, kind=None, name=None, after=None, limit=1_000)
+        listed = list_principals(tx, kind=None, name=None, only_protected=False, after=None, limit=1_000)
         everybody = Listing(dict.fromkeys(Kind, ALWAYS), limit=1_000)
         found = find_principals(tx, everybody, caller=source.caller)
         assert gone not in {each.id for each in listed}

@@ -101,6 +101,10 @@ def test_connections_clients_and_keys_are_changed_rotated_and_ended(
     assert ask("agent", "suspend", "acme", "batch", "--kind", "service_account")["id"] == account
     assert ask("agent", "show", "acme", account)["state"] == "suspended"
     assert ask("agent", "reactivate", "acme", account, "--kind", "service_account")["state"] == "active"
+    assert ask("agent", "protect", "acme", account, "--reason", "break glass")["is_protected"] is True
+    protected = ask("agent", "list", "acme", "--protected", "--kind", "service_account")["items"]
+    assert [one["id"] for one in protected] == [account]
+    assert ask("agent", "unprotect", "acme", account)["is_protected"] is False
 
 
 def test_a_list_is_read_over_its_pages_and_says_where_the_rest_begins(

@@ -94,3 +94,24 @@ def test_the_reason_may_be_left_out_with_the_whole_body(acme: Admin, provision: 
     answer = acme.http.post(acme.url(f"/principals/{dana}/suspend"), headers={"Authorization": f"Bearer {acme.token}"})
     assert answer.status_code == 200
     assert acme.events(type="user.suspended")[0]["reason"] == "by_administrator"
+
+
+def test_the_protected_are_listed_and_each_change_of_it_is_told_once(
+    acme: Admin, rival: Admin, provision: Provision
+) -> None:
+    dana, bot = provision("acme", "user"), provision("acme", "agent")
+    provision("rival", "user")
+    rival.post(f"/principals/{dana}/protect", {}, 404)
+    for _ in range(2):
+        assert acme.post(f"/principals/{dana}/protect", {"reason": "break glass"}, 200)["is_protected"] is True
+    assert [one["id"] for one in acme.get("/principals?is_protected=true")["items"]] == [dana]
+    assert acme.get("/principals?is_protected=true&kind=agent")["items"] == []
+    assert rival.get("/principals?is_protected=true")["items"] == []
+    acme.get("/principals?is_protected=maybe", 400)
+    assert acme.post(f"/principals/{dana}/suspend", {}, 200)["state"] == "suspended"  # an administrator still may
+    rival.post(f"/principals/{dana}/unprotect", {}, 404)
+    for _ in range(2):
+        assert acme.post(f"/principals/{dana}/unprotect", {"reason": "over"}, 200)["is_protected"] is False
+    told = [(event["type"], event["reason"]) for event in acme.events(principal=dana) if "protected" in event["type"]]
+    assert told == [("user.protected", "break glass"), ("user.unprotected", "over")]
+    assert acme.get(f"/principals/{bot}")["is_protected"] is False
