@@ -65,6 +65,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 }
 
 
+@pytest.mark.requirement("S10")
 @pytest.mark.promise(4)
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_no_spelling_of_a_path_is_answered_without_a_credential(refusing_estate: Estate, spelling: str) -> None:
@@ -75,6 +76,8 @@ def test_no_spelling_of_a_path_is_answered_without_a_credential(refusing_estate:
             assert answer.status_code in (400, 401, 404, 405), (method, path, answer.status_code)
 
 
+@pytest.mark.requirement("S10")
+@pytest.mark.requirement("S11")
 @pytest.mark.promise(4)
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_no_spelling_of_a_path_leads_from_one_tenant_into_another(refusing_estate: Estate, spelling: str) -> None:

@@ -30,6 +30,7 @@ def seen(text: str, secrets: dict[str, str]) -> list[str]:
     return [name for name, value in secrets.items() if value in text]
 
 
+@pytest.mark.requirement("S17")
 @pytest.mark.parametrize("one", [one for one in ASKS if one.method == "GET"], ids=str)
 def test_no_read_shows_a_secret(refusing_estate: Estate, one: Ask) -> None:
     estate = refusing_estate
@@ -39,6 +40,7 @@ def test_no_read_shows_a_secret(refusing_estate: Estate, one: Ask) -> None:
         assert word not in answer.text
 
 
+@pytest.mark.requirement("S17")
 def test_no_row_of_any_table_holds_a_secret(refusing_estate: Estate) -> None:
     secrets = canaries(refusing_estate.mine, refusing_estate.rivals)
     found = []

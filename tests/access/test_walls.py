@@ -42,6 +42,7 @@ def route_of(app: Flask, one: Ask, has: Belongings) -> tuple[str, str]:
     return rule.rule, one.method
 
 
+@pytest.mark.requirement("S20")
 def test_every_route_is_classified(refusing_estate: Estate) -> None:
     app = refusing_estate.app
     asked = {route_of(app, one, refusing_estate.mine) for one in ASKS}
@@ -64,6 +65,7 @@ def test_with_the_right_credential_and_ones_own_ids_it_is_told(refusing_estate: 
     assert answer.status_code == one.status, answer.text
 
 
+@pytest.mark.requirement("S20")
 @pytest.mark.parametrize("one", GUARDED, ids=str)
 def test_without_a_credential_nothing_is_told_and_nothing_changes(refusing_estate: Estate, one: Ask) -> None:
     estate = refusing_estate
@@ -89,6 +91,7 @@ def test_the_other_tenants_credential_is_as_good_as_one_that_exists_nowhere(refu
         assert told(refused) == told(unknown), name
 
 
+@pytest.mark.requirement("S11")
 @pytest.mark.parametrize("one", [one for one in GUARDED if one.who is not Who.ADMINISTRATOR], ids=str)
 def test_a_credential_is_good_in_its_own_tenant_alone(refusing_estate: Estate, one: Ask) -> None:
     estate = refusing_estate

@@ -57,6 +57,7 @@ def test_the_plain_path_is_answered_with_its_credential_alone(send: EXCHANGE, pl
     assert status_of(send(head("GET", USERS, bearer(plan.rivals)))) == 401
 
 
+@pytest.mark.requirement("S10")
 @pytest.mark.promise(4)
 def test_no_spelling_of_a_path_is_answered_without_its_credential(send: EXCHANGE, plan: Plan) -> None:
     spelled = [spell(path) for spell in SPELLINGS.values() for path in (USERS, f"{USERS}/{plan.mine['sam']}")]

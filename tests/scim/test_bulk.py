@@ -115,6 +115,7 @@ def test_references_are_resolved_wherever_a_resource_is_named_backward_and_forwa
     assert reports[7]["location"].endswith(f"/Groups/{finance}")
 
 
+@pytest.mark.requirement("S19")
 @pytest.mark.rfc("7644", "3.7.1")
 def test_circular_references_are_resolved_where_they_can_be(rfc: Source) -> None:
     agent = {"schemas": [AGENT], "agentUserName": "bot", "owners": [{"value": "bulkId:c"}]}
@@ -156,6 +157,7 @@ def test_a_circle_that_cannot_be_closed_leaves_nobody_of_it_behind(rfc: Source) 
     assert rfc.get("/Groups")["totalResults"] == 0
 
 
+@pytest.mark.requirement("S19")
 def test_a_long_chain_and_a_large_circle_are_done_without_recursion(rfc: Source) -> None:
     def boss(n: int) -> Any:
         return {ENTERPRISE: {"manager": {"value": f"bulkId:{n}"}}}
@@ -223,6 +225,7 @@ def test_what_refers_to_what_was_not_created_is_a_conflict(rfc: Source) -> None:
     assert rfc.get("/Groups")["totalResults"] == 0
 
 
+@pytest.mark.requirement("S19")
 @pytest.mark.rfc("7644", "3.7")
 @pytest.mark.parametrize(("fail_on_errors", "expected"), [(1, ["201", "409"]), (2, ["201", "409", "201", "409"])])
 def test_after_so_many_errors_nothing_more_is_tried(rfc: Source, fail_on_errors: int, expected: list[str]) -> None:
@@ -268,6 +271,7 @@ def test_what_is_advertised_is_what_is_enforced(rfc: Source, house: House) -> No
     assert len(bulk(rfc, *gone, failOnErrors=1)) == 1
 
 
+@pytest.mark.requirement("S19")
 @pytest.mark.promise(4)
 def test_every_operation_is_authorised_by_itself_and_no_bulk_reaches_over_the_wall(
     rfc: Source, okta: Source, rival: Source

@@ -175,6 +175,7 @@ def test_the_profile_takes_back_whatever_it_answered(sources: Sources) -> None:
     assert source.put(f"/Users/{full['id']}", full)["emails"] == full["emails"]
 
 
+@pytest.mark.requirement("S4")
 @pytest.mark.parametrize("dialect", sorted(ALL))
 def test_no_dialect_guesses_a_destructive_reading(sources: Sources, dialect: str) -> None:
     source = sources.make("acme", dialect)

@@ -110,6 +110,7 @@ def test_names_and_urns_are_compared_without_case() -> None:
     assert parse_filter(qualified, USERS) == parse_filter(f'{ENTERPRISE}:costCenter eq "x"', USERS)
 
 
+@pytest.mark.requirement("S8")
 @pytest.mark.parametrize(
     "text",
     [
@@ -216,6 +217,7 @@ FILTERS = st.recursive(
 )
 
 
+@pytest.mark.requirement("S8")
 @settings(max_examples=1500, deadline=None)
 @given(text=FILTERS, person=PEOPLE)
 def test_a_filter_means_what_scim2_models_takes_it_to_mean(text: str, person: dict[str, Any]) -> None:

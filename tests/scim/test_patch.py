@@ -202,6 +202,7 @@ def test_operations_are_applied_in_order() -> None:
 READ_ONLY = ["id", "meta", "meta.created", "groups", "schemas", "ID", f"{USER}:id", "META.CREATED", f"{USER}:groups"]
 
 
+@pytest.mark.requirement("S3")
 @pytest.mark.rfc("7644", "3.5.2")
 @pytest.mark.parametrize("op", ["add", "replace", "remove"])
 @pytest.mark.parametrize(

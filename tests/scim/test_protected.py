@@ -82,6 +82,7 @@ def in_bulk(source: Source, method: str, path: str, sent: Any) -> tuple[int, Any
     return int(done["status"]), done["response"]
 
 
+@pytest.mark.requirement("S15")
 @pytest.mark.parametrize("way", [alone, in_bulk])
 @pytest.mark.parametrize(("endpoint", "name", "method", "sent"), CHANGES, ids=[f"{c[0]} {c[1]}" for c in CHANGES])
 def test_a_source_changes_nothing_of_what_it_made_and_an_administrator_protects(

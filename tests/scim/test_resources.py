@@ -146,6 +146,7 @@ def test_a_patch_of_members_answers_with_them_only_when_asked(rfc: Source) -> No
 # --- entity tags ---
 
 
+@pytest.mark.requirement("S18")
 @pytest.mark.rfc("7644", "3.14")
 def test_if_match_is_honoured_and_of_two_changes_from_one_version_one_wins(rfc: Source) -> None:
     sam = f"/Users/{rfc.user('sam')}"
@@ -159,6 +160,7 @@ def test_if_match_is_honoured_and_of_two_changes_from_one_version_one_wins(rfc: 
     rfc.delete(sam, If_Match="*")
 
 
+@pytest.mark.requirement("S18")
 def test_of_many_changes_at_once_from_one_version_one_wins(app: Flask, rfc: Source) -> None:
     sam = f"/Users/{rfc.user('sam')}"
 
@@ -186,6 +188,7 @@ def test_of_many_members_added_at_once_none_is_lost(app: Flask, rfc: Source) -> 
     assert rfc.members(group) == set(people)
 
 
+@pytest.mark.requirement("S14")
 def test_a_create_that_is_repeated_makes_one_resource_and_leads_to_it(rfc: Source) -> None:
     body = {"schemas": [USER], "userName": "sam", "externalId": "7"}
     sam = rfc.post("/Users", body)["id"]
@@ -345,6 +348,7 @@ def test_a_body_of_another_type_is_refused(rfc: Source) -> None:
     rfc.answer("POST", "/Users", GOOD, status=201, Content_Type="application/json; charset=utf-8")
 
 
+@pytest.mark.requirement("S9")
 def test_no_character_of_a_filters_value_means_anything(rfc: Source) -> None:
     rfc.user("sam", title="VP", displayName="Sam", externalId="7", emails=[{"value": "s@x"}])
     for attribute in ("userName", "title", "emails.value", "displayName", "externalId", "id"):
@@ -352,15 +356,20 @@ def test_no_character_of_a_filters_value_means_anything(rfc: Source) -> None:
             assert found(rfc, "Users", f"{attribute} {text}") == [], (attribute, text)
 
 
+@pytest.mark.requirement("S1")
 def test_an_external_id_is_never_taken_for_ours(rfc: Source) -> None:
     sam = rfc.user("sam")
     for n, external in enumerate(["1", "admin", sam]):
         other = rfc.user(f"user-{n}", externalId=external)
         assert other != sam
         rfc.post("/Users", {**GOOD, "externalId": external}, 409)
+        if external != sam:
+            rfc.get(f"/Users/{external}", 404)
+    assert rfc.get(f"/Users/{sam}")["meta"]["version"] == 'W/"1"'
     assert "externalId" not in rfc.get(f"/Users/{sam}")
 
 
+@pytest.mark.requirement("S2")
 def test_an_id_in_a_body_is_ignored(rfc: Source) -> None:
     sam = rfc.user("sam")
     assert rfc.post("/Users", {**GOOD, "id": NOBODY})["id"] != NOBODY
@@ -369,6 +378,8 @@ def test_an_id_in_a_body_is_ignored(rfc: Source) -> None:
     assert rfc.get(f"/Users/{sam}")["meta"]["version"] == 'W/"1"'
 
 
+@pytest.mark.requirement("S13")
+@pytest.mark.requirement("S15")
 def test_another_connection_may_read_but_neither_change_nor_adopt(rfc: Source, sources: Sources) -> None:
     sam = rfc.user("sam", emails=[{"value": "s@x"}])
     other = sources.make("acme", "entra", "other")
@@ -415,6 +426,7 @@ def test_a_member_or_owner_of_another_tenant_is_a_member_that_is_not_there(rfc: 
     assert rfc.get("/Groups")["totalResults"] == rfc.get("/Agents")["totalResults"] == 0
 
 
+@pytest.mark.requirement("S11")
 @pytest.mark.promise(4)
 def test_a_token_opens_its_own_tenant_only(rfc: Source, rival: Source) -> None:
     stray = Source(rfc.http, "rival", rfc.token, rival.tenant_id)
@@ -430,6 +442,7 @@ SPELLINGS = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("S10")
 def test_no_spelling_of_a_path_goes_round_the_token(rfc: Source) -> None:
     rfc.user("sam")
     for token in (None, "Bearer", "Bearer wrong", "Basic eDp5", "Bearer \u00e9"):

@@ -148,6 +148,7 @@ FILTERS = st.recursive(
 )
 
 
+@pytest.mark.requirement("S8")
 @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=FILTERS)
 def test_the_statement_finds_what_the_condition_means(directory: Directory, text: str) -> None:
