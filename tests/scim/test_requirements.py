@@ -437,7 +437,9 @@ def test_a_group_of_the_same_name_is_another_group(rfc: Source, sources: Sources
 
 @pytest.mark.requirement("S21")
 def test_what_looks_like_code_is_stored_found_and_answered_as_it_is(rfc: Source) -> None:
-    for n, text in enumerate(["{{7*7}}", "${7*7}", "{0.__class__}", "%(tenant)s", "__import__('os').getpid()", "#{1+1}"]):
+    for n, text in enumerate(
+        ["{{7*7}}", "${7*7}", "{0.__class__}", "%(tenant)s", "__import__('os').getpid()", "#{1+1}"]
+    ):
         name = f"user-{n}"
         user = rfc.user(name, title=text, displayName=text, externalId=text, roles=[{"value": text}])
         shown = rfc.get(f"/Users/{user}")
