@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from typing import Any
 
 import structlog
@@ -22,7 +21,6 @@ from scim.resources import etag, render
 from scim.schemas import ResourceType
 
 MEDIA_TYPES = frozenset({"application/scim+json", "application/json"})
-ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"')
 
 Json = dict[str, Any]
 

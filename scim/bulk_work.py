@@ -19,6 +19,7 @@ from identity.model.errors import Conflict, Refusal, Unavailable
 from identity.model.principal import Resource
 from scim import operations
 from scim.bulk import BULK_ID, Bulk, BulkOperation, references_in, resolved, units_of, unknown_reference
+from scim.conditions import Conditions
 from scim.endpoints import Endpoints
 from scim.errors import error_body, render_refusal
 from scim.journal import Entry, entry_of_operation, noting, write_done, write_fault, write_refusal
@@ -171,10 +172,10 @@ class BulkWork:
         id_ = self._resource_id(operation)
         match operation.method:
             case "PUT":
-                return operations.replace(call, type_, id_, body, operation.version, NO_MEMBERS)
+                return operations.replace(call, type_, id_, body, Conditions(operation.version), NO_MEMBERS)
             case "PATCH":
-                return operations.patch(call, type_, id_, body, operation.version, NO_MEMBERS)[0]
-        operations.delete(call, type_, id_, operation.version)
+                return operations.patch(call, type_, id_, body, Conditions(operation.version), NO_MEMBERS)[0]
+        operations.delete(call, type_, id_, Conditions(operation.version))
         return None
 
     def _circle(self, unit: tuple[BulkOperation, ...], now_at: Callable[[BulkOperation], None]) -> list[Report]:
@@ -200,7 +201,7 @@ class BulkWork:
                 if names & set(references_in(operation.body)):
                     body, id_ = resolved(operation.body, made), made[operation.bulk_id or ""]
                     with noting(entries[operation.place]):
-                        resource = operations.replace(call, _type_of(operation), id_, body, None, NO_MEMBERS)
+                        resource = operations.replace(call, _type_of(operation), id_, body, Conditions(), NO_MEMBERS)
                     found[operation.place] = resource
             reports = [self._success(operation, found[operation.place]) for operation in unit]
             self.ground.keep(call.tx, call.caller, reports, call.now)

@@ -6,15 +6,15 @@ from uuid import UUID
 
 from identity.actions.provisioning import amend_principal, create_principal, delete_principal, get_principal
 from identity.http import Call
-from identity.model.errors import NotThere, Stale
+from identity.model.errors import NotThere
 from identity.model.ids import parse_id
 from identity.model.membership import MemberChange
 from identity.model.principal import Amendment, Kind, Resource
-from scim.answers import ENTITY_TAG, dialect_of
+from scim.answers import dialect_of
+from scim.conditions import Conditions
 from scim.journal import note_created, note_status, noted
 from scim.patch import apply_patch, parse_patch
 from scim.projection import Projection
-from scim.query import WHOLE_NUMBER
 from scim.resources import amended_profile, new_profile, read_resource, replaced_profile, working_document
 from scim.schemas import ResourceType
 
@@ -40,7 +40,7 @@ def get(call: Call, type_: ResourceType, resource_id: str, *, with_members: bool
 
 
 def replace(
-    call: Call, type_: ResourceType, resource_id: str, body: Json, if_match: str | None, shown: Projection
+    call: Call, type_: ResourceType, resource_id: str, body: Json, conditions: Conditions, shown: Projection
 ) -> Resource:
     """Replace a resource (RFC 7644 §3.5.1). The id is the URL's, whatever the body says."""
     sent = read_resource(body, type_, dialect_of(call))
@@ -49,11 +49,11 @@ def replace(
     def amend(current: Resource) -> Amendment:
         return Amendment(replaced_profile(sent, type_, current), change, is_whole=True)
 
-    return _amend(call, type_, resource_id, amend, if_match, shown)
+    return _amend(call, type_, resource_id, amend, conditions, shown)
 
 
 def patch(
-    call: Call, type_: ResourceType, resource_id: str, body: Json, if_match: str | None, shown: Projection
+    call: Call, type_: ResourceType, resource_id: str, body: Json, conditions: Conditions, shown: Projection
 ) -> tuple[Resource, bool]:
     """Change a resource, by all operations or none (RFC 7644 §3.5.2); return also whether to answer without a body."""
     dialect = dialect_of(call)
@@ -63,16 +63,16 @@ def patch(
         document, change = apply_patch(wanted, working_document(current))
         return Amendment(amended_profile(document, type_, current), change)
 
-    resource = _amend(call, type_, resource_id, amend, if_match, shown)
+    resource = _amend(call, type_, resource_id, amend, conditions, shown)
     # A group answers without its members, so an answer to a change of members would tell only what did not change.
     silent = type_.kind is Kind.GROUP and (dialect.wants_no_body_of_a_group or wanted.touches_members)
     return resource, silent and shown.asked is None
 
 
-def delete(call: Call, type_: ResourceType, resource_id: str, if_match: str | None) -> None:
+def delete(call: Call, type_: ResourceType, resource_id: str, conditions: Conditions) -> None:
     """Delete a resource (RFC 7644 §3.6)."""
     principal_id = parsed_id(resource_id)
-    expected = _expected_version(call, type_, resource_id, if_match)
+    expected = _expected_version(call, type_, resource_id, conditions)
     delete_principal(call.tx, type_.kind, principal_id, expected_version=expected, caller=call.caller, now=call.now)
     note_status(204)
 
@@ -90,11 +90,11 @@ def _amend(
     type_: ResourceType,
     resource_id: str,
     amend: Callable[[Resource], Amendment],
-    if_match: str | None,
+    conditions: Conditions,
     shown: Projection,
 ) -> Resource:
     principal_id = parsed_id(resource_id)
-    expected = _expected_version(call, type_, resource_id, if_match)
+    expected = _expected_version(call, type_, resource_id, conditions)
     resource = amend_principal(
         call.tx, type_.kind, principal_id, noted(amend), expected_version=expected, caller=call.caller, now=call.now
     )
@@ -103,14 +103,12 @@ def _amend(
     return resource
 
 
-def _expected_version(call: Call, type_: ResourceType, resource_id: str, if_match: str | None) -> int | None:
-    """Return the version that ``If-Match`` demands (RFC 7644 §3.14): weak tags compare like strong ones."""
-    if if_match is None or if_match.strip() == "*":
+def _expected_version(call: Call, type_: ResourceType, resource_id: str, conditions: Conditions) -> int | None:
+    """Return the version that must be there, or None where any will do. Raises ``NotThere``, ``Stale``."""
+    if conditions.is_absent:
         return None
-    tags = [tag for tag in ENTITY_TAG.findall(if_match) if WHOLE_NUMBER.fullmatch(tag)]
-    if len(tags) == 1:
-        return int(tags[0])
+    if (only := conditions.only_version) is not None:
+        return only
     current = get(call, type_, resource_id, with_members=False).principal.version
-    if str(current) not in tags:
-        raise Stale("the resource has changed since the version in If-Match")
+    conditions.check(current)
     return current

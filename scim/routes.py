@@ -12,10 +12,8 @@ from identity.http import Call, Tx, bearer_token, house, open_transaction, reque
 from identity.model.access import Caller
 from identity.model.errors import NotAllowed, NotThere, Refusal
 from identity.model.ids import TenantId
-from identity.model.principal import Resource
 from scim import asynchronous, operations
 from scim.answers import (
-    ENTITY_TAG,
     answer,
     dialect_of,
     on_fault,
@@ -28,6 +26,7 @@ from scim.answers import (
 )
 from scim.bulk import BulkOperation, parse_bulk
 from scim.bulk_work import BulkWork, Ground, bulk_response
+from scim.conditions import Conditions
 from scim.discovery import list_response, render_resource_types, render_schemas, service_provider_config
 from scim.endpoints import Endpoints, base_url, endpoints_of
 from scim.errors import error_body
@@ -65,7 +64,8 @@ def read(slug: str, endpoint: str, resource_id: str) -> Response:
         endpoints, type_ = _asked(call, slug, endpoint)
         shown = _projection(type_)
         resource = operations.get(call, type_, resource_id, with_members=shown.shows("members"))
-    if _is_known(request.headers.get("If-None-Match"), resource):
+        is_known = _conditions().is_known(resource.principal.version)
+    if is_known:
         return Response(status=304, headers={"ETag": etag(resource.principal)})
     return resource_answer(resource, type_, endpoints, shown)
 
@@ -77,7 +77,7 @@ def replace(slug: str, endpoint: str, resource_id: str) -> Response:
     with scim_call(slug) as call:
         endpoints, type_ = _asked(call, slug, endpoint)
         sent, shown = sent_json(body), _projection(type_)
-        resource = operations.replace(call, type_, resource_id, sent, request.headers.get("If-Match"), shown)
+        resource = operations.replace(call, type_, resource_id, sent, _conditions(), shown)
     return resource_answer(resource, type_, endpoints, shown)
 
 
@@ -88,12 +88,12 @@ def patch(slug: str, endpoint: str, resource_id: str) -> Response:
     with scim_call(slug) as call:
         endpoints, type_ = _asked(call, slug, endpoint)
         sent, shown = sent_json(body), _projection(type_)
-        if_match = request.headers.get("If-Match")
-        if asynchronous.preferred().respond_async and asynchronous.is_large(sent):
-            txn = asynchronous.accept_patch(call, slug, type_, resource_id, sent, if_match)
+        conditions, txn = _conditions(), None
+        # What If-None-Match says is of this moment, so it is answered in this moment.
+        if asynchronous.preferred().respond_async and asynchronous.is_large(sent) and not conditions.if_none_match:
+            txn = asynchronous.accept_patch(call, slug, type_, resource_id, sent, conditions.if_match)
         else:
-            txn = None
-            resource, silent = operations.patch(call, type_, resource_id, sent, if_match, shown)
+            resource, silent = operations.patch(call, type_, resource_id, sent, conditions, shown)
             note_status(204 if silent else 200)
     if txn is not None:
         return asynchronous.accepted(txn, slug)
@@ -107,7 +107,7 @@ def delete(slug: str, endpoint: str, resource_id: str) -> Response:
     """Delete a resource (RFC 7644 §3.6)."""
     with scim_call(slug) as call:
         _, type_ = _asked(call, slug, endpoint)
-        operations.delete(call, type_, resource_id, request.headers.get("If-Match"))
+        operations.delete(call, type_, resource_id, _conditions())
     return Response(status=204)
 
 
@@ -283,10 +283,8 @@ def _projection(type_: ResourceType) -> Projection:
     return parse_projection(query.attributes, query.excluded_attributes, type_)
 
 
-def _is_known(header: str | None, resource: Resource) -> bool:
-    if header is None:
-        return False
-    return header.strip() == "*" or str(resource.principal.version) in ENTITY_TAG.findall(header)
+def _conditions() -> Conditions:
+    return Conditions(request.headers.get("If-Match"), request.headers.get("If-None-Match"))
 
 
 blueprint.register_error_handler(Refusal, on_refusal)

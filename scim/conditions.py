@@ -1,0 +1,45 @@
+"""Preconditions of a request (RFC 7644 §3.14, RFC 9110 §13.1): which versions it wants to find, and which not."""
+
+import re
+from dataclasses import dataclass
+
+from identity.model.errors import Stale
+
+ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"')
+VERSION = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """The headers as they came. Weak tags compare like strong ones; what is no tag names no version."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+    @property
+    def is_absent(self) -> bool:
+        """True when any version will do."""
+        return self.if_none_match is None and (self.if_match is None or self.if_match.strip() == "*")
+
+    @property
+    def only_version(self) -> int | None:
+        """Return the one version that will do, where no look at the present one is needed to tell it."""
+        if self.if_none_match is not None or self.if_match is None:
+            return None
+        tags = [tag for tag in ENTITY_TAG.findall(self.if_match) if VERSION.fullmatch(tag)]
+        return int(tags[0]) if len(tags) == 1 else None
+
+    def is_known(self, version: int) -> bool:
+        """Return whether ``If-None-Match`` names the present version. Raises ``Stale`` where ``If-Match`` does not."""
+        if self.if_match is not None and not _names(self.if_match, version):
+            raise Stale("the resource has changed since the version in If-Match")
+        return self.if_none_match is not None and _names(self.if_none_match, version)
+
+    def check(self, version: int) -> None:
+        """Refuse to change what is not there in a version that is wanted. Raises ``Stale``."""
+        if self.is_known(version):
+            raise Stale("the resource is there, in a version that If-None-Match names")
+
+
+def _names(header: str, version: int) -> bool:
+    return header.strip() == "*" or str(version) in ENTITY_TAG.findall(header)
