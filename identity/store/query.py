@@ -58,6 +58,8 @@ ORDER: Mapping[Operator, Callable[[ColumnElement[Any], Any], Clause]] = {
     Operator.LT: lambda found, wanted: found < wanted,
     Operator.LE: lambda found, wanted: found <= wanted,
 }
+MEMBERSHIP = "direct"
+"""The ``type`` of every group that a principal is shown to be in (RFC 7643 §4.1.2); a group within a group is not."""
 RELATIONS: Mapping[tuple[str, ...], tuple[Any, str, str]] = {
     ("members",): (group_members, "group_id", "member_id"),
     ("groups",): (group_members, "member_id", "group_id"),
@@ -169,9 +171,9 @@ class _Json:
 class _Related:
     """One principal that rows beside the outer one name: a member, an owner, a group it is in."""
 
-    row: Any
     other_id: ColumnElement[Any]
     other: Any
+    is_group: bool
 
     def compare(self, comparison: Comparison) -> Clause:
         return _compare_column(comparison, self._column(comparison.operand))
@@ -188,6 +190,8 @@ class _Related:
                 return _Column(self.other_id, is_id=True)
             case ("display",):
                 return _Column(func.lower(func.coalesce(self.other.c.display_name, self.other.c.name)), func.lower)
+            case ("type",) if self.is_group:
+                return _Column(literal(MEMBERSHIP, Text), func.lower)
             case ("type",):
                 return _Column(func.lower(shown_of(self.other.c.kind)), func.lower)
             case _:
@@ -269,11 +273,13 @@ class _Principal:
 
     def _related(self, table: Any, ours: str, theirs: str, inner: Condition) -> Clause:
         row, other = table.alias(), principals.alias()
-        scope = _Related(row, row.c[theirs], other)
-        where: list[Clause] = [row.c.tenant_id == self.tenant_id, row.c[ours] == principals.c.id]
-        source = row
-        if _reads_more_than_value(inner):
-            source = row.join(other, (other.c.tenant_id == row.c.tenant_id) & (other.c.id == row.c[theirs]))
+        scope = _Related(row.c[theirs], other, is_group=theirs == "group_id")
+        where = (
+            row.c.tenant_id == self.tenant_id,
+            row.c[ours] == principals.c.id,
+            other.c.deleted_at.is_(None),  # the rows of a deleted group or owner stay; it is not shown any more
+        )
+        source = row.join(other, (other.c.tenant_id == row.c.tenant_id) & (other.c.id == row.c[theirs]))
         return exists(select(literal(1)).select_from(source).where(*where, _compile(inner, scope)))
 
 
@@ -335,15 +341,3 @@ def _email_key(inner: Condition) -> Mapping[str, str] | None:
             return None
         asked[name] = str(term.value)
     return asked if "value" in asked else None
-
-
-def _reads_more_than_value(condition: Condition) -> bool:
-    match condition:
-        case And(terms) | Or(terms):
-            return any(map(_reads_more_than_value, terms))
-        case Not(term):
-            return _reads_more_than_value(term)
-        case Comparison(operand) | Presence(operand):
-            return operand.path != ("value",)
-        case AnyElement():
-            return True
