@@ -246,6 +246,7 @@ class Dialect:
     ``unknown_path``: the ``scimType`` for a path that no schema knows.
     ``states_security_events``: ServiceProviderConfig has what RFC 9967 adds. Who knows RFC 7643 alone may refuse
     all of it for that: scim2-client 0.13 does, unless it is told to ignore what it does not know.
+    ``conforms_to_profile``: what ServiceProviderConfig says of the interoperability profile; nothing where it is None.
     """
 
     name: str
@@ -262,6 +263,7 @@ class Dialect:
     changes_one_element: bool = False
     unknown_path: str = "invalidPath"
     states_security_events: bool = False
+    conforms_to_profile: bool | None = None
 
 
 RFC = Dialect("rfc", states_security_events=True)
@@ -279,6 +281,7 @@ INTEROP = Dialect(  # draft-zollner-scim-interop-profile-02: stricter than the s
     replaces_whole=True,
     changes_one_element=True,
     unknown_path="invalidSyntax",
+    conforms_to_profile=False,  # docs/scim.md says what is wanting
 )
 ENTRA = Dialect(
     "entra",

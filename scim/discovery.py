@@ -3,6 +3,7 @@
 from typing import Any
 
 from identity.model.provisioning_event import EventUri
+from scim.dialects import Dialect
 from scim.endpoints import Endpoints
 from scim.limits import BULK_OPERATIONS_MAX, CURSOR_LIFETIME_S, PAGE_SIZE, PAGE_SIZE_MAX
 from scim.schemas import ResourceType, Schema
@@ -16,10 +17,13 @@ Json = dict[str, Any]
 SECURITY_EVENTS = {"securityEvents": {"asyncRequest": "request", "eventUris": [str(uri) for uri in EventUri]}}
 
 
-def service_provider_config(base_url: str, body_bytes_max: int, *, states_security_events: bool) -> Json:
-    """Return the ServiceProviderConfig (RFC 7643 §5, RFC 9865 §4, RFC 9967 §4)."""
+def service_provider_config(base_url: str, body_bytes_max: int, dialect: Dialect) -> Json:
+    """Return the ServiceProviderConfig (RFC 7643 §5, RFC 9865 §4, RFC 9967 §4), as a connection's dialect has it."""
+    conforms = dialect.conforms_to_profile
+    profile = {} if conforms is None else {"interopProfileConformant": conforms}
     return {
         "schemas": [CORE + "ServiceProviderConfig"],
+        **profile,
         "patch": {"supported": True},
         "bulk": {"supported": True, "maxOperations": BULK_OPERATIONS_MAX, "maxPayloadSize": body_bytes_max},
         "filter": {"supported": True, "maxResults": PAGE_SIZE_MAX},
@@ -34,7 +38,7 @@ def service_provider_config(base_url: str, body_bytes_max: int, *, states_securi
             "maxPageSize": PAGE_SIZE_MAX,
             "cursorTimeout": CURSOR_LIFETIME_S,
         },
-        **(SECURITY_EVENTS if states_security_events else {}),
+        **(SECURITY_EVENTS if dialect.states_security_events else {}),
         "authenticationSchemes": [
             {
                 "type": "oauthbearertoken",

@@ -190,8 +190,8 @@ def provider(slug: str) -> Response:
     """Return what this server supports."""
     with scim_call(slug) as call:
         _refuse_a_filter()
-        states = dialect_of(call).states_security_events
-    return answer(service_provider_config(base_url(slug), house().body_bytes_max, states_security_events=states))
+        dialect = dialect_of(call)
+    return answer(service_provider_config(base_url(slug), house().body_bytes_max, dialect))
 
 
 @blueprint.get("/ResourceTypes", defaults={"kind": "ResourceTypes"})
