@@ -1,4 +1,4 @@
-"""The interoperability profile, sentence by sentence, and what the IPSIE profile of account lifecycles asks beyond it."""
+"""The interoperability profile, sentence by sentence, and what the IPSIE account-lifecycle profile asks beyond it."""
 
 from typing import Any
 from urllib.parse import quote
