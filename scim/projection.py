@@ -83,29 +83,32 @@ def _path(name: str, type_: ResourceType) -> tuple[str, ...] | None:
 
 
 def _only(value: Any, path: tuple[str, ...], asked: Paths) -> Any:
-    """Return the part of a value at ``path`` that is asked for, or None."""
+    """Return the part of a value at ``path`` that is asked for, or None where nothing of it is."""
     if path in asked:
         return value
     deeper = frozenset(wanted for wanted in asked if wanted[: len(path)] == path)
     if not deeper:
         return None
     if isinstance(value, list):
-        return [_only(item, path, deeper) for item in value]
+        items = (_only(item, path, deeper) for item in value)
+        return [item for item in items if item is not None] or None
     if not isinstance(value, dict):
         return None
     kept = {key: _only(item, (*path, key), deeper) for key, item in value.items()}
-    return {key: item for key, item in kept.items() if item is not None}
+    return {key: item for key, item in kept.items() if item is not None} or None
 
 
 def _without(value: Any, path: tuple[str, ...], always: Paths, within: tuple[str, ...] = ()) -> Any:
-    """Return a value without what is at ``path`` in it, but with whatever of that is always answered."""
+    """Return a value without what is at ``path`` in it, but with whatever of that is always answered.
+
+    A complex value of which nothing is left is absent (RFC 7643 §2.5).
+    """
     if isinstance(value, list):
-        return [_without(item, path, always, within) for item in value]
+        return [item for item in (_without(each, path, always, within) for each in value) if item != {}]
     if not isinstance(value, dict) or path[0] not in value:
         return value
-    here = (*within, path[0])
-    if len(path) > 1:
-        return {**value, path[0]: _without(value[path[0]], path[1:], always, here)}
-    kept = _only(value[path[0]], here, always)
-    rest = {key: item for key, item in value.items() if key != path[0]}
-    return rest if kept is None else {**rest, path[0]: kept}
+    here, held = (*within, path[0]), value[path[0]]
+    kept = _without(held, path[1:], always, here) if len(path) > 1 else _only(held, here, always)
+    if kept not in (None, {}, []):
+        return {**value, path[0]: kept}
+    return {key: item for key, item in value.items() if key != path[0]}
