@@ -3,6 +3,7 @@
 Nothing is ever dropped: what does not resolve is refused (RFC 7644 §3.4.2.2), so no filter means "all rows".
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -131,6 +132,8 @@ class Resolver:
         if isinstance(found, Schema) or not found.attribute.multi_valued:
             self.no("brackets select values of a multi-valued attribute only")
         inner = self.condition(expr, found.attribute)
+        if found.attribute.name == "schemas":
+            return self._having(inner if also is None else _flat(And, inner, also))
         operand = operand_of((*found.prefix, found.attribute.name), found.attribute)
         return AnyElement(operand, inner if also is None else _flat(And, inner, also))
 
@@ -165,7 +168,7 @@ class Resolver:
         if not within.is_complex and path.attr_name.lower() == "value":
             return self._compared(op, value, lambda build: build(operand_of((), within), within))
         sub = self.sub_attribute(within, path.attr_name)
-        return self._compared(op, value, lambda build: build(self._stored((sub.name,), sub, within), sub))
+        return self._compared(op, value, lambda build: self._part((sub.name,), sub, build, within))
 
     def _compared(self, op: str, value: Any, leaf: "Callable[[Build], Condition]") -> Condition:
         """``ne`` is not ``eq``; null is the absence of a value (RFC 7643 §2.5)."""
@@ -197,18 +200,22 @@ class Resolver:
                 elements = Or(tuple(build(operand_of((s.name,), s), s) for s in _stored_subs(attribute)))
                 return AnyElement(operand_of(path, attribute), elements)
             sub = self.sub_attribute(attribute, "value")  # RFC 7643 §2.4: what a plain name of it means
+        if sub is None:
+            return self._part(path, attribute, build)
         if attribute.multi_valued:
-            if sub is None:
-                return AnyElement(operand_of(path, attribute), build(operand_of((), attribute), attribute))
-            return AnyElement(operand_of(path, attribute), build(self._stored((sub.name,), sub, attribute), sub))
-        last = sub or attribute
-        operand = self._stored((*path, sub.name), sub, attribute) if sub else operand_of(path, attribute)
-        return AnyElement(operand, build(operand_of((), last), last)) if last.multi_valued else build(operand, last)
+            return AnyElement(operand_of(path, attribute), self._part((sub.name,), sub, build, attribute))
+        return self._part((*path, sub.name), sub, build, attribute)
 
-    def _stored(self, path: tuple[str, ...], sub: Attribute, within: Attribute) -> Operand:
-        if not is_stored(within, sub):
-            self.no(f"{sub.name} cannot be filtered by")
-        return operand_of(path, sub)
+    def _part(
+        self, path: tuple[str, ...], part: Attribute, build: "Build", within: Attribute | None = None
+    ) -> Condition:
+        """What ``build`` makes of an attribute, or of a part of one; of several values, of any of them."""
+        if within is not None and not is_stored(within, part):
+            self.no(f"{part.name} cannot be filtered by")
+        operand = operand_of(path, part)
+        if part.multi_valued:
+            return AnyElement(operand, build(operand_of((), part), part))
+        return build(operand, part)
 
     def _schema_presence(self, op: str, schema: Schema) -> Condition:
         if op != "pr":
@@ -222,9 +229,11 @@ class Resolver:
         names = every_resource().attributes["schemas"]
         element = self._compared(op, value, lambda build: build(operand_of((), names), names))
         asked = element.term if op == "ne" and isinstance(element, Not) else element
+        return Not(self._having(asked)) if op == "ne" else self._having(asked)
+
+    def _having(self, asked: Condition) -> Condition:
         having = [schema for schema in self.type.schemas() if matches(asked, schema.id)]
-        found = Or(tuple(self._schema_presence("pr", schema) for schema in having))
-        return Not(found) if op == "ne" else found
+        return Or(tuple(self._schema_presence("pr", schema) for schema in having))
 
     def _literal(self, attribute: Attribute, value: Any) -> Literal:
         match attribute.type, value:
@@ -292,9 +301,12 @@ class _LenientResolver(Resolver):
             return NEVER
 
 
+XSD_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,12})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+
+
 def parse_instant(text: str) -> datetime | None:
     """Return the instant of an xsd:dateTime, in UTC; one without an offset is taken as UTC. None for anything else."""
-    if len(text) > 40 or "T" not in text:
+    if XSD_DATE_TIME.fullmatch(text) is None:  # Python takes week dates, and much else that no client could read back
         return None
     try:
         parsed = datetime.fromisoformat(text)

@@ -49,7 +49,12 @@ class Lexer(SCIMLexer):
         t.value = Decimal(t.value)
         return t
 
-    @_(r'[a-zA-Z][a-zA-Z0-9+.-]*:[^\s"()\[\]]*:')
+    @_(r"(?<![\s\[(])\.[a-zA-Z$][a-zA-Z0-9_$-]*")  # right behind what it is a part of
+    def SUBATTR(self, t):
+        t.value = t.value[1:]
+        return t
+
+    @_(r'[a-zA-Z][a-zA-Z0-9+.-]*:[^\s"()\[\]]*:(?=[a-zA-Z$])')  # right before an attribute
     def SCHEMA_URI(self, t):
         t.value = t.value[:-1]
         return t

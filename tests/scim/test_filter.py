@@ -17,6 +17,8 @@ from scim.filter import parse_filter
 from scim.grammar import parse
 from scim.limits import FILTER_CHARACTERS_MAX, FILTER_DEPTH_MAX, FILTER_TERMS_MAX
 from scim.schemas import resource_types
+from tests.oracles.differences import user_type
+from tests.oracles.making import GAMES
 from tests.scim.sources import ENTERPRISE, USER
 
 USERS = resource_types()["Users"]
@@ -104,6 +106,19 @@ def test_conditions_in_one_value_path_are_about_one_value() -> None:
     assert not matches(parse_filter('emails[type eq "work"].value eq "b@x"', USERS), document)
 
 
+def test_a_part_with_several_values_satisfies_by_any_of_them() -> None:
+    plays = [{"game": "go", "tags": ["a", "b"]}, {"game": "chess"}]
+    for text in (f'{GAMES}:plays.tags eq "b"', f'{GAMES}:plays[tags eq "B" and game eq "go"]'):
+        assert matches(parse_filter(text, user_type()), {GAMES: {"plays": plays}}), text
+        assert not matches(parse_filter(text, user_type()), {GAMES: {"plays": plays[1:]}}), text
+
+
+@pytest.mark.parametrize("text", [f'schemas[value eq "{ENTERPRISE}"]', f'schemas eq "{ENTERPRISE}"'])
+def test_a_schema_is_found_in_brackets_too(text: str) -> None:
+    assert matches(parse_filter(text, USERS), {ENTERPRISE: {"department": "x"}})
+    assert not matches(parse_filter(text, USERS), {"title": "x"})
+
+
 def test_names_and_urns_are_compared_without_case() -> None:
     assert parse_filter('USERNAME eq "x"', USERS) == parse_filter('userName eq "x"', USERS)
     qualified = f'{ENTERPRISE.upper()}:COSTCENTER eq "x"'
@@ -124,7 +139,8 @@ def test_names_and_urns_are_compared_without_case() -> None:
         'meta.created gt "yesterday"', 'x509Certificates gt "a"', 'name eq "x"', "title gt null",
         'emails[type eq "work"][value pr] pr', 'emails[emails[type pr].value pr]', 'emails[type eq "work"] eq "x"',
         'emails.value[type pr]', 'name[givenName pr]', 'emails[type eq "work"] pr', 'meta.location eq "x"',
-        f'{ENTERPRISE} eq "x"', "[a pr]", "emails[]", "emails[type pr", '"', "\\", "((((", "not", "not not (title pr)",
+        f'{ENTERPRISE} eq "x"', "[a pr]", "emails[]", "emails[type pr", '"', "name .givenName pr", f"{USER}: title pr",
+        'meta.created gt "2011-W05-1T00:00:00"', 'meta.created gt "20110513T044234Z"', "\\", "((((", "not", "not not (title pr)",
     ],
 )  # fmt: skip
 def test_what_is_no_filter_is_refused_and_never_means_everything(text: str) -> None:
