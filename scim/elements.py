@@ -1,6 +1,5 @@
 """The values of a multi-valued attribute, as PATCH changes them (RFC 7644 §3.5.2)."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -8,37 +7,33 @@ from typing import Any
 from identity.model.errors import OverLimit
 from identity.model.query import And, Comparison, Condition, Operator
 from scim.limits import MEMBERS_MAX
-from scim.schemas import Attribute
 
 
 def joined(present: list[Any], new: list[Any]) -> list[Any]:
     """Return the present values and those of the new ones that are not among them; a new primary is the only one."""
-    joined = present + [value for value in new if value not in present]
-    primary = next((i for i in range(len(joined) - 1, -1, -1) if _is_primary(joined[i]) and joined[i] in new), None)
-    joined = joined if primary is None else one_primary(joined, primary)
-    if len(joined) > MEMBERS_MAX:
+    found = list(present)
+    for value in new:
+        if value not in found:
+            found.append(value)
+    if len(found) > MEMBERS_MAX:
         raise OverLimit(f"a multi-valued attribute has at most {MEMBERS_MAX} values")
-    return joined
+    return with_one_primary(present, found)
+
+
+def with_one_primary(before: list[Any], after: list[Any]) -> list[Any]:
+    """RFC 7644 §3.5.2: a value that becomes primary makes the one that was so not primary; of several, the first."""
+    was = [index for index, element in enumerate(before) if _is_primary(element)]
+    new = [index for index, element in enumerate(after) if _is_primary(element) and index not in was]
+    if not new:
+        return after
+    return [
+        {**element, "primary": False} if index != new[0] and _is_primary(element) else element
+        for index, element in enumerate(after)
+    ]
 
 
 def _is_primary(element: Any) -> bool:
     return isinstance(element, dict) and element.get("primary") is True
-
-
-def one_primary(elements: Iterable[Any], index: int) -> list[Any]:
-    """RFC 7644 §3.5.2: a value that becomes primary makes the one that was so not primary."""
-    return [
-        {**element, "primary": False} if i != index and _is_primary(element) else element
-        for i, element in enumerate(elements)
-    ]
-
-
-def keep(place: dict[str, Any], attribute: Attribute, elements: list[Any]) -> None:
-    """Write the elements of an attribute; none is absence (RFC 7643 §2.5)."""
-    if elements:
-        place[attribute.name] = elements
-    else:
-        place.pop(attribute.name, None)
 
 
 def is_named(element: Any, named: Any) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from identity.model.query import matches
 from scim.dialects import Dialect, Operation
-from scim.elements import described, is_named, joined, keep, one_primary
+from scim.elements import described, is_named, joined, with_one_primary
 from scim.errors import refuse
 from scim.members import is_members
 from scim.paths import Path
@@ -30,27 +30,25 @@ class Step:
             self._whole_schema()
             return
         place = self.document if extension is None else self.document.setdefault(extension, {})
-        self._check_immutable(place, attribute)
-        if self.path.selection is not None or (self.path.sub is not None and attribute.multi_valued):
-            self._elements(place, attribute)
-        elif self.path.sub is not None:
-            self._sub(place, attribute, self.path.sub)
-        elif self.operation.op == "remove":
-            self._remove(place, attribute)
+        before = place.get(attribute.name)
+        after = self._after(attribute, before)
+        check_kept(attribute, before, after)
+        if not is_nothing(after):
+            place[attribute.name] = after
+        elif extension is None and attribute.name == "active":
+            place["active"] = None  # unassigned: the lifecycle stays where it is until the source says otherwise
         else:
-            self._write(place, attribute)
+            place.pop(attribute.name, None)
         if extension is not None and not place:
             del self.document[extension]
 
     def _whole_schema(self) -> None:
         """The path is a schema's URN: each attribute of it in turn."""
         extension, value = self.path.extension, self.operation.value
-        if self.operation.op == "remove":
-            self.document.pop(str(extension), None)
-            return
         schema = self.type.schema if extension is None else self.type.extensions[extension.lower()]
-        if value is None and self.operation.op == "replace" and extension is not None:
-            self.document.pop(extension, None)
+        if extension is not None and (self.operation.op == "remove" or (self.operation.op, value) == ("replace", None)):
+            for name, item in self.document.pop(extension, {}).items():
+                check_kept(schema.attributes[name.lower()], item, None)
             return
         if not isinstance(value, dict):
             refuse("invalidValue", "an object is wanted", schema.id)
@@ -68,71 +66,77 @@ class Step:
                 refuse("invalidPath", "members are named without a schema")
             Step(self.type, self.dialect, operation, path, self.document).apply()
 
-    def _check_immutable(self, place: dict[str, Any], attribute: Attribute) -> None:
-        if attribute.mutability is not Mutability.IMMUTABLE or attribute.name not in place:
-            return
-        if self.operation.op == "remove" or self._canonical(attribute, self.operation.value) != place[attribute.name]:
-            refuse("mutability", "this attribute never changes once it is set", attribute.name)
+    def _after(self, attribute: Attribute, before: Any) -> Any:
+        """Return what becomes of an attribute; nothing of it is None or empty."""
+        sub, operation = self.path.sub, self.operation
+        if self.path.selection is not None or (sub is not None and attribute.multi_valued):
+            return self._elements(attribute, before or [])
+        if sub is not None:
+            return self._with_sub(attribute, before or {}, sub)
+        if attribute.multi_valued:
+            return self._values(attribute, before or [], attribute.name)
+        if operation.op == "remove":
+            return None
+        return self._merged(attribute, before or {}) if attribute.is_complex else self._canonical(attribute)
 
-    def _canonical(self, attribute: Attribute, value: Any, pointer: str | None = None) -> Any:
-        if attribute.multi_valued and not isinstance(value, list | None):
+    def _canonical(self, attribute: Attribute, pointer: str | None = None) -> Any:
+        """Return the stored form of the operation's value."""
+        value = self.operation.value
+        if attribute.multi_valued and value is not None and not isinstance(value, list):
             value = [value]  # RFC 7644 §3.5.2.1 adds "a value" as well as "values"
         return canonical_value(attribute, value, self.dialect.value_rules, pointer or attribute.name)
 
-    def _write(self, place: dict[str, Any], attribute: Attribute) -> None:
-        value = self._canonical(attribute, self.operation.value)
-        is_add = self.operation.op == "add"
-        if value is None:
-            if not (is_add and attribute.multi_valued):
-                self._remove(place, attribute, everything=True)
-        elif attribute.multi_valued:
-            place[attribute.name] = joined(place.get(attribute.name, []), value) if is_add else value
-        elif attribute.is_complex and not attribute.is_link:
-            self._merge(place, attribute, value)  # RFC 7644 §3.5.2.3: what is not specified is left unchanged
+    def _merged(self, attribute: Attribute, before: dict[str, Any]) -> dict[str, Any] | None:
+        """RFC 7644 §3.5.2.3: what is not specified is left unchanged; what is null is unassigned (RFC 7643 §2.5)."""
+        meant = self.operation.value
+        for rule in self.dialect.value_rules:
+            meant = rule(attribute, meant)
+        if meant is None:
+            return None
+        value = self._canonical(attribute) or {}
+        if self.dialect.replaces_whole and self.operation.op == "replace":
+            return value
+        nulls = {key.lower() for key, item in meant.items() if item is None}
+        kept = {name: item for name, item in before.items() if name.lower() not in nulls}
+        return _joined_parts(attribute, before, kept | value)
+
+    def _values(self, attribute: Attribute, before: list[Any], pointer: str) -> list[Any]:
+        """Return the values of a multi-valued attribute or part after they are added, replaced or removed."""
+        operation = self.operation
+        if operation.op == "remove" and not operation.has_value:
+            return []
+        if operation.op == "remove" and operation.value is None:
+            refuse("invalidValue", "null could mean all values: say which", pointer)
+        named = self._canonical(attribute, pointer) or []
+        match operation.op:
+            case "add":
+                return joined(before, named)
+            case "replace":
+                return list(named)
+        # A remove that names values removes those, never all: Entra sends it, and nobody means the rest.
+        return [value for value in before if not any(is_named(value, one) for one in named)]
+
+    def _with_sub(self, attribute: Attribute, holder: dict[str, Any], sub: Attribute) -> dict[str, Any]:
+        """Return an object after the operation on one part of it."""
+        pointer = f"{attribute.name}.{sub.name}"
+        part: Any
+        if sub.multi_valued:
+            part = self._values(sub, holder.get(sub.name, []), pointer)
         else:
-            place[attribute.name] = value
+            part = None if self.operation.op == "remove" else self._canonical(sub, pointer)
+        packed = {} if is_nothing(part) else self._packed(attribute, {sub.name: part})
+        name = "value" if attribute.is_link and sub.name == "$ref" else sub.name
+        check_kept(sub, holder.get(name), packed.get(name))
+        return {key: value for key, value in holder.items() if key != name} | packed
 
-    def _merge(self, place: dict[str, Any], attribute: Attribute, value: dict[str, Any]) -> None:
-        whole = self.dialect.replaces_whole and self.operation.op == "replace"
-        merged = dict(value) if whole else {**place.get(attribute.name, {}), **value}
-        for key, item in self.operation.value.items():
-            sub = attribute.sub_attribute(key)
-            if item is None and sub is not None:
-                merged.pop(sub.name, None)
-        place[attribute.name] = merged
+    def _packed(self, attribute: Attribute, part: dict[str, Any]) -> dict[str, Any]:
+        """Return some parts of a value as they are stored: a reference as an id, what a dialect packs unpacked."""
+        value = [part] if attribute.multi_valued else part
+        found = canonical_value(attribute, value, self.dialect.value_rules, attribute.name)
+        return dict(found[0] if isinstance(found, list) else found) if found else {}
 
-    def _remove(self, place: dict[str, Any], attribute: Attribute, *, everything: bool = False) -> None:
-        if attribute.required:
-            refuse("mutability", "this attribute is required", attribute.name)
-        if self.operation.op == "remove" and self.operation.has_value and attribute.multi_valued and not everything:
-            self._remove_values(place, attribute)
-        elif attribute.name == "active":
-            place["active"] = None  # unassigned: the lifecycle stays where it is until the source says otherwise
-        else:
-            place.pop(attribute.name, None)
-
-    def _remove_values(self, place: dict[str, Any], attribute: Attribute) -> None:
-        """A remove that names values removes those, never all: Entra sends it, and nobody means the rest."""
-        named = self._canonical(attribute, self.operation.value) or []
-        keep(place, attribute, [
-            element for element in place.get(attribute.name, []) if not any(is_named(element, n) for n in named)
-        ])  # fmt: skip
-
-    def _sub(self, place: dict[str, Any], attribute: Attribute, sub: Attribute) -> None:
-        holder: dict[str, Any] = dict(place.get(attribute.name, {}))
-        value = None if self.operation.op == "remove" else self.operation.value
-        canonical = self._canonical(attribute, {sub.name: value}) if value is not None else None
-        if canonical:
-            holder.update(canonical)
-        else:
-            holder.pop("value" if attribute.is_link and sub.name == "$ref" else sub.name, None)
-        if holder:
-            place[attribute.name] = holder
-        else:
-            place.pop(attribute.name, None)
-
-    def _elements(self, place: dict[str, Any], attribute: Attribute) -> None:
-        elements, selection = list(place.get(attribute.name, [])), self.path.selection
+    def _elements(self, attribute: Attribute, before: list[Any]) -> list[Any]:
+        elements, selection = list(before), self.path.selection
         chosen = [i for i, element in enumerate(elements) if selection is None or matches(selection, element)]
         if not chosen and self.operation.op != "remove":
             elements.append(self._created(attribute))
@@ -141,9 +145,7 @@ class Step:
             refuse("invalidFilter", "several values are selected", attribute.name)
         for index in chosen:
             elements[index] = self._changed(attribute, elements[index])
-        if any(isinstance(elements[i], dict) and elements[i].get("primary") for i in chosen):
-            elements = one_primary(elements, chosen[0])
-        keep(place, attribute, [element for element in elements if element])
+        return [element for element in with_one_primary(before, elements) if not is_nothing(element)]
 
     def _created(self, attribute: Attribute) -> dict[str, Any]:
         """Return the element that a selection describes, for a source that expects it to be made."""
@@ -153,27 +155,44 @@ class Step:
         wanted = described(selection)
         if not self.dialect.creates_what_it_selects or wanted is None:
             refuse("noTarget", "no value is selected", attribute.name)
-        created = self._canonical(attribute, [wanted])
-        return dict(created[0]) if created else {}
+        return self._packed(attribute, wanted)
 
     def _changed(self, attribute: Attribute, element: Any) -> Any:
+        """Return a selected element after the operation; None takes it away."""
         sub, operation = self.path.sub, self.operation
-        if operation.op == "remove" and sub is None:
+        if sub is not None:
+            return self._with_sub(attribute, element, sub)
+        if operation.op == "remove":
             return None
-        if sub is None:
-            value = self._canonical(attribute, operation.value)
-            if value and len(value) > 1:
-                refuse("invalidValue", "what is selected is replaced by one value", attribute.name)
-            new = value[0] if value else None
-            return {**element, **new} if operation.op == "add" and isinstance(new, dict) else new
-        wanted = None if operation.op == "remove" else self._canonical(sub, operation.value, self._pointer())
-        kept = {key: value for key, value in element.items() if key != sub.name}
-        packed = self._canonical(attribute, [{sub.name: wanted}]) if wanted is not None else None
-        return {**kept, **packed[0]} if packed else kept
+        value = self._canonical(attribute) or []
+        if len(value) > 1:
+            refuse("invalidValue", "what is selected is replaced by one value", attribute.name)
+        if operation.op == "add" and (not value or isinstance(element, dict)):
+            return _joined_parts(attribute, element, {**element, **value[0]}) if value else element
+        if not value and operation.value not in (None, []):
+            refuse("invalidValue", "the value holds nothing that this attribute has", attribute.name)
+        return value[0] if value else None
 
-    def _pointer(self) -> str:
-        attribute, sub = self.path.attribute, self.path.sub
-        return f"{attribute.name}.{sub.name}" if attribute and sub else ""
+
+def _joined_parts(attribute: Attribute, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    for sub in attribute.sub_attributes.values():
+        check_kept(sub, before.get(sub.name), after.get(sub.name))
+    return after
+
+
+def check_kept(attribute: Attribute, before: Any, after: Any) -> None:
+    """Refuse to take away what is required, and to change what is immutable once it is set. Raises ``Malformed``."""
+    if is_nothing(before) or before == after:
+        return
+    if attribute.mutability is Mutability.IMMUTABLE:
+        refuse("mutability", "this attribute never changes once it is set", attribute.name)
+    if attribute.required and is_nothing(after):
+        refuse("mutability", "this attribute is required", attribute.name)
+
+
+def is_nothing(value: Any) -> bool:
+    """Return whether a stored value is none: null, [] and {} are one (RFC 7643 §2.5)."""
+    return value in (None, [], {})
 
 
 def check_mutability(operation: Operation, path: Path) -> None:
