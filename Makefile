@@ -1,6 +1,7 @@
 # Two commands are enough: `make run` and `make test`. Both need Python 3.11 or newer, make and git, and nothing else.
 
 PYTHON ?= python3
+RUNS ?= 20000
 VENV := .venv
 BIN := $(VENV)/bin
 PINS := pyproject.toml verifier/pyproject.toml constraints.txt
@@ -13,7 +14,7 @@ INSTALL = if command -v uv >/dev/null; then uv pip install --quiet --python $(BI
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt $(1); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint bench bench-scale format clean redis
+.PHONY: help run setup test lint bench bench-scale fuzz format clean redis
 
 ##@ Use it
 
@@ -39,6 +40,9 @@ bench: $(VENV)/.ready-to-test ## Measure what things cost, against a bare Flask 
 bench-scale: $(VENV)/.ready-to-test ## Measure a tenant of a million users against one of a thousand; a quarter of an hour
 	@$(BIN)/python -m benchmarks.scale $(ARGS)
 
+fuzz: $(VENV)/.ready-to-fuzz ## Send RUNS hostile inputs to what reads them, and compare with the oracles
+	@nice -n 10 $(BIN)/python -m fuzz $(RUNS) $(TARGETS)
+
 format: $(VENV)/.ready-to-test ## Lay out the code
 	@$(BIN)/ruff format --quiet .
 
@@ -59,6 +63,10 @@ $(VENV)/.ready-to-test: $(PINS) | $(BIN)/python
 	@echo "Installing what runs and what tests (once) ..."
 	@$(call INSTALL,$(TO_TEST))
 	@touch $@ $(VENV)/.ready
+
+$(VENV)/.ready-to-fuzz: $(VENV)/.ready-to-test
+	@$(call INSTALL,-e '.[fuzz]')
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -7,7 +7,17 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("identity", "scim", "workers", "config", "migrations", "verifier/identity_verifier", "examples", "benchmarks")
+ROOMS = (
+    "identity",
+    "scim",
+    "workers",
+    "config",
+    "migrations",
+    "verifier/identity_verifier",
+    "examples",
+    "benchmarks",
+    "fuzz",
+)
 PLACES = (*ROOMS, "tests", "verifier/tests")
 
 

@@ -139,8 +139,10 @@ def test_names_and_urns_are_compared_without_case() -> None:
         'meta.created gt "yesterday"', 'x509Certificates gt "a"', 'name eq "x"', "title gt null",
         'emails[type eq "work"][value pr] pr', 'emails[emails[type pr].value pr]', 'emails[type eq "work"] eq "x"',
         'emails.value[type pr]', 'name[givenName pr]', 'emails[type eq "work"] pr', 'meta.location eq "x"',
-        f'{ENTERPRISE} eq "x"', "[a pr]", "emails[]", "emails[type pr", '"', "name .givenName pr", f"{USER}: title pr",
-        'meta.created gt "2011-W05-1T00:00:00"', 'meta.created gt "20110513T044234Z"', "\\", "((((", "not", "not not (title pr)",
+        f'{ENTERPRISE} eq "x"', "[a pr]", "emails[]", "emails[type pr", '"',
+        "name .givenName pr", f"{USER}: title pr",
+        'meta.created gt "2011-W05-1T00:00:00"', 'meta.created gt "20110513T044234Z"',
+        "\\", "((((", "not", "not not (title pr)",
     ],
 )  # fmt: skip
 def test_what_is_no_filter_is_refused_and_never_means_everything(text: str) -> None:
