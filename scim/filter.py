@@ -228,8 +228,9 @@ class Resolver:
         """``schemas`` is not stored: a resource has its core schema, and each extension of which it has values."""
         names = every_resource().attributes["schemas"]
         element = self._compared(op, value, lambda build: build(operand_of((), names), names))
-        asked = element.term if op == "ne" and isinstance(element, Not) else element
-        return Not(self._having(asked)) if op == "ne" else self._having(asked)
+        if isinstance(element, Not):
+            return Not(self._having(element.term))
+        return self._having(element)
 
     def _having(self, asked: Condition) -> Condition:
         having = [schema for schema in self.type.schemas() if matches(asked, schema.id)]

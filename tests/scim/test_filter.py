@@ -119,6 +119,11 @@ def test_a_schema_is_found_in_brackets_too(text: str) -> None:
     assert not matches(parse_filter(text, USERS), {"title": "x"})
 
 
+def test_everybody_has_a_schema() -> None:
+    for text, expected in (("schemas pr", True), ("schemas ne null", True), ("schemas eq null", False)):
+        assert matches(parse_filter(text, USERS), {"title": "x"}) is expected, text
+
+
 def test_names_and_urns_are_compared_without_case() -> None:
     assert parse_filter('USERNAME eq "x"', USERS) == parse_filter('userName eq "x"', USERS)
     qualified = f'{ENTERPRISE.upper()}:COSTCENTER eq "x"'
