@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from config.database import head_revision, migrate, schema_state
 from config.settings import PREFIX, Settings
 from identity.store.tables import metadata
-from tests.house.sources import ROOT
+from tests.house.sources import ROOT, sources
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 WHAT_TOUCHES_TOKENS_OR_BYTES = {
@@ -101,3 +101,18 @@ def catalogue(owner_url: str) -> list[Any]:
 )
 def test_what_a_newcomer_looks_for_is_there(name: str) -> None:
     assert (ROOT / name).read_text().strip()
+
+
+DIVERGENCES = (ROOT / "docs" / "divergences.md").read_text()
+MARK = re.compile(r'(?:# (?:of an add: )?|""" ?)"([a-z][a-z0-9 ,.-]+)"')
+
+
+def test_every_place_where_an_oracle_reads_in_one_way_only_is_named() -> None:
+    marks = {mark for source in sources("tests/oracles") for mark in MARK.findall(source.text)}
+    assert len(marks) >= 20
+    assert {mark for mark in marks if mark not in DIVERGENCES.replace("`", "")} == set()
+
+
+def test_every_test_that_the_divergences_name_is_there() -> None:
+    named = set(re.findall(r"`(\w+/\w+\.py)`", DIVERGENCES))
+    assert {name for name in named if not (ROOT / "tests" / name).is_file()} == set()
