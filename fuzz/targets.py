@@ -113,7 +113,7 @@ def _made_body(choose: making.Choose) -> dict[str, Any]:
 def a_bulk(data: bytes) -> str | None:
     raw = json.dumps(_made_bulk(making.chooser(data[1:]))).encode() if is_made(data) else data[1:]
     try:
-        bulk = parse_bulk(parse_body(raw))
+        bulk = parse_bulk(parse_body(raw), differences.catalogue())
     except (Malformed, OverLimit):
         return None
     return _disorder(bulk)

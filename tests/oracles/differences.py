@@ -10,11 +10,13 @@ from scim2_models.exceptions import SCIMException
 
 from identity.model.errors import Malformed, OverLimit
 from identity.model.query import Condition, matches
+from identity.model.schema import read_schema
+from scim.catalogue import Catalogue
 from scim.dialects import DIALECTS
 from scim.filter import parse_filter
 from scim.patch import apply_patch, parse_patch
 from scim.paths import parse_path
-from scim.schemas import ResourceType, read_schema, resource_types
+from scim.schemas import ResourceType, resource_types
 from scim.values import canonical_object
 from tests.oracles import filters, patches
 from tests.oracles.making import EXTENSION, GAMES
@@ -29,6 +31,12 @@ def user_type() -> ResourceType:
     """Return users with one extension more, which has attributes of every type."""
     users = resource_types()["Users"]
     return replace(users, extensions={**users.extensions, GAMES.lower(): read_schema(EXTENSION)})
+
+
+@cache
+def catalogue() -> Catalogue:
+    """Return the resource types with that extension."""
+    return Catalogue({**resource_types(), "Users": user_type()})
 
 
 @cache

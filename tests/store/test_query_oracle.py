@@ -21,15 +21,15 @@ from identity.model.principal import Email, Kind, Profile, Resource
 from identity.store.query import compile_condition
 from identity.store.tables import principals
 from identity.store.transaction import make_engine, transaction
+from scim.endpoints import Endpoints
 from scim.filter import parse_filter
 from scim.resources import render
 from tests.oracles import filters
-from tests.oracles.differences import known, rendered, user_type
+from tests.oracles.differences import catalogue, known, user_type
 from tests.oracles.making import Choose, a_document, a_filter, chooser
 
 CALLER = Caller(CallerKind.WORKER, "tests", "request-of-tests")
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-BASE = "https://identity.example"
 CHOOSING = st.binary(min_size=20, max_size=80).map(chooser)
 
 
@@ -108,9 +108,8 @@ def _profile(document: dict[str, Any], name: str) -> Profile:
 
 
 def _shown(resource: Resource) -> dict[str, Any]:
-    """Return what a client reads, with the tests' own extension named among its schemas."""
-    found = render(resource, BASE)
-    return found | {"schemas": rendered(resource.principal.document)["schemas"]}
+    """Return what a client reads."""
+    return render(resource, user_type(), Endpoints("https://identity.example", catalogue()))
 
 
 def words(choose: Choose) -> str:
