@@ -13,18 +13,21 @@ from config.commands.output import json_option
 from config.commands.remote import Refused, connect, principal_id
 from config.commands.showing import show_done, show_list, show_one
 
-COLUMNS = ("client_id", "client_name", "principal_id", "audience", "token_endpoint_auth_method", "revoked_at")
+COLUMNS = (
+    "client_id", "client_name", "principal_id", "audience", "connection_id", "token_endpoint_auth_method", "revoked_at"
+)  # fmt: skip
 
 
 @click.group()
 def client() -> None:
-    """OAuth clients: how an agent or a resource server proves itself."""
+    """OAuth clients: how an agent, a resource server or a source proves itself."""
 
 
 @client.command()
 @tenant_argument
 @click.option("--principal", help="Whose client: an agent or service account, by id or name.")
 @click.option("--audience", help="Or: the resource server that introspects with it.")
+@click.option("--connection", "connection_id", help="Or: the SCIM connection that it provisions for, by id.")
 @click.option("--name", "client_name")
 @click.option("--scope", help="What it may ask for as itself, separated by spaces.")
 @click.option("--jwks", type=JSON, help="Its public keys, @FILE; it then authenticates by private_key_jwt.")
@@ -33,8 +36,8 @@ def client() -> None:
 @json_option
 def create(tenant: str, principal: str | None, jwks: Any, generate_key: Path | None, **members: str | None) -> None:
     """Register a client; without a key it gets a secret, shown this once."""
-    if (principal is None) == (members["audience"] is None):
-        raise click.UsageError("give either --principal or --audience")
+    if [principal, members["audience"], members["connection_id"]].count(None) != 2:
+        raise click.UsageError("give one of --principal, --audience and --connection")
     if jwks is not None and generate_key is not None:
         raise click.UsageError("give either --jwks or --generate-key")
     remote = connect()

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from identity.actions.jwks import KEYS_MAX, check_jwks
 from identity.model.access import Caller
-from identity.model.client import AuthMethod, Client, GrantType
+from identity.model.client import SCIM_SCOPE, AuthMethod, Client, GrantType
+from identity.model.connection import ConnectionKind
 from identity.model.credential import hash_secret
 from identity.model.cutoff import CutoffKind
 from identity.model.errors import Conflict, Malformed, NotThere, OverLimit
@@ -25,6 +26,7 @@ from identity.store.clients import (
     client_revoke,
     client_update,
 )
+from identity.store.connections import connection_lock
 from identity.store.cutoffs import cutoff_set
 from identity.store.events import event_insert
 from identity.store.principals import principal_lock
@@ -42,10 +44,12 @@ class Registration:
     jwks: Mapping[str, Any] | None
     scopes: tuple[str, ...]
     grant_types: tuple[GrantType, ...] | None
+    connection_id: UUID | None = None
 
 
 def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Caller, now: datetime) -> Client:
-    """Write a new client of an active agent or service account, or of a resource server that introspects.
+    """Write a new client of an active agent or service account, of a resource server that introspects, or of a live
+    SCIM connection.
 
     ``new_secret`` becomes its secret when it authenticates with one; only the hash is stored.
     Raises ``Malformed``, ``Conflict``.
@@ -58,10 +62,11 @@ def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Cal
         client_name=asked.client_name,
         principal_id=asked.principal_id,
         audience=asked.audience,
+        connection_id=asked.connection_id,
         auth_method=asked.auth_method,
         secret_hash=hash_secret(new_secret) if has_secret else None,
         jwks=_jwks_of(asked),
-        scopes=asked.scopes,
+        scopes=_scopes_of(asked),
         grant_types=_grant_types_of(asked),
         version=1,
         created_at=now,
@@ -132,8 +137,8 @@ def revoke_client(tx: Tx, client_id: str, *, caller: Caller, now: datetime) -> N
 
 
 def _check_party(tx: Tx, asked: Registration) -> None:
-    if (asked.principal_id is None) == (asked.audience is None):
-        raise Malformed("a client is of either a principal_id or an audience", pointer="/principal_id")
+    if [asked.principal_id, asked.audience, asked.connection_id].count(None) != 2:
+        raise Malformed("a client is of one principal_id, audience or connection_id", pointer="/principal_id")
     if asked.principal_id is not None:
         principal = principal_lock(tx, asked.principal_id)
         if principal is None or principal.kind not in ACTORS:
@@ -146,6 +151,17 @@ def _check_party(tx: Tx, asked: Registration) -> None:
         raise Malformed(
             "there is no such resource server; register it first", pointer="/audience", reason="unknown_resource"
         )
+    elif asked.connection_id is not None:
+        _check_connection(tx, asked.connection_id)
+
+
+def _check_connection(tx: Tx, connection_id: UUID) -> None:
+    """Hold the connection, so that it does not end before its client is there to end with it."""
+    connection = connection_lock(tx, connection_id)
+    if connection is None or connection.kind is not ConnectionKind.SCIM:
+        raise Malformed("there is no scim connection of that id", pointer="/connection_id", reason="unknown_connection")
+    if connection.ended_at is not None:
+        raise Conflict("the connection has ended", reason="connection_ended")
 
 
 def _jwks_of(asked: Registration) -> Mapping[str, Any] | None:
@@ -158,7 +174,19 @@ def _jwks_of(asked: Registration) -> Mapping[str, Any] | None:
     return None
 
 
+def _scopes_of(asked: Registration) -> tuple[str, ...]:
+    if asked.connection_id is None:
+        return asked.scopes
+    if asked.scopes not in ((), (SCIM_SCOPE,)):
+        raise Malformed(f"a connection's client holds the scope {SCIM_SCOPE} alone", pointer="/scope")
+    return (SCIM_SCOPE,)
+
+
 def _grant_types_of(asked: Registration) -> tuple[GrantType, ...]:
+    if asked.connection_id is not None:
+        if asked.grant_types not in (None, (GrantType.CLIENT_CREDENTIALS,)):
+            raise Malformed("a connection's client has the grant type client_credentials", pointer="/grant_types")
+        return (GrantType.CLIENT_CREDENTIALS,)
     if asked.principal_id is not None:
         return tuple(GrantType) if asked.grant_types is None else asked.grant_types
     if asked.grant_types or asked.scopes:
@@ -195,5 +223,6 @@ def _live(client: Client | None) -> Client:
 
 
 def _tell(tx: Tx, type_: str, client: Client, detail: Mapping[str, Any], *, caller: Caller, now: datetime) -> None:
-    told = {"client_id": client.client_id, **({"audience": client.audience} if client.audience else {}), **detail}
+    of = {"audience": client.audience, "connection_id": client.connection_id and str(client.connection_id)}
+    told = {"client_id": client.client_id, **{name: value for name, value in of.items() if value}, **detail}
     event_insert(tx, Event(type=type_, subject_id=client.principal_id, detail=told), caller=caller, now=now)

@@ -19,6 +19,7 @@ from identity.model.credential import ConnectionToken, hash_secret
 from identity.model.errors import Conflict, Malformed, NotThere, OverLimit, Stale
 from identity.model.event import Event
 from identity.store import Tx
+from identity.store.clients import connection_clients_revoke
 from identity.store.connections import (
     connection_get,
     connection_insert,
@@ -162,7 +163,10 @@ def end_connection(tx: Tx, connection_id: UUID, *, caller: Caller, now: datetime
         return
     connection_update(tx, connection_id, {"ended_at": now})
     connection_tokens_expire(tx, connection_id, at=now)
-    _tell(tx, "connection.ended", connection, {"kind": connection.kind}, caller=caller, now=now)
+    revoked = connection_clients_revoke(tx, connection_id, now=now)
+    _tell(
+        tx, "connection.ended", connection, {"kind": connection.kind, "clients": len(revoked)}, caller=caller, now=now
+    )
 
 
 def check_issuer(issuer: str, *, external_url: str, allow_loopback: bool) -> None:

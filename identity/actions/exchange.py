@@ -185,6 +185,8 @@ def _verify_own_subject(tx: Tx, request: ExchangeRequest, facts: ExchangeFacts, 
     if parent is None:
         raise InvalidSubjectToken("the subject token is not known here", reason="subject_token_unknown")
     _believe(tx, request.subject_text, parent, facts, issuer, now, InvalidSubjectToken, "subject_token")
+    if parent.subject_id is None:
+        raise InvalidSubjectToken("the subject token is for nobody who could be acted for", reason="subject_token_scim")
     subject = facts.parties[parent.subject_id]
     chain = tuple(facts.parties[actor_id] for actor_id in parent.actor_ids)
     return Held(subject, chain, parent, parent.expires_at)
@@ -202,7 +204,7 @@ def _verify_actor(
     token = facts.actor_token
     if request.actor_token.issuer != issuer.identifier or token is None:
         raise InvalidActorToken("the actor token is not one of ours", reason="actor_token_unknown")
-    if token.audience != issuer.identifier or token.actor_ids:
+    if token.audience != issuer.identifier or token.actor_ids or token.subject_id is None:
         raise InvalidActorToken("the actor token is not an agent's own for this issuer", reason="actor_token_audience")
     _believe(tx, request.actor_text, token, facts, issuer, now, InvalidActorToken, "actor_token")
     return facts.parties.get(token.subject_id)

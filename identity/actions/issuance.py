@@ -14,13 +14,13 @@ from joserfc.jwk import ECKey
 from identity.actions.keys import KeyRing
 from identity.model.access import Caller
 from identity.model.claims import claims_of
-from identity.model.client import Client, GrantType
+from identity.model.client import SCIM_SCOPE, Client, GrantType
 from identity.model.errors import Malformed, NotAllowed, Refusal
 from identity.model.event import Event
 from identity.model.scope import narrow_scopes
 from identity.model.signing_key import SigningKey, signing_key
 from identity.model.task import Task
-from identity.model.tenant import ACCESS_LIFETIME_S, DEPTH_MAX, TASK_LIFETIME_MAX_S
+from identity.model.tenant import ACCESS_LIFETIME_S, DEPTH_MAX, TASK_LIFETIME_MAX_S, scim_url_of
 from identity.model.token import Issue, IssuedToken, lives
 from identity.store import Tx
 from identity.store.facts import ClientQuestion, CommonFacts, ItselfFacts, itself_facts_read
@@ -69,7 +69,7 @@ def read_itself_facts(tx: Tx, client: ClientQuestion, *, resource: str | None, n
 
 def check_grant(client: Client, grant_type: GrantType) -> None:
     """Refuse a grant that the client is not registered for. Raises ``UnauthorizedClient``."""
-    if client.principal_id is None or grant_type not in client.grant_types:
+    if grant_type not in client.grant_types:
         raise UnauthorizedClient("the client may not use this grant type", reason="grant_type")
 
 
@@ -86,11 +86,14 @@ def issue_for_itself(
 ) -> IssuedToken:
     """Give an agent or service account a token for itself (RFC 6749 §4.4): no subject but it, no actor, no task.
 
-    Without a resource the token is good at the issuer only. Raises ``UnauthorizedClient``, ``PartyInactive``,
+    Without a resource the token is good at the issuer only. A connection's client gets one for the SCIM endpoint, and
+    for nothing else. Raises ``UnauthorizedClient``, ``PartyInactive``,
     ``InvalidTarget``, ``InvalidScope``.
     """
     try:
-        issue = _decide_for_itself(tx, facts, client, resource=resource, scopes=scopes, issuer=issuer, now=now)
+        check_grant(client, GrantType.CLIENT_CREDENTIALS)
+        decide = _decide_for_itself if client.connection_id is None else _decide_for_connection
+        issue = decide(tx, facts, client, resource=resource, scopes=scopes, issuer=issuer, now=now)
         return issue_token(tx, issue, facts.common, new_task=None, issuer=issuer, caller=caller, now=now)
     except Refusal as refusal:
         refusal.concerns(subject_id=client.principal_id)
@@ -107,7 +110,6 @@ def _decide_for_itself(
     issuer: Issuer,
     now: datetime,
 ) -> Issue:
-    check_grant(client, GrantType.CLIENT_CREDENTIALS)
     party = facts.principal
     if party is None or not lives(party, now):
         raise PartyInactive("the principal of this client is not active", reason="actor_inactive")
@@ -134,6 +136,44 @@ def _decide_for_itself(
         authorization_details=(),
         issued_at=now,
         expires_at=earliest_expiry(now, ACCESS_LIFETIME_S, party.valid_until),
+    )
+
+
+def _decide_for_connection(
+    tx: Tx,
+    facts: ItselfFacts,
+    client: Client,
+    *,
+    resource: str | None,
+    scopes: tuple[str, ...] | None,
+    issuer: Issuer,
+    now: datetime,
+) -> Issue:
+    """A client ends with its connection, so that it is live says that the connection is."""
+    del facts
+    endpoint = scim_url_of(issuer.identifier)
+    if resource not in (None, endpoint):
+        raise InvalidTarget("a connection's client has tokens for the SCIM endpoint alone", reason="not_scim")
+    granted = narrow_scopes((SCIM_SCOPE,), scopes)
+    if granted is None:
+        raise InvalidScope("a connection's client does not hold this scope", reason="scope_exceeded")
+    return Issue(
+        jti=tx.new_id(),
+        txn=None,
+        client_id=client.client_id,
+        subject=None,
+        actors=(),
+        parent_id=None,
+        ancestor_ids=(),
+        delegation_ids=(),
+        client_ids=(client.client_id,),
+        parties=(),
+        depth_max=0,
+        audience=endpoint,
+        scopes=granted,
+        authorization_details=(),
+        issued_at=now,
+        expires_at=earliest_expiry(now, ACCESS_LIFETIME_S),
     )
 
 
@@ -168,7 +208,7 @@ def issue_token(
 def _told(issue: Issue, claims: Mapping[str, Any]) -> Event:
     return Event(
         type="token.issued",
-        subject_id=issue.subject.id,
+        subject_id=issue.subject.id if issue.subject else None,
         actor_ids=tuple(actor.id for actor in issue.actors),
         txn=issue.txn,
         detail={

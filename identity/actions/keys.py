@@ -91,6 +91,11 @@ class KeyRing:
         """Return the public halves of ``keys``."""
         return KeySet({key.kid: _kept(self._public, (tenant_id, key.kid), partial(_parse, key)) for key in keys})
 
+    def kept(self, tenant_id: TenantId, kid: str) -> KeySet:
+        """Return the public half of that name, or an empty set when this process has not met it yet."""
+        found = self._public.get((tenant_id, kid))
+        return KeySet({} if found is None else {kid: found})
+
     def _open(self, tenant_id: TenantId, key: SigningKey) -> ECKey:
         purpose = f"{PURPOSE}:{key.kid}"
         return ECKey.import_key(self._seal.open(key.sealed_private, tenant_id=tenant_id, purpose=purpose))

@@ -38,6 +38,7 @@ KINDS: dict[str, Kind] = {
     "precondition_failed": Kind(412, "Changed meanwhile", "If-Match names an older version; read it again."),
     "too_large": Kind(413, "Too large", "The request is larger than the limit that detail names."),
     "unsupported_media_type": Kind(415, "Unsupported media type", "Send application/json, not compressed."),
+    "too_often": Kind(429, "Too many requests", "Ask again after Retry-After seconds."),
     "server_error": Kind(500, "Internal error", "Nothing was changed. Report the request_id."),
     "unavailable": Kind(503, "Unavailable", "Nothing was decided; try again after Retry-After seconds."),
 }

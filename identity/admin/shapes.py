@@ -80,11 +80,14 @@ class TokenRotation(Asked):
 
 
 class NewClient(Asked):
-    """Client metadata (RFC 7591 §2) of an agent or service account, or of a resource server that introspects."""
+    """Client metadata (RFC 7591 §2) of an agent or service account, of a resource server that introspects, or of a SCIM
+    connection.
+    """
 
     client_name: Name | None = None
     principal_id: UUID | None = None
     audience: Line | None = None
+    connection_id: UUID | None = None
     token_endpoint_auth_method: AuthMethod = AuthMethod.CLIENT_SECRET_BASIC
     jwks: JsonObject | None = None
     jwks_uri: Line | None = None

@@ -102,6 +102,7 @@ class Client(View):
     client_name: str | None
     principal_id: UUID | None
     audience: str | None
+    connection_id: UUID | None
     token_endpoint_auth_method: Annotated[AuthMethod, Field(validation_alias="auth_method")]
     grant_types: list[GrantType]
     scope: str

@@ -24,6 +24,7 @@ class Caller:
 
     ``catalogue_version`` is that of the tenant's schemas and resource types when the caller was authenticated.
     ``txn`` is what the caller was told to know the outcome by (RFC 9967 §3), where it does not wait for the answer.
+    ``client_id`` is the OAuth client that spoke for a connection; None where the connection's own token did.
     """
 
     kind: CallerKind
@@ -33,6 +34,7 @@ class Caller:
     dialect: str | None = None
     catalogue_version: int = 0
     txn: str | None = None
+    client_id: str | None = None
 
 
 def check_reach(caller: Caller, principal: Principal) -> None:

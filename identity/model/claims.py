@@ -12,8 +12,7 @@ def claims_of(issue: Issue, *, issuer: str, tenant: str) -> dict[str, Any]:
     claims: dict[str, Any] = {
         "iss": issuer,
         "tenant": tenant,
-        "sub": str(issue.subject.id),
-        "sub_profile": SUB_PROFILE[issue.subject.kind],
+        **subject_of(issue),
         "aud": issue.audience,
         "client_id": issue.client_id,
         "iat": int(issue.issued_at.timestamp()),
@@ -30,6 +29,13 @@ def claims_of(issue: Issue, *, issuer: str, tenant: str) -> dict[str, Any]:
     if issue.authorization_details:
         claims["authorization_details"] = [dict(entry) for entry in issue.authorization_details]
     return claims
+
+
+def subject_of(issue: Issue) -> Mapping[str, str]:
+    """Return whom a token is for; where that is no principal, its client (RFC 9068 §2.2)."""
+    if issue.subject is None:
+        return {"sub": issue.client_id}
+    return {"sub": str(issue.subject.id), "sub_profile": SUB_PROFILE[issue.subject.kind]}
 
 
 def act_of(actors: Sequence[Party], issuer: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""OAuth clients: how an agent or a resource server proves itself to the token service (RFC 7591 §2)."""
+"""OAuth clients: how an agent, a resource server or a source proves itself to the token service (RFC 7591 §2)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,18 +22,23 @@ class GrantType(StrEnum):
     TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
 
 
+SCIM_SCOPE = "scim"
+"""What opens a tenant's SCIM endpoint; the one scope that a connection's client holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client speaks for exactly one party: ``principal_id``, an agent or service account; or ``audience``, a
-    resource server that only introspects tokens meant for it.
+    """A client speaks for exactly one party: ``principal_id``, an agent or service account; ``audience``, a resource
+    server that only introspects tokens meant for it; or ``connection_id``, a source that provisions by SCIM.
 
-    ``scopes`` are what the principal may ask for as itself (client_credentials).
+    ``scopes`` are what it may ask for as itself (client_credentials).
     """
 
     client_id: str
     client_name: str | None
     principal_id: UUID | None
     audience: str | None
+    connection_id: UUID | None
     auth_method: AuthMethod
     secret_hash: bytes | None
     jwks: Mapping[str, Any] | None

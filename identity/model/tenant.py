@@ -14,7 +14,7 @@ TASK_LIFETIME_MAX_S = 300
 """The longest life of a delegated token anywhere; a tenant can only lower it."""
 
 ACCESS_LIFETIME_S = 300
-"""The life of a token that an agent or service account gets for itself."""
+"""The life of a token that an agent, a service account or a connection's client gets for itself."""
 
 TASK_LIFETIME_S = 120
 """The life of a delegated token where nobody asked for less."""
@@ -48,3 +48,11 @@ def check_slug(slug: str) -> str:
 def issuer_of(external_url: str, slug: str) -> str:
     """Return the issuer identifier (RFC 8414 §2) of the tenant named ``slug``; never with a trailing slash."""
     return f"{external_url.rstrip('/')}/t/{slug}"
+
+
+def scim_url_of(issuer: str) -> str:
+    """Return the URL of the SCIM endpoint of an issuer's tenant, without a slash at its end.
+
+    It is the audience of the tokens that open it (RFC 8707 §2), and names the protected resource (RFC 9728 §1.2).
+    """
+    return f"{issuer}/scim/v2"

@@ -43,12 +43,15 @@ class Cutoff:
 
 @dataclass(frozen=True, slots=True)
 class TokenFacts:
-    """One issued token and the present state of all that it rests on, read in one statement."""
+    """One issued token and the present state of all that it rests on, read in one statement.
+
+    A token of a connection's client has no ``subject_id``: there is nobody whom it could be for, or be traded for.
+    """
 
     jti: UUID
     txn: UUID | None
     client_id: str
-    subject_id: UUID
+    subject_id: UUID | None
     actor_ids: tuple[UUID, ...]
     ancestor_ids: tuple[UUID, ...]
     delegation_ids: tuple[UUID, ...]
@@ -114,12 +117,12 @@ def _all_hold(standings: Iterable[Standing], needed: Iterable[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """A token about to be signed and remembered."""
+    """A token about to be signed and remembered. Without a ``subject`` its client is what it is about."""
 
     jti: UUID
     txn: UUID | None
     client_id: str
-    subject: Party
+    subject: Party | None
     actors: tuple[Party, ...]
     parent_id: UUID | None
     ancestor_ids: tuple[UUID, ...]

@@ -16,6 +16,7 @@ COLUMNS = (
     clients.c.client_name,
     clients.c.principal_id,
     clients.c.audience,
+    clients.c.connection_id,
     clients.c.token_endpoint_auth_method,
     clients.c.secret_hash,
     clients.c.jwks,
@@ -34,6 +35,7 @@ def client_from(row: Any) -> Client:
         client_name=row.client_name,
         principal_id=row.principal_id,
         audience=row.audience,
+        connection_id=row.connection_id,
         auth_method=AuthMethod(row.token_endpoint_auth_method),
         secret_hash=None if row.secret_hash is None else bytes(row.secret_hash),
         jwks=row.jwks,
@@ -54,6 +56,7 @@ def client_insert(tx: Tx, client: Client) -> None:
             client_name=client.client_name,
             principal_id=client.principal_id,
             audience=client.audience,
+            connection_id=client.connection_id,
             token_endpoint_auth_method=client.auth_method,
             secret_hash=client.secret_hash,
             jwks=None if client.jwks is None else dict(client.jwks),
@@ -96,6 +99,21 @@ def client_update(tx: Tx, client_id: str, values: Mapping[str, Any]) -> Client:
 def client_revoke(tx: Tx, client_id: str, *, now: datetime) -> Client:
     """End a locked client for ever."""
     return client_update(tx, client_id, {"revoked_at": now})
+
+
+def connection_clients_revoke(tx: Tx, connection_id: UUID, *, now: datetime) -> list[str]:
+    """End every client of a connection for ever; return their ids."""
+    statement = (
+        update(clients)
+        .where(
+            clients.c.tenant_id == tx.tenant_id,
+            clients.c.connection_id == connection_id,
+            clients.c.revoked_at.is_(None),
+        )
+        .values(version=clients.c.version + 1, revoked_at=now)
+        .returning(clients.c.client_id)
+    )
+    return list(tx.execute(statement).scalars())
 
 
 def client_list(tx: Tx, *, principal_id: UUID | None, after: str | None, limit: int) -> list[Client]:

@@ -31,7 +31,7 @@ def event_row(tx: Tx, event: Event, *, caller: Caller, now: datetime) -> dict[st
         "txn": event.txn,
         "reason": event.reason,
         "request_id": caller.request_id,
-        "detail": dict(event.detail),
+        "detail": dict(event.detail) if caller.client_id is None else {**event.detail, "client_id": caller.client_id},
     }
 
 

@@ -1,7 +1,7 @@
 """Every fact that a token decision rests on, read in one statement.
 
-The parts are written once and put together for the three questions that are asked of them: may this be exchanged,
-is this token alive, may this client have a token for itself.
+The parts are written once and put together for the four questions that are asked of them: may this be exchanged,
+is this token alive, may this client have a token for itself, does this token open the SCIM endpoint.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from identity.model.client import Client
-from identity.model.connection import Connection
+from identity.model.connection import Connection, Dialect
 from identity.model.delegation import Delegation
 from identity.model.signing_key import SigningKey
 from identity.model.token import Party, TokenFacts
@@ -32,7 +32,7 @@ DELEGATIONS_READ_MAX = 100  # of one actor for one subject at one resource
 
 CLIENT = """
 client AS (
-    SELECT c.client_id, c.client_name, c.principal_id, c.audience, c.token_endpoint_auth_method,
+    SELECT c.client_id, c.client_name, c.principal_id, c.audience, c.connection_id, c.token_endpoint_auth_method,
            encode(c.secret_hash, 'hex') AS secret_hash, c.jwks, c.scopes, c.grant_types, c.version, c.created_at,
            c.revoked_at
       FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = :client_id),
@@ -75,7 +75,9 @@ asked (jti, facts) AS (SELECT t.jti, json_build_object(
                         d.ended_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > :now)
                         AND (d.subject_id = t.subject_id OR d.subject_group_id IN (SELECT id FROM membership))))
                       FROM delegations d WHERE d.tenant_id = :tenant AND d.id = ANY (t.delegation_ids)),
-    'clients', (SELECT json_agg(json_build_object('id', c.client_id, 'holds', c.revoked_at IS NULL))
+    'clients', (SELECT json_agg(json_build_object('id', c.client_id, 'holds', c.revoked_at IS NULL AND NOT EXISTS (
+                    SELECT FROM connections u WHERE u.tenant_id = :tenant AND u.id = c.connection_id
+                                                AND u.ended_at IS NOT NULL)))
                   FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = ANY (t.client_ids)),
     'task_state', k.state, 'task_expires_at', k.expires_at,
     'cutoffs', (SELECT json_agg(json_build_object('kind', o.kind, 'key', o.key, 'not_before', o.not_before))
@@ -89,9 +91,7 @@ asked (jti, facts) AS (SELECT t.jti, json_build_object(
    FROM tokens t LEFT JOIN tasks k ON k.tenant_id = :tenant AND k.txn = t.txn
   WHERE t.tenant_id = :tenant AND t.jti IN ({jtis}))"""
 
-COMMON = """
-    (SELECT row_to_json(client) FROM client) AS client,
-    (SELECT count(*) FROM fresh) AS fresh,
+ISSUER = """
     (SELECT json_build_object('slug', n.slug, 'state', n.state, 'task_lifetime_max_s', n.task_lifetime_max_s)
        FROM tenants n WHERE n.tenant_id = :tenant) AS tenant,
     (SELECT json_agg(json_build_object('kid', s.kid, 'alg', s.alg, 'public_jwk', s.public_jwk,
@@ -100,10 +100,15 @@ COMMON = """
        FROM signing_keys s WHERE s.tenant_id = :tenant AND s.state = 'live'
         AND (s.verify_until IS NULL OR s.verify_until > :now)) AS keys"""
 
+COMMON = f"""
+    (SELECT row_to_json(client) FROM client) AS client,
+    (SELECT count(*) FROM fresh) AS fresh, {ISSUER}"""
+
 
 def _statement(template: str, **holes: str) -> TextClause:
     """Put the parts together. Blanks are folded: the driver keeps only short statements parsed."""
-    whole = template.format(CLIENT=CLIENT, COMMON=COMMON, MEMBERSHIP=MEMBERSHIP, ASKED=ASKED, PARTY=PARTY)
+    parts = {"CLIENT": CLIENT, "ISSUER": ISSUER, "COMMON": COMMON, "MEMBERSHIP": MEMBERSHIP, "ASKED": ASKED}
+    whole = template.format(**parts, PARTY=PARTY)
     return text(" ".join(whole.format(**holes, PARTY=PARTY, ACTIVE=ACTIVE).split()))
 
 
@@ -187,6 +192,23 @@ SELECT {COMMON},
 )
 
 
+ACCESS = _statement(
+    """
+WITH RECURSIVE {MEMBERSHIP},
+{ASKED}
+SELECT {ISSUER},
+    (SELECT facts FROM asked) AS token,
+    (SELECT json_build_object('id', u.id, 'dialect', u.dialect, 'catalogue_version', (
+            SELECT n.catalogue_version FROM tenants n WHERE n.tenant_id = :tenant)) FROM connections u
+      WHERE u.tenant_id = :tenant AND u.kind = 'scim' AND u.ended_at IS NULL AND u.id = (
+            SELECT c.connection_id FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = (
+                SELECT t.client_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :jti))) AS connection
+""",
+    member="SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :jti",
+    jtis=":jti",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ClientQuestion:
     """Which client claims to ask; ``assertion_hash`` is spent by being asked about, in the same statement."""
@@ -223,6 +245,24 @@ class LifeFacts:
 
     common: CommonFacts
     token: TokenFacts | None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A live SCIM connection, as far as a request of it needs; and the version of its tenant's catalogue."""
+
+    connection_id: UUID
+    dialect: Dialect
+    catalogue_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccessFacts:
+    """For who presents a token at the SCIM endpoint. ``source``: the live connection whose client obtained it."""
+
+    token: TokenFacts | None
+    source: Source | None
+    keys: tuple[SigningKey, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +339,19 @@ def life_facts_read(tx: Tx, client: ClientQuestion, *, jti: UUID | None, now: da
     row = tx.execute(LIFE, _client_parameters(tx, client, now) | {"jti": jti}).one()
     common = _common(row)
     return LifeFacts(common, token_from(row.token, common.tenant_state))
+
+
+def access_facts_read(tx: Tx, *, jti: UUID | None, now: datetime) -> AccessFacts:
+    """Read what opening the SCIM endpoint with one token is decided on."""
+    row = tx.execute(ACCESS, {"tenant": tx.tenant_id, "now": now, "jti": jti}).one()
+    found = row.connection
+    return AccessFacts(
+        token=token_from(row.token, row.tenant["state"]),
+        source=None
+        if found is None
+        else Source(UUID(found["id"]), Dialect(found["dialect"]), found["catalogue_version"]),
+        keys=tuple(key_from(item) for item in row.keys or ()),
+    )
 
 
 def assertion_spend(tx: Tx, client: ClientQuestion, *, now: datetime) -> None:

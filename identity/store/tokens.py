@@ -65,7 +65,7 @@ def _issue_parameters(tx: Tx, issue: Issue) -> dict[str, Any]:
         "jti": issue.jti,
         "txn": issue.txn,
         "client_id": issue.client_id,
-        "subject_id": issue.subject.id,
+        "subject_id": issue.subject.id if issue.subject else None,
         "actor_ids": [actor.id for actor in issue.actors],
         "ancestor_ids": list(issue.ancestor_ids),
         "delegation_ids": list(issue.delegation_ids),

@@ -138,7 +138,7 @@ def test_a_name_can_do_nothing_to_a_terminal() -> None:
         (("tenant", "create", "ACME"), 7, "/slug"),
         (("tenant", "show", "a/b"), 2, "cannot be a name or an id"),
         (("agent", "show", "acme", "nobody"), 5, "there is no agent called 'nobody' in acme"),
-        (("client", "create", "acme"), 2, "give either --principal or --audience"),
+        (("client", "create", "acme"), 2, "give one of --principal, --audience and --connection"),
         (("client", "create", "acme", "--principal", "x", "--jwks", "@nowhere"), 2, "cannot be read"),
         (("client", "create", "acme", "--principal", "x", "--jwks", "{"), 2, "that is not JSON"),
         (("delegation", "grant", "acme", "--actor", "x", "--resource", "y"), 2, "give either --subject or --group"),
@@ -183,3 +183,11 @@ def test_a_key_is_never_written_over_another_and_not_left_behind_when_it_is_refu
     acme.post(f"/principals/{bot}/suspend", {}, 200)
     run(*create, exit_code=6)
     assert not file.exists()
+
+
+def test_a_client_of_a_connection_is_made_with_its_key(ask: Callable[..., Any], acme: Admin, tmp_path: Path) -> None:
+    people, file = acme.post("/connections", {"kind": "scim", "name": "people", "dialect": "rfc"})["id"], tmp_path / "k"
+    made = ask("client", "create", "acme", "--connection", people, "--generate-key", str(file))
+    assert (made["connection_id"], made["token_endpoint_auth_method"]) == (people, "private_key_jwt")
+    assert file.exists()
+    assert ask("client", "list", "acme")["items"][0]["connection_id"] == people

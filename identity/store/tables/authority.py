@@ -21,6 +21,7 @@ clients = tenant_table(
     Column("client_name", Text),
     Column("principal_id", Uuid),
     Column("audience", Text),
+    Column("connection_id", Uuid),
     Column("token_endpoint_auth_method", Text, nullable=False),
     Column("secret_hash", LargeBinary),
     Column("jwks", JSONB(none_as_null=True)),
@@ -32,7 +33,10 @@ clients = tenant_table(
     refers((), "tenants", ()),
     refers(("principal_id",), "principals", ("id",)),
     refers(("audience",), "resources", ("audience",)),
+    refers(("connection_id",), "connections", ("id",)),
+    CheckConstraint("num_nonnulls(principal_id, audience, connection_id) = 1", name="one_party"),
     index_of("ix_clients_principal", "tenant_id", "principal_id"),
+    index_of("ix_clients_connection", "tenant_id", "connection_id"),
     key=("client_id",),
 )
 
@@ -93,12 +97,13 @@ tasks = tenant_table(
     key=("txn",),
 )
 
+# Without a subject: a token of a connection's client. It speaks for no principal, and none may be taken from it.
 tokens = tenant_table(
     "tokens",
     Column("jti", Uuid, nullable=False),
     Column("txn", Uuid),
     Column("client_id", Text, nullable=False),
-    Column("subject_id", Uuid, nullable=False),
+    Column("subject_id", Uuid),
     Column("actor_ids", IDS, nullable=False, server_default=EMPTY_ARRAY),
     Column("ancestor_ids", IDS, nullable=False, server_default=EMPTY_ARRAY),
     Column("delegation_ids", IDS, nullable=False, server_default=EMPTY_ARRAY),
@@ -115,6 +120,7 @@ tokens = tenant_table(
     refers(("client_id",), "clients", ("client_id",)),
     refers(("subject_id",), "principals", ("id",)),
     refers(("txn",), "tasks", ("txn",)),
+    CheckConstraint("subject_id IS NOT NULL OR cardinality(party_ids) = 0", name="parties"),
     index_of("ix_tokens_expires_at", "tenant_id", "expires_at"),
     index_of("ix_tokens_txn", "tenant_id", "txn"),
     key=("jti",),
