@@ -8,6 +8,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from config.database import is_at_head
+from config.door import Door
 from config.metrics import add_metrics
 from config.outgoing import make_fetch
 from config.settings import Settings
@@ -16,10 +17,12 @@ from identity.actions.sealing import Seal
 from identity.actions.upstream import UpstreamKeys
 from identity.admin.errors import answer_http_exception as admin_error
 from identity.admin.routes import blueprint as admin
+from identity.fairness import Turns
 from identity.http import House, guard_every_answer, utc_now
 from identity.model.rate import Rate
 from identity.oauth.routes import blueprint as oauth
 from identity.store.transaction import check_wall, make_engine
+from scim.protected_resource import blueprint as protected_resource
 from scim.routes import blueprint as scim
 from scim.routes import on_http_exception as scim_error
 
@@ -43,6 +46,7 @@ def make_house(settings: Settings) -> House:
         allow_loopback=settings.outgoing_allow_loopback,
         body_bytes_max=settings.body_bytes_max,
         scim_rate=Rate(per_s=settings.scim_requests_per_s, burst=2 * settings.scim_requests_per_s),
+        turns=Turns(places=settings.web_places),
     )
 
 
@@ -57,11 +61,12 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     app.url_map.strict_slashes = True
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # nothing is told to who proved nothing
     guard_every_answer(app)
-    for blueprint in (oauth, scim, admin):
+    for blueprint in (oauth, scim, protected_resource, admin):
         app.register_blueprint(blueprint)
     add_health(app, shared)
     add_metrics(app)
     add_last_resort(app)
+    app.wsgi_app = Door(app.wsgi_app, shared.turns, shared.tenants, shared.body_bytes_max)  # type: ignore[assignment]
     return app
 
 

@@ -108,6 +108,7 @@ class Settings(BaseSettings):
     """Base64 of 32 bytes; seals the tenants' signing keys at rest. Losing it loses every signing key."""
     web_processes: int = Field(default=1, ge=1, le=64)
     web_threads: int = Field(default=4, ge=1, le=256)
+    """Requests of one tenant that one process works on at a time; as many more are for the others."""
     database_pool_size: int = Field(default=8, ge=1, le=256)
     worker_threads: int = Field(default=2, ge=1, le=64)
     broker_visibility_timeout_s: int = Field(default=60, ge=5, le=3_600)
@@ -160,6 +161,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Command line over environment over file; no dotenv, which would depend on where one stands."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file())
+
+    @property
+    def web_places(self) -> int:
+        """How many requests a web process works on at a time: one tenant takes half, and never the pool's last."""
+        return 2 * min(self.web_threads, self.database_pool_size)
 
     @property
     def owner_url(self) -> str:

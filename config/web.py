@@ -1,5 +1,6 @@
 """The web server: granian, with settings under which thousands of slow clients keep nobody out."""
 
+import logging
 import resource
 from typing import Any
 
@@ -12,6 +13,7 @@ from granian.server.common import AbstractServer
 from config.process import follow_parent
 from config.settings import Settings
 from config.telemetry import configure_logging
+from identity.fairness import READERS, SEATS
 
 HEADER_READ_TIMEOUT_MS = 3_000  # a client that dribbles its headers is gone after this
 BACKLOG = 16_384
@@ -38,6 +40,7 @@ def run_web(settings: Settings) -> None:
 def web_server(settings: Settings) -> AbstractServer[Any]:
     """Return the server before it serves anything; what it will serve is said by whoever starts it."""
     _allow_open_files()
+    logging.getLogger("_granian").addFilter(_is_about_us)
     return Server(
         "config.app:create_app",
         address=settings.host,
@@ -46,7 +49,7 @@ def web_server(settings: Settings) -> AbstractServer[Any]:
         http=HTTPModes.http1,  # TLS and HTTP/2 end at the proxy
         websockets=False,
         workers=settings.web_processes,
-        blocking_threads=settings.web_threads,
+        blocking_threads=settings.web_places + SEATS + READERS,  # who waits or reads holds a thread, too
         runtime_mode=RuntimeModes.st,
         backlog=BACKLOG,
         backpressure=BACKPRESSURE,
@@ -55,6 +58,11 @@ def web_server(settings: Settings) -> AbstractServer[Any]:
         workers_kill_timeout=DRAIN_S,
         log_level=LogLevels.warning,
     )
+
+
+def _is_about_us(record: logging.LogRecord) -> bool:
+    """False for the warning that threads are many: most of them only wait for their turn (``Door``)."""
+    return "Python threads" not in record.getMessage()
 
 
 def _allow_open_files() -> None:

@@ -2,62 +2,56 @@
 
 import re
 import secrets
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
 from flask import Flask, Response, current_app, g, request
 
 from identity.actions.audit import record_refusal
-from identity.actions.authentication import authenticate_administrator, authenticate_connection
+from identity.actions.authentication import authenticate_administrator, authenticate_source, vouched_client
 from identity.actions.client_keys import ClientKeys
+from identity.actions.issuance import Issuer
 from identity.actions.keys import KeyRing
 from identity.actions.sealing import Seal
 from identity.actions.tenants import resolve_tenant
 from identity.actions.upstream import UpstreamKeys
+from identity.fairness import Buckets, Seats, Turns
 from identity.model.access import Caller, CallerKind
 from identity.model.credential import hash_secret
 from identity.model.errors import Malformed, NotAuthenticated, NotThere, OverLimit, Refusal, TooOften, Unavailable
 from identity.model.ids import PLATFORM, TenantId
-from identity.model.rate import Bucket, Rate, take
-from identity.model.tenant import SLUG, Tenant
+from identity.model.rate import Rate
+from identity.model.tenant import SLUG, Tenant, issuer_of
 from identity.store import Tx as Tx  # noqa: PLC0414 - edges annotate with it, and reach no further
 from identity.store.transaction import rebound, transaction
 
 BODY_BYTES_MAX = 1024 * 1024
 FORM_BYTES_MAX = 64 * 1024
 TENANTS_KEPT_MAX = 10_000
-BUCKETS_KEPT_MAX = 10_000
+PROVED_KEPT_MAX = 10_000
 SCIM_RATE = Rate(per_s=100, burst=200)
-"""Of one token in one process. Entra's gallery and IPSIE ask for at least 25 requests a second and tenant."""
+"""Of one connection in one process. Entra's gallery and IPSIE ask for at least 25 requests a second and tenant."""
+
+TENANT_SHARE = 4
+"""All connections of a tenant together ask at most as often as so many of them alone."""
+
+STRANGER_RATE = Rate(per_s=25, burst=50)
+"""Of tokens of one tenant that did not prove anything in this process yet; a good one is among them once."""
+
+BULKS_MAX = 2
+"""Of one connection at a time in one process; each holds a place (``Turns``) for as long as it takes."""
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 BEARER = re.compile(r"[Bb]earer +([\x21-\x7e]{1,4096})")
 
 log = structlog.get_logger("identity")
-
-
-@dataclass(slots=True)
-class Buckets:
-    """What every caller has left, in this process. A caller that was forgotten begins with a full bucket."""
-
-    _kept: dict[tuple[TenantId, bytes], Bucket] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def take(self, caller: tuple[TenantId, bytes], rate: Rate, now_s: float) -> float:
-        """Take one request; return how many seconds to wait, zero when there is no need."""
-        with self._lock:
-            taken = take(self._kept.get(caller), rate, now_s)
-            if len(self._kept) >= BUCKETS_KEPT_MAX:
-                self._kept.clear()
-            self._kept[caller] = taken.bucket
-        return taken.wait_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +68,11 @@ class House:
     allow_loopback: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
     scim_rate: Rate = SCIM_RATE
+    stranger_rate: Rate = STRANGER_RATE
     scim_buckets: Buckets = field(default_factory=Buckets)
+    proved: dict[tuple[TenantId, bytes], UUID] = field(default_factory=dict)
+    bulks: Seats = field(default_factory=Seats)
+    turns: Turns = field(default_factory=Turns)
     client_keys: ClientKeys = field(default_factory=ClientKeys)
     tenants: dict[str, Tenant] = field(default_factory=dict)
 
@@ -169,6 +167,11 @@ def tenant_of(slug: str) -> Tenant:
     return found
 
 
+def issuer_for(tenant: Tenant) -> Issuer:
+    """Return what signs for a tenant, and what its tokens are verified with."""
+    return Issuer(issuer_of(house().external_url, tenant.slug), tenant.slug, house().keys)
+
+
 Also = Callable[[Tx, Refusal, Caller, datetime], None]
 """What an edge writes beside the event of a refusal."""
 
@@ -192,29 +195,77 @@ def refusals_audited(
         raise
 
 
-def check_rate(tenant_id: TenantId, token: str) -> None:
+def check_rate(tenant: Tenant, token: str) -> None:
     """Refuse a bearer token that is used too often in this process, before it costs a look at the database.
 
-    Raises ``TooOften``.
+    A token that proved a connection before takes from what that connection has left, and from its tenant; a token of
+    ours that did not yet, from its client; whatever else somebody guessed, from what all strangers to the tenant have
+    together. Raises ``TooOften``.
     """
     shared = house()
-    wait_s = shared.scim_buckets.take((tenant_id, hash_secret(token)), shared.scim_rate, time.monotonic())
+    connection_id = shared.proved.get((tenant.id, hash_secret(token)))
+    if connection_id is not None:
+        take_of_connection(tenant.id, connection_id)
+        return
+    client_id = vouched_client(token, issuer_for(tenant), tenant.id, shared.clock())
+    if client_id is not None:
+        _take((tenant.id, client_id), shared.scim_rate, "this client asks too often")
+    else:
+        _take((tenant.id, None), shared.stranger_rate, "too many tokens that are not known here; ask again")
+
+
+def take_of_connection(tenant_id: TenantId, connection_id: UUID) -> None:
+    """Count a request of a connection, and of its tenant. Raises ``TooOften``."""
+    rate = house().scim_rate
+    _take((tenant_id, connection_id), rate, "this connection asks too often")
+    _take((tenant_id, tenant_id), rate.times(TENANT_SHARE), "the connections of this tenant ask too often")
+
+
+def _take(caller: Hashable, rate: Rate, refused: str) -> None:
+    wait_s = house().scim_buckets.take(caller, rate, time.monotonic())
     if wait_s > 0:
-        raise TooOften("this connection asks too often", wait_s=wait_s)
+        raise TooOften(refused, wait_s=wait_s)
+
+
+def authenticate(tx: Tx, tenant: Tenant, token: str, *, now: datetime) -> Caller:
+    """Return the connection that a bearer token speaks for; remember that it did, for counting and for nothing else.
+
+    Raises ``NotAuthenticated``, ``NotAllowed``, ``TooOften``.
+    """
+    caller = authenticate_source(tx, token, issuer=issuer_for(tenant), request_id=request_id(), now=now)
+    proved, place = house().proved, (tenant.id, hash_secret(token))
+    if caller.connection_id is not None and place not in proved:
+        if len(proved) >= PROVED_KEPT_MAX:
+            proved.clear()
+        proved[place] = caller.connection_id
+        take_of_connection(tenant.id, caller.connection_id)
+    return caller
 
 
 @contextmanager
 def scim_call(slug: str, also: Also | None = None) -> Iterator[Call]:
-    """Open the transaction of a SCIM request, authenticated by a connection's bearer token."""
+    """Open the transaction of a SCIM request, authenticated by the bearer token of a connection or its client."""
     tenant = tenant_of(slug)
     callers = [anonymous()]
     with refusals_audited("scim", tenant.id, lambda: callers[-1], also):
         token = bearer_token()
-        check_rate(tenant.id, token)
+        check_rate(tenant, token)
         with open_transaction(tenant.id, holds_events=True) as tx:
             now = house().clock()
-            callers.append(authenticate_connection(tx, token, request_id=request_id(), now=now))
+            callers.append(authenticate(tx, tenant, token, now=now))
             yield Call(tx, callers[-1], now, tenant)
+
+
+@contextmanager
+def bulk_call(tenant_id: TenantId, connection_id: UUID | None) -> Iterator[None]:
+    """Let a connection do few Bulks at a time, and all connections of a tenant few together. Raises ``TooOften``."""
+    shared = house()
+    of_tenant = max(1, shared.turns.places // 2 - 1)  # of the places that a tenant may have, one stays for the rest
+    with (
+        shared.bulks.taken((tenant_id, connection_id), most=BULKS_MAX),
+        shared.bulks.taken(tenant_id, most=of_tenant),
+    ):
+        yield
 
 
 @contextmanager
@@ -223,6 +274,13 @@ def administrator_required() -> Iterator[Caller]:
     with refusals_audited("admin", PLATFORM, anonymous):
         caller = authenticate_administrator(bearer_token(), house().admin_token_hash, request_id=request_id())
     yield caller
+
+
+HARDENING = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 def guard_every_answer(app: Flask) -> None:
@@ -237,7 +295,5 @@ def guard_every_answer(app: Flask) -> None:
     def harden(response: Response) -> Response:
         response.headers["X-Request-Id"] = request_id()
         response.headers.setdefault("Cache-Control", "no-store")
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
-        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers.update(HARDENING)
         return response

@@ -12,6 +12,7 @@ from identity.http import Call, read_body
 from identity.model.errors import Refusal, TooOften
 from identity.model.principal import Resource
 from scim.body import parse_body
+from scim.challenge import challenge_of
 from scim.dialects import Dialect, dialect_named
 from scim.endpoints import Endpoints
 from scim.errors import error_body, refuse, render_refusal
@@ -73,8 +74,9 @@ def on_refusal(refusal: Refusal) -> Response:
     """Answer a refusal as a SCIM error."""
     body, status = render_refusal(refusal)
     found = answer(body, status=status)
-    if status == 401:
-        found.headers["WWW-Authenticate"] = 'Bearer realm="scim"'
+    challenge = challenge_of(refusal, (request.view_args or {}).get("slug", ""))
+    if challenge is not None:
+        found.headers["WWW-Authenticate"] = challenge
     if status == 503:
         found.headers["Retry-After"] = "5"
     if isinstance(refusal, TooOften):

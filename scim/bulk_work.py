@@ -15,7 +15,7 @@ import structlog
 from identity.actions.audit import record_refusal
 from identity.http import Call, Tx
 from identity.model.access import Caller
-from identity.model.errors import Conflict, Refusal, Unavailable
+from identity.model.errors import Conflict, Refusal, TooOften, Unavailable
 from identity.model.principal import Resource
 from scim import operations
 from scim.bulk import BULK_ID, Bulk, BulkOperation, references_in, resolved, units_of, unknown_reference
@@ -230,7 +230,7 @@ class BulkWork:
         reports = self._failures(unit, at, *render_refusal(refusal))
         try:
             self._record(at, refusal, reports)
-        except Unavailable as silence:
+        except (Unavailable, TooOften) as silence:
             if not self.ground.is_awaited:
                 raise
             refusal = silence  # what cannot be recorded is not refused: it may be asked again
@@ -239,7 +239,7 @@ class BulkWork:
         return reports
 
     def _record(self, at: BulkOperation, refusal: Refusal, reports: Sequence[Report]) -> None:
-        if isinstance(refusal, Unavailable):
+        if isinstance(refusal, Unavailable | TooOften):
             raise refusal  # nothing was decided, and the trail may be what does not answer
         detail = {"method": at.method[:16], "endpoint": "scim.bulk", "code": refusal.code, "operation": at.place}
         with self.ground.begin() as tx:

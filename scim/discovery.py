@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from identity.model.client import SCIM_SCOPE
 from identity.model.provisioning_event import EventUri
 from scim.dialects import Dialect
 from scim.endpoints import Endpoints
@@ -17,7 +18,7 @@ Json = dict[str, Any]
 SECURITY_EVENTS = {"securityEvents": {"asyncRequest": "request", "eventUris": [str(uri) for uri in EventUri]}}
 
 
-def service_provider_config(base_url: str, body_bytes_max: int, dialect: Dialect) -> Json:
+def service_provider_config(base_url: str, metadata_url: str, body_bytes_max: int, dialect: Dialect) -> Json:
     """Return the ServiceProviderConfig (RFC 7643 §5, RFC 9865 §4, RFC 9967 §4), as a connection's dialect has it."""
     conforms = dialect.conforms_to_profile
     profile = {} if conforms is None else {"interopProfileConformant": conforms}
@@ -46,7 +47,16 @@ def service_provider_config(base_url: str, body_bytes_max: int, dialect: Dialect
                 "description": "The token that was shown when the connection was made (RFC 6750)",
                 "specUri": "https://www.rfc-editor.org/info/rfc6750",
                 "primary": True,
-            }
+            },
+            {
+                "type": "oauth2",
+                "name": "Access token of a client of the connection",
+                "description": f"By grant client_credentials with private_key_jwt or client_secret_basic, scope"
+                f" {SCIM_SCOPE} (RFC 7523 §2.2); where, says the metadata of this endpoint (RFC 9728)",
+                "specUri": "https://www.rfc-editor.org/info/rfc6749",
+                "documentationUri": metadata_url,
+                "primary": False,
+            },
         ],
         "meta": {"resourceType": "ServiceProviderConfig", "location": f"{base_url}/ServiceProviderConfig"},
     }

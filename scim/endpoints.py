@@ -5,6 +5,7 @@ from uuid import UUID
 
 from identity.http import Call, house
 from identity.model.principal import Kind
+from identity.model.tenant import issuer_of, scim_url_of
 from scim.catalogue import Catalogue, catalogue_of
 from scim.schemas import ResourceType
 
@@ -28,7 +29,7 @@ class Endpoints:
 
 def base_url(slug: str) -> str:
     """Return the URL of a tenant's SCIM endpoint, without a slash at its end."""
-    return f"{house().external_url.rstrip('/')}/t/{slug}/scim/v2"
+    return scim_url_of(issuer_of(house().external_url, slug))
 
 
 def endpoints_of(call: Call, slug: str) -> Endpoints:

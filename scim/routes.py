@@ -7,11 +7,10 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
-from identity.actions.authentication import authenticate_connection
-from identity.http import Call, Tx, bearer_token, house, open_transaction, request_id
+from identity.http import Call, Tx, authenticate, bearer_token, bulk_call, house, open_transaction, tenant_of
 from identity.model.access import Caller
 from identity.model.errors import NotAllowed, NotThere, Refusal
-from identity.model.ids import TenantId
+from identity.model.tenant import Tenant
 from scim import asynchronous, operations
 from scim.answers import (
     answer,
@@ -26,6 +25,7 @@ from scim.answers import (
 )
 from scim.bulk import BulkOperation, parse_bulk
 from scim.bulk_work import BulkWork, Ground, bulk_response
+from scim.challenge import metadata_url
 from scim.conditions import Conditions
 from scim.discovery import list_response, render_resource_types, render_schemas, service_provider_config
 from scim.endpoints import Endpoints, base_url, endpoints_of
@@ -156,23 +156,24 @@ def bulk(slug: str) -> Response:
     """Do several operations, each by itself (RFC 7644 §3.7). The request's own transaction ends before the first."""
     body = sent_body()
     with scim_call(slug) as call:
-        endpoints, sent = endpoints_of(call, slug), sent_json(body)
-        wanted, tenant_id, caller = parse_bulk(sent, endpoints.catalogue), call.tx.tenant_id, call.caller
-        preferred = asynchronous.preferred()
+        endpoints, sent, caller = endpoints_of(call, slug), sent_json(body), call.caller
+        wanted, preferred = parse_bulk(sent, endpoints.catalogue), asynchronous.preferred()
         txn = asynchronous.accept_bulk(call, slug, sent, preferred.wait_s) if preferred.respond_async else None
+    tenant = tenant_of(slug)
     if txn is not None:
-        result = asynchronous.try_for(tenant_id, txn, preferred.wait_s, caller=caller)
+        result = asynchronous.try_for(tenant.id, txn, preferred.wait_s, caller=caller)
         return asynchronous.accepted(txn, slug) if result is None else asynchronous.result_answer(result)
-    work = BulkWork(_ground(tenant_id, bearer_token()), endpoints, wanted, caller)
-    work.do()
+    with bulk_call(tenant.id, caller.connection_id):
+        work = BulkWork(_ground(tenant, bearer_token()), endpoints, wanted, caller)
+        work.do()
     return answer(bulk_response(work.reports))
 
 
-def _ground(tenant_id: TenantId, token: str) -> Ground:
+def _ground(tenant: Tenant, token: str) -> Ground:
     def who(tx: Tx, _operation: BulkOperation, now: datetime) -> Caller:
-        return authenticate_connection(tx, token, request_id=request_id(), now=now)
+        return authenticate(tx, tenant, token, now=now)
 
-    return Ground(partial(open_transaction, tenant_id, holds_events=True), house().clock, who)
+    return Ground(partial(open_transaction, tenant.id, holds_events=True), house().clock, who)
 
 
 @blueprint.get(f"/{asynchronous.ENDPOINT}/<txn>")
@@ -191,7 +192,8 @@ def provider(slug: str) -> Response:
     with scim_call(slug) as call:
         _refuse_a_filter()
         dialect = dialect_of(call)
-    return answer(service_provider_config(base_url(slug), house().body_bytes_max, dialect))
+    config = service_provider_config(base_url(slug), metadata_url(slug), house().body_bytes_max, dialect)
+    return answer(config)
 
 
 @blueprint.get("/ResourceTypes", defaults={"kind": "ResourceTypes"})

@@ -10,6 +10,10 @@ class Rate:
     per_s: float
     burst: float
 
+    def times(self, factor: float) -> "Rate":
+        """Return the rate of so many callers together."""
+        return Rate(self.per_s * factor, self.burst * factor)
+
 
 @dataclass(frozen=True, slots=True)
 class Bucket:

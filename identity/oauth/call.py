@@ -22,11 +22,21 @@ from identity.actions.client_authentication import (
 )
 from identity.actions.issuance import Issuer
 from identity.actions.upstream import UpstreamKeysNeeded
-from identity.http import House, Tx, anonymous, house, open_transaction, refusals_audited, request_id, tenant_of
+from identity.http import (
+    House,
+    Tx,
+    anonymous,
+    house,
+    issuer_for,
+    open_transaction,
+    refusals_audited,
+    request_id,
+    tenant_of,
+)
 from identity.model.access import Caller
 from identity.model.client import Client
 from identity.model.errors import Malformed, Refusal, Unavailable
-from identity.model.tenant import Tenant, issuer_of
+from identity.model.tenant import Tenant
 from identity.oauth.form import read_basic, read_form
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -82,7 +92,7 @@ def oauth_call(slug: str) -> Iterator[OAuthCall]:
         now = shared.clock()
         form = read_form()
         credential = read_credential(form, now)
-        issuer = Issuer(issuer_of(shared.external_url, tenant.slug), tenant.slug, shared.keys)
+        issuer = issuer_for(tenant)
         with assertion_spent_though_refused(), open_transaction(tenant.id) as tx:
             g.oauth_call = OAuthCall(shared, tenant, issuer, form, credential, now, tx, callers=callers)
             yield g.oauth_call

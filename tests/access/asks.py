@@ -151,6 +151,7 @@ PUBLIC = [
     anybody("/t/{tenant}/.well-known/openid-configuration"),
     anybody("/.well-known/openid-configuration/t/{tenant}"),
     anybody("/.well-known/oauth-authorization-server/t/{tenant}"),
+    anybody("/.well-known/oauth-protected-resource/t/{tenant}/scim/v2"),
     anybody("/admin/v1/openapi.json"),
     anybody("/admin/v1/problems/conflict"),
 ]
@@ -236,6 +237,7 @@ ACTOR_TOKEN = {"actor_token": "{idle_token}", "actor_token_type": f"{TYPE}access
 
 OAUTH = [
     oauth("token", grant_type="client_credentials", resource="{audience}"),
+    oauth("token", "scim_client", grant_type="client_credentials"),
     oauth("token", **TRADE, **ID_TOKEN),
     oauth("token", "idle_client", **TRADE, **TASK_TOKEN),
     oauth("token", "idle_client", **TRADE, **TASK_TOKEN, **ACTOR_TOKEN),
@@ -290,6 +292,7 @@ ADMIN = [
     of_tenant("GET", "/clients", query="principal={bot}"),
     of_tenant("POST", "/clients", {"principal_id": "{bot}", "scope": "read"}, status=201),
     of_tenant("POST", "/clients", {"audience": "{audience}"}, status=201),
+    of_tenant("POST", "/clients", {"connection_id": "{connection}"}, status=201),
     of_tenant("GET", "/clients/{client}"),
     of_tenant("DELETE", "/clients/{client}", status=204),
     of_tenant("POST", "/clients/{client}/secret", status=201),

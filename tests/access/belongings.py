@@ -156,6 +156,7 @@ def register(owner: Owner) -> None:
         ("client", {"principal_id": has["bot"], "scope": "read"}),
         ("idle_client", {"principal_id": has["idle_bot"], "scope": "read"}),
         ("erp_client", {"audience": has["audience"]}),
+        ("scim_client", {"connection_id": has["connection"]}),
     ):
         made = owner.make("clients", party)
         has |= {name: made["client_id"], f"{name}_secret": made["client_secret"]}
@@ -178,6 +179,7 @@ def act(owner: Owner) -> None:
     has["task_token"] = owner.token("client", **asked, resource=has["audience"])
     own = {"grant_type": "client_credentials"}
     has["own_token"] = owner.token("client", **own, resource=has["audience"])
+    has["access_token"] = owner.token("scim_client", **own)  # for the SCIM endpoint alone
     has["idle_token"] = owner.token("idle_client", **own)  # for the issuer alone, as an actor token must be
 
 

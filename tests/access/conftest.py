@@ -38,6 +38,7 @@ def _house(url: str) -> Iterator[House]:
         external_url="https://identity.example",
         admin_token_hash=hash_secret(ADMIN_TOKEN),
         scim_rate=Rate(per_s=100_000, burst=100_000),  # nobody waits here
+        stranger_rate=Rate(per_s=100_000, burst=100_000),
         clock=Clock(BEGIN + timedelta(seconds=5)),
     )
     yield house

@@ -65,6 +65,14 @@ def test_with_the_right_credential_and_ones_own_ids_it_is_told(refusing_estate: 
     assert answer.status_code == one.status, answer.text
 
 
+@pytest.mark.parametrize("one", [one for one in GUARDED if one.who is Who.CONNECTION and not one.changes], ids=str)
+def test_a_token_of_the_connections_client_is_told_the_same(refusing_estate: Estate, one: Ask) -> None:
+    estate = refusing_estate
+    by_connection = ask(estate, one, estate.mine, one.credential(estate.mine))
+    by_client = ask(estate, one, estate.mine, {"Authorization": f"Bearer {estate.mine['access_token']}"})
+    assert told(by_client) == told(by_connection)
+
+
 @pytest.mark.requirement("S20")
 @pytest.mark.parametrize("one", GUARDED, ids=str)
 def test_without_a_credential_nothing_is_told_and_nothing_changes(refusing_estate: Estate, one: Ask) -> None:
@@ -75,8 +83,10 @@ def test_without_a_credential_nothing_is_told_and_nothing_changes(refusing_estat
 
 def credentials_of(has: Belongings) -> dict[str, str]:
     """Return every credential of a tenant, as the Authorization header of a request."""
-    tokens = {name: f"Bearer {has[name]}" for name in ("scim_token", "task_token", "own_token", "id_token")}
-    clients = {name: basic(has[name], has[f"{name}_secret"]) for name in ("client", "erp_client")}
+    tokens = {
+        name: f"Bearer {has[name]}" for name in ("scim_token", "access_token", "task_token", "own_token", "id_token")
+    }
+    clients = {name: basic(has[name], has[f"{name}_secret"]) for name in ("client", "erp_client", "scim_client")}
     return tokens | clients | {"a client without its secret": basic(has["client"], "idf_client_x")}
 
 

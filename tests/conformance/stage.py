@@ -40,7 +40,9 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One tenant, from outside. ``invoice_bot`` has a key, ``ocr_bot`` and the resource server ``erp`` have secrets."""
+    """One tenant, from outside. ``invoice_bot`` and the source ``people`` have keys, ``ocr_bot`` and the resource
+    server ``erp`` have secrets.
+    """
 
     issuer: str
     scim: Api
@@ -49,6 +51,7 @@ class Party:
     invoice_bot: Registered
     ocr_bot: Registered
     erp: Registered
+    people: Registered
 
     def id_token(self, name: str) -> str:
         return self.upstream.id_token(f"oid-{name}", PORTAL)
@@ -101,6 +104,7 @@ def set_up(http: httpx2.Client, base_url: str, slug: str, upstream: UpstreamIssu
         invoice_bot=_register(admin, ECKey.generate_key("P-256"), principal_id=ids["invoice-bot"], scope=READ),
         ocr_bot=_register(admin, None, principal_id=ids["ocr-bot"], scope=READ),
         erp=_register(admin, None, audience=ERP),
+        people=_register(admin, ECKey.generate_key("P-256"), connection_id=connection["id"]),
     )
 
 

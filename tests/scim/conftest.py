@@ -13,6 +13,7 @@ from identity.actions.upstream import UpstreamKeys
 from identity.http import House, guard_every_answer
 from identity.model.rate import Rate
 from identity.store.transaction import make_engine
+from scim.protected_resource import blueprint as protected_resource
 from scim.routes import blueprint
 from tests.scim.sources import BASE_URL, Clock, Source, Sources
 
@@ -29,6 +30,7 @@ def house(database_url: str) -> Iterator[House]:
         admin_token_hash=None,
         clock=Clock(),
         scim_rate=Rate(per_s=1e6, burst=1e6),  # generic suites ask faster than any source may
+        stranger_rate=Rate(per_s=1e6, burst=1e6),
     )
     yield built
     built.engine.dispose()
@@ -45,6 +47,7 @@ def app(house: House) -> Flask:
     application.url_map.merge_slashes = False
     guard_every_answer(application)
     application.register_blueprint(blueprint)
+    application.register_blueprint(protected_resource)
     return application
 
 

@@ -1,0 +1,107 @@
+"""Before anything of a request is looked at: whose turn is it?
+
+A tenant that floods, with whatever, is worked on in its own places, waits in its own seats, and is refused when both
+are taken. So it cannot take the threads, the interpreter and the connections to the database that others need.
+"""
+
+import json
+from collections.abc import Container, Hashable, Iterable
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from identity.fairness import READERS, Turns
+from identity.http import HARDENING
+from identity.model.errors import TooOften
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+TENANT_SURFACES = frozenset({"scim", "oauth"})
+OTHER_SURFACES = frozenset({"admin", "livez", "readyz", "metrics"})
+DETAIL = "too much of this is going on; ask again"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """How one surface says that there was no turn, written once: it must cost next to nothing."""
+
+    content_type: str
+    body: bytes
+
+    def answer(self, start: "StartResponse") -> Iterable[bytes]:
+        """Answer 429 (RFC 6585 §4)."""
+        headers = [
+            ("Content-Type", self.content_type),
+            ("Content-Length", str(len(self.body))),
+            ("Cache-Control", "no-store"),
+            ("Retry-After", "1"),
+            ("X-Request-Id", uuid4().hex),
+            *HARDENING.items(),
+        ]
+        start("429 TOO MANY REQUESTS", headers)
+        return [self.body]
+
+
+def _refused(content_type: str, **members: Any) -> Refused:
+    return Refused(content_type, json.dumps(members).encode())
+
+
+SCIM_ERROR = ["urn:ietf:params:scim:api:messages:2.0:Error"]
+REFUSED = {
+    "scim": _refused("application/scim+json", schemas=SCIM_ERROR, status="429", detail=DETAIL),
+    "oauth": _refused("application/json", error="temporarily_unavailable", error_description=DETAIL),
+    "": _refused("application/problem+json", type="about:blank", title="Too Many Requests", status=429, detail=DETAIL),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The application behind turns. ``known`` holds the tenants that this process has met: whoever makes up names of
+    tenants has one turn with all others who do.
+
+    A body is read before: who sends it slowly holds a thread of its own share, and nobody's place.
+    """
+
+    application: "WSGIApplication"
+    turns: Turns
+    known: Container[str]
+    body_bytes_max: int
+    readers: Turns = field(default_factory=lambda: Turns(places=READERS, seats=0))
+
+    def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        """Let a request in when it is here and it is its turn."""
+        party, surface = self.whose(environ.get("PATH_INFO", ""))
+        try:
+            if has_body(environ):
+                with self.readers.taken(party):
+                    read_ahead(environ, self.body_bytes_max)
+            with self.turns.taken(party):
+                return self.application(environ, start)
+        except TooOften:
+            return REFUSED.get(surface, REFUSED[""]).answer(start)
+
+    def whose(self, path: str) -> tuple[Hashable, str]:
+        """Return whose turn a request needs, and the surface that it is for.
+
+        A tenant has turns of its own at each surface: who provisions too much takes neither its agents' nor the
+        administrator's.
+        """
+        parts = path.split("/", 4)
+        if len(parts) > 3 and parts[1] == "t" and parts[3] in TENANT_SURFACES:
+            slug, surface = parts[2], parts[3]
+            return ((slug if slug in self.known else None), surface), surface
+        return (parts[1] if len(parts) > 1 and parts[1] in OTHER_SURFACES else None), ""
+
+
+def has_body(environ: "WSGIEnvironment") -> bool:
+    """True when there is something to wait for."""
+    return environ.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in environ
+
+
+def read_ahead(environ: "WSGIEnvironment", limit_bytes: int) -> None:
+    """Read the body that the application will ask for; of one that is too large no more than shows it."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    wanted = int(length) if length.isdecimal() else limit_bytes + 1 if environ.get("wsgi.input_terminated") else 0
+    environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(min(wanted, limit_bytes + 1)) if wanted else b"")

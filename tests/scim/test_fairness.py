@@ -1,0 +1,289 @@
+"""While one tenant floods, whatever it floods with, the others are served; counted, and never timed."""
+
+import dataclasses
+import json
+import threading
+from collections.abc import Hashable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from config.door import Door, has_body, read_ahead
+from identity.actions.connections import rotate_connection_token
+from identity.fairness import Turns
+from identity.http import BULKS_MAX, TENANT_SHARE, House
+from identity.model.errors import TooOften
+from identity.model.rate import Rate
+from identity.store.transaction import transaction
+from tests.scim.sources import ADMINISTRATOR, ERROR, USER, Source, Sources
+from tests.trips import round_trips
+
+BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
+PLACES, SEATS = 8, 4
+RATE = Rate(per_s=0.001, burst=5)  # in the time of a test nothing comes back
+
+
+@pytest.fixture
+def house(house: House) -> House:
+    return dataclasses.replace(house, turns=Turns(places=PLACES, seats=SEATS, patience_s=0))
+
+
+def bulk_of(number: int) -> dict[str, object]:
+    users = [{"method": "POST", "path": "/Users", "bulkId": str(n), "data": {"schemas": [USER], "userName": f"b{n}"}}
+             for n in range(number)]  # fmt: skip
+    return {"schemas": [BULK], "Operations": users}
+
+
+@pytest.fixture(autouse=True)
+def door(app: Flask, house: House) -> None:
+    """The application behind turns, as it is served."""
+    app.wsgi_app = Door(app.wsgi_app, house.turns, house.tenants, house.body_bytes_max)  # type: ignore[method-assign]
+
+
+@contextmanager
+def busy(house: House, source: Source, number: int = PLACES // 2) -> Iterator[None]:
+    """Requests of a tenant that have their turn and do not end."""
+    with ExitStack() as held:
+        for _ in range(number):
+            held.enter_context(house.turns.taken((source.tenant, "scim")))
+        yield
+
+
+# --- turns ---
+
+
+def test_who_has_all_its_places_busy_is_told_to_wait_and_the_other_tenant_is_served(
+    rfc: Source, rival: Source, house: House
+) -> None:
+    rfc.get("/Users")  # the process meets the tenant
+    with busy(house, rfc), round_trips(house.engine) as seen:
+        refused = rfc.ask("GET", "/Users")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+        assert json.loads(refused.data)["schemas"] == [ERROR]
+        assert rfc.ask("POST", "/Users", {"schemas": [USER], "userName": "sam"}).status_code == 429
+        assert len(seen) == 0  # it cost no look at the database, and is in no trail
+        for _ in range(30):
+            assert rival.ask("GET", "/Users").status_code == 200
+        assert rival.user("sam")
+    assert rfc.get("/Users")["totalResults"] == 0
+
+
+def test_who_provisions_too_much_takes_no_turn_of_other_surfaces(rfc: Source, house: House) -> None:
+    rfc.get("/Users")
+    with busy(house, rfc):
+        for path in ("/t/acme/oauth/token", "/admin/v1/tenants", "/readyz", "/t/acme/jwks"):
+            assert rfc.http.get(path).status_code == 404  # these tests serve nothing but SCIM: it got as far as that
+
+
+def test_who_makes_up_tenants_has_one_turn_with_all_who_do(rfc: Source, house: House) -> None:
+    rfc.get("/Users")
+    with ExitStack() as held:
+        for _ in range(PLACES // 2):
+            held.enter_context(house.turns.taken((None, "scim")))
+        answers = [rfc.http.get(f"/t/nobody-{number}/scim/v2/Users").status_code for number in range(5)]
+        assert answers == [429] * 5
+        assert rfc.ask("GET", "/Users").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "party", "content_type"),
+    [
+        ("/t/acme/scim/v2/Users", ("acme", "scim"), "application/scim+json"),
+        ("/t/acme/oauth/token", ("acme", "oauth"), "application/json"),
+        ("/t/nobody/scim/v2/Users", (None, "scim"), "application/scim+json"),
+        ("/admin/v1/tenants", "admin", "application/problem+json"),
+        ("/readyz", "readyz", "application/problem+json"),
+        ("/t/acme/jwks", None, "application/problem+json"),
+        ("/t/acme", None, "application/problem+json"),
+        ("/", None, "application/problem+json"),
+        ("", None, "application/problem+json"),
+        ("*", None, "application/problem+json"),
+    ],
+)
+def test_each_surface_refuses_in_its_own_form(path: str, party: Hashable, content_type: str) -> None:
+    turns = Turns(places=2, seats=0)
+    door = Door(lambda environ, start: [], turns, {"acme"}, 1_024)
+    told: list[Any] = []
+    with turns.taken(party), turns.taken("somebody"):
+        [body] = door({"PATH_INFO": path}, lambda *heading: told.extend(heading))  # type: ignore[arg-type, func-returns-value, return-value]
+    assert told[0] == "429 TOO MANY REQUESTS"
+    assert dict(told[1])["Content-Type"] == content_type
+    assert dict(told[1])["Content-Length"] == str(len(body))
+    assert isinstance(json.loads(body), dict)
+
+
+class Slow:
+    """A body of which nothing comes until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    def read(self, size: int) -> bytes:
+        self.asked.set()
+        assert self.go.wait(30)
+        return b"{}"
+
+
+def test_a_body_that_comes_slowly_holds_nobodys_place_and_a_share_of_the_threads_that_read() -> None:
+    turns, readers = Turns(places=4, seats=0), Turns(places=4, seats=0)
+    door = Door(lambda environ, start: [environ["wsgi.input"].read()], turns, {"acme", "rival"}, 1_024, readers)
+
+    def send(slug: str, body: Any) -> list[bytes]:
+        environ = {"PATH_INFO": f"/t/{slug}/scim/v2/Users", "CONTENT_LENGTH": "2", "wsgi.input": body}
+        return list(door(environ, lambda *heading: None))  # type: ignore[arg-type, func-returns-value, return-value]
+
+    slow = [Slow(), Slow()]
+    with ThreadPoolExecutor(2) as crowd:
+        sent = [crowd.submit(send, "acme", body) for body in slow]
+        assert all(body.asked.wait(30) for body in slow)
+        assert b"429" in send("acme", BytesIO(b"{}"))[0]  # half of those who read
+        assert send("rival", BytesIO(b"{}")) == [b"{}"]
+        with turns.taken(("acme", "scim")), turns.taken(("acme", "scim")):  # all its places: none was held
+            pass
+        for body in slow:
+            body.go.set()
+    assert [one.result() for one in sent] == [[b"{}"], [b"{}"]]
+
+
+@pytest.mark.parametrize(
+    ("headers", "sent", "read"),
+    [
+        ({"CONTENT_LENGTH": "4"}, b"1234", b"1234"),
+        ({"CONTENT_LENGTH": "4"}, b"12", b"12"),  # cut short: the application says so
+        ({"CONTENT_LENGTH": "9"}, b"123456789", b"12345"),  # larger than the limit of 4: enough to see it
+        ({"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}, b"1234", b"1234"),
+        ({"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}, b"123456789", b"12345"),
+        ({"HTTP_TRANSFER_ENCODING": "chunked"}, b"1234", b""),  # nobody could say where it ends
+        ({"CONTENT_LENGTH": "-1"}, b"1234", b""),
+        ({"CONTENT_LENGTH": "x"}, b"1234", b""),
+    ],
+)
+def test_no_more_of_a_body_is_read_than_its_length_and_the_limit_say(
+    headers: dict[str, Any], sent: bytes, read: bytes
+) -> None:
+    environ = headers | {"wsgi.input": BytesIO(sent)}
+    assert has_body(environ)
+    read_ahead(environ, 4)
+    assert environ["wsgi.input"].read() == read
+
+
+def test_turns_are_given_to_who_waits_as_others_end() -> None:
+    turns = Turns(places=2, seats=8, patience_s=30)
+    begun: list[str] = []
+    with ThreadPoolExecutor(4) as crowd:
+
+        def work(party: str) -> None:
+            with turns.taken(party):
+                begun.append(party)
+
+        with turns.taken("a"):
+            waiting = [crowd.submit(work, "a") for _ in range(2)]
+            while len(turns._waiting) < 2:
+                threading.Event().wait(0.001)
+            work("b")  # there is a place for who has none
+        for one in waiting:
+            one.result()
+    assert begun == ["b", "a", "a"]
+    assert not turns._waiting
+    assert not turns._running
+
+
+def test_a_seat_is_given_up_by_who_has_waited_long_enough_and_seats_are_shared_out_too() -> None:
+    turns = Turns(places=2, seats=2, patience_s=0)
+    with turns.taken("a"), pytest.raises(TooOften), turns.taken("a"):
+        raise AssertionError("there was no turn")
+    assert not turns._waiting
+
+
+# --- buckets ---
+
+
+@pytest.fixture
+def strict(house: House, rfc: Source) -> Iterator[House]:
+    """The house with little in every bucket."""
+    made = dataclasses.replace(house, scim_rate=RATE, stranger_rate=RATE, proved={})
+    rfc.http.application.extensions["identity"] = made
+    yield made
+    rfc.http.application.extensions["identity"] = house
+
+
+def another_token(source: Source, house: House) -> Source:
+    """Rotate: both tokens live for a day."""
+    token = f"token-{uuid4().hex}"
+    with transaction(house.engine, source.tenant_id) as tx:
+        connection_id = tx.execute(
+            text("SELECT connection_id FROM connection_tokens WHERE tenant_id = :tenant LIMIT 1"),
+            {"tenant": tx.tenant_id},
+        ).scalar_one()
+        rotate_connection_token(
+            tx, connection_id, token=token, overlap_s=3_600, caller=ADMINISTRATOR, now=house.clock()
+        )
+    return dataclasses.replace(source, token=token)
+
+
+def test_a_rotated_token_has_no_bucket_of_its_own(rfc: Source, strict: House) -> None:
+    rotated = another_token(rfc, strict)
+    answers = [source.ask("GET", "/Users").status_code for source in (rfc, rotated) * 4]
+    assert answers == [200] * 5 + [429] * 3
+
+
+def test_who_asks_too_often_costs_no_look_at_the_database(rfc: Source, strict: House) -> None:
+    for _ in range(5):
+        rfc.get("/Users")
+    with round_trips(strict.engine) as seen:
+        assert rfc.ask("GET", "/Users").status_code == 429
+    assert len(seen) == 0
+
+
+def test_many_connections_of_a_tenant_have_one_bucket_above_theirs(
+    sources: Sources, strict: House, rival: Source
+) -> None:
+    welcoming = dataclasses.replace(strict, stranger_rate=Rate(per_s=1e6, burst=1e6))
+    rival.http.application.extensions["identity"] = welcoming
+    crowd = [sources.make("acme", "rfc", name=f"s{number}") for number in range(TENANT_SHARE + 2)]
+    answers = [source.ask("GET", "/Users").status_code for source in crowd for _ in range(int(RATE.burst))]
+    assert answers.count(200) == RATE.burst * TENANT_SHARE
+    assert set(answers) == {200, 429}
+    assert rival.ask("GET", "/Users").status_code == 200
+
+
+def test_guesses_are_told_to_wait_before_they_cost_a_look_and_who_is_known_is_served_on(
+    rfc: Source, rival: Source, strict: House
+) -> None:
+    rfc.get("/Users")
+    answers = [dataclasses.replace(rfc, token=f"guess-{n}").ask("GET", "/Users").status_code for n in range(6)]
+    assert answers == [401] * 4 + [429] * 2
+    with round_trips(strict.engine) as seen:
+        for guess in ("guess", "a.b.c", "." * 100):
+            assert dataclasses.replace(rfc, token=guess).ask("GET", "/Users").status_code == 429
+    assert len(seen) == 0
+    assert rfc.ask("GET", "/Users").status_code == 200
+    assert rival.ask("GET", "/Users").status_code == 200  # strangers to one tenant are none to another
+
+
+def test_of_long_bulks_a_connection_does_few_at_a_time_and_its_tenant_few_together(
+    rfc: Source, entra: Source, rival: Source, house: House
+) -> None:
+    def connection_of(source: Source) -> object:
+        return next(value for (tenant, _), value in house.proved.items() if tenant == source.tenant_id)
+
+    rfc.get("/Users")
+    mine = (rfc.tenant_id, connection_of(rfc))
+    with ExitStack() as held:
+        for _ in range(BULKS_MAX):
+            held.enter_context(house.bulks.taken(mine, most=BULKS_MAX))
+        refused = rfc.ask("POST", "/Bulk", bulk_of(1))
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
+        assert rfc.ask("GET", "/Users").status_code == 200
+        assert entra.ask("POST", "/Bulk", bulk_of(1)).status_code == 200
+        for _ in range(PLACES // 2 - 1):
+            held.enter_context(house.bulks.taken(rfc.tenant_id, most=PLACES))
+        assert entra.ask("POST", "/Bulk", bulk_of(1)).status_code == 429
+        assert rival.ask("POST", "/Bulk", bulk_of(1)).status_code == 200
+    assert rfc.ask("POST", "/Bulk", bulk_of(1)).status_code == 200
