@@ -11,6 +11,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from config.metrics import TURNED_AWAY
 from identity.fairness import READERS, Turns
 from identity.http import HARDENING
 from identity.model.errors import TooOften
@@ -49,10 +50,13 @@ def _refused(content_type: str, **members: Any) -> Refused:
 
 
 SCIM_ERROR = ["urn:ietf:params:scim:api:messages:2.0:Error"]
+ANY_OTHER = "other"
 REFUSED = {
     "scim": _refused("application/scim+json", schemas=SCIM_ERROR, status="429", detail=DETAIL),
     "oauth": _refused("application/json", error="temporarily_unavailable", error_description=DETAIL),
-    "": _refused("application/problem+json", type="about:blank", title="Too Many Requests", status=429, detail=DETAIL),
+    ANY_OTHER: _refused(
+        "application/problem+json", type="about:blank", title="Too Many Requests", status=429, detail=DETAIL
+    ),
 }
 
 
@@ -80,7 +84,8 @@ class Door:
             with self.turns.taken(party):
                 return self.application(environ, start)
         except TooOften:
-            return REFUSED.get(surface, REFUSED[""]).answer(start)
+            TURNED_AWAY.labels(surface).inc()
+            return REFUSED[surface].answer(start)
 
     def whose(self, path: str) -> tuple[Hashable, str]:
         """Return whose turn a request needs, and the surface that it is for.
@@ -92,7 +97,7 @@ class Door:
         if len(parts) > 3 and parts[1] == "t" and parts[3] in TENANT_SURFACES:
             slug, surface = parts[2], parts[3]
             return ((slug if slug in self.known else None), surface), surface
-        return (parts[1] if len(parts) > 1 and parts[1] in OTHER_SURFACES else None), ""
+        return (parts[1] if len(parts) > 1 and parts[1] in OTHER_SURFACES else None), ANY_OTHER
 
 
 def has_body(environ: "WSGIEnvironment") -> bool:

@@ -227,6 +227,7 @@ REFERENCES = [
     ("connections", "provisioned_by", "connection"),
     ("clients", "principal_id", "bot"),
     ("clients", "audience", "audience"),
+    ("clients", "connection_id", "connection"),
     ("delegations", "subject_id", "sam"),
     ("tasks", "delegation_id", "delegation"),
     ("tokens", "txn", "txn"),
@@ -239,7 +240,8 @@ def test_a_reference_to_the_rivals_row_is_refused_like_one_to_nothing(
     refusing_estate: Estate, mine_and_rivals: tuple[TenantId, TenantId], table: str, column: str, name: str
 ) -> None:
     estate, (mine, _) = refusing_estate, mine_and_rivals
-    statement = f"UPDATE {table} SET {column} = %s"
+    of_that_kind = f" WHERE {column} IS NOT NULL" if table == "clients" else ""  # a client is of one party
+    statement = f"UPDATE {table} SET {column} = %s{of_that_kind}"
     theirs = refused(estate.owner_url, mine, statement, estate.rivals[name])
     assert theirs == refused(estate.owner_url, mine, statement, estate.nowhere[name]) == "23503"
 

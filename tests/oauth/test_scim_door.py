@@ -13,7 +13,9 @@ from identity.actions.clients import revoke_client
 from identity.actions.connections import end_connection
 from identity.actions.issuance import Issuer, issue_token
 from identity.actions.keys import rotate_keys
+from identity.fairness import Buckets
 from identity.model.cutoff import CutoffKind
+from identity.model.rate import Rate
 from identity.model.signing_key import activation_of_next
 from identity.model.token import Issue, Party
 from identity.store.cutoffs import cutoff_set
@@ -338,3 +340,18 @@ def test_it_costs_no_more_round_trips_than_a_connections_own_token(acme: Tenant)
     assert costs[0] == costs[1]
     assert costs[1][0] <= 4
     assert costs[1][1] <= 8
+
+
+# --- how often ---
+
+
+def test_a_fresh_token_is_neither_a_guess_nor_a_bucket_of_its_own(world: World) -> None:
+    source, other = provisioner(world.acme), provisioner(world.acme, name="others")
+    assert source.ask(source.token()).status_code == 200  # the process learns the key
+    few = Rate(per_s=0.001, burst=3)
+    world.app.extensions["identity"] = replace(world.house, stranger_rate=few, scim_rate=few, scim_buckets=Buckets())
+    guesses = [source.ask(f"guess-{number}").status_code for number in range(4)]
+    assert guesses == [401, 401, 401, 429]
+    assert [source.ask(source.token()).status_code for _ in range(5)] == [200] * 3 + [429] * 2
+    assert other.ask(other.token()).status_code == 200
+    assert source.ask(world.acme.task_token()).status_code == 429  # good elsewhere, a guess here
