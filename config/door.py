@@ -5,6 +5,7 @@ are taken. So it cannot take the threads, the interpreter and the connections to
 """
 
 import json
+import re
 from collections.abc import Container, Hashable, Iterable
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 TENANT_SURFACES = frozenset({"scim", "oauth"})
+OF_TENANT = re.compile(r"(?P<well_known>/\.well-known/[^/]+)?/t/(?P<slug>[^/]+)(?:/(?P<surface>[^/]+))?")
+LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 OTHER_SURFACES = frozenset({"admin", "livez", "readyz", "metrics"})
 DETAIL = "too much of this is going on; ask again"
 
@@ -93,11 +96,14 @@ class Door:
         A tenant has turns of its own at each surface: who provisions too much takes neither its agents' nor the
         administrator's.
         """
-        parts = path.split("/", 4)
-        if len(parts) > 3 and parts[1] == "t" and parts[3] in TENANT_SURFACES:
-            slug, surface = parts[2], parts[3]
-            return ((slug if slug in self.known else None), surface), surface
-        return (parts[1] if len(parts) > 1 and parts[1] in OTHER_SURFACES else None), ANY_OTHER
+        found = OF_TENANT.match(path)
+        if found is None:
+            first = path[1:].split("/", 1)[0]
+            return (first if first in OTHER_SURFACES else None), ANY_OTHER
+        slug, surface = found["slug"], found["surface"]
+        if found["well_known"] or surface not in TENANT_SURFACES:
+            surface = ANY_OTHER
+        return (slug if slug in self.known else None, surface), surface
 
 
 def has_body(environ: "WSGIEnvironment") -> bool:
@@ -106,7 +112,14 @@ def has_body(environ: "WSGIEnvironment") -> bool:
 
 
 def read_ahead(environ: "WSGIEnvironment", limit_bytes: int) -> None:
-    """Read the body that the application will ask for; of one that is too large no more than shows it."""
+    """Read the body that the application will ask for. One that says that it is too large is left to be refused, and
+    of one that does not say no more is read than shows it.
+    """
     length = environ.get("CONTENT_LENGTH") or ""
-    wanted = int(length) if length.isdecimal() else limit_bytes + 1 if environ.get("wsgi.input_terminated") else 0
-    environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(min(wanted, limit_bytes + 1)) if wanted else b"")
+    if LENGTH.fullmatch(length) and int(length) <= limit_bytes:
+        wanted = int(length)
+    elif not length and environ.get("wsgi.input_terminated"):
+        wanted = limit_bytes + 1
+    else:
+        return
+    environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(wanted))
