@@ -20,8 +20,7 @@ works makes all others wait for the interpreter."""
 SEATS = 120  # requests that wait for a place: a thread and a body each, which cost memory and no time
 READERS = 64  # requests whose body is still on its way
 PATIENCE_S = 2.0  # of a request that waits for a place
-
-SEAT_WAIT_S = 5.0
+AT_ONCE_WAIT_S = 5.0  # what who finds too much at once is told to wait
 
 
 @dataclass(slots=True)
@@ -42,7 +41,7 @@ class Buckets:
 
 
 @dataclass(slots=True)
-class Seats:
+class AtOnce:
     """How many long things of each holder go on at once."""
 
     _held: dict[Hashable, int] = field(default_factory=dict)
@@ -53,7 +52,7 @@ class Seats:
         """Hold one until the block ends. Raises ``TooOften`` when ``most`` are held already."""
         with self._lock:
             if self._held.get(holder, 0) >= most:
-                raise TooOften(f"{most} of these go on already; wait for one to end", wait_s=SEAT_WAIT_S)
+                raise TooOften(f"{most} of these go on already; wait for one to end", wait_s=AT_ONCE_WAIT_S)
             self._held[holder] = self._held.get(holder, 0) + 1
         try:
             yield

@@ -22,7 +22,7 @@ from identity.actions.keys import KeyRing
 from identity.actions.sealing import Seal
 from identity.actions.tenants import resolve_tenant
 from identity.actions.upstream import UpstreamKeys
-from identity.fairness import Buckets, Seats, Turns
+from identity.fairness import AtOnce, Buckets, Turns
 from identity.model.access import Caller, CallerKind
 from identity.model.credential import hash_secret
 from identity.model.errors import Malformed, NotAuthenticated, NotThere, OverLimit, Refusal, TooOften, Unavailable
@@ -71,7 +71,7 @@ class House:
     stranger_rate: Rate = STRANGER_RATE
     scim_buckets: Buckets = field(default_factory=Buckets)
     proved: dict[tuple[TenantId, bytes], UUID] = field(default_factory=dict)
-    bulks: Seats = field(default_factory=Seats)
+    bulks: AtOnce = field(default_factory=AtOnce)
     turns: Turns = field(default_factory=Turns)
     client_keys: ClientKeys = field(default_factory=ClientKeys)
     tenants: dict[str, Tenant] = field(default_factory=dict)
