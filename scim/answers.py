@@ -21,7 +21,7 @@ from scim.projection import Projection
 from scim.resources import etag, render
 from scim.schemas import ResourceType
 
-MEDIA_TYPES = frozenset({"application/scim+json", "application/json"})
+MEDIA_TYPES = ("application/scim+json", "application/json")  # that are read, and answered: the first unless asked
 
 Json = dict[str, Any]
 
@@ -48,9 +48,10 @@ def sent_json(body: bytes) -> Json:
 
 
 def answer(body: Json, *, status: int = 200) -> Response:
-    """Return a SCIM answer."""
+    """Return a SCIM answer, under the name that the client prefers (RFC 7644 §3.8)."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return Response(text, status=status, content_type="application/scim+json")
+    named = request.accept_mimetypes.best_match(MEDIA_TYPES, default=MEDIA_TYPES[0])
+    return Response(text, status=status, content_type=named)
 
 
 def resource_headers(resource: Resource, type_: ResourceType, endpoints: Endpoints) -> dict[str, str]:
