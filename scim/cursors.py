@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from identity.actions.sealing import Seal
@@ -76,19 +76,23 @@ class Cursors:
         """Return the cursor in a text. Raises ``Malformed`` (``invalidCursor``, ``expiredCursor``)."""
         content = json.loads(self._opened(text))
         if content["asked"] != self._digest():
-            refuse("invalidCursor", "it belongs to another query or connection", "cursor")
+            self._refuse()
         if content["made_at"] + CURSOR_LIFETIME_S < self.now.timestamp():
             refuse("expiredCursor", f"it was good for {CURSOR_LIFETIME_S} seconds", "cursor")
         return Cursor(Place(READ[content["type"]](content["value"]), UUID(content["id"])), content["backward"])
 
     def _opened(self, text: str) -> bytes:
         if len(text) > CURSOR_CHARACTERS_MAX or not text.isascii():
-            refuse("invalidCursor", "no cursor looks like this", "cursor")
+            self._refuse()
         try:
             sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
             return self.seal.open(sealed, tenant_id=self.tenant_id, purpose=PURPOSE)
         except (binascii.Error, Unavailable):
-            refuse("invalidCursor", "this server made no such cursor", "cursor")
+            self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        """Refuse one that is forged and one that is another's in the same words: neither says that the other is there."""
+        refuse("invalidCursor", "it was not made for this query of this connection", "cursor")
 
     def _digest(self) -> str:
         return sha256(json.dumps(self.asked).encode()).hexdigest()
