@@ -78,11 +78,11 @@ def _count(parameters: Mapping[str, str]) -> int:
 
 
 def _count_of_cursor(parameters: Mapping[str, str]) -> int:
-    """RFC 9865 §2.1: with a cursor, a page that holds nothing leads nowhere and is refused."""
+    """RFC 9865 §2: the same with a cursor, but that what is no number is an error of its own."""
     text = parameters.get("count", str(PAGE_SIZE))
-    if not WHOLE_NUMBER.fullmatch(text) or int(text) < 1:
-        refuse("invalidCount", "a count from 1 on is wanted", "count")
-    return min(PAGE_SIZE_MAX, int(text))
+    if not WHOLE_NUMBER.fullmatch(text):
+        refuse("invalidCount", "a whole number is wanted", "count")
+    return _count(parameters)
 
 
 def _whole_number(parameters: Mapping[str, str], name: str, default: int) -> int:

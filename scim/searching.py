@@ -95,8 +95,10 @@ def _page_at_cursor(
 ) -> Page:
     cursors = _cursors(call, query, types)
     at = cursors.open(query.cursor) if query.cursor else None
-    # To count what a filter finds costs as much as all of its pages together: it is told once, on the first.
-    listing = replace(listing, limit=query.count + 1, with_total=at is None or query.filter is None)
+    # To count what a filter finds costs as much as all of its pages together: it is told once, on the first page and
+    # to who wants nothing but that (RFC 9865 §2: a count of 0).
+    with_total = at is None or query.filter is None or query.count == 0
+    listing = replace(listing, limit=query.count + 1 if query.count else 0, with_total=with_total)
     if at is not None:
         listing = replace(listing, beyond=at.place, backward=at.backward)
     found = find_principals(call.tx, listing, caller=call.caller)

@@ -7,8 +7,10 @@ from urllib.parse import quote
 
 import pytest
 
+from identity.actions.connections import end_connection, list_connections
 from identity.http import House
-from tests.scim.sources import Clock, Source, Sources
+from identity.store.transaction import transaction
+from tests.scim.sources import ADMINISTRATOR, LIST, Clock, Source, Sources
 from tests.trips import round_trips
 
 SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
@@ -141,10 +143,49 @@ def test_a_cursor_expires_after_as_long_as_is_advertised(rfc: Source, house: Hou
     assert rfc.get(f"/Users?count=2&cursor={cursor}", status=400)["scimType"] == "expiredCursor"
 
 
-@pytest.mark.rfc("9865", "2.1")
-@pytest.mark.parametrize("count", ["0", "-1", "many", "", "1.5"])
-def test_a_count_that_leads_nowhere_is_an_invalid_count(rfc: Source, count: str) -> None:
-    assert rfc.get(f"/Users?cursor=&count={count}", status=400)["scimType"] == "invalidCount"
+@pytest.mark.rfc("9865", "2.1", "2.1-1")
+@pytest.mark.parametrize("count", ["many", "", "1.5", "--1", "9" * 20])
+def test_a_count_that_is_no_number_is_an_invalid_count(rfc: Source, count: str) -> None:
+    refused = rfc.get(f"/Users?cursor=&count={count}", status=400)
+    assert (refused["scimType"], refused["detail"]) == ("invalidCount", "count: a whole number is wanted")
+
+
+@pytest.mark.rfc("9865", "2", "2-2")
+@pytest.mark.parametrize("count", [0, -1, -(10**17)])
+def test_a_count_of_nothing_asks_for_the_total_alone_wherever_the_cursor_is(
+    rfc: Source, people: list[str], count: int
+) -> None:
+    for query, total in (("", 7), ("&sortBy=title", 7), ("&filter=title%20pr", 5)):
+        cursor = rfc.get(f"/Users?count=2{query}&cursor=")["nextCursor"]
+        for at in ("", cursor):
+            page = rfc.get(f"/Users?count={count}{query}&cursor={at}")
+            assert page == {"schemas": [LIST], "totalResults": total, "itemsPerPage": 0, "Resources": []}
+
+
+@pytest.mark.rfc("9865", "5.2", "5.2-4")
+def test_a_cursor_that_is_anothers_is_refused_like_one_that_was_never_made(
+    rfc: Source, okta: Source, rival: Source, people: list[str]
+) -> None:
+    forged = rfc.get("/Users?cursor=AAAA", status=400)
+    mine = rfc.get("/Users?count=2&cursor=")["nextCursor"]
+    rival.user("one")
+    theirs = [okta.get("/Users?count=2&cursor=")["nextCursor"], rival.get("/Users?count=1&cursor=")["nextCursor"]]
+    for path in (*(f"/Users?cursor={cursor}" for cursor in theirs), f"/Groups?cursor={mine}", "/Users?cursor=%00"):
+        assert rfc.get(path, status=400) == forged, path
+
+
+@pytest.mark.rfc("9865", "5.2", "5.2-2", "5.2-3")
+def test_whose_connection_ends_between_two_pages_has_no_use_of_the_cursor(
+    rfc: Source, sources: Sources, house: House, people: list[str]
+) -> None:
+    leaving, again = sources.make("acme", "okta", "leaving"), sources.make("acme", "okta", "again")
+    cursor = leaving.get("/Users?count=2&cursor=")["nextCursor"]
+    leaving.get(f"/Users?count=2&cursor={cursor}")
+    with transaction(house.engine, leaving.tenant_id) as tx:
+        [ended] = [each for each in list_connections(tx, after=None, limit=100) if each.name == "leaving"]
+        end_connection(tx, ended.id, caller=ADMINISTRATOR, now=house.clock())
+    leaving.get(f"/Users?count=2&cursor={cursor}", status=401)
+    assert again.get(f"/Users?count=2&cursor={cursor}", status=400)["scimType"] == "invalidCursor"
 
 
 def test_a_cursor_and_an_index_exclude_each_other(rfc: Source) -> None:
