@@ -27,6 +27,8 @@ def parse_path(text: str, type_: ResourceType, unknown: str = "invalidPath") -> 
 
     Raises ``Malformed`` (``invalidPath``, ``invalidFilter`` for its selection).
     """
+    if schema := type_.schema_of(text):  # whose URN may end in what the grammar takes for a number
+        return Path(None if schema is type_.schema else schema.id, None)
     tree: Any = parse(text + " pr", "invalidPath")
     if tree.negated or tree.namespace is not None or not isinstance(tree.expr, ast.AttrExpr):
         refuse("invalidPath", "a path names one attribute")

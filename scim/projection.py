@@ -71,6 +71,8 @@ def _path(name: str, type_: ResourceType) -> tuple[str, ...] | None:
     if not any(mark in name for mark in ':.[( "'):  # the common case needs no grammar
         attribute = type_.attribute(name)
         return None if attribute is None or attribute.returned is Returned.NEVER else (attribute.name,)
+    if schema := type_.schema_of(name):  # whose URN may end in what the grammar takes for a number
+        return None if schema is type_.schema else (schema.id,)
     try:
         tree: Any = parse(name + " pr", "invalidValue")
         found = Resolver(type_, "invalidValue").find(tree.expr.attr_path)
