@@ -123,6 +123,15 @@ def find(slug: str, endpoint: str) -> Response:
     return answer(render_page(page, endpoints))
 
 
+@blueprint.get("/", strict_slashes=False)
+def find_everything(slug: str) -> Response:
+    """The same of all resource types together (RFC 7644 §3.4.2.1)."""
+    with scim_call(slug) as call:
+        endpoints = endpoints_of(call, slug)
+        page = find_page(call, query_of_url(request.args), list(endpoints.catalogue.types.values()))
+    return answer(render_page(page, endpoints))
+
+
 @blueprint.post("/<endpoint>/.search")
 def search(slug: str, endpoint: str) -> Response:
     """The same with the query in the body, where no log of URLs sees it (RFC 7644 §3.4.3)."""
@@ -236,9 +245,10 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 @blueprint.route("/Schemas", methods=["POST", "PUT", "PATCH", "DELETE"])
 @blueprint.route("/ResourceTypes/<name>", methods=["POST", "PUT", "PATCH", "DELETE"])
 @blueprint.route("/Schemas/<name>", methods=["POST", "PUT", "PATCH", "DELETE"])
+@blueprint.route("/", methods=["POST", "PUT", "PATCH", "DELETE"], strict_slashes=False)
 @blueprint.route(f"/{asynchronous.ENDPOINT}/<name>", methods=["POST", "PUT", "PATCH", "DELETE"])
-def this_is_only_read(slug: str, name: str = "") -> Response:
-    """Answer a method that discovery, or a result, does not have."""
+def only_read(slug: str, name: str = "") -> Response:
+    """Answer a method that discovery, a result and the base URI do not have."""
     del name
     with scim_call(slug):
         pass
@@ -260,7 +270,6 @@ def _not_done_here(allowed: str) -> Response:
     return refused
 
 
-@blueprint.route("/", defaults={"rest": ""}, methods=METHODS, strict_slashes=False)
 @blueprint.route("/<path:rest>", methods=METHODS)
 def not_there(slug: str, rest: str) -> Response:
     """Answer what no other route does, after the same authentication as everything else."""

@@ -178,6 +178,7 @@ SCIM = [
     scim("GET", "/Users", query=f'filter={ENTERPRISE}:manager.value eq "{{dana}}"'),
     scim("POST", "/Users/.search", SEARCH),
     scim("POST", "/.search", SEARCH),
+    scim("GET", ""),
     scim("POST", "/Bulk", bulk("POST", "/Users", NEW_USER)),
     scim("POST", "/Bulk", bulk("PUT", "/Users/{kim}", NEW_USER)),
     scim("POST", "/Bulk", bulk("DELETE", "/Users/{kim}")),
@@ -224,7 +225,7 @@ SCIM = [
     *(scim(method, path, status=405)
       for path in ("/ServiceProviderConfig", "/Schemas", "/Schemas/x", "/ResourceTypes", "/ResourceTypes/x")
       for method in ("POST", "PUT", "PATCH", "DELETE")),
-    *(scim(method, "/", status=404) for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
+    *(scim(method, "", status=405) for method in ("POST", "PUT", "PATCH", "DELETE")),
     *(scim(method, path, status=404)
       for path in ("/Nothing", "/Nothing/at", "/Nothing/at/all", "/users", "/Users/.search/all")
       for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),

@@ -1,6 +1,7 @@
 """Searches with the query in the body (RFC 7644 §3.4.3), of one resource type and of all."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -28,6 +29,7 @@ def ids(page: Any) -> list[str]:
 
 
 @pytest.mark.rfc("7644", "3.4.3")
+@pytest.mark.rfc("7644", "3.4.2.1", "3.4.2.1-1")
 def test_a_search_at_the_root_finds_every_type_in_one_stable_order_of_one_tenant(
     rfc: Source, directory: dict[str, str]
 ) -> None:
@@ -41,7 +43,8 @@ def test_a_search_at_the_root_finds_every_type_in_one_stable_order_of_one_tenant
     assert agent["owners"][0]["value"] == directory["sam"]
 
 
-@pytest.mark.rfc("7644", "3.4.2.1")
+@pytest.mark.rfc("7644", "3.4.2.1", "3.4.2.1-3", "3.4.2.1-4")
+@pytest.mark.rfc("7644", "3.4.2.2", "3.4.2.2-1")
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -69,6 +72,22 @@ def test_a_filter_at_the_root_asks_each_type_for_what_it_knows(
     assert page["totalResults"] == len(page["Resources"])
 
 
+@pytest.mark.rfc("7644", "3.4.2.1", "3.4.2.1-1")
+def test_a_list_of_the_base_uri_is_that_search_with_the_query_in_the_url(
+    rfc: Source, directory: dict[str, str]
+) -> None:
+    for query in ({}, {"filter": 'displayName co "a"', "sortBy": "displayName", "attributes": "displayName"},
+                  {"startIndex": 2, "count": 1}, {"excludedAttributes": "members"}):  # fmt: skip
+        for path in ("", "/"):
+            assert rfc.get(f"{path}?{urlencode(query)}") == searched(rfc, ROOT, **query)
+    first = rfc.get("?cursor=&count=2")
+    assert ids(first) + ids(rfc.get(f"?cursor={first['nextCursor']}&count=2")) == list(directory.values())
+    assert rfc.get("?filter=nothing%20pr", status=400)["scimType"] == "invalidFilter"
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        assert rfc.ask(method, "", {}).headers["Allow"] == "GET"
+    rfc.answer("GET", "", status=401, Authorization="Bearer nobody")
+
+
 def test_a_search_at_the_root_is_sorted_paged_and_projected(rfc: Source, directory: dict[str, str]) -> None:
     def by(**more: Any) -> list[str]:
         return ids(searched(rfc, ROOT, **more))
@@ -91,12 +110,14 @@ def test_a_search_at_the_root_is_sorted_paged_and_projected(rfc: Source, directo
     ]
 
 
+@pytest.mark.rfc("7644", "3.4.3", "3.4.3-1")
 def test_a_search_of_one_type_finds_what_a_list_finds(rfc: Source, directory: dict[str, str]) -> None:
     assert ids(searched(rfc, USERS, filter='userName eq "SAM"')) == [directory["sam"]]
     assert ids(searched(rfc, "/Groups/.search", sortBy="displayName")) == [directory["finance"]]
     assert searched(rfc, USERS, startIndex=1, count=10) == rfc.get("/Users?startIndex=1&count=10")
 
 
+@pytest.mark.rfc("7644", "3.4.3", "3.4.3-2", "3.4.3-6")
 @pytest.mark.parametrize("path", [ROOT, USERS])
 @pytest.mark.parametrize(
     ("query", "scim_type"),
@@ -129,7 +150,8 @@ def test_an_attribute_of_several_types_gives_no_order_at_the_root(rfc: Source) -
     assert rfc.post(ROOT, {"schemas": [SEARCH], "sortBy": "name.nothing"}, status=400)["scimType"] == "invalidValue"
 
 
-@pytest.mark.rfc("7644", "3.11")
+@pytest.mark.rfc("7644", "3.11", "3.11-1")
+@pytest.mark.rfc("7644", "3.12", "3.12-3")
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
 def test_a_connection_is_nobody_to_whom_me_could_point(rfc: Source, method: str) -> None:
     refused = rfc.answer(method, "/Me", None if method == "GET" else {}, status=501)
