@@ -14,7 +14,7 @@ INSTALL = if command -v uv >/dev/null; then uv pip install --quiet --python $(BI
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt $(1); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint bench bench-scale fuzz format clean redis
+.PHONY: help run setup test lint bench bench-scale fuzz format coverage clean redis
 
 ##@ Use it
 
@@ -45,6 +45,9 @@ fuzz: $(VENV)/.ready-to-fuzz ## Send RUNS hostile inputs to what reads them, and
 
 format: $(VENV)/.ready-to-test ## Lay out the code
 	@$(BIN)/ruff format --quiet .
+
+coverage: $(VENV)/.ready-to-test ## Write docs/rfc-coverage.md anew from the marks on the tests
+	@$(BIN)/python -m tests.rfc
 
 clean: ## Take away what was installed; .data stays
 	@rm -rf $(VENV) build dist *.egg-info verifier/*.egg-info

@@ -91,7 +91,7 @@ class Cursors:
             self._refuse()
 
     def _refuse(self) -> NoReturn:
-        """Refuse one that is forged and one that is another's in the same words: neither says that the other is there."""
+        """Refuse what is forged and what is another's in the same words, which tell nothing of either."""
         refuse("invalidCursor", "it was not made for this query of this connection", "cursor")
 
     def _digest(self) -> str:

@@ -117,6 +117,7 @@ def test_no_header_of_a_proxy_is_a_credential(refusing_estate: Estate, headers: 
         assert refusing_estate.http.open(**asked, headers=headers).status_code == 401, one
 
 
+@pytest.mark.rfc("7644", "2.1", "2.1-3")
 def test_a_credential_in_the_url_or_in_the_body_is_none(refusing_estate: Estate) -> None:
     estate = refusing_estate
     token = estate.mine["scim_token"]

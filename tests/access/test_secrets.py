@@ -31,6 +31,7 @@ def seen(text: str, secrets: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.requirement("S17")
+@pytest.mark.rfc("7644", "2.1", "2.1-3")
 @pytest.mark.parametrize("one", [one for one in ASKS if one.method == "GET"], ids=str)
 def test_no_read_shows_a_secret(refusing_estate: Estate, one: Ask) -> None:
     estate = refusing_estate
@@ -41,6 +42,8 @@ def test_no_read_shows_a_secret(refusing_estate: Estate, one: Ask) -> None:
 
 
 @pytest.mark.requirement("S17")
+@pytest.mark.rfc("7644", "2.1", "2.1-3")
+@pytest.mark.rfc("7644", "7.7", "7.7-1")
 def test_no_row_of_any_table_holds_a_secret(refusing_estate: Estate) -> None:
     secrets = canaries(refusing_estate.mine, refusing_estate.rivals)
     found = []
@@ -55,6 +58,7 @@ def test_no_row_of_any_table_holds_a_secret(refusing_estate: Estate) -> None:
     assert found == []
 
 
+@pytest.mark.rfc("7644", "2.1", "2.1-3")
 def test_no_log_and_no_refusal_shows_a_secret(estate: Estate) -> None:
     logs = io.StringIO()
     root = logging.getLogger()

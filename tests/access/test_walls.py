@@ -74,6 +74,7 @@ def test_a_token_of_the_connections_client_is_told_the_same(refusing_estate: Est
 
 
 @pytest.mark.requirement("S20")
+@pytest.mark.rfc("7644", "2", "2-1")
 @pytest.mark.parametrize("one", GUARDED, ids=str)
 def test_without_a_credential_nothing_is_told_and_nothing_changes(refusing_estate: Estate, one: Ask) -> None:
     estate = refusing_estate

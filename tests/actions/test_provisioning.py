@@ -63,6 +63,7 @@ def test_who_is_pushed_as_inactive_was_never_active(source: Source, acme: Tenant
     assert state(acme, source.user("pat", active=False)) is State.DEPROVISIONED
 
 
+@pytest.mark.rfc("7644", "5", "5-1")
 @pytest.mark.parametrize(("first", "second"), NAMED_ALIKE)
 def test_a_name_that_is_the_same_to_a_reader_is_taken(source: Source, other: Source, first: str, second: str) -> None:
     source.user(f"new-{first}")

@@ -1,5 +1,7 @@
 """Connections: scim with its bearer token, oidc with the upstream issuer that it trusts."""
 
+from base64 import urlsafe_b64decode
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -34,6 +36,7 @@ def is_accepted(house: House, tenant: str, token: str) -> bool:
     return True
 
 
+@pytest.mark.rfc("7644", "1.3", "1.3-1")
 def test_a_scim_connection_says_where_to_push_and_shows_its_token_once(acme: Admin, rival: Admin, house: House) -> None:
     made = acme.post("/connections", SCIM)
     assert made["scim_base_url"] == "https://identity.example/t/acme/scim/v2"
@@ -43,6 +46,17 @@ def test_a_scim_connection_says_where_to_push_and_shows_its_token_once(acme: Adm
     assert "token" not in acme.get(f"/connections/{made['id']}")
     assert made["token"] not in str(acme.get("/connections")) + str(acme.events())
     assert rival.get("/connections")["items"] == []
+
+
+@pytest.mark.rfc("7644", "7.4", "7.4-1")
+def test_a_token_has_256_bits_that_nobody_can_guess(acme: Admin) -> None:
+    made = acme.post("/connections", SCIM)
+    tokens = [made["token"]] + [acme.post(f"/connections/{made['id']}/tokens")["token"] for _ in range(3)]
+    secrets = [urlsafe_b64decode(token.removeprefix("idf_scim_") + "=") for token in tokens]
+    assert [len(secret) for secret in secrets] == [256 // 8] * len(tokens)
+    bits = ["".join(f"{byte:08b}" for byte in secret) for secret in secrets]
+    apart = [sum(a != b for a, b in zip(one, other, strict=True)) for one, other in combinations(bits, 2)]
+    assert min(apart) > 64  # of 256 bits, half are to be expected
 
 
 @pytest.mark.parametrize("overlap_s", [0, 3600, 30 * 86400])

@@ -29,6 +29,7 @@ REFUSED = ["", " ", "\t", "ad\u200bmin", "ad\u200dmin", "\u202eadmin", "ad\u00ad
            "\ufeffadmin", "\ud800", "\ue000", "\u0378", "a" * (NAME_LENGTH_MAX + 1)]  # fmt: skip
 
 
+@pytest.mark.rfc("7644", "5", "5-1")
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_two_spellings_of_one_name_are_one_name(one: str, other: str) -> None:
     assert canonical_name(one) == canonical_name(other)

@@ -13,6 +13,7 @@ from tests.trips import round_trips
 
 REQUEST = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 RESPONSE = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
+NOBODY = "00000000-0000-7000-8000-000000000000"
 
 Report = dict[str, Any]
 
@@ -50,7 +51,8 @@ def id_of(report: Report) -> str:
     return str(report["location"].rsplit("/", 1)[-1])
 
 
-@pytest.mark.rfc("7644", "3.7")
+@pytest.mark.rfc("7644", "3.7", "3.7-6", "3.7-9", "3.7-12")
+@pytest.mark.rfc("7644", "3.7.3", "3.7.3-1", "3.7.3-2", "3.7.3-3")
 def test_every_method_is_done_and_reported_in_the_order_of_the_request(rfc: Source) -> None:
     first, second, third = rfc.user("first"), rfc.user("second"), rfc.user("third")
     made, put, patch, gone = bulk(
@@ -72,7 +74,9 @@ def test_every_method_is_done_and_reported_in_the_order_of_the_request(rfc: Sour
     }  # fmt: skip
     assert (put["status"], put["version"]) == ("200", 'W/"2"')
     assert (patch["status"], patch["bulkId"]) == ("200", "named")
-    assert (gone["status"], gone["location"].endswith(f"/Users/{third}")) == ("204", True)
+    assert gone["status"] == "204"
+    users = sam["meta"]["location"].removesuffix(id_of(made))
+    assert [each["location"] for each in (put, patch, gone)] == [users + id_ for id_ in (first, second, third)]
     assert rfc.get(f"/Users/{first}")["userName"] == "renamed"
     assert rfc.get(f"/Users/{second}")["title"] == "VP"
     rfc.get(f"/Users/{third}", status=404)
@@ -86,7 +90,8 @@ def test_the_operations_of_a_patch_may_stand_bare_as_the_rfc_shows_them(rfc: Sou
     assert rfc.get(f"/Users/{sam}")["userName"] == "Dave"
 
 
-@pytest.mark.rfc("7644", "3.7.2")
+@pytest.mark.rfc("7644", "3.7.2", "3.7.2-1", "3.7.2-2")
+@pytest.mark.rfc("7644", "3.7", "3.7-13")
 def test_references_are_resolved_wherever_a_resource_is_named_backward_and_forward(rfc: Source) -> None:
     agent = {"schemas": [AGENT], "agentUserName": "bot", "owners": [{"value": "bulkId:boss"}]}
     old = rfc.group("Old", rfc.user("gone"))
@@ -116,7 +121,7 @@ def test_references_are_resolved_wherever_a_resource_is_named_backward_and_forwa
 
 
 @pytest.mark.requirement("S19")
-@pytest.mark.rfc("7644", "3.7.1")
+@pytest.mark.rfc("7644", "3.7.1", "3.7.1-1")
 def test_circular_references_are_resolved_where_they_can_be(rfc: Source) -> None:
     agent = {"schemas": [AGENT], "agentUserName": "bot", "owners": [{"value": "bulkId:c"}]}
     reports = bulk(
@@ -168,7 +173,8 @@ def test_a_long_chain_and_a_large_circle_are_done_without_recursion(rfc: Source)
     assert set(statuses(bulk(rfc, *circle))) == {"201"}
 
 
-@pytest.mark.rfc("7644", "3.7.3")
+@pytest.mark.rfc("7644", "3.7.3", "3.7.3-3", "3.7.3-4")
+@pytest.mark.rfc("7644", "3.7", "3.7-2", "3.7-3", "3.7-4", "3.7-5", "3.7-7", "3.7-8", "3.7-11")
 @pytest.mark.parametrize(
     ("operation", "status", "scim_type"),
     [
@@ -178,6 +184,8 @@ def test_a_long_chain_and_a_large_circle_are_done_without_recursion(rfc: Source)
         ({**user("x"), "bulkId": "x" * 300}, "400", "invalidValue"),
         ({**user("x"), "data": None}, "400", "invalidSyntax"),
         ({**user("x"), "data": [1]}, "400", "invalidSyntax"),
+        ({"method": "PUT", "path": f"/Users/{NOBODY}"}, "400", "invalidSyntax"),
+        ({"method": "PATCH", "path": f"/Users/{NOBODY}"}, "400", "invalidSyntax"),
         ({**user("x"), "method": "GET"}, "400", "invalidSyntax"),
         ({**user("x"), "method": None}, "400", "invalidSyntax"),
         ({**user("x"), "path": "/Users/7"}, "400", "invalidPath"),
@@ -200,15 +208,19 @@ def test_an_operation_with_one_fault_is_refused_by_itself_and_the_next_one_is_do
     rfc.user("taken")
     refused, done = bulk(rfc, operation, user("next", "next"))
     assert (refused["status"], refused["response"].get("scimType")) == (status, scim_type)
-    assert refused["response"]["status"] == status
+    assert (refused["response"]["schemas"], refused["response"]["status"]) == ([ERROR], status)
+    assert refused["response"]["detail"]
     assert done["status"] == "201"
 
 
+@pytest.mark.rfc("7644", "3.7", "3.7-6")
+@pytest.mark.rfc("7644", "3.7.3", "3.7.3-2")
 def test_a_version_is_a_precondition(rfc: Source) -> None:
     sam = rfc.user("sam")
     stale = {"method": "PUT", "path": f"/Users/{sam}", "version": 'W/"7"', "data": {"schemas": [USER], "userName": "x"}}
-    (refused,) = bulk(rfc, stale)
+    refused, again = bulk(rfc, stale, user("sam"))
     assert (refused["status"], refused["location"].endswith(sam)) == ("412", True)
+    assert (again["status"], "location" in again) == ("409", False)
     assert statuses(bulk(rfc, {"method": "DELETE", "path": f"/Users/{sam}", "version": 'W/"1"'})) == ["204"]
 
 
@@ -227,6 +239,7 @@ def test_what_refers_to_what_was_not_created_is_a_conflict(rfc: Source) -> None:
 
 @pytest.mark.requirement("S19")
 @pytest.mark.rfc("7644", "3.7")
+@pytest.mark.rfc("7644", "3.7.3", "3.7.3-1")
 @pytest.mark.parametrize(("fail_on_errors", "expected"), [(1, ["201", "409"]), (2, ["201", "409", "201", "409"])])
 def test_after_so_many_errors_nothing_more_is_tried(rfc: Source, fail_on_errors: int, expected: list[str]) -> None:
     reports = bulk(
@@ -236,6 +249,7 @@ def test_after_so_many_errors_nothing_more_is_tried(rfc: Source, fail_on_errors:
     assert rfc.get("/Users")["totalResults"] == expected.count("201")
 
 
+@pytest.mark.rfc("7644", "3.7", "3.7-1", "3.7-10")
 @pytest.mark.parametrize(
     ("body", "status", "scim_type"),
     [
@@ -259,6 +273,7 @@ def test_a_bulk_with_one_fault_is_refused_whole_and_nothing_is_done(
     assert rfc.get("/Users")["totalResults"] == 0
 
 
+@pytest.mark.rfc("7644", "3.7.4", "3.7.4-1", "3.7.4-2", "3.7.4-3")
 def test_what_is_advertised_is_what_is_enforced(rfc: Source, house: House) -> None:
     advertised = rfc.get("/ServiceProviderConfig")["bulk"]
     assert advertised == {
@@ -266,7 +281,11 @@ def test_what_is_advertised_is_what_is_enforced(rfc: Source, house: House) -> No
         "maxOperations": BULK_OPERATIONS_MAX,
         "maxPayloadSize": house.body_bytes_max,
     }
-    rfc.post("/Bulk", b" " * (advertised["maxPayloadSize"] + 1), status=413)
+    refused = rfc.post("/Bulk", b" " * (advertised["maxPayloadSize"] + 1), status=413)
+    assert f"{advertised['maxPayloadSize']} bytes" in refused["detail"]
+    many = [user("a", str(n)) for n in range(advertised["maxOperations"] + 1)]
+    refused = rfc.post("/Bulk", {"schemas": [REQUEST], "Operations": many}, status=413)
+    assert f"{advertised['maxOperations']} operations" in refused["detail"]
     gone = [{"method": "DELETE", "path": "/Users/nobody"} for _ in range(advertised["maxOperations"])]
     assert len(bulk(rfc, *gone, failOnErrors=1)) == 1
 

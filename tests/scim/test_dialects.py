@@ -99,6 +99,7 @@ def test_a_rule_reads_an_operation_in_its_dialects_and_in_no_other(
             assert refusal is None or told.scim_type in (refusal, "invalidSyntax"), dialect
 
 
+@pytest.mark.rfc("7644", "3.5.2.3", "3.5.2.3-3")
 @pytest.mark.parametrize("op", ["add", "replace"])
 def test_what_is_not_named_of_a_name_stays_unless_the_profile_replaces_it(sources: Sources, op: str) -> None:
     """SailPoint replaces a part of it, as RFC 7644 §3.5.2.3 says; the profile means the whole."""

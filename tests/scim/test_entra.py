@@ -41,6 +41,7 @@ def dana(entra: Source) -> str:
     return str(entra.post("/Users", CREATE_USER)["id"])
 
 
+@pytest.mark.rfc("7644", "3.4.2", "3.4.2-7")
 def test_the_connection_test_finds_an_empty_list(entra: Source) -> None:
     found = entra.get("/Users?filter=userName%20eq%20%22ef0e0e0c-70a5-4cc6-8ae8-1d8dd9f3c3d4%22")
     assert (found["totalResults"], found["Resources"]) == (0, [])
@@ -59,6 +60,7 @@ def test_matching_queries_find_the_user_that_was_created(entra: Source, dana: st
         assert [user["id"] for user in found["Resources"]] == [dana], query
 
 
+@pytest.mark.rfc("7644", "3.1", "3.1-4")
 def test_nulls_and_unknown_attributes_of_a_create_are_absent(entra: Source, dana: str) -> None:
     user = entra.get(f"/Users/{dana}")
     assert user["schemas"] == [USER]
@@ -150,6 +152,7 @@ def test_soft_delete_keeps_the_user_readable_and_reactivation_brings_them_back(e
     assert patch(entra, f"/Users/{dana}", '{"op":"Replace","path":"active","value":"True"}')["active"] is True
 
 
+@pytest.mark.rfc("7644", "3.6", "3.6-1", "3.6-4", "3.6-5")
 def test_hard_delete_answers_204_then_404_and_frees_the_name(entra: Source, dana: str) -> None:
     entra.delete(f"/Users/{dana}")
     entra.delete(f"/Users/{dana}", status=404)

@@ -44,13 +44,13 @@ FIGURE_2 = [
 ]
 
 
-@pytest.mark.rfc("7644", "3.4.2.2")
+@pytest.mark.rfc("7644", "3.4.2.2", "3.4.2.2-10")
 @pytest.mark.parametrize("text", FIGURE_2)
 def test_every_example_of_figure_2_is_a_filter(text: str) -> None:
     assert parse_filter(text, USERS)
 
 
-@pytest.mark.rfc("7644", "3.4.2.2")
+@pytest.mark.rfc("7644", "3.4.2.2", "3.4.2.2-11")
 def test_and_binds_tighter_than_or_and_not_tighter_than_and() -> None:
     match parse_filter('title eq "1" or title eq "2" and title eq "3"', USERS):
         case Or((Comparison(value="1"), And((Comparison(value="2"), Comparison(value="3"))))):
@@ -99,6 +99,7 @@ def test_null_is_the_absence_of_a_value() -> None:
     assert isinstance(parse_filter("title ne null", USERS), Presence)
 
 
+@pytest.mark.rfc("7644", "3.4.2.2", "3.4.2.2-8")
 def test_conditions_in_one_value_path_are_about_one_value() -> None:
     document = {"emails": [{"type": "work", "value": "a@x"}, {"type": "home", "value": "b@x"}]}
     assert matches(parse_filter('emails.type eq "work" and emails.value eq "b@x"', USERS), document)
@@ -131,6 +132,7 @@ def test_names_and_urns_are_compared_without_case() -> None:
 
 
 @pytest.mark.requirement("S8")
+@pytest.mark.rfc("7644", "3.4.2.2", "3.4.2.2-2", "3.4.2.2-3", "3.4.2.2-9", "3.4.2.2-10", "3.4.2.2-12")
 @pytest.mark.parametrize(
     "text",
     [

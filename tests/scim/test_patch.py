@@ -142,7 +142,8 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.rfc("7644", "3.5.2")
+@pytest.mark.rfc("7644", "3.5.2", "3.5.2-8", "3.5.2-10")
+@pytest.mark.rfc("7644", "3.5.2.3", "3.5.2.3-1", "3.5.2.3-2", "3.5.2.3-3")
 @pytest.mark.parametrize(("operation", "changed"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_an_operation_changes_what_it_names_and_nothing_else(
     operation: dict[str, Any], changed: dict[str, Any]
@@ -150,7 +151,7 @@ def test_an_operation_changes_what_it_names_and_nothing_else(
     assert patched(operation) == {**BABS, **changed}
 
 
-@pytest.mark.rfc("7644", "3.5.2.2")
+@pytest.mark.rfc("7644", "3.5.2.2", "3.5.2.2-1", "3.5.2.2-2", "3.5.2.2-4")
 @pytest.mark.parametrize(
     ("operation", "after"),
     [
@@ -203,7 +204,8 @@ READ_ONLY = ["id", "meta", "meta.created", "groups", "schemas", "ID", f"{USER}:i
 
 
 @pytest.mark.requirement("S3")
-@pytest.mark.rfc("7644", "3.5.2")
+@pytest.mark.rfc("7644", "3.5.2", "3.5.2-5", "3.5.2-6")
+@pytest.mark.rfc("7644", "3.5.2.2", "3.5.2.2-6")
 @pytest.mark.parametrize("op", ["add", "replace", "remove"])
 @pytest.mark.parametrize("path", [*READ_ONLY, 'groups[value eq "x"]', "groups.value"])
 def test_what_is_read_only_cannot_be_written_by_any_path(op: str, path: str) -> None:
@@ -220,6 +222,10 @@ def test_what_is_read_only_cannot_be_written_without_a_path(key: str, dialect: s
     assert refused.value.reason in ("mutability", "invalidPath")
 
 
+@pytest.mark.rfc("7644", "3.5.2", "3.5.2-3", "3.5.2-4", "3.5.2-5")
+@pytest.mark.rfc("7644", "3.5.2.1", "3.5.2.1-1", "3.5.2.1-2")
+@pytest.mark.rfc("7644", "3.5.2.2", "3.5.2.2-6")
+@pytest.mark.rfc("7644", "3.5.2.3", "3.5.2.3-1", "3.5.2.3-5")
 @pytest.mark.parametrize(
     ("operation", "reason"),
     [
@@ -245,6 +251,10 @@ def test_what_is_read_only_cannot_be_written_without_a_path(key: str, dialect: s
         ({"op": "replace", "path": "active", "value": "False"}, "invalidValue"),
         ({"op": "replace", "path": "emails", "value": [{**WORK}, {**OTHER, "primary": True}]}, "invalidValue"),
         ({"op": "replace", "path": "name", "value": "x"}, "invalidValue"),
+        ({"op": "add", "path": "name", "value": "x"}, "invalidValue"),
+        ({"op": "add", "path": "emails", "value": ["x"]}, "invalidValue"),
+        ({"op": "replace", "value": "x"}, "invalidValue"),
+        ({"op": "replace", "value": [{"title": "x"}]}, "invalidValue"),
         ({"op": "replace", "path": "displayName", "value": "x" * 257}, "invalidValue"),
         ("nope", "invalidSyntax"),
     ],
@@ -255,6 +265,7 @@ def test_a_wrong_operation_is_refused_for_its_fault(operation: Any, reason: str)
     assert refused.value.reason == reason
 
 
+@pytest.mark.rfc("7644", "3.5.2", "3.5.2-1", "3.5.2-2")
 @pytest.mark.parametrize(
     "body", [{}, {"schemas": [PATCH]}, {"schemas": [PATCH], "Operations": []}, {"Operations": [1]}]
 )

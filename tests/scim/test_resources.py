@@ -44,6 +44,14 @@ def found(source: Source, endpoint: str, text: str) -> list[str]:
 # --- one resource ---
 
 
+@pytest.mark.rfc("7644", "3.1", "3.1-4")
+@pytest.mark.rfc("7644", "3.3", "3.3-3", "3.3-4", "3.3-5")
+@pytest.mark.rfc("7644", "3.3.1", "3.3.1-1")
+@pytest.mark.rfc("7644", "3.5", "3.5-1", "3.5-2")
+@pytest.mark.rfc("7644", "3.5.2", "3.5.2-15")
+@pytest.mark.rfc("7644", "3.6", "3.6-1", "3.6-2", "3.6-3", "3.6-5")
+@pytest.mark.rfc("7644", "3.12", "3.12-3")
+@pytest.mark.rfc("7644", "3.14", "3.14-1", "3.14-2")
 @pytest.mark.parametrize(("endpoint", "body"), KINDS.items())
 def test_a_resource_of_every_type_lives_its_life(rfc: Source, endpoint: str, body: dict[str, Any]) -> None:
     response = rfc.ask("POST", f"/{endpoint}", body)
@@ -59,7 +67,11 @@ def test_a_resource_of_every_type_lives_its_life(rfc: Source, endpoint: str, bod
     assert (replaced["id"], replaced["displayName"]) == (made["id"], "Again")
     assert [resource["id"] for resource in rfc.get(f"/{endpoint}")["Resources"]] == [made["id"]]
     rfc.delete(path)
-    for answer in (rfc.get(path, 404), rfc.delete(path, 404), rfc.put(path, body, 404)):
+    change = {"op": "add", "path": "displayName", "value": "Shown"}
+    for answer in (
+        *(rfc.get(path, 404), rfc.delete(path, 404), rfc.put(path, body, 404)),
+        rfc.patch(path, change, status=404),
+    ):
         assert (answer["schemas"], answer["status"]) == ([ERROR], "404")
     assert rfc.get(f"/{endpoint}")["totalResults"] == 0
     assert rfc.post(f"/{endpoint}", body)["id"] != made["id"]
@@ -132,6 +144,7 @@ def test_a_put_that_does_not_speak_of_active_does_not_change_it(rfc: Source) -> 
     assert rfc.put(f"/Users/{sam}", {"schemas": [USER], "userName": "sam"})["active"] is False
 
 
+@pytest.mark.rfc("7644", "3.5.2", "3.5.2-15", "3.5.2-16")
 def test_a_patch_of_members_answers_with_them_only_when_asked(rfc: Source) -> None:
     sam, group = rfc.user("sam"), rfc.group("Finance")
     add = {"op": "add", "path": "members", "value": [{"value": sam}]}
@@ -148,6 +161,7 @@ def test_a_patch_of_members_answers_with_them_only_when_asked(rfc: Source) -> No
 
 @pytest.mark.requirement("S18")
 @pytest.mark.rfc("7644", "3.14")
+@pytest.mark.rfc("7644", "3.12", "3.12-3")
 def test_if_match_is_honoured_and_of_two_changes_from_one_version_one_wins(rfc: Source) -> None:
     sam = f"/Users/{rfc.user('sam')}"
     change = {"op": "replace", "path": "title", "value": "A"}
@@ -189,6 +203,8 @@ def test_of_many_members_added_at_once_none_is_lost(app: Flask, rfc: Source) -> 
 
 
 @pytest.mark.requirement("S14")
+@pytest.mark.rfc("7644", "3.3", "3.3-6")
+@pytest.mark.rfc("7644", "3.12", "3.12-3")
 def test_a_create_that_is_repeated_makes_one_resource_and_leads_to_it(rfc: Source) -> None:
     body = {"schemas": [USER], "userName": "sam", "externalId": "7"}
     sam = rfc.post("/Users", body)["id"]
@@ -197,6 +213,7 @@ def test_a_create_that_is_repeated_makes_one_resource_and_leads_to_it(rfc: Sourc
         assert found(rfc, "Users", text) == [sam]
 
 
+@pytest.mark.rfc("7644", "3.5.2", "3.5.2-11", "3.5.2-12", "3.5.2-13")
 def test_a_patch_is_all_or_nothing(rfc: Source) -> None:
     sam, group = rfc.user("sam"), rfc.group("Finance")
     good = {"op": "replace", "path": "title", "value": "VP"}
@@ -222,6 +239,8 @@ def test_a_known_version_is_answered_with_304(rfc: Source) -> None:
 # --- lists ---
 
 
+@pytest.mark.rfc("7644", "3.4.2", "3.4.2-2", "3.4.2-3", "3.4.2-4", "3.4.2-5", "3.4.2-6")
+@pytest.mark.rfc("7644", "3.4.2.4", "3.4.2.4-2", "3.4.2.4-3", "3.4.2.4-4")
 def test_a_page_echoes_where_it_starts_and_says_how_many_there_are(rfc: Source) -> None:
     made = [rfc.user(f"user-{n}") for n in range(5)]
     page = rfc.get("/Users?startIndex=2&count=2")
@@ -232,7 +251,8 @@ def test_a_page_echoes_where_it_starts_and_says_how_many_there_are(rfc: Source) 
     assert (past["totalResults"], past["startIndex"], past["Resources"]) == (5, 100, [])
     none = rfc.get("/Users?count=0")
     assert (none["totalResults"], none["itemsPerPage"], none["Resources"]) == (5, 0, [])
-    assert rfc.get("/Users?startIndex=-3&count=-1")["startIndex"] == 1
+    assert [user["id"] for user in rfc.get("/Users?startIndex=-3&count=2")["Resources"]] == made[:2]
+    assert rfc.get("/Users?startIndex=-3&count=-1") == {**none, "startIndex": 1}
     assert rfc.get(f"/Users?startIndex={10**17}")["Resources"] == []
     assert len(rfc.get(f"/Users?count={PAGE_SIZE_MAX + 1}")["Resources"]) == 5
 
@@ -251,6 +271,7 @@ def test_a_search_in_the_body_finds_what_a_filter_in_the_url_finds(rfc: Source) 
     assert rfc.answer("POST", "/.search", asked) == page
 
 
+@pytest.mark.rfc("7644", "3.4.2.5", "3.4.2.5-1", "3.4.2.5-2", "3.4.2.5-3", "3.4.2.5-4", "3.4.2.5-5")
 @pytest.mark.parametrize(
     ("parameters", "keys"),
     [
@@ -307,6 +328,7 @@ def test_what_nothing_is_left_of_is_absent(rfc: Source) -> None:
 GOOD = {"schemas": [USER], "userName": "x"}
 
 
+@pytest.mark.rfc("7644", "3.12", "3.12-3")
 @pytest.mark.parametrize(
     ("body", "scim_type"),
     [
@@ -356,6 +378,7 @@ def test_the_longest_names_fit_into_their_indexes(rfc: Source) -> None:
     )
 
 
+@pytest.mark.rfc("7644", "3.12", "3.12-3")
 def test_a_body_beyond_the_limit_is_refused_unread(rfc: Source, house: House) -> None:
     rfc.post("/Users", b" " * (house.body_bytes_max + 1), 413)
     config = rfc.get("/ServiceProviderConfig")
@@ -369,6 +392,7 @@ def test_a_body_of_another_type_is_refused(rfc: Source) -> None:
 
 
 @pytest.mark.requirement("S9")
+@pytest.mark.rfc("7644", "7.7", "7.7-1")
 def test_no_character_of_a_filters_value_means_anything(rfc: Source) -> None:
     rfc.user("sam", title="VP", displayName="Sam", externalId="7", emails=[{"value": "s@x"}])
     for attribute in ("userName", "title", "emails.value", "displayName", "externalId", "id"):
@@ -390,6 +414,8 @@ def test_an_external_id_is_never_taken_for_ours(rfc: Source) -> None:
 
 
 @pytest.mark.requirement("S2")
+@pytest.mark.rfc("7644", "3.3", "3.3-1", "3.3-2")
+@pytest.mark.rfc("7644", "3.5.1", "3.5.1-7")
 def test_an_id_in_a_body_is_ignored(rfc: Source) -> None:
     sam = rfc.user("sam")
     assert rfc.post("/Users", {**GOOD, "id": NOBODY})["id"] != NOBODY
@@ -400,6 +426,9 @@ def test_an_id_in_a_body_is_ignored(rfc: Source) -> None:
 
 @pytest.mark.requirement("S13")
 @pytest.mark.requirement("S15")
+@pytest.mark.rfc("7644", "2", "2-4", "2-5", "2-6")
+@pytest.mark.rfc("7644", "3.12", "3.12-3")
+@pytest.mark.rfc("7644", "7.7", "7.7-3")
 def test_another_connection_may_read_but_neither_change_nor_adopt(rfc: Source, sources: Sources) -> None:
     sam = rfc.user("sam", emails=[{"value": "s@x"}])
     other = sources.make("acme", "entra", "other")
@@ -474,6 +503,8 @@ def test_no_spelling_of_a_path_goes_round_the_token(rfc: Source) -> None:
                 assert b"sam" not in response.data
 
 
+@pytest.mark.rfc("7644", "2", "2-3")
+@pytest.mark.rfc("7644", "3.12", "3.12-3")
 def test_a_refused_token_is_told_how_to_come_in(rfc: Source) -> None:
     response = rfc.http.get(rfc.url("/Users"))
     assert (response.status_code, response.content_type) == (401, "application/scim+json")
@@ -497,6 +528,7 @@ def test_every_attribute_that_is_answered_is_in_the_schemas(rfc: Source) -> None
         assert name in {attribute["name"] for attribute in schemas[USER]["attributes"]}
 
 
+@pytest.mark.rfc("7644", "4", "4-5")
 def test_discovery_refuses_a_filter_other_methods_and_other_names(rfc: Source) -> None:
     for path in ("/ServiceProviderConfig", "/ResourceTypes", "/Schemas"):
         rfc.get(f"{path}?filter=id%20pr", 403)
@@ -514,10 +546,3 @@ def test_a_fault_of_ours_tells_nothing(app: Flask, house: House, rfc: Source) ->
     app.config["PROPAGATE_EXCEPTIONS"] = False
     answer = rfc.get("/Users", 500)
     assert answer == {"schemas": [ERROR], "status": "500", "detail": "this is our fault; it has been logged"}
-
-
-def test_patch_op_without_its_schema_is_refused(rfc: Source) -> None:
-    sam = rfc.user("sam")
-    body = {"Operations": [{"op": "replace", "path": "title", "value": "x"}]}
-    rfc.answer("PATCH", f"/Users/{sam}", body, status=400)
-    rfc.answer("PATCH", f"/Users/{sam}", {**body, "schemas": [PATCH]})

@@ -58,7 +58,7 @@ def listed(source: Source, path: str) -> list[str]:
     return [found["id"] for found in source.get(path)["Resources"]]
 
 
-@pytest.mark.rfc("7644", "3.4.2.3")
+@pytest.mark.rfc("7644", "3.4.2.3", "3.4.2.3-1", "3.4.2.3-2", "3.4.2.3-3")
 @pytest.mark.rfc("7643", "2.4")
 def test_users_are_sorted_by_whatever_attribute_is_named(rfc: Source, people: list[str]) -> None:
     for by, order in ORDERS:

@@ -151,6 +151,7 @@ FILTERS = st.recursive(
 @pytest.mark.requirement("S8")
 @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=FILTERS)
+@pytest.mark.rfc("7644", "3.4.2.2", "3.4.2.2-1", "3.4.2.2-8")
 def test_the_statement_finds_what_the_condition_means(directory: Directory, text: str) -> None:
     condition = parse_filter(text, resource_type_of(Kind.USER))
     assert directory.find(condition) == directory.expect(condition), text
