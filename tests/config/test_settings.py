@@ -44,7 +44,6 @@ def test_the_external_url_follows_the_port(monkeypatch: pytest.MonkeyPatch) -> N
     assert load_settings(database_url=URL).external_url == "http://127.0.0.1:9123"
 
 
-@pytest.mark.rfc("7644", "7.2", "7.2-1")
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
