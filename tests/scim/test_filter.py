@@ -245,6 +245,7 @@ FILTERS = st.recursive(
 @pytest.mark.requirement("S8")
 @settings(max_examples=1500, deadline=None)
 @given(text=FILTERS, person=PEOPLE)
+@pytest.mark.rfc("7644", "3.4.2.2", "3.4.2.2-11")
 def test_a_filter_means_what_scim2_models_takes_it_to_mean(text: str, person: dict[str, Any]) -> None:
     oracle = OracleUser[EnterpriseUser].model_validate({"schemas": [USER, ENTERPRISE], **person})
     try:

@@ -25,6 +25,7 @@ def user(okta: Source) -> dict[str, Any]:
     return dict(okta.post("/Users", CREATE))
 
 
+@pytest.mark.rfc("7644", "3.3", "3.3-1", "3.3-2")
 def test_a_password_and_read_only_groups_are_accepted_and_never_answered(okta: Source, user: dict[str, Any]) -> None:
     assert "1mz050nq" not in json.dumps(user)
     assert not user.keys() & {"password", "groups"}
