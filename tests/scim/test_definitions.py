@@ -217,7 +217,7 @@ def test_a_value_that_is_unique_is_taken_until_it_is_given_up_and_only_in_its_te
     rfc.post("/Users", body)
 
 
-@pytest.mark.rfc("7644", "3.5.1")
+@pytest.mark.rfc("7644", "3.5.1", "3.5.1-4", "3.5.1-5")
 def test_what_is_immutable_is_set_once_and_a_put_that_leaves_it_out_keeps_it(defined: Defined, rfc: Source) -> None:
     defined.badge()
     sam = rfc.user("sam")
