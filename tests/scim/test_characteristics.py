@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.scim.sources import AGENT, GROUP, PATCH, SERVICE_ACCOUNT, USER, Source
+from tests.scim.sources import AGENT, ENTERPRISE, GROUP, PATCH, SERVICE_ACCOUNT, USER, Source
 
 NAMES = {
     "Users": (USER, "userName"),
@@ -192,3 +192,23 @@ def test_what_is_unique_in_the_server_is_so_in_every_method(rfc: Source, rival: 
     assert [(status, refused["scimType"]) for status, refused in answers] == [(409, "uniqueness")] * 4
     assert rfc.get(path)["meta"]["version"] == 'W/"1"'
     rival.post(f"/{endpoint}", sent)
+
+
+@pytest.mark.rfc("7643", "2.5")
+def test_what_nothing_is_left_of_is_absent(rfc: Source) -> None:
+    mails = [{"value": "w@x", "type": "work", "primary": True}, {"value": "h@x", "type": "home"}]
+    said = {"name": {"givenName": "Sam"}, "emails": mails, ENTERPRISE: {"department": "D"}}
+    sam, empty = rfc.user("sam", **said), {"schemas", "id"}
+    for asked in (
+        "name.familyName",
+        f"{ENTERPRISE}:division",
+        "emails.display",
+        f"name.familyName,{ENTERPRISE}:division",
+    ):
+        assert rfc.get(f"/Users/{sam}?attributes={asked}").keys() == empty, asked
+    assert rfc.get(f"/Users/{sam}?attributes=emails.primary")["emails"] == [{"primary": True}]
+    without = rfc.get(
+        f"/Users/{sam}?excludedAttributes=name.givenName,emails.value,emails.type,{ENTERPRISE}:department"
+    )
+    assert without.keys() & {"name", "emails", ENTERPRISE} == {"emails"}
+    assert without["emails"] == [{"primary": True}]

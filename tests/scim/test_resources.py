@@ -303,26 +303,6 @@ def test_attributes_asked_for_and_left_out(rfc: Source, parameters: str, keys: s
     rfc.get(f"/Users/{sam}?attributes=userName&excludedAttributes=name", 400)
 
 
-@pytest.mark.rfc("7643", "2.5")
-def test_what_nothing_is_left_of_is_absent(rfc: Source) -> None:
-    mails = [{"value": "w@x", "type": "work", "primary": True}, {"value": "h@x", "type": "home"}]
-    said = {"name": {"givenName": "Sam"}, "emails": mails, ENTERPRISE: {"department": "D"}}
-    sam, empty = rfc.user("sam", **said), {"schemas", "id"}
-    for asked in (
-        "name.familyName",
-        f"{ENTERPRISE}:division",
-        "emails.display",
-        f"name.familyName,{ENTERPRISE}:division",
-    ):
-        assert rfc.get(f"/Users/{sam}?attributes={asked}").keys() == empty, asked
-    assert rfc.get(f"/Users/{sam}?attributes=emails.primary")["emails"] == [{"primary": True}]
-    without = rfc.get(
-        f"/Users/{sam}?excludedAttributes=name.givenName,emails.value,emails.type,{ENTERPRISE}:department"
-    )
-    assert without.keys() & {"name", "emails", ENTERPRISE} == {"emails"}
-    assert without["emails"] == [{"primary": True}]
-
-
 # --- refusals ---
 
 GOOD = {"schemas": [USER], "userName": "x"}
