@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from identity.model.principal import Kind, Principal
+from identity.model.resource_type import BUILT_IN, OUR_ENDPOINTS
 
 KEPT_DAYS = 7
 """For how long a receiver may be away before it has to read the directory anew."""
@@ -33,12 +34,7 @@ class EventUri(StrEnum):
     ASYNC_RESPONSE = PREFIX + "misc:asyncresp"
 
 
-ENDPOINTS = {
-    Kind.USER: "/Users",
-    Kind.GROUP: "/Groups",
-    Kind.AGENT: "/Agents",
-    Kind.SERVICE_ACCOUNT: "/ServiceAccounts",
-}
+ENDPOINTS = {BUILT_IN[name]: endpoint for name, endpoint in OUR_ENDPOINTS.items()}
 
 
 @dataclass(frozen=True, slots=True)
