@@ -47,6 +47,15 @@ def sent_json(body: bytes) -> Json:
     return sent
 
 
+def asks_for_scim() -> bool:
+    """Return whether a client asks for SCIM's own media type by name (RFC 7644 §3.8), and not for whatever there is.
+
+    scim2-client 0.13, and scim2-tester with it, takes whatever there is, and refuses all of a ServiceProviderConfig for
+    a member of a standard that is younger than its models.
+    """
+    return MEDIA_TYPES[0] in request.accept_mimetypes.values()
+
+
 def answer(body: Json, *, status: int = 200) -> Response:
     """Return a SCIM answer, under the name that the client prefers (RFC 7644 §3.8)."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))

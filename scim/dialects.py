@@ -244,8 +244,6 @@ class Dialect:
     ``replaces_whole``: replace on ``name`` leaves nothing of the old one; RFC 7644 §3.5.2.3 leaves what is not named.
     ``changes_one_element``: a selection of several elements is ``invalidFilter``.
     ``unknown_path``: the ``scimType`` for a path that no schema knows.
-    ``states_security_events``: ServiceProviderConfig has what RFC 9967 adds. Who knows RFC 7643 alone may refuse
-    all of it for that: scim2-client 0.13 does, unless it is told to ignore what it does not know.
     ``conforms_to_profile``: what ServiceProviderConfig says of the interoperability profile; nothing where it is None.
     """
 
@@ -262,11 +260,10 @@ class Dialect:
     replaces_whole: bool = False
     changes_one_element: bool = False
     unknown_path: str = "invalidPath"
-    states_security_events: bool = False
     conforms_to_profile: bool | None = None
 
 
-RFC = Dialect("rfc", states_security_events=True)
+RFC = Dialect("rfc")
 INTEROP = Dialect(  # draft-zollner-scim-interop-profile-02: stricter than the standard, lenient in nothing
     "interop",
     operation_rules=(window_spelt_flat,),

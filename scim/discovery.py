@@ -18,7 +18,9 @@ Json = dict[str, Any]
 SECURITY_EVENTS = {"securityEvents": {"asyncRequest": "request", "eventUris": [str(uri) for uri in EventUri]}}
 
 
-def service_provider_config(base_url: str, metadata_url: str, body_bytes_max: int, dialect: Dialect) -> Json:
+def service_provider_config(
+    base_url: str, metadata_url: str, body_bytes_max: int, dialect: Dialect, *, states_events: bool
+) -> Json:
     """Return the ServiceProviderConfig (RFC 7643 §5, RFC 9865 §4, RFC 9967 §4), as a connection's dialect has it."""
     conforms = dialect.conforms_to_profile
     profile = {} if conforms is None else {"interopProfileConformant": conforms}
@@ -39,7 +41,7 @@ def service_provider_config(base_url: str, metadata_url: str, body_bytes_max: in
             "maxPageSize": PAGE_SIZE_MAX,
             "cursorTimeout": CURSOR_LIFETIME_S,
         },
-        **(SECURITY_EVENTS if dialect.states_security_events else {}),
+        **(SECURITY_EVENTS if states_events else {}),
         "authenticationSchemes": [
             {
                 "type": "oauthbearertoken",

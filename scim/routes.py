@@ -14,6 +14,7 @@ from identity.model.tenant import Tenant
 from scim import asynchronous, operations
 from scim.answers import (
     answer,
+    asks_for_scim,
     dialect_of,
     on_fault,
     on_http_exception,
@@ -201,8 +202,8 @@ def provider(slug: str) -> Response:
     with scim_call(slug) as call:
         _refuse_a_filter()
         dialect = dialect_of(call)
-    config = service_provider_config(base_url(slug), metadata_url(slug), house().body_bytes_max, dialect)
-    return answer(config)
+    limit, events = house().body_bytes_max, asks_for_scim()
+    return answer(service_provider_config(base_url(slug), metadata_url(slug), limit, dialect, states_events=events))
 
 
 @blueprint.get("/ResourceTypes", defaults={"kind": "ResourceTypes"})

@@ -11,8 +11,6 @@ from scim2_models import (
     PatchOperation,
     ResponseParameters,
     SCIMException,
-    ScimPolicy,
-    ScimProvider,
     SearchRequest,
 )
 
@@ -23,8 +21,7 @@ from tests.conformance.stage import Party
 def client_of(party: Party) -> Iterator[SyncSCIMClient]:
     headers = {"Authorization": f"Bearer {party.scim.token}"}
     with httpx2.Client(base_url=party.scim.base_url, headers=headers, trust_env=False, timeout=20) as http:
-        # Of RFC 9967 its models know nothing yet, and would refuse a ServiceProviderConfig that states it.
-        client = SyncSCIMClient(http, provider=ScimProvider(policy=ScimPolicy(unknown=ScimPolicy.Unknown.ignore)))
+        client = SyncSCIMClient(http)
         client.discover()
         yield client
 

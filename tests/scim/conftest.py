@@ -15,6 +15,7 @@ from identity.model.rate import Rate
 from identity.store.transaction import make_engine
 from scim.protected_resource import blueprint as protected_resource
 from scim.routes import blueprint
+from tests.scim.defined import Defined
 from tests.scim.sources import BASE_URL, Clock, Source, Sources
 
 
@@ -85,3 +86,8 @@ def okta(sources: Sources) -> Source:
 @pytest.fixture
 def rival(sources: Sources) -> Source:
     return sources.make("rival", "rfc")
+
+
+@pytest.fixture
+def defined(house: House, rfc: Source) -> Defined:
+    return Defined(house, rfc)

@@ -27,6 +27,35 @@ def snapshot(source: Source) -> list[Any]:
     return [source.get(f"/{endpoint}") for endpoint in ("Users", "Groups", "Agents", "ServiceAccounts")]
 
 
+# --- S1, S2: whose ids are whose ---
+
+GOOD = {"schemas": [USER], "userName": "x"}
+
+
+@pytest.mark.requirement("S1")
+def test_an_external_id_is_never_taken_for_ours(rfc: Source) -> None:
+    sam = rfc.user("sam")
+    for n, external in enumerate(["1", "admin", sam]):
+        other = rfc.user(f"user-{n}", externalId=external)
+        assert other != sam
+        rfc.post("/Users", {**GOOD, "externalId": external}, 409)
+        if external != sam:
+            rfc.get(f"/Users/{external}", 404)
+    assert rfc.get(f"/Users/{sam}")["meta"]["version"] == 'W/"1"'
+    assert "externalId" not in rfc.get(f"/Users/{sam}")
+
+
+@pytest.mark.requirement("S2")
+@pytest.mark.rfc("7644", "3.3", "3.3-1", "3.3-2")
+@pytest.mark.rfc("7644", "3.5.1", "3.5.1-7")
+def test_an_id_in_a_body_is_ignored(rfc: Source) -> None:
+    sam = rfc.user("sam")
+    assert rfc.post("/Users", {**GOOD, "id": NOBODY})["id"] != NOBODY
+    dana = rfc.user("dana")
+    rfc.put(f"/Users/{dana}", {"schemas": [USER], "id": sam, "userName": "dana2"})
+    assert rfc.get(f"/Users/{sam}")["meta"]["version"] == 'W/"1"'
+
+
 # --- S3: what is read-only stays, however it is named ---
 
 READ_ONLY = {
