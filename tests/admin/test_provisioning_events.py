@@ -8,6 +8,7 @@ EVENT = "urn:ietf:params:scim:event:"
 
 
 @pytest.mark.rfc("9967", "2")
+@pytest.mark.rfc("9967", "2.1", "2.1-1", "2.1-2", "2.1-4", "2.1-5", "2.1-6")
 def test_the_claims_of_a_token_are_told_but_for_its_audience(acme: Admin, provision: Provision) -> None:
     sam = provision("acme", "user")
     [told] = acme.get("/provisioning-events")["items"]
@@ -30,6 +31,7 @@ def test_what_an_administrator_does_is_told_as_what_it_means_to_others(acme: Adm
     assert told == [[f"{EVENT}prov:{name}"] for name in ("deactivate", "activate", "deactivate")]
 
 
+@pytest.mark.rfc("9967", "5", "5-3")
 def test_the_list_is_read_onwards_from_any_event_and_each_tenant_reads_its_own(
     acme: Admin, rival: Admin, provision: Provision
 ) -> None:

@@ -85,6 +85,8 @@ ASSERTION_FAULTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 
 
 @pytest.mark.rfc("10070", "3")
+@pytest.mark.rfc("7644", "2.1", "2.1-2")
+@pytest.mark.rfc("7644", "7.3", "7.3-1")
 @pytest.mark.parametrize(("claims", "header", "reason"), ASSERTION_FAULTS)
 def test_an_assertion_with_one_fault_proves_nothing(
     quiet: Tenant, claims: dict[str, Any], header: dict[str, Any], reason: str
@@ -146,6 +148,8 @@ def encoded(part: bytes) -> str:
 
 
 @pytest.mark.rfc("7523", "3")
+@pytest.mark.rfc("7644", "2.1", "2.1-2")
+@pytest.mark.rfc("7644", "7.3", "7.3-1")
 def test_an_assertion_serves_once(acme: Tenant) -> None:
     assertion = acme.agent().assertion(acme.issuer, acme.now)
     assert ask_with(acme, assertion).status_code == 200

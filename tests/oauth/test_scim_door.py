@@ -211,6 +211,8 @@ def tokens_of(source: Provisioner) -> dict[str, str]:
 
 
 @pytest.mark.promise(4)
+@pytest.mark.rfc("7644", "2.1", "2.1-2")
+@pytest.mark.rfc("7644", "7.3", "7.3-1")
 def test_each_kind_of_token_opens_its_own_door_and_no_other(world: World) -> None:
     mine, rivals = provisioner(world.acme), provisioner(world.rival)
     scim = mine.token()
@@ -274,6 +276,8 @@ def party_of(tenant: Tenant) -> Party:
     return found
 
 
+@pytest.mark.rfc("7644", "2.1", "2.1-1", "2.1-2")
+@pytest.mark.rfc("7644", "7.3", "7.3-1")
 def test_even_a_token_that_we_signed_must_be_exactly_the_right_one(acme: Tenant) -> None:
     source, bot = provisioner(acme), party_of(acme)
     agents = {"client_id": acme.agent("ocr-bot").client_id, "client_ids": (acme.agent("ocr-bot").client_id,)}
@@ -290,6 +294,7 @@ def test_even_a_token_that_we_signed_must_be_exactly_the_right_one(acme: Tenant)
 
 
 @pytest.mark.rfc("6750", "3.1")
+@pytest.mark.rfc("7644", "2.1", "2.1-1")
 def test_a_token_without_the_scope_is_told_which_one_it_lacks(acme: Tenant) -> None:
     source = provisioner(acme)
     for scopes in ((), ("scim.read", "Scim")):

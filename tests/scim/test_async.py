@@ -63,8 +63,8 @@ def completions(worker: Worker, source: Source) -> dict[str, Any]:
 # --- accepting -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.rfc("9967", "2.5.1.1")
-@pytest.mark.rfc("9967", "3")
+@pytest.mark.rfc("9967", "2.5.1.1", "2.5.1.1-3", "2.5.1.1-5")
+@pytest.mark.rfc("9967", "3", "3-1")
 def test_a_bulk_is_accepted_without_a_body_and_says_how_and_where_its_outcome_is_known(rfc: Source) -> None:
     response = ask(rfc, user("sam"))
     assert (response.status_code, response.data) == (202, b"")
@@ -75,7 +75,7 @@ def test_a_bulk_is_accepted_without_a_body_and_says_how_and_where_its_outcome_is
     assert rfc.get("/Users")["totalResults"] == 0
 
 
-@pytest.mark.rfc("9967", "2.5.1.1")
+@pytest.mark.rfc("9967", "2.5.1.1", "2.5.1.1-1")
 def test_the_accept_header_means_nothing_to_an_asynchronous_answer(rfc: Source) -> None:
     body = {"schemas": [REQUEST], "Operations": [user("sam")]}
     assert rfc.ask("POST", "/Bulk", body, Accept="text/html", **PREFER).status_code == 202
@@ -179,7 +179,7 @@ def test_what_is_no_bulk_and_no_large_patch_is_answered_at_once(rfc: Source) -> 
     rfc.delete(f"/Users/{sam}", **PREFER)
 
 
-@pytest.mark.rfc("9967", "2.5.1.1")
+@pytest.mark.rfc("9967", "2.5.1.1", "2.5.1.1-2")
 def test_a_client_that_would_rather_wait_gets_the_answer_when_it_is_there_in_time(rfc: Source, worker: Worker) -> None:
     response = ask(rfc, user("sam"), user("dana", "d"), prefer="respond-async, wait=9")
     assert response.status_code == 200
@@ -215,7 +215,7 @@ def test_no_more_than_so_many_requests_of_one_connection_wait(rfc: Source, okta:
 # --- reading ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.rfc("9967", "5")
+@pytest.mark.rfc("9967", "5", "5-6")
 @pytest.mark.promise(4)
 def test_a_result_is_read_by_the_connection_that_asked_and_by_nobody_else(
     rfc: Source, okta: Source, rival: Source, worker: Worker
@@ -264,8 +264,8 @@ def test_what_was_asked_for_is_sealed_and_forgotten_when_it_is_done(rfc: Source,
 # --- telling ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.rfc("9967", "2.5.1.2")
-@pytest.mark.rfc("9967", "2.5.1.3")
+@pytest.mark.rfc("9967", "2.5.1.2", "2.5.1.2-1", "2.5.1.2-2", "2.5.1.2-3", "2.5.1.2-4")
+@pytest.mark.rfc("9967", "2.5.1.3", "2.5.1.3-2", "2.5.1.3-3")
 def test_every_operation_of_a_bulk_is_told_of_by_its_place_in_the_request(rfc: Source, worker: Worker) -> None:
     rfc.user("taken")
     txn = accepted(
@@ -287,7 +287,7 @@ def test_every_operation_of_a_bulk_is_told_of_by_its_place_in_the_request(rfc: S
     assert refused["response"]["status"] == refused["status"] == "409"
 
 
-@pytest.mark.rfc("9967", "2.2")
+@pytest.mark.rfc("9967", "2.2", "2.2-2")
 def test_what_an_operation_changed_is_told_under_the_same_txn(rfc: Source, worker: Worker) -> None:
     txn = accepted(rfc, user("sam", "s"), user("dana", "d"))
     worker.work(rfc)
@@ -295,7 +295,8 @@ def test_what_an_operation_changed_is_told_under_the_same_txn(rfc: Source, worke
     assert worker.rows(rfc, query) == [(f"{txn}:0", 2), (f"{txn}:1", 2)]
 
 
-@pytest.mark.rfc("9967", "2.5.1.3")
+@pytest.mark.rfc("9967", "2.5.1.3", "2.5.1.3-1")
+@pytest.mark.rfc("9967", "2.5.1.1", "2.5.1.1-4")
 def test_a_single_request_is_told_of_by_the_txn_that_was_answered(rfc: Source, worker: Worker) -> None:
     sam = rfc.user("sam")
     body = {"schemas": [PATCH], "Operations": many()}
@@ -309,7 +310,8 @@ def token(rfc: Source, txn: str, **headers: str) -> TestResponse:
 
 
 @pytest.mark.rfc("9967", "2.5.1.1")
-@pytest.mark.rfc("9967", "2.1")
+@pytest.mark.rfc("9967", "2.1", "2.1-2", "2.1-4")
+@pytest.mark.rfc("9967", "5", "5-3")
 def test_the_completion_event_token_of_each_operation_can_be_retrieved(
     rfc: Source, rival: Source, okta: Source, worker: Worker, house: House
 ) -> None:
