@@ -484,17 +484,6 @@ def test_every_attribute_that_is_answered_is_in_the_schemas(rfc: Source) -> None
         assert name in {attribute["name"] for attribute in schemas[USER]["attributes"]}
 
 
-@pytest.mark.rfc("7644", "4", "4-5")
-def test_discovery_refuses_a_filter_other_methods_and_other_names(rfc: Source) -> None:
-    for path in ("/ServiceProviderConfig", "/ResourceTypes", "/Schemas"):
-        rfc.get(f"{path}?filter=id%20pr", 403)
-        for method in ("POST", "PUT", "PATCH", "DELETE"):
-            rfc.answer(method, path, status=405)
-    rfc.get("/Schemas/nope", 404)
-    rfc.get("/nope", 404)
-    rfc.answer("PATCH", "/Users", status=405)
-
-
 def test_a_fault_of_ours_tells_nothing(app: Flask, house: House, rfc: Source) -> None:
     house.engine.dispose()
     app.extensions["identity"] = None

@@ -55,6 +55,17 @@ def test_a_version_is_spoken_or_refused(rfc: Source) -> None:
         assert rfc.http.get(f"/t/acme/scim/{version}/Users/{sam}", headers=credential).status_code == 404, version
 
 
+@pytest.mark.rfc("7644", "4", "4-5")
+def test_discovery_refuses_a_filter_other_methods_and_other_names(rfc: Source) -> None:
+    for path in ("/ServiceProviderConfig", "/ResourceTypes", "/Schemas"):
+        rfc.get(f"{path}?filter=id%20pr", 403)
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            rfc.answer(method, path, status=405)
+    rfc.get("/Schemas/nope", 404)
+    rfc.get("/nope", 404)
+    rfc.answer("PATCH", "/Users", status=405)
+
+
 @pytest.mark.rfc("7644", "4", "4-1", "4-2", "4-3", "4-4")
 def test_discovery_answers_whole_lists_whatever_order_or_page_is_asked_for(rfc: Source) -> None:
     assert rfc.get("/ServiceProviderConfig")["schemas"] == [
