@@ -42,16 +42,15 @@ def is_part(part: Any, whole: Any) -> bool:
     if isinstance(part, dict) and isinstance(whole, dict):
         return all(key in whole and is_part(value, whole[key]) for key, value in part.items())
     if isinstance(part, list) and isinstance(whole, list):
-        return len(part) == len(whole) and all(
-            each is None or is_part(each, other) for each, other in zip(part, whole, strict=True)
-        )
+        left = iter(whole)  # in the same order; an element of which nothing is left is left out
+        return all(any(is_part(each, other) for other in left) for each in part)
     return bool(part == whole)
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> set[tuple[Any, ...]]:
-    """Return every simple value with where it is."""
+    """Return every simple value with the names that lead to it."""
     if isinstance(value, dict):
         return set().union(*(leaves(each, (*path, key)) for key, each in value.items()))
     if isinstance(value, list):
-        return set().union(*(leaves(each, (*path, str(at))) for at, each in enumerate(value)))
+        return set().union(*(leaves(each, path) for each in value))
     return set() if value is None else {(*path, repr(value))}
