@@ -109,7 +109,7 @@ def _profile(document: dict[str, Any], name: str) -> Profile:
 
 def _shown(resource: Resource) -> dict[str, Any]:
     """Return what a client reads."""
-    return render(resource, user_type(), Endpoints("https://identity.example", catalogue()))
+    return render(resource.stored, user_type(), Endpoints("https://identity.example", catalogue()))
 
 
 def words(choose: Choose) -> str:
