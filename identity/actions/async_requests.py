@@ -48,7 +48,16 @@ def accept_async_request(tx: Tx, asked: bytes, *, seal: Seal, caller: Caller, no
     id_ = tx.new_id()
     sealed = seal.close(asked, tenant_id=tx.tenant_id, purpose=f"{PURPOSE}:{id_}")
     due_at = now + timedelta(seconds=wait_s)
-    async_request_insert(tx, id_, connection_id, sealed, request_id=caller.request_id, now=now, due_at=due_at)
+    async_request_insert(
+        tx,
+        id_,
+        connection_id,
+        sealed,
+        client_id=caller.client_id,
+        request_id=caller.request_id,
+        now=now,
+        due_at=due_at,
+    )
     event_insert(tx, Event(type="async_request.accepted", detail={"txn": str(id_)}), caller=caller, now=now)
     return id_
 
@@ -82,11 +91,11 @@ def open_async_request(tx: Tx, id_: UUID, *, seal: Seal) -> tuple[AsyncRequest, 
 def claim_operation(tx: Tx, request: AsyncRequest, place: int, *, txn: str) -> Caller:
     """Return who asked for an operation, and let nobody else do it before this transaction has ended.
 
-    Raises ``InOtherHands``; ``NotAuthenticated`` when the connection or its tenant has ended meanwhile.
+    Raises ``InOtherHands``; ``NotAuthenticated`` when the connection, its client or its tenant has ended meanwhile.
     """
     claim = async_request_claim(tx, request.id, place)
     if not claim.is_live:
-        raise NotAuthenticated("the connection that asked for this has ended")
+        raise NotAuthenticated("the connection or the client that asked for this has ended")
     return replace(caller_of(request), dialect=claim.dialect, catalogue_version=claim.catalogue_version, txn=txn)
 
 
@@ -97,6 +106,7 @@ def caller_of(request: AsyncRequest) -> Caller:
         str(request.connection_id),
         request.request_id,
         connection_id=request.connection_id,
+        client_id=request.client_id,
         catalogue_version=request.catalogue_version,
     )
 

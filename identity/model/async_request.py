@@ -28,11 +28,13 @@ class InOtherHands(Exception):  # noqa: N818 - no error: somebody else does the 
 class AsyncRequest:
     """A request that is not done yet. ``reports`` of what is, by the place of an operation.
 
-    ``catalogue_version`` is that of the tenant's schemas and resource types now.
+    ``client_id`` spoke for the connection, if it was not its own token. ``catalogue_version`` is that of the tenant's
+    schemas and resource types now.
     """
 
     id: UUID
     connection_id: UUID
+    client_id: str | None
     request_id: str
     sealed: bytes
     catalogue_version: int

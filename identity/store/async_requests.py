@@ -16,8 +16,8 @@ from identity.store.tx import Tx
 # The row of the outbox has the id of the request, so whoever gets the one finds the other.
 INSERT = text("""
 WITH accepted AS (
-    INSERT INTO async_requests (tenant_id, id, connection_id, request_id, sealed_body, created_at)
-    VALUES (:tenant, :id, :connection, :request_id, :sealed, :now))
+    INSERT INTO async_requests (tenant_id, id, connection_id, client_id, request_id, sealed_body, created_at)
+    VALUES (:tenant, :id, :connection, :client_id, :request_id, :sealed, :now))
 INSERT INTO outbox (tenant_id, id, kind, created_at, available_at) VALUES (:tenant, :id, :kind, :now, :due_at)
 """)
 
@@ -26,7 +26,7 @@ SELECT count(*) FROM async_requests WHERE tenant_id = :tenant AND connection_id 
 """)
 
 READ = text("""
-SELECT a.connection_id, a.request_id, a.sealed_body, a.done_at, t.catalogue_version,
+SELECT a.connection_id, a.client_id, a.request_id, a.sealed_body, a.done_at, t.catalogue_version,
        (SELECT jsonb_object_agg(r.place, r.report) FROM async_reports r
          WHERE r.tenant_id = :tenant AND r.async_request_id = a.id) AS reports
   FROM async_requests a JOIN tenants t ON t.tenant_id = a.tenant_id
@@ -48,7 +48,10 @@ SELECT r.event_id FROM async_reports r
 """)
 
 CLAIM = text("""
-SELECT c.dialect, t.catalogue_version, c.ended_at IS NULL AND t.state = 'active' AS is_live,
+SELECT c.dialect, t.catalogue_version,
+       c.ended_at IS NULL AND t.state = 'active' AND NOT EXISTS (
+            SELECT FROM clients k WHERE k.tenant_id = :tenant AND k.client_id = a.client_id
+               AND k.revoked_at IS NOT NULL) AS is_live,
        EXISTS (SELECT FROM async_reports r
                 WHERE r.tenant_id = :tenant AND r.async_request_id = :id AND r.place = :place) AS is_reported
   FROM async_requests a
@@ -65,7 +68,10 @@ UPDATE async_requests SET done_at = :now, sealed_body = NULL
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The connection that asked, and the version of its tenant's catalogue, as they are now."""
+    """The connection that asked, and the version of its tenant's catalogue, as they are now.
+
+    ``is_live`` is whether it may still ask, itself or by the client that spoke for it.
+    """
 
     dialect: str | None
     catalogue_version: int
@@ -73,13 +79,22 @@ class Claim:
 
 
 def async_request_insert(
-    tx: Tx, id_: UUID, connection_id: UUID, sealed: bytes, *, request_id: str, now: datetime, due_at: datetime
+    tx: Tx,
+    id_: UUID,
+    connection_id: UUID,
+    sealed: bytes,
+    *,
+    client_id: str | None,
+    request_id: str,
+    now: datetime,
+    due_at: datetime,
 ) -> None:
     """Write a request, and ask the workers for it from ``due_at`` on."""
     parameters = {
         "tenant": tx.tenant_id,
         "id": id_,
         "connection": connection_id,
+        "client_id": client_id,
         "request_id": request_id,
         "sealed": sealed,
         "kind": OUTBOX_KIND,
@@ -100,7 +115,13 @@ def async_request_read(tx: Tx, id_: UUID) -> AsyncRequest | None:
     if row is None or row.done_at is not None:
         return None
     return AsyncRequest(
-        id_, row.connection_id, row.request_id, row.sealed_body, row.catalogue_version, _by_place(row.reports)
+        id=id_,
+        connection_id=row.connection_id,
+        client_id=row.client_id,
+        request_id=row.request_id,
+        sealed=row.sealed_body,
+        catalogue_version=row.catalogue_version,
+        reports=_by_place(row.reports),
     )
 
 

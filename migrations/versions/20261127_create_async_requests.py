@@ -16,12 +16,14 @@ CREATE TABLE async_requests (
     tenant_id UUID NOT NULL,
     id UUID NOT NULL,
     connection_id UUID NOT NULL,
+    client_id TEXT,
     request_id TEXT NOT NULL,
     sealed_body BYTEA,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     done_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_async_requests PRIMARY KEY (tenant_id, id),
-    CONSTRAINT fk_async_requests_tenant_id_connection_id FOREIGN KEY(tenant_id, connection_id) REFERENCES connections (tenant_id, id)
+    CONSTRAINT fk_async_requests_tenant_id_connection_id FOREIGN KEY(tenant_id, connection_id) REFERENCES connections (tenant_id, id),
+    CONSTRAINT fk_async_requests_tenant_id_client_id FOREIGN KEY(tenant_id, client_id) REFERENCES clients (tenant_id, client_id)
 );
 CREATE INDEX ix_async_requests_pending ON async_requests (tenant_id, connection_id) WHERE done_at IS NULL;
 CREATE INDEX ix_async_requests_done_at ON async_requests (tenant_id, done_at) WHERE done_at IS NOT NULL;

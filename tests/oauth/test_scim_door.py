@@ -5,7 +5,9 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -20,6 +22,8 @@ from identity.model.signing_key import activation_of_next
 from identity.model.token import Issue, Party
 from identity.store.cutoffs import cutoff_set
 from identity.store.facts import ClientQuestion, itself_facts_read
+from identity.store.transaction import transaction
+from scim.async_work import perform
 from tests.oauth.provisioners import BULK, PATCH_OP, USER, Provisioner, provisioner
 from tests.trips import round_trips
 from tests.world import ADMINISTRATOR, ASSERTION_TYPE, ERP, Tenant, World, claims_in
@@ -331,6 +335,24 @@ def test_what_ends_during_a_bulk_refuses_the_operations_that_follow(
 
 
 @pytest.mark.promise(10)
+def test_what_a_client_asked_for_and_does_not_wait_for_ends_with_the_client(acme: Tenant) -> None:
+    people = provisioner(acme)
+    create = {"method": "POST", "path": "/Users", "bulkId": "1", "data": {"schemas": [USER], "userName": "sam-later"}}
+    accepted = acme.http.post(
+        f"/t/{acme.slug}/scim/v2/Bulk",
+        json={"schemas": [BULK], "Operations": [create]},
+        headers={"Authorization": f"Bearer {people.token()}", "Prefer": "respond-async"},
+    )
+    assert accepted.status_code == 202
+    _revoke_client(people, "")
+    begin = partial(transaction, acme.house.engine, acme.planted.id, holds_events=True)
+    txn = accepted.headers["Set-Txn"]
+    perform(begin, UUID(txn), seal=acme.house.seal, clock=acme.house.clock, until=lambda: False)
+    [report] = people.ask(people.own_token, path=f"/AsyncRequests/{txn}").json()["Operations"]
+    assert report["status"] == "401"
+    assert people.ask(people.own_token, path='/Users?filter=userName eq "sam-later"').json()["totalResults"] == 0
+
+
 def test_it_costs_no_more_round_trips_than_a_connections_own_token(acme: Tenant) -> None:
     source = provisioner(acme)
     token = source.token()

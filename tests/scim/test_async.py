@@ -13,7 +13,6 @@ from werkzeug.test import TestResponse
 from identity.actions.keys import published_keys
 from identity.http import House
 from identity.model.async_request import PENDING_MAX, RESULT_KEPT_H
-from identity.model.provisioning_event import EventUri
 from identity.store.transaction import transaction
 from scim.limits import ASYNC_VALUES_MIN
 from tests.scim.sources import ENTERPRISE, PATCH, USER, Source
@@ -367,30 +366,6 @@ def test_the_provisioning_log_shows_it_as_if_it_had_been_waited_for(rfc: Source,
     assert taken[:5] == ("POST", "/Bulk/Users", "refused", 409, "taken")
     assert patch[:4] == ("PATCH", "/Groups/{id}", "done", 200)
     assert sam[5] == taken[5] == response.headers["X-Request-Id"]
-
-
-@pytest.mark.rfc("9967", "4")
-def test_what_is_advertised_is_what_is_done(rfc: Source) -> None:
-    asked = rfc.ask("GET", "/ServiceProviderConfig", Accept="application/scim+json")
-    advertised = asked.get_json(force=True)["securityEvents"]
-    assert advertised == {"asyncRequest": "request", "eventUris": [str(uri) for uri in EventUri]}
-    assert all(uri.startswith("urn:ietf:params:scim:event:") for uri in advertised["eventUris"])
-
-
-@pytest.mark.parametrize(
-    ("accepted", "is_stated"),
-    [
-        ("application/scim+json", True),
-        ("application/scim+json, application/json;q=0.5", True),
-        ("application/json", False),
-        ("*/*", False),  # scim2-client 0.13 sends it, and would refuse all of discovery for what it does not know
-    ],
-)
-def test_what_only_newer_clients_can_read_is_said_to_those_that_ask_for_scim_by_name(
-    rfc: Source, accepted: str, is_stated: bool
-) -> None:
-    told = rfc.ask("GET", "/ServiceProviderConfig", Accept=accepted).get_json(force=True)
-    assert ("securityEvents" in told) is is_stated
 
 
 def test_a_group_is_patched_asynchronously_too(rfc: Source, worker: Worker) -> None:

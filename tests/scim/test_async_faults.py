@@ -11,10 +11,10 @@ from identity.actions.dead_letters import discard_dead_letter, replay_dead_lette
 from identity.http import House
 from identity.model.outbox import Progress
 from identity.store.transaction import transaction
+from tests.scim.defined import DEVICE, Defined
 from tests.scim.sources import ADMINISTRATOR, ENTERPRISE, Source
 from tests.scim.test_async import accepted, completions, read
 from tests.scim.test_bulk import group, patched, statuses, user
-from tests.scim.test_definitions import DEVICE, Defined
 from tests.scim.worker import Killed, Worker
 
 pytestmark = pytest.mark.promise(6)

@@ -7,11 +7,11 @@ import psycopg
 import pytest
 
 from identity.http import House
-from identity.model.provisioning_event import ENDPOINTS
+from identity.model.provisioning_event import ENDPOINTS, EventUri
 from scim.schemas import resource_types
+from tests.scim.defined import Defined, device
 from tests.scim.sources import AGENT, ENTERPRISE, GROUP, USER, Source
 from tests.scim.test_bulk import bulk, group, patched, user
-from tests.scim.test_definitions import Defined, device
 from tests.trips import round_trips
 
 PROV = "urn:ietf:params:scim:event:prov:"
@@ -201,3 +201,27 @@ def test_a_resource_of_a_type_that_the_tenant_defined_is_told_at_its_endpoint(
         (f"/Devices/{made}", "patch:notice", ["colour"]),
         (f"/Devices/{made}", "delete", None),
     ]
+
+
+@pytest.mark.rfc("9967", "4")
+def test_what_is_advertised_is_what_is_done(rfc: Source) -> None:
+    asked = rfc.ask("GET", "/ServiceProviderConfig", Accept="application/scim+json")
+    advertised = asked.get_json(force=True)["securityEvents"]
+    assert advertised == {"asyncRequest": "request", "eventUris": [str(uri) for uri in EventUri]}
+    assert all(uri.startswith("urn:ietf:params:scim:event:") for uri in advertised["eventUris"])
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_stated"),
+    [
+        ("application/scim+json", True),
+        ("application/scim+json, application/json;q=0.5", True),
+        ("application/json", False),
+        ("*/*", False),  # scim2-client 0.13 sends it, and would refuse all of discovery for what it does not know
+    ],
+)
+def test_what_only_newer_clients_can_read_is_said_to_those_that_ask_for_scim_by_name(
+    rfc: Source, accepted: str, is_stated: bool
+) -> None:
+    told = rfc.ask("GET", "/ServiceProviderConfig", Accept=accepted).get_json(force=True)
+    assert ("securityEvents" in told) is is_stated
