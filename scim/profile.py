@@ -103,13 +103,6 @@ def keep_immutable(type_: ResourceType, old: Mapping[str, Any], new: Json) -> Js
     return new
 
 
-def check_immutable(type_: ResourceType, old: Mapping[str, Any], new: Json) -> None:
-    """Refuse a document in which something immutable is not what it was (RFC 7643 §2.2). Raises ``Malformed``."""
-    for path in type_.immutable:
-        if (was := _at(old, path)) is not None and was != _at(new, path):
-            refuse("mutability", "this attribute never changes once it is set", ".".join(path))
-
-
 def _at(document: Any, path: Path) -> Any:
     for key in path:
         document = document.get(key) if isinstance(document, Mapping) else None

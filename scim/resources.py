@@ -22,7 +22,7 @@ from scim.dialects import Dialect, body_with_window, check_schemas
 from scim.endpoints import Endpoints
 from scim.errors import refuse
 from scim.members import link_id
-from scim.profile import check_immutable, keep_immutable, make_profile
+from scim.profile import keep_immutable, make_profile
 from scim.projection import EVERYTHING, Projection
 from scim.schemas import Link, ResourceType, resource_type_of
 from scim.values import canonical_object
@@ -120,7 +120,6 @@ def amended_profile(document: Json, type_: ResourceType, current: Resource) -> P
     links = document.get("owners", ()) if attribute else ()
     owners = frozenset(link_id(attribute, link) for link in links) if attribute else frozenset()
     stored = {key: value for key, value in document.items() if key not in type_.beside}
-    check_immutable(type_, current.principal.document, stored)
     return make_profile(type_, stored, owners, current.principal.state)
 
 
