@@ -188,6 +188,10 @@ def check_kept(attribute: Attribute, before: Any, after: Any) -> None:
         refuse("mutability", "this attribute never changes once it is set", attribute.name)
     if attribute.required and is_nothing(after):
         refuse("mutability", "this attribute is required", attribute.name)
+    if is_nothing(after) and isinstance(before, dict):
+        for sub in attribute.sub_attributes.values():
+            if sub.mutability is Mutability.IMMUTABLE:  # it would go with the whole
+                check_kept(sub, before.get(sub.name), None)
 
 
 def is_nothing(value: Any) -> bool:
