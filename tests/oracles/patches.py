@@ -190,6 +190,10 @@ def _check_kept(attribute: Attr, before: Any, after: Any) -> None:
         raise RefusedError("mutability", "required")
     if attribute.mutability == "immutable" and before is not None and before != after:
         raise RefusedError("mutability", "immutable")
+    if after is None and isinstance(before, dict):  # what is immutable would go with the whole
+        for part in attribute.subs.values():
+            if part.mutability == "immutable":
+                _check_kept(part, before.get(part.name), None)
 
 
 def _act(place: dict[str, Any], op: str, attribute: Attr, target: Target, value: Any) -> None:
