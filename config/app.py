@@ -18,7 +18,7 @@ from identity.actions.upstream import UpstreamKeys
 from identity.admin.errors import answer_http_exception as admin_error
 from identity.admin.routes import blueprint as admin
 from identity.fairness import Turns
-from identity.http import House, guard_every_answer, utc_now
+from identity.http import BURST_S, House, guard_every_answer, utc_now
 from identity.model.rate import Rate
 from identity.oauth.routes import blueprint as oauth
 from identity.store.transaction import check_wall, make_engine
@@ -45,7 +45,7 @@ def make_house(settings: Settings) -> House:
         clock=utc_now,
         allow_loopback=settings.outgoing_allow_loopback,
         body_bytes_max=settings.body_bytes_max,
-        scim_rate=Rate(per_s=settings.scim_requests_per_s, burst=2 * settings.scim_requests_per_s),
+        scim_rate=Rate(per_s=settings.scim_requests_per_s, burst=BURST_S * settings.scim_requests_per_s),
         turns=Turns(places=settings.web_places),
     )
 
