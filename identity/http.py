@@ -37,7 +37,7 @@ FORM_BYTES_MAX = 64 * 1024
 TENANTS_KEPT_MAX = 10_000
 PROVED_KEPT_MAX = 10_000
 BURST_S = 10
-"""A source that was quiet may ask for so many seconds' worth at once: generic suites ask for a while as fast as it goes."""
+"""A source that was quiet may ask for so many seconds' worth at once: generic suites ask as fast as it goes."""
 
 SCIM_RATE = Rate(per_s=200, burst=200 * BURST_S)
 """Of one connection in one process. Entra's gallery and IPSIE ask for at least 25 requests a second and tenant."""

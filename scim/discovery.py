@@ -19,14 +19,11 @@ SECURITY_EVENTS = {"securityEvents": {"asyncRequest": "request", "eventUris": [s
 
 
 def service_provider_config(
-    base_url: str, metadata_url: str, body_bytes_max: int, dialect: Dialect, *, states_events: bool
+    base_url: str, metadata_url: str, body_bytes_max: int, dialect: Dialect, *, with_additions: bool
 ) -> Json:
-    """Return the ServiceProviderConfig (RFC 7643 §5, RFC 9865 §4, RFC 9967 §4), as a connection's dialect has it."""
-    conforms = dialect.conforms_to_profile
-    profile = {} if conforms is None else {"interopProfileConformant": conforms}
+    """Return the ServiceProviderConfig (RFC 7643 §5, RFC 9865 §4); ``with_additions`` of later documents, too."""
     return {
         "schemas": [CORE + "ServiceProviderConfig"],
-        **profile,
         "patch": {"supported": True},
         "bulk": {"supported": True, "maxOperations": BULK_OPERATIONS_MAX, "maxPayloadSize": body_bytes_max},
         "filter": {"supported": True, "maxResults": PAGE_SIZE_MAX},
@@ -41,7 +38,7 @@ def service_provider_config(
             "maxPageSize": PAGE_SIZE_MAX,
             "cursorTimeout": CURSOR_LIFETIME_S,
         },
-        **(SECURITY_EVENTS if states_events else {}),
+        **(_additions(dialect) if with_additions else {}),
         "authenticationSchemes": [
             {
                 "type": "oauthbearertoken",
@@ -62,6 +59,12 @@ def service_provider_config(
         ],
         "meta": {"resourceType": "ServiceProviderConfig", "location": f"{base_url}/ServiceProviderConfig"},
     }
+
+
+def _additions(dialect: Dialect) -> Json:
+    """RFC 9967 §4, and what the interoperability profile wants said to those who speak by it."""
+    conforms = dialect.conforms_to_profile
+    return SECURITY_EVENTS if conforms is None else {**SECURITY_EVENTS, "interopProfileConformant": conforms}
 
 
 def render_resource_types(endpoints: Endpoints) -> dict[str, Json]:

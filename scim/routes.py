@@ -202,8 +202,8 @@ def provider(slug: str) -> Response:
     with scim_call(slug) as call:
         _refuse_a_filter()
         dialect = dialect_of(call)
-    limit, events = house().body_bytes_max, asks_for_scim()
-    return answer(service_provider_config(base_url(slug), metadata_url(slug), limit, dialect, states_events=events))
+    limit, additions = house().body_bytes_max, asks_for_scim()
+    return answer(service_provider_config(base_url(slug), metadata_url(slug), limit, dialect, with_additions=additions))
 
 
 @blueprint.get("/ResourceTypes", defaults={"kind": "ResourceTypes"})

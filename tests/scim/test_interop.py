@@ -28,7 +28,8 @@ def found(source: Source, endpoint: str, text: str) -> list[str]:
 
 def test_conformance_is_denied_to_its_connections_and_not_spoken_of_to_others(sources: Sources) -> None:
     for dialect in Dialect:
-        config = sources.make("acme", dialect.value).get("/ServiceProviderConfig")
+        source = sources.make("acme", dialect.value)
+        config = source.answer("GET", "/ServiceProviderConfig", Accept="application/scim+json")
         assert config.get("interopProfileConformant") == (False if dialect is Dialect.INTEROP else None), dialect
 
 
