@@ -8,7 +8,9 @@ from scim2_tester import Status, check_server
 from tests.scim.sources import BASE_URL, Sources
 
 
-@pytest.mark.parametrize("dialect", ["rfc", "okta", "entra", "entra-compliant", "onelogin", "jumpcloud", "sailpoint"])
+@pytest.mark.parametrize(
+    "dialect", ["rfc", "interop", "okta", "entra", "entra-compliant", "onelogin", "jumpcloud", "sailpoint"]
+)
 def test_scim2_tester_finds_no_error(app: Flask, sources: Sources, dialect: str) -> None:
     source = sources.make("acme", dialect)
     client = WSGISCIMClient(
