@@ -6,10 +6,10 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, StringConstraints
 
 from identity.actions.connections import OVERLAP_MAX_S, OVERLAP_S
+from identity.admin.kinds import PrincipalKind
 from identity.model.client import AuthMethod, GrantType
 from identity.model.connection import Dialect, Match
 from identity.model.outbox import OutboxState
-from identity.model.principal import Kind
 from identity.model.request import RequestOutcome
 from identity.model.tenant import DEPTH_MAX, TASK_LIFETIME_MAX_S
 
@@ -152,7 +152,7 @@ class Page(BaseModel):
 class PrincipalPage(Page):
     """Principals of one kind, or of one name (compared without case), or only those that no source may change."""
 
-    kind: Kind | None = None
+    kind: PrincipalKind | None = None
     name: Name | None = None
     is_protected: Literal["true"] | None = None
 

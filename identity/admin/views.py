@@ -6,12 +6,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from identity.admin.kinds import PrincipalKind
 from identity.model.client import AuthMethod, GrantType
 from identity.model.connection import ConnectionKind, Dialect, Match
 from identity.model.event import Outcome
 from identity.model.lifecycle import State
 from identity.model.outbox import OutboxState
-from identity.model.principal import Kind
 from identity.model.request import RequestOutcome
 from identity.model.task import TaskState
 
@@ -124,7 +124,7 @@ class Reference(View):
     """A principal named from another."""
 
     id: UUID
-    kind: Kind
+    kind: PrincipalKind
     display_name: str | None
 
 
@@ -132,7 +132,7 @@ class Principal(View):
     """A user, group, agent or service account."""
 
     id: UUID
-    kind: Kind
+    kind: PrincipalKind
     state: State
     is_held: bool
     is_protected: bool

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from identity.admin.kinds import PrincipalKind
 from identity.admin.views import Items, JsonObject, View
-from identity.model.principal import Kind
 
 
 class Schema(View):
@@ -35,7 +35,7 @@ class ResourceType(View):
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True, from_attributes=True, frozen=True)
 
     name: str
-    kind: Annotated[Kind, Field(json_schema_extra={"description": "The kind of its principals."})]
+    kind: PrincipalKind
     is_built_in: bool
     endpoint: str
     description: str

@@ -1,12 +1,14 @@
 """Schemas and resource types through the admin API: versions of data, never taken from under a resource."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from identity.admin.openapi import document
 from tests.admin.conftest import Admin
 from tests.admin.test_commands import base_url as base_url  # noqa: PLC0414
 from tests.admin.test_commands import run as run  # noqa: PLC0414
@@ -194,6 +196,8 @@ def test_an_administrator_sees_the_resources_of_a_tenants_own_type(
     rival.get(f"/principals/{made['id']}", 404)
     acme.get("/principals?kind=custom:", 400)
     acme.get("/principals?kind=device", 400)
+    kind = document()["components"]["schemas"]["Principal"]["properties"]["kind"]
+    assert any(re.fullmatch(option.get("pattern", ""), "custom:Device") for option in kind["anyOf"])
 
 
 def test_a_definition_is_made_changed_and_forgotten_with_commands(
