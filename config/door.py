@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 TENANT_SURFACES = frozenset({"scim", "oauth"})
 OF_TENANT = re.compile(r"(?P<well_known>/\.well-known/[^/]+)?/t/(?P<slug>[^/]+)(?:/(?P<surface>[^/]+))?")
 LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
-OTHER_SURFACES = frozenset({"admin", "livez", "readyz", "metrics"})
+OTHER_SURFACES = frozenset({"admin", "metrics"})
+PROBES = frozenset({"/livez", "/readyz"})
+"""What says whether this process is well needs no turn: else whoever floods could have it taken out of service."""
 DETAIL = "too much of this is going on; ask again"
 
 
@@ -79,6 +81,8 @@ class Door:
 
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         """Let a request in when it is here and it is its turn."""
+        if environ.get("PATH_INFO") in PROBES:
+            return self.application(environ, start)
         party, surface = self.whose(environ.get("PATH_INFO", ""))
         try:
             if has_body(environ):

@@ -235,8 +235,12 @@ def authenticate(tx: Tx, tenant: Tenant, token: str, *, now: datetime) -> Caller
 
     Raises ``NotAuthenticated``, ``NotAllowed``, ``TooOften``.
     """
-    caller = authenticate_source(tx, token, issuer=issuer_for(tenant), request_id=request_id(), now=now)
     proved, place = house().proved, (tenant.id, hash_secret(token))
+    try:
+        caller = authenticate_source(tx, token, issuer=issuer_for(tenant), request_id=request_id(), now=now)
+    except NotAuthenticated:
+        proved.pop(place, None)  # what it proved once it proves no more, and takes nothing of the connection's any more
+        raise
     if caller.connection_id is not None and place not in proved:
         if len(proved) >= PROVED_KEPT_MAX:
             proved.clear()
@@ -245,14 +249,22 @@ def authenticate(tx: Tx, tenant: Tenant, token: str, *, now: datetime) -> Caller
     return caller
 
 
+def _offered_token(tenant: Tenant) -> str:
+    """Return the bearer token; who offers none is one of the strangers. Raises ``NotAuthenticated``, ``TooOften``."""
+    try:
+        return bearer_token()
+    except NotAuthenticated:
+        _take((tenant.id, None), house().stranger_rate, "too many requests without a token; ask again")
+        raise
+
+
 @contextmanager
 def scim_call(slug: str, also: Also | None = None) -> Iterator[Call]:
     """Open the transaction of a SCIM request, authenticated by the bearer token of a connection or its client."""
     tenant = tenant_of(slug)
     callers = [anonymous()]
     with refusals_audited("scim", tenant.id, lambda: callers[-1], also):
-        token = bearer_token()
-        check_rate(tenant, token)
+        check_rate(tenant, token := _offered_token(tenant))
         with open_transaction(tenant.id, holds_events=True) as tx:
             now = house().clock()
             callers.append(authenticate(tx, tenant, token, now=now))

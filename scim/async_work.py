@@ -7,7 +7,7 @@ key lets nobody write it twice. So whoever is killed is followed by another who 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -26,9 +26,9 @@ from identity.model.async_request import AsyncRequest, InOtherHands
 from identity.model.outbox import Progress
 from identity.model.provisioning_event import EventUri, ProvisioningEvent
 from identity.model.request import text_of
-from scim.bulk import BulkOperation, parse_bulk
+from scim.bulk import Bulk, BulkOperation, parse_bulk
 from scim.bulk_work import BulkWork, Ground, Report
-from scim.catalogue import catalogue_of
+from scim.catalogue import Catalogue, catalogue_of
 from scim.endpoints import Endpoints
 
 Begin = Callable[[], AbstractContextManager[Tx]]
@@ -69,7 +69,7 @@ def perform(
         request, sealed = opened
         catalogue = catalogue_of(Call(tx, caller_of(request), clock()))
     asked = Asked(**json.loads(sealed))
-    endpoints, bulk = Endpoints(asked.base_url, catalogue), parse_bulk(asked.body, catalogue)
+    endpoints, bulk = Endpoints(asked.base_url, catalogue), _parsed(asked, catalogue)
     ground = _ground(begin, request, asked, clock, (InOtherHands, *interrupts))
     work = BulkWork(ground, endpoints, bulk, caller_of(request))
     work.remember({place: dict(report) for place, report in request.reports.items()})
@@ -81,6 +81,14 @@ def perform(
     with begin() as tx:
         finish_async_request(tx, request, now=clock())
     return Progress.DONE
+
+
+def _parsed(asked: Asked, catalogue: Catalogue) -> Bulk:
+    """Return the operations; one that is no Bulk's refers to nobody by ``bulkId``, whatever its texts look like."""
+    bulk = parse_bulk(asked.body, catalogue)
+    if asked.is_bulk:
+        return bulk
+    return replace(bulk, operations=tuple(replace(each, references=frozenset()) for each in bulk.operations))
 
 
 def _ground(

@@ -39,8 +39,9 @@ Json = dict[str, Any]
 
 
 def preferred() -> Preferences:
-    """Return what this request's client would rather have."""
-    return parse_preferences(request.headers.getlist("Prefer"))
+    """Return what this request's client would rather have; nobody waits longer than is offered."""
+    found = parse_preferences(request.headers.getlist("Prefer"))
+    return replace(found, wait_s=min(found.wait_s, ASYNC_WAIT_S_MAX))
 
 
 def is_large(body: Mapping[str, Any]) -> bool:
@@ -80,7 +81,7 @@ def try_for(tenant_id: TenantId, id_: UUID, seconds: int, *, caller: Caller) -> 
     """
     if not seconds:
         return None
-    ends_at = time.monotonic() + min(seconds, ASYNC_WAIT_S_MAX)
+    ends_at = time.monotonic() + seconds
     begin = partial(open_transaction, tenant_id, holds_events=True)
     with suppress(Unavailable):
         perform(begin, id_, seal=house().seal, clock=house().clock, until=lambda: time.monotonic() >= ends_at)

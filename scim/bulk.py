@@ -18,7 +18,7 @@ from scim.schemas import ResourceType
 
 REQUEST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-PATH = re.compile(r"/([A-Za-z]{1,64})(?:/([^/?#]{1,256}))?")
+PATH = re.compile(r"/([A-Za-z][A-Za-z0-9]{0,63})(?:/([^/?#]{1,256}))?", re.ASCII)
 
 BULK_ID = "bulkId:"
 NAMING = frozenset({"value", "$ref", "members", "owners", "manager"})

@@ -19,6 +19,7 @@ from identity.model.errors import Conflict, Refusal, TooOften, Unavailable
 from identity.model.principal import Resource
 from scim import operations
 from scim.bulk import BULK_ID, Bulk, BulkOperation, references_in, resolved, units_of, unknown_reference
+from scim.catalogue import catalogue_of
 from scim.conditions import Conditions
 from scim.endpoints import Endpoints
 from scim.errors import error_body, render_refusal
@@ -91,11 +92,12 @@ class BulkWork:
         for unit in units_of(self.bulk.operations):
             if self.bulk.fail_on_errors is not None and self.errors >= self.bulk.fail_on_errors:
                 break
-            if unit[0].place in self.reports:
+            left = tuple(operation for operation in unit if operation.place not in self.reports)
+            if not left:
                 continue
             if until():
                 return False
-            self._do_unit(unit)
+            self._do_unit(left)
         return True
 
     def remember(self, reports: Mapping[int, Json]) -> None:
@@ -166,7 +168,7 @@ class BulkWork:
         return reports
 
     def _done(self, call: Call, operation: BulkOperation, body: Json) -> Resource | None:
-        type_ = _type_of(operation)
+        type_ = _present_type(call, operation)
         if operation.method == "POST":
             return operations.create(call, type_, body, NO_MEMBERS)
         id_ = self._resource_id(operation)
@@ -194,14 +196,16 @@ class BulkWork:
                 self._check_made(operation, names)
                 body = resolved(operation.body, made, names - made.keys())
                 with noting(entries[operation.place]):
-                    resource = operations.create(call, _type_of(operation), body, NO_MEMBERS)
+                    resource = operations.create(call, _present_type(call, operation), body, NO_MEMBERS)
                 found[operation.place], made[operation.bulk_id or ""] = resource, str(resource.principal.id)
             for operation in ordered:
                 now_at(operation)
                 if names & set(references_in(operation.body)):
                     body, id_ = resolved(operation.body, made), made[operation.bulk_id or ""]
                     with noting(entries[operation.place]):
-                        resource = operations.replace(call, _type_of(operation), id_, body, Conditions(), NO_MEMBERS)
+                        resource = operations.replace(
+                            call, _present_type(call, operation), id_, body, Conditions(), NO_MEMBERS
+                        )
                     found[operation.place] = resource
             reports = [self._success(operation, found[operation.place]) for operation in unit]
             self.ground.keep(call.tx, call.caller, reports, call.now)
@@ -279,6 +283,11 @@ class BulkWork:
 
 def _is_circle(unit: tuple[BulkOperation, ...]) -> bool:
     return len(unit) > 1 or (unit[0].method == "POST" and unit[0].bulk_id in unit[0].references)
+
+
+def _present_type(call: Call, operation: BulkOperation) -> ResourceType:
+    """Return the type as the tenant defines it now: that may have changed since the Bulk came. Raises ``NotThere``."""
+    return catalogue_of(call).at(_type_of(operation).endpoint.lstrip("/"))
 
 
 def _type_of(operation: BulkOperation) -> ResourceType:

@@ -19,7 +19,7 @@ from identity.model.resource_type import DefinedType, Definitions
 from identity.model.schema import Schema, read_schema
 from scim.schemas import ResourceType, resource_type_of, resource_types
 
-KEPT_MAX = 1_000  # catalogues that tenants defined, in this process
+KEPT_MAX = 500  # tenants' catalogues in this process, those of whom was heard last
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def built_in() -> Catalogue:
 
 def make_catalogue(definitions: Definitions) -> Catalogue:
     """Return the catalogue of a tenant that defined something."""
-    schemas = {defined.id: read_schema(defined.document) for defined in definitions.schemas}
+    used = {id_ for type_ in definitions.types for id_ in (type_.schema, *(each.schema for each in type_.extensions))}
+    schemas = {each.id: read_schema(each.document) for each in definitions.schemas if each.id in used}
     ours = dict(resource_types())
     made: dict[str, ResourceType] = {}
     for defined in definitions.types:
@@ -96,7 +97,7 @@ def _extended(type_: ResourceType, defined: DefinedType, schemas: Mapping[str, S
     return replace(type_, extensions={**type_.extensions, **more}, required_extensions=required)
 
 
-_KEPT: OrderedDict[tuple[TenantId, int], Catalogue] = OrderedDict()
+_KEPT: OrderedDict[TenantId, tuple[int, Catalogue]] = OrderedDict()
 _LOCK = threading.Lock()
 
 
@@ -105,13 +106,16 @@ def catalogue_of(call: Call) -> Catalogue:
     version = call.caller.catalogue_version
     if version == 0:
         return built_in()
-    key = (call.tx.tenant_id, version)
+    tenant_id = call.tx.tenant_id
     with _LOCK:
-        found = _KEPT.get(key)
-    if found is None:
-        found = make_catalogue(read_definitions(call.tx))
-        with _LOCK:
-            _KEPT[key] = found
-            if len(_KEPT) > KEPT_MAX:
-                _KEPT.popitem(last=False)
-    return found
+        kept = _KEPT.get(tenant_id)
+        if kept is not None and kept[0] == version:
+            _KEPT.move_to_end(tenant_id)
+            return kept[1]
+    made = make_catalogue(read_definitions(call.tx))
+    with _LOCK:
+        _KEPT[tenant_id] = (version, made)
+        _KEPT.move_to_end(tenant_id)
+        if len(_KEPT) > KEPT_MAX:
+            _KEPT.popitem(last=False)
+    return made

@@ -105,15 +105,19 @@ SPELLINGS = {"validfrom": "validity.from", "validuntil": "validity.until"}
 def window_spelt_flat(type_: ResourceType, operation: Operation) -> Operation:
     """The agent drafts' ``validFrom`` and ``validUntil``: left out silently, an agent would never end."""
     path = SPELLINGS.get((operation.path or "").lower())
-    if path is None or type_.attribute("validity") is None:
+    if path is None or not _has_window(type_):
         return operation
     return replace(operation, path=path)
+
+
+def _has_window(type_: ResourceType) -> bool:
+    return type_.attribute("validity") is not None and not type_.kind.is_custom
 
 
 def body_with_window(type_: ResourceType, body: dict[str, Any]) -> dict[str, Any]:
     """The same at the top of a body."""
     flat = {key: SPELLINGS[key.lower()].split(".")[1] for key in body if key.lower() in SPELLINGS}
-    if not flat or type_.attribute("validity") is None:
+    if not flat or not _has_window(type_):
         return body
     window = {end: body[key] for key, end in flat.items()}
     kept = {key: value for key, value in body.items() if key not in flat}
@@ -315,7 +319,7 @@ def dialect_named(name: str | None) -> Dialect:
 
 def is_known(type_: ResourceType, key: str) -> bool:
     """Return whether a key of a body names anything of the resource."""
-    is_window = key.lower() in SPELLINGS and type_.attribute("validity") is not None
+    is_window = key.lower() in SPELLINGS and _has_window(type_)
     return is_window or bool(type_.attribute(key) or type_.schema_of(key) or type_.extension_of(key))
 
 

@@ -68,7 +68,7 @@ def _check_required(attributes: Mapping[str, Attribute], values: Json, within: s
 def _keys(type_: ResourceType, document: Json) -> Iterator[UniqueKey]:
     for extension, attribute in type_.unique:
         value = (document if extension is None else document.get(extension, {})).get(attribute.name)
-        if value is None:
+        if value in (None, ""):
             continue
         name = attribute.name if extension is None else f"{extension}:{attribute.name}"
         compared = value if attribute.case_exact else fold(value)

@@ -186,8 +186,10 @@ def _refer(found: Json, link: Link, endpoints: Endpoints) -> None:
         found[link.extension] = {**holder, link.name: written}
 
 
-def _referred(value: Json, target: ResourceType, endpoints: Endpoints) -> Json:
-    return {**value, "$ref": endpoints.location_at(target, value["value"])} if "value" in value else value
+def _referred(value: Any, target: ResourceType, endpoints: Endpoints) -> Any:
+    if not isinstance(value, dict) or "value" not in value:
+        return value
+    return {**value, "$ref": endpoints.location_at(target, value["value"])}
 
 
 def _stored_link(reference: Reference) -> Json:

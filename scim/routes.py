@@ -1,5 +1,6 @@
 """SCIM over HTTP: /t/{tenant}/scim/v2/... Thin: read, act, answer."""
 
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from identity.http import Call, Tx, authenticate, bearer_token, bulk_call, house, open_transaction, tenant_of
 from identity.model.access import Caller
-from identity.model.errors import NotAllowed, NotThere, Refusal
+from identity.model.errors import NotAllowed, NotThere, Refusal, TooOften
 from identity.model.tenant import Tenant
 from scim import asynchronous, operations
 from scim.answers import (
@@ -171,7 +172,9 @@ def bulk(slug: str) -> Response:
         txn = asynchronous.accept_bulk(call, slug, sent, preferred.wait_s) if preferred.respond_async else None
     tenant = tenant_of(slug)
     if txn is not None:
-        result = asynchronous.try_for(tenant.id, txn, preferred.wait_s, caller=caller)
+        result = None
+        with suppress(TooOften), bulk_call(tenant.id, caller.connection_id):  # it is kept: the workers will do it
+            result = asynchronous.try_for(tenant.id, txn, preferred.wait_s, caller=caller)
         return asynchronous.accepted(txn, slug) if result is None else asynchronous.result_answer(result)
     with bulk_call(tenant.id, caller.connection_id):
         work = BulkWork(_ground(tenant, bearer_token()), endpoints, wanted, caller)

@@ -53,6 +53,8 @@ def _key(path: Any, resolver: Resolver) -> SortKey:
     if sub is None and attribute.is_complex:
         sub = resolver.sub_attribute(attribute, "value")  # RFC 7643 §2.4: what a plain name of it means
     last = sub or attribute
+    if sub is not None and attribute.multi_valued and sub.multi_valued:
+        refuse(SCIM_TYPE, "several values of several values have no order", "sortBy")
     if sub is not None and not is_stored(attribute, sub):
         refuse(SCIM_TYPE, "this is not stored: sort by value", "sortBy")
     within = (sub.name,) if sub else ()

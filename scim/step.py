@@ -48,7 +48,8 @@ class Step:
         schema = self.type.schema if extension is None else self.type.extensions[extension.lower()]
         if extension is not None and (self.operation.op == "remove" or (self.operation.op, value) == ("replace", None)):
             for name, item in self.document.pop(extension, {}).items():
-                check_kept(schema.attributes[name.lower()], item, None)
+                if (described := schema.attribute(name)) is not None:
+                    check_kept(described, item, None)
             return
         if not isinstance(value, dict):
             refuse("invalidValue", "an object is wanted", schema.id)

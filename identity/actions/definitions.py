@@ -1,5 +1,6 @@
 """What a tenant defines itself: schemas in versions, resource types, and which schemas extend which type."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,6 +11,7 @@ from identity.model.errors import Conflict, Malformed, NotThere, OverLimit, Stal
 from identity.model.event import Event
 from identity.model.resource_type import (
     BUILT_IN,
+    DOCUMENTS_CHARACTERS_MAX,
     EXTENSIONS_MAX,
     OUR_ENDPOINTS,
     RESOURCE_TYPES_MAX,
@@ -75,6 +77,7 @@ def define_schema(tx: Tx, document: Mapping[str, Any], *, caller: Caller, now: d
         raise OverLimit(f"a tenant defines at most {SCHEMAS_MAX} schemas", reason="too_many_schemas")
     for other in present:
         _check_apart(schema.id.lower(), other.id.lower())
+    _check_size(schema.json, present)
     defined = DefinedSchema(schema.id, 1, schema.json, now)
     schema_insert(tx, defined)
     _tell(tx, "schema.defined", {"schema": schema.id, "version": 1}, caller=caller, now=now)
@@ -87,6 +90,16 @@ def _check_apart(id_: str, other: str) -> None:
         raise Taken("the tenant has defined a schema of that id", reason="schema_taken")
     if id_.startswith(f"{other}:") or other.startswith(f"{id_}:"):
         raise Malformed(f"it begins as {other} does, whose attributes are named so", pointer="/id")
+
+
+def _check_size(document: Mapping[str, Any], others: Sequence[DefinedSchema]) -> None:
+    """Every process keeps what is in use parsed, and /Schemas answers it whole. Raises ``OverLimit``."""
+    characters = sum(len(json.dumps(each)) for each in (document, *(other.document for other in others)))
+    if characters > DOCUMENTS_CHARACTERS_MAX:
+        raise OverLimit(
+            f"all schemas of a tenant together have at most {DOCUMENTS_CHARACTERS_MAX} characters",
+            reason="schemas_too_large",
+        )
 
 
 def change_schema(
@@ -110,6 +123,7 @@ def change_schema(
         return current
     if current.version >= VERSIONS_MAX:
         raise OverLimit(f"a schema has at most {VERSIONS_MAX} versions", reason="too_many_versions")
+    _check_size(new.json, [each for each in schema_list(tx) if each.id != current.id])
     is_core = any(type_.schema == current.id for type_ in type_list(tx))
     check_evolution(read_schema(current.document), new, is_core=is_core)
     defined = DefinedSchema(current.id, current.version + 1, new.json, now)
@@ -175,9 +189,7 @@ def define_type(
     if core is None:
         raise Malformed("this tenant has not defined it", pointer="/schema", reason="unknown_schema")
     check_core(read_schema(core.document))
-    checked = _check_extensions(extensions, known)
-    if core.id in {extension.schema for extension in checked}:
-        raise Malformed("a schema does not extend itself", pointer="/schemaExtensions")
+    checked = _check_extensions(extensions, known, core.id)
     name, endpoint = check_name(name), check_endpoint(endpoint)
     defined = DefinedType(name, kind_of(name), endpoint, description, core.id, checked, 1, now, now)
     type_insert(tx, defined)
@@ -207,7 +219,7 @@ def change_type(
         raise Malformed("what is built in describes itself", pointer="/description")
     wanted = current.extensions
     if extensions is not None:
-        wanted = _check_extensions(extensions, {each.id.lower(): each for each in schema_list(tx)})
+        wanted = _check_extensions(extensions, {each.id.lower(): each for each in schema_list(tx)}, current.schema)
         _check_resources(tx, current, wanted)
     changed = replace(current, description=description or current.description, extensions=wanted, updated_at=now)
     if replace(changed, updated_at=current.updated_at) == current:
@@ -237,10 +249,15 @@ def _unextended(name: str, now: datetime) -> DefinedType:
     return DefinedType(name, BUILT_IN[name], OUR_ENDPOINTS[name], "", None, (), 0, now, now)
 
 
-def _check_extensions(wanted: Sequence[Extension], known: Mapping[str, DefinedSchema]) -> tuple[Extension, ...]:
+def _check_extensions(
+    wanted: Sequence[Extension], known: Mapping[str, DefinedSchema], core: str | None
+) -> tuple[Extension, ...]:
     if len(wanted) > EXTENSIONS_MAX:
         raise OverLimit(f"a resource type has at most {EXTENSIONS_MAX} extensions", reason="too_many_extensions")
-    return check_extensions(wanted, {key: schema.id for key, schema in known.items()})
+    checked = check_extensions(wanted, {key: schema.id for key, schema in known.items()})
+    if core in {extension.schema for extension in checked}:
+        raise Malformed("a schema does not extend itself", pointer="/schemaExtensions")
+    return checked
 
 
 def _check_resources(tx: Tx, current: DefinedType, wanted: Sequence[Extension]) -> None:

@@ -19,6 +19,6 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str
             continue
         where = prefix + name
         if all(isinstance(side, Mapping | None) for side in (old, new)):
-            yield from differences(old or {}, new or {}, where + (":" if name.startswith(URN) else "."))
+            yield from differences(old or {}, new or {}, where + (":" if name.lower().startswith(URN) else "."))
         else:
             yield where, old, new

@@ -26,8 +26,9 @@ TAKEN_ENDPOINTS = frozenset({
 })  # fmt: skip
 """In lower case. What we serve, or a standard gives a meaning."""
 
-RESOURCE_TYPES_MAX = 50  # of one tenant
-SCHEMAS_MAX = 100
+RESOURCE_TYPES_MAX = 24  # of one tenant; a search at the root asks a filter of each
+SCHEMAS_MAX = 50
+DOCUMENTS_CHARACTERS_MAX = 1_000_000  # of all schemas of a tenant: each process keeps them parsed
 EXTENSIONS_MAX = 20  # of one resource type
 DESCRIPTION_CHARACTERS_MAX = 1_000
 

@@ -77,8 +77,9 @@ class Attribute:
     @property
     def is_link(self) -> bool:
         """True when a value names another resource by id, so that its ``$ref`` and ``display`` are ours to say."""
-        reference = self.sub_attributes.get("$ref")
-        return reference is not None and "value" in self.sub_attributes and bool(reference.resource_types)
+        reference, value = self.sub_attributes.get("$ref"), self.sub_attributes.get("value")
+        is_id = value is not None and value.type is Type.STRING and not value.multi_valued
+        return is_id and reference is not None and bool(reference.resource_types)
 
     @property
     def resource_types(self) -> tuple[str, ...]:

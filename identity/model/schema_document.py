@@ -11,7 +11,10 @@ from typing import Any, NoReturn
 from identity.model.errors import Conflict, Malformed
 from identity.model.schema import Attribute, Mutability, Returned, Schema, Type, Uniqueness, read_schema
 
-ID = re.compile(r"urn:[a-z0-9][a-z0-9-]{0,31}(?::[A-Za-z0-9._-]{1,64}){1,8}", re.IGNORECASE | re.ASCII)
+ID = re.compile(
+    r"urn:[a-z0-9][a-z0-9-]{0,31}(?::[A-Za-z0-9._-]{1,64}){0,7}:[A-Za-z][A-Za-z0-9_-]{0,63}", re.IGNORECASE | re.ASCII
+)
+"""It ends in a name, as in ``urn:example:params:scim:Badge``: so a filter can say that it is present."""
 ID_CHARACTERS_MAX = 200
 RESERVED_IDS = ("urn:ietf:", "urn:identity-foundation:", "urn:scim:")
 """What standards and we ourselves define, no tenant does."""
@@ -56,6 +59,8 @@ def check_document(source: Mapping[str, Any], *, is_extension: bool = True) -> S
     id_ = source.get("id")
     if not isinstance(id_, str) or not ID.fullmatch(id_) or len(id_) > ID_CHARACTERS_MAX:
         _no(f"a URN of at most {ID_CHARACTERS_MAX} characters is wanted, like urn:example:params:scim:Badge", "/id")
+    if id_.lower().rsplit(":", 1)[-1] in NO_NAMES:
+        _no("it ends in a word of the filter grammar", "/id")
     if id_.lower().startswith(RESERVED_IDS):
         _no(f"what begins with {', '.join(RESERVED_IDS)} is not a tenant's to define", "/id")
     attributes = _attributes(source.get("attributes"), "/attributes", ATTRIBUTES_MAX)
@@ -95,7 +100,7 @@ def _breaks(old: Mapping[str, Attribute], new: Mapping[str, Attribute], within: 
         if found is None:
             yield within + was.name, "a version takes no attribute away, for resources may have it"
             continue
-        for name in ("name", "type", "multi_valued", "case_exact", "uniqueness"):
+        for name in ("name", "type", "multi_valued", "case_exact", "uniqueness", "is_link", "resource_types"):
             if getattr(found, name) != getattr(was, name):
                 yield within + was.name, f"its {name.replace('_', ' ')} cannot change"
         if found.required and not was.required:
@@ -158,7 +163,8 @@ def _characteristics(source: Mapping[str, Any], pointer: str) -> Json:
 def _check_name(name: Any, pointer: str, *, within: bool) -> None:
     if within and name == "$ref":
         return
-    if not isinstance(name, str) or not NAME.fullmatch(name) or name.lower() in NO_NAMES:
+    taken = NO_NAMES if within else NO_NAMES | {"schemas"}  # under any URN, a filter takes that for the resource's own
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name.lower() in taken:
         _no("a name is a letter, then letters, digits, - and _, and no word of the filter grammar", f"{pointer}/name")
 
 
@@ -166,6 +172,10 @@ def _check_sense(found: Json, pointer: str, *, within: bool) -> None:
     """Refuse combinations that could not be kept."""
     if found["returned"] == Returned.NEVER or found["mutability"] == Mutability.WRITE_ONLY:
         _no("this directory keeps no secrets: what is never returned is not stored", f"{pointer}/returned")
+    if found["mutability"] == Mutability.READ_ONLY:
+        _no("nobody could write it: what is read-only is ours to say", f"{pointer}/mutability")
+    if found["name"] == "$ref" and found["required"]:
+        _no("an address that is ours to say is required of nobody", f"{pointer}/required")
     if found["type"] == Type.REFERENCE and not found.get("referenceTypes"):
         _no("a reference says what it may refer to", f"{pointer}/referenceTypes")
     if found["uniqueness"] == Uniqueness.NONE:

@@ -125,10 +125,10 @@ upstream AS (
 namesakes AS (
     SELECT p.id, p.connection_id, p.deleted_at FROM principals p
      WHERE p.tenant_id = :tenant AND p.kind = 'user'
-       AND p.external_id = (SELECT subject FROM upstream WHERE match = 'externalId')),
+       AND p.external_id = (SELECT subject FROM upstream WHERE match = 'externalId')
+       AND ((SELECT provisioned_by FROM upstream) IS NULL OR p.connection_id = (SELECT provisioned_by FROM upstream))),
 person AS (
-    SELECT n.id FROM namesakes n JOIN upstream u ON u.provisioned_by IS NULL OR u.provisioned_by = n.connection_id
-     WHERE n.deleted_at IS NULL
+    SELECT n.id FROM namesakes n WHERE n.deleted_at IS NULL
     UNION
     SELECT f.principal_id FROM upstream u JOIN federated_subjects f ON f.connection_id = u.id AND f.subject = u.subject
      WHERE f.tenant_id = :tenant AND u.match = 'subject'),

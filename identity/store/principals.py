@@ -327,7 +327,8 @@ def principal_set_state(
         statement = statement.values(epoch=principals.c.epoch + 1)
     if state is State.DELETED:
         values["deleted_at"] = now
-    if state is State.ACTIVE and principal.kind is not Kind.GROUP:
+    says_so = "active" in principal.document if principal.kind.is_custom else principal.kind is not Kind.GROUP
+    if state is State.ACTIVE and says_so:
         statement = statement.values(document=principals.c.document.concat({"active": True}))
     return _update(tx, principal.id, values, statement)
 

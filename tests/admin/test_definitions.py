@@ -149,6 +149,19 @@ def test_ours_are_extended_and_nothing_else_of_them_changes(acme: Admin, rival: 
     rival.patch("/resource-types/User", {"schemaExtensions": [{"schema": BADGE}]}, 400)
 
 
+def test_a_schema_does_not_extend_the_type_that_it_is_the_core_of(acme: Admin, device: dict[str, Any]) -> None:
+    acme.patch("/resource-types/Device", {"schemaExtensions": [{"schema": DEVICE}]}, 400)
+
+
+def test_all_schemas_of_a_tenant_together_are_bounded(acme: Admin) -> None:
+    values = ["x" * 1_000] * 100
+    body = {"attributes": [{"name": "colour", "type": "string", "canonicalValues": values}]}
+    statuses = [
+        acme.ask("POST", "/schemas", {"id": f"urn:acme:params:scim:S{n}", **body}).status_code for n in range(10)
+    ]
+    assert statuses == [201] * 9 + [409]
+
+
 def test_what_is_in_use_is_not_forgotten(acme: Admin, badge: dict[str, Any], device: dict[str, Any]) -> None:
     acme.delete(f"/schemas/{DEVICE}", 409)
     acme.patch("/resource-types/Group", {"schemaExtensions": [{"schema": BADGE}]})

@@ -44,6 +44,8 @@ def test_what_a_document_leaves_out_is_the_default_of_the_standard() -> None:
         ({"id": "urn:example:a b"}, "/id"),
         ({"id": 'urn:example:a"'}, "/id"),
         ({"id": "urn:example:" + "x" * 65}, "/id"),
+        ({"id": "urn:example:badge:1.0"}, "/id"),  # no filter could say that it is present
+        ({"id": "urn:example:and"}, "/id"),
         ({"name": "\n"}, "/name"),
         ({"description": 1}, "/description"),
         ({"attributes": []}, "/attributes"),
@@ -81,6 +83,11 @@ def test_a_document_with_one_fault_is_refused_and_the_fault_pointed_at(changed: 
         ({"multiValued": "true"}, "multiValued"),
         ({"required": 1}, "required"),
         ({"mutability": "writeOnly"}, "returned"),  # nothing here keeps a secret
+        ({"mutability": "readOnly"}, "mutability"),  # and nobody could ever write it
+        ({"name": "schemas"}, "name"),
+        ({"type": "complex", "subAttributes": [
+            {"name": "$ref", "type": "reference", "referenceTypes": ["User"], "required": True}]},
+         "subAttributes/0/required"),
         ({"returned": "never"}, "returned"),
         ({"mutability": "sometimes"}, "mutability"),
         ({"uniqueness": "server", "multiValued": True}, "uniqueness"),
@@ -130,6 +137,11 @@ def test_a_core_schema_gives_no_other_meaning_to_what_every_resource_has(attribu
         ([NUMBER], [NUMBER | {"caseExact": True}], False),
         ([NUMBER], [NUMBER | {"uniqueness": "server"}], False),
         ([NUMBER], [NUMBER, {"name": "colour", "type": "string", "required": True}], False),
+        (
+            [{"name": "site", "type": "reference", "referenceTypes": ["uri"]}],
+            [{"name": "site", "type": "reference", "referenceTypes": ["User"]}],
+            False,
+        ),
     ],
 )
 def test_a_version_adds_and_loosens_but_changes_nothing_that_is_stored(

@@ -9,6 +9,7 @@ from scim2_tester import Status, check_server
 
 from identity.actions.definitions import change_schema, define_schema, define_type
 from identity.http import House
+from scim import operations
 from tests.scim.defined import BADGE, BADGE_DOCUMENT, DEVICE, DEVICE_DOCUMENT, Defined, device, find
 from tests.scim.sources import BASE_URL, ENTERPRISE, USER, Source
 from tests.trips import round_trips
@@ -193,6 +194,29 @@ def test_a_catalogue_costs_a_look_at_the_database_once_and_not_with_each_request
         rfc.get(path)
     assert len(second) == len(without)
     assert len(first) == len(without) + 2  # its schemas, its resource types
+
+
+def test_a_bulk_does_each_operation_by_the_schemas_of_that_moment(
+    defined: Defined, rfc: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defined.badge()
+    create = operations.create
+
+    def create_and_take_the_extension_away(*asked: Any) -> Any:
+        made = create(*asked)
+        monkeypatch.setattr(operations, "create", create)
+        defined.extend("User")
+        return made
+
+    monkeypatch.setattr(operations, "create", create_and_take_the_extension_away)
+    data = [{"schemas": [USER], "userName": f"sam{n}", **({BADGE: {"number": "7"}} if n else {})} for n in range(2)]
+    sent = [{"method": "POST", "path": "/Users", "bulkId": str(n), "data": each} for n, each in enumerate(data)]
+    body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": sent}
+    made = rfc.answer("POST", "/Bulk", body)["Operations"]
+    assert [each["status"] for each in made] == ["201", "201"]
+    defined.extend("User", BADGE)
+    assert BADGE not in rfc.get("/Users/" + made[1]["location"].rsplit("/", 1)[-1])
+    rfc.user("kim", **{BADGE: {"number": "7"}})
 
 
 def test_the_next_version_of_a_schema_holds_for_the_next_request(defined: Defined, rfc: Source) -> None:
