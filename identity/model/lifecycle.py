@@ -48,6 +48,7 @@ TRANSITIONS: dict[State, dict[Verb, State]] = {
         Verb.DELETE: State.DELETED,
     },
     State.DEPROVISIONED: {
+        Verb.SUSPEND: State.DEPROVISIONED,  # held already: the source may say otherwise tomorrow
         Verb.DEPROVISION: State.DEPROVISIONED,
         Verb.RESTORE: State.ACTIVE,
         Verb.REACTIVATE: State.ACTIVE,

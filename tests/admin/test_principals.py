@@ -71,10 +71,13 @@ def test_an_agent_whose_owners_are_gone_is_not_reactivated(acme: Admin, provisio
     assert acme.post(f"/principals/{bot}/reactivate", {}, 200)["state"] == "active"
 
 
-def test_what_the_lifecycle_does_not_allow_is_a_conflict(acme: Admin, provision: Provision) -> None:
+def test_whoever_is_deprovisioned_can_be_held_so_that_no_source_brings_him_back(
+    acme: Admin, provision: Provision
+) -> None:
     dana = provision("acme", "user")
     acme.post(f"/principals/{dana}/deprovision", {}, 200)
-    assert acme.post(f"/principals/{dana}/suspend", {}, 409)["code"] == "suspend_from_deprovisioned"
+    held = acme.post(f"/principals/{dana}/suspend", {}, 200)
+    assert (held["state"], held["is_held"]) == ("deprovisioned", True)
 
 
 def test_it_is_shown_whom_an_administrator_holds(acme: Admin, rival: Admin, provision: Provision) -> None:

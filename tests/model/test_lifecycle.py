@@ -63,6 +63,7 @@ def reached(*verbs: Verb) -> tuple[State, bool]:
         ((Verb.SUSPEND, Verb.RESTORE), State.SUSPENDED, True),
         ((Verb.SUSPEND, Verb.DEPROVISION), State.DEPROVISIONED, True),
         ((Verb.SUSPEND, Verb.DEPROVISION, Verb.RESTORE), State.SUSPENDED, True),
+        ((Verb.DEPROVISION, Verb.SUSPEND, Verb.RESTORE), State.SUSPENDED, True),
         ((Verb.SUSPEND, Verb.REACTIVATE), State.ACTIVE, False),
         ((Verb.SUSPEND, Verb.DEPROVISION, Verb.REACTIVATE), State.ACTIVE, False),
         ((Verb.SUSPEND, Verb.REACTIVATE, Verb.DEPROVISION, Verb.RESTORE), State.ACTIVE, False),

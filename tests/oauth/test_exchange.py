@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from identity.actions.connections import create_scim_connection
-from identity.actions.provisioning import create_principal
+from identity.actions.provisioning import create_principal, delete_principal
 from identity.model.access import Caller, CallerKind
 from identity.model.connection import Dialect
 from identity.model.lifecycle import Verb
@@ -351,6 +351,28 @@ def test_a_hundred_delegations_elsewhere_do_not_hide_the_one_here(acme: Tenant) 
     )
     acme.sql("UPDATE delegations SET id = gen_random_uuid() WHERE tenant_id = :tenant AND id = :id", id=here)
     assert acme.exchange("invoice-bot").status_code == 200
+
+
+def test_a_namesake_that_another_source_makes_and_deletes_cuts_nobody_off(acme: Tenant) -> None:
+    """Whom an upstream issuer names is whom its own source provisioned, and so is whose end ends an older token."""
+    with acme.tx() as tx:
+        own, other = (
+            create_scim_connection(
+                tx, name=name, dialect=Dialect.RFC, token=name * 40, caller=ADMINISTRATOR, now=acme.now
+            ).id
+            for name in ("a", "b")
+        )
+    acme.sql("UPDATE principals SET connection_id = :own WHERE tenant_id = :tenant AND id = :sam",
+             own=own, sam=acme.planted.sam)  # fmt: skip
+    acme.sql("UPDATE connections SET provisioned_by = :own WHERE tenant_id = :tenant AND kind = 'oidc'", own=own)
+    id_token = acme.id_token()
+    source = Caller(CallerKind.CONNECTION, str(other), "request-of-tests", connection_id=other)
+    namesake = Profile(document={"active": True}, name="sam-too", external_id="ext-sam")
+    with acme.tx() as tx:
+        made = create_principal(tx, Kind.USER, namesake, caller=source, now=acme.now).principal
+        delete_principal(tx, Kind.USER, made.id, expected_version=None, caller=source, now=acme.now)
+    answered = acme.exchange("invoice-bot", id_token, subject_token_type=f"{TYPE}id_token", resource=ERP)
+    assert claims_in(access_token(answered))["sub"] == str(acme.planted.sam)
 
 
 def test_who_is_deleted_and_provisioned_anew_is_somebody_else_also_for_an_older_token(world: World) -> None:

@@ -98,7 +98,6 @@ def test_who_makes_up_tenants_has_one_turn_with_all_who_do(rfc: Source, house: H
         ("/t/acme/oauth/token", ("acme", "oauth"), "application/json"),
         ("/t/nobody/scim/v2/Users", (None, "scim"), "application/scim+json"),
         ("/admin/v1/tenants", "admin", "application/problem+json"),
-        ("/readyz", "readyz", "application/problem+json"),
         ("/t/acme/jwks", ("acme", "other"), "application/problem+json"),
         ("/t/acme", ("acme", "other"), "application/problem+json"),
         ("/t/nobody/jwks", (None, "other"), "application/problem+json"),

@@ -98,3 +98,16 @@ def test_an_agent_that_is_held_gets_new_owners_and_stays_where_it_is(rfc: Source
     rfc.patch(f"/Agents/{bot}", {"op": "replace", "path": "owners", "value": [{"value": sam}]})
     rfc.patch(f"/Agents/{bot}", says(False))
     assert rfc.patch(f"/Agents/{bot}", says(True))["active"] is False
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("way", WAYS)
+def test_whom_the_source_deactivated_can_be_held_so_that_it_does_not_bring_him_back(
+    rfc: Source, administrate: Administrate, way: Callable[[Source, str, bool], Any]
+) -> None:
+    dana = rfc.user("dana")
+    way(rfc, dana, False)
+    administrate(rfc, suspend, dana)
+    assert way(rfc, dana, True)["active"] is False
+    administrate(rfc, reactivate, dana)
+    assert rfc.get(f"/Users/{dana}")["active"] is True
