@@ -250,11 +250,14 @@ def authenticate(tx: Tx, tenant: Tenant, token: str, *, now: datetime) -> Caller
 
 
 def _offered_token(tenant: Tenant) -> str:
-    """Return the bearer token; who offers none is one of the strangers. Raises ``NotAuthenticated``, ``TooOften``."""
+    """Return the bearer token; all who offer none may ask as often as one source: each of them is an event.
+
+    Raises ``NotAuthenticated``, ``TooOften``.
+    """
     try:
         return bearer_token()
     except NotAuthenticated:
-        _take((tenant.id, None), house().stranger_rate, "too many requests without a token; ask again")
+        _take((tenant.id, "no token"), house().scim_rate, "too many requests without a token; ask again")
         raise
 
 

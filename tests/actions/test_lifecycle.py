@@ -8,7 +8,7 @@ import pytest
 
 from identity.actions.lifecycle import change_state
 from identity.actions.principals import deprovision, reactivate, suspend
-from identity.model.errors import Conflict, NotThere
+from identity.model.errors import NotThere
 from identity.model.lifecycle import State, Verb
 from identity.model.principal import Kind
 from tests.actions.sources import Source, administrator, count, digest, due, last_told, principal, rows, state, told
@@ -133,12 +133,13 @@ def test_nobody_is_deleted_twice(acme: Tenant) -> None:
     assert digest(acme) == before
 
 
-def test_who_is_deprovisioned_cannot_be_suspended_and_nothing_changes(acme: Tenant) -> None:
+def test_who_is_deprovisioned_can_be_held_stays_so_and_no_source_restores_him(acme: Tenant) -> None:
     acme.befall(acme.planted.sam, Verb.DEPROVISION)
-    before = digest(acme)
-    with pytest.raises(Conflict):
-        acme.befall(acme.planted.sam, Verb.SUSPEND)
-    assert digest(acme) == before
+    acme.befall(acme.planted.sam, Verb.SUSPEND)
+    held = "SELECT state, is_held FROM principals WHERE tenant_id = :tenant AND id = :sam"
+    assert acme.sql(held, sam=acme.planted.sam) == [("deprovisioned", True)]
+    acme.befall(acme.planted.sam, Verb.RESTORE)
+    assert acme.sql(held, sam=acme.planted.sam) == [("suspended", True)]
 
 
 # --- nothing comes back ----------------------------------------------------------------------------------------

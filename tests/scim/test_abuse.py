@@ -60,7 +60,7 @@ def test_a_bulk_that_would_wait_takes_a_turn_of_bulks_or_is_left_to_the_workers(
     assert statuses(read(rfc, left.headers["Set-Txn"])) == ["201"]
 
 
-def test_who_offers_no_token_is_one_of_the_strangers(strict: House, rfc: Source, rival: Source) -> None:
+def test_all_who_offer_no_token_may_ask_as_often_as_one_source(strict: House, rfc: Source, rival: Source) -> None:
     path = rfc.url("/Users")
     answers = [rfc.http.get(path, headers=headers).status_code for headers in ({}, {"Authorization": "Basic x"}) * 5]
     assert answers == [401] * 5 + [429] * 5
