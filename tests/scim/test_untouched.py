@@ -142,3 +142,10 @@ def test_an_agents_part_is_merged_too() -> None:
     body = {"schemas": [PATCH], "Operations": [operation("replace", "validity", {"until": None})]}
     after, _ = apply_patch(parse_patch(body, agents, DIALECTS["rfc"]), {"agentUserName": "a", "validity": window})
     assert after["validity"] == {"from": "2026-01-01T00:00:00Z"}
+
+
+def test_all_values_made_primary_leave_the_one_that_was_so_and_twice_is_once() -> None:
+    every = operation("add", "emails.primary", True)
+    once = patched(every)
+    assert [email["primary"] for email in once["emails"]] == [False, True]
+    assert patched(every, every) == once
