@@ -1,5 +1,6 @@
 """The values of a multi-valued attribute, as PATCH changes them (RFC 7644 §3.5.2)."""
 
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -20,14 +21,19 @@ def joined(present: list[Any], new: list[Any]) -> list[Any]:
     return with_one_primary(present, found)
 
 
-def with_one_primary(before: list[Any], after: list[Any]) -> list[Any]:
-    """RFC 7644 §3.5.2: a value that becomes primary makes the one that was so not primary; of several, the first."""
+def with_one_primary(before: list[Any], after: list[Any], chosen: Collection[int] = ()) -> list[Any]:
+    """RFC 7644 §3.5.2: a value that becomes primary makes the one that was so not primary; of several, the first.
+
+    ``chosen`` are said to be so anew: when the one that was is among them, it stays, or twice would not be once.
+    """
     was = [index for index, element in enumerate(before) if _is_primary(element)]
     new = [index for index, element in enumerate(after) if _is_primary(element) and index not in was]
     if not new:
         return after
+    again = [index for index in was if index in chosen and _is_primary(after[index])]
+    only = (again or new)[0]
     return [
-        {**element, "primary": False} if index != new[0] and _is_primary(element) else element
+        {**element, "primary": False} if index != only and _is_primary(element) else element
         for index, element in enumerate(after)
     ]
 

@@ -146,7 +146,7 @@ class Step:
             refuse("invalidFilter", "several values are selected", attribute.name)
         for index in chosen:
             elements[index] = self._changed(attribute, elements[index])
-        return [element for element in with_one_primary(before, elements) if not is_nothing(element)]
+        return [element for element in with_one_primary(before, elements, chosen) if not is_nothing(element)]
 
     def _created(self, attribute: Attribute) -> dict[str, Any]:
         """Return the element that a selection describes, for a source that expects it to be made."""

@@ -5,6 +5,7 @@ those places are marked with the name that they have in docs/divergences.md.
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -300,7 +301,7 @@ def _chosen(elements: list[Any], op: str, attribute: Attr, target: Target, value
         _changed(each, op, attribute, target, value) if hit else each
         for each, hit in zip(elements, chosen, strict=True)
     ]
-    return _one_primary(elements, after)
+    return _one_primary(elements, after, [index for index, hit in enumerate(chosen) if hit])
 
 
 def _changed(element: Any, op: str, attribute: Attr, target: Target, value: Any) -> Any:
@@ -320,8 +321,8 @@ def _changed(element: Any, op: str, attribute: Attr, target: Target, value: Any)
     return new[0] if new else None
 
 
-def _one_primary(before: list[Any], after: list[Any]) -> list[Any]:
-    """§3.5.2: a value that becomes primary makes the others not primary."""
+def _one_primary(before: list[Any], after: list[Any], said: Sequence[int] = ()) -> list[Any]:
+    """§3.5.2: a value that becomes primary makes the others not primary. Of several, that which was, or the first."""
 
     def is_primary(element: Any) -> bool:
         return isinstance(element, dict) and element.get("primary") is True
@@ -329,6 +330,8 @@ def _one_primary(before: list[Any], after: list[Any]) -> list[Any]:
     new = [i for i, each in enumerate(after) if is_primary(each) and not (i < len(before) and is_primary(before[i]))]
     if not new:
         return after
+    stays = [i for i in said if i < len(before) and is_primary(before[i]) and is_primary(after[i])]
+    only = (stays or new)[0]
     return [
-        {**each, "primary": False} if is_primary(each) and i != new[0] else each for i, each in enumerate(after)
+        {**each, "primary": False} if is_primary(each) and i != only else each for i, each in enumerate(after)
     ]  # of several: "several values made primary at once"

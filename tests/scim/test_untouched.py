@@ -88,7 +88,7 @@ def test_a_part_that_is_sent_beside_a_reference_of_null_is_kept() -> None:
         (operation("replace", "emails.display", "x"), "w@x"),  # of both: the one that was primary stays so
         (operation("replace", 'emails[value co "x"].display', "x"), "w@x"),
         (operation("replace", 'emails[type eq "home"].primary', True), "h@x"),
-        (operation("replace", "emails.primary", True), "h@x"),  # of several that become it, the first
+        (operation("replace", "emails.primary", True), "w@x"),  # of all, the one that was: or twice would not be once
         (operation("add", "emails", {"value": "n@x", "primary": True}), "n@x"),
         (operation("replace", 'emails[type eq "home"]', {"value": "n@x", "primary": True}), "n@x"),
     ],
