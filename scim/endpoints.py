@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from identity.http import Call, house
-from identity.model.principal import Kind
 from identity.model.tenant import issuer_of, scim_url_of
 from scim.catalogue import Catalogue, catalogue_of
 from scim.schemas import ResourceType
@@ -16,11 +15,6 @@ class Endpoints:
 
     base_url: str
     catalogue: Catalogue
-
-    def location(self, kind: Kind, id_: UUID | str) -> str | None:
-        """Return the URI of a resource; None when its type was forgotten meanwhile."""
-        type_ = self.catalogue.of(kind)
-        return None if type_ is None else self.location_at(type_, id_)
 
     def location_at(self, type_: ResourceType, id_: UUID | str) -> str:
         """Return the URI of a resource of a type."""

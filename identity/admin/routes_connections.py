@@ -21,13 +21,13 @@ from identity.http import Call, house, new_secret
 from identity.model.connection import Connection, ConnectionKind
 from identity.model.credential import SCIM_TOKEN_PREFIX
 from identity.model.request import RecordedRequest
-from identity.model.tenant import issuer_of
+from identity.model.tenant import issuer_of, scim_url_of
 
 
 def _members(call: Call, connection: Connection) -> dict[str, object]:
     members = views.Connection.model_validate(connection).model_dump()
     if connection.kind is ConnectionKind.SCIM:
-        members["scim_base_url"] = f"{issuer_of(house().external_url, tenant_of_call(call).slug)}/scim/v2"
+        members["scim_base_url"] = scim_url_of(issuer_of(house().external_url, tenant_of_call(call).slug))
     return members
 
 
