@@ -23,7 +23,7 @@ STATEMENT_TIMEOUT_MS = 5_000
 LOCK_TIMEOUT_MS = 2_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_S = 3
-PLANNER = {"enable_seqscan": "off", "jit": "off"}
+PLANNER = {"enable_seqscan": "off", "jit": "off", "plan_cache_mode": "force_generic_plan"}
 """Everything here is looked up by key. A plan that reads a small table whole is kept when the table is no longer small,
 and compiling a statement takes longer than any of them runs."""
 

@@ -28,6 +28,7 @@ clients = tenant_table(
     Column("scopes", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
     Column("grant_types", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
     Column("version", BigInteger, nullable=False, server_default="1"),
+    Column("principal_end_count", BigInteger, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
     Column("revoked_at", Instant),
     refers((), "tenants", ()),
@@ -36,6 +37,7 @@ clients = tenant_table(
     refers(("connection_id",), "connections", ("id",)),
     CheckConstraint("num_nonnulls(principal_id, audience, connection_id) = 1", name="one_party"),
     index_of("ix_clients_principal", "tenant_id", "principal_id"),
+    Index("ix_clients_live", "tenant_id", "principal_id", postgresql_where=text("revoked_at IS NULL")),
     index_of("ix_clients_connection", "tenant_id", "connection_id"),
     key=("client_id",),
 )
@@ -61,6 +63,8 @@ delegations = tenant_table(
     Column("authorization_details", JSONB, nullable=False, server_default=text("'[]'")),
     Column("max_lifetime_s", Integer, nullable=False),
     Column("max_depth", Integer, nullable=False),
+    Column("actor_end_count", BigInteger, nullable=False, server_default="0"),
+    Column("subject_end_count", BigInteger, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
     Column("ended_at", Instant),
@@ -71,10 +75,13 @@ delegations = tenant_table(
     refers(("resource",), "resources", ("audience",)),
     CheckConstraint("(subject_id IS NULL) <> (subject_group_id IS NULL)", name="one_subject"),
     Index("ix_delegations_actor", "tenant_id", "actor_id", "resource", postgresql_where=text("ended_at IS NULL")),
-    Index("ix_delegations_subject", "tenant_id", "subject_id", postgresql_where=text("ended_at IS NULL")),
+    Index("ix_delegations_actor_group", "tenant_id", "actor_id", "resource", "id",
+          postgresql_where=text("ended_at IS NULL AND subject_group_id IS NOT NULL")),
+    Index("ix_delegations_person", "tenant_id", "subject_id", "actor_id", "resource",
+          postgresql_where=text("ended_at IS NULL")),
     Index("ix_delegations_group", "tenant_id", "subject_group_id", postgresql_where=text("ended_at IS NULL")),
     key=("id",),
-)
+)  # fmt: skip
 
 tasks = tenant_table(
     "tasks",
@@ -86,6 +93,8 @@ tasks = tenant_table(
     Column("scopes", TEXTS, nullable=False),
     Column("authorization_details", JSONB, nullable=False, server_default=text("'[]'")),
     Column("state", Text, nullable=False),
+    Column("subject_epoch", BigInteger, nullable=False, server_default="0"),
+    Column("actor_epoch", BigInteger, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("ended_at", Instant),
@@ -94,7 +103,23 @@ tasks = tenant_table(
     refers(("delegation_id",), "delegations", ("id",)),
     index_of("ix_tasks_subject", "tenant_id", "subject_id"),
     index_of("ix_tasks_actor", "tenant_id", "actor_id"),
+    index_of("ix_tasks_expires_at", "tenant_id", "expires_at"),
+    Index("ix_tasks_open_of_subject", "tenant_id", "subject_id", "subject_epoch",
+          postgresql_where=text("state = 'open'")),
+    Index("ix_tasks_open_of_actor", "tenant_id", "actor_id", "actor_epoch", postgresql_where=text("state = 'open'")),
     key=("txn",),
+)  # fmt: skip
+
+# How many tasks an actor opened in a period of half an hour, in slots: concurrent issuers write different rows.
+task_counts = tenant_table(
+    "task_counts",
+    Column("actor_id", Uuid, nullable=False),
+    Column("period", BigInteger, nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("opened", Integer, nullable=False),
+    refers(("actor_id",), "principals", ("id",)),
+    index_of("ix_task_counts_period", "tenant_id", "period"),
+    key=("actor_id", "period", "slot"),
 )
 
 # Without a subject: a token of a connection's client. It speaks for no principal, and none may be taken from it.
@@ -117,6 +142,8 @@ tokens = tenant_table(
     Column("issued_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("revoked_at", Instant),
+    Column("connection_id", Uuid),
+    Column("upstream_key", Text),
     refers(("client_id",), "clients", ("client_id",)),
     refers(("subject_id",), "principals", ("id",)),
     refers(("txn",), "tasks", ("txn",)),

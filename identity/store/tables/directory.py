@@ -84,6 +84,8 @@ principals = tenant_table(
     Column("version", BigInteger, nullable=False, server_default="1"),
     Column("observed_version", BigInteger, nullable=False, server_default="0"),
     Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("end_count", BigInteger, nullable=False, server_default="0"),
+    Column("was_owned", Boolean, nullable=False, server_default=text("false")),
     Column("is_held", Boolean, nullable=False, server_default=text("false")),
     Column("is_protected", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", Instant, nullable=False),
@@ -143,10 +145,13 @@ group_members = tenant_table(
     "group_members",
     Column("group_id", Uuid, nullable=False),
     Column("member_id", Uuid, nullable=False),
+    Column("source_id", Uuid, nullable=False, server_default=text("'00000000-0000-0000-0000-000000000000'")),
+    Column("is_nested", Boolean, nullable=False, server_default=text("false")),
     Column("added_at", Instant, nullable=False),
     refers(("group_id",), "principals", ("id",)),
     refers(("member_id",), "principals", ("id",)),
-    Index("ix_group_members_member", "tenant_id", "member_id"),
+    Index("ix_group_members_of", "tenant_id", "member_id", "source_id", "group_id"),
+    Index("ix_group_members_nested", "tenant_id", "group_id", "member_id", postgresql_where=text("is_nested")),
     key=("group_id", "member_id"),
 )
 
