@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Address, ip_network
 from typing import Any
 
 import pytest
@@ -74,29 +75,123 @@ def test_a_name_is_resolved_once_and_connected_to_where_it_was_checked(monkeypat
         connected.append(address)
         raise OSError("as far as this test goes")
 
-    monkeypatch.setattr(outgoing, "getaddrinfo", resolve)
     monkeypatch.setattr(socket, "create_connection", connect)
+    fetch = make_fetch(allow_loopback=False, resolve=resolve)
     with pytest.raises(FetchError):
-        make_fetch(allow_loopback=False)("https://rebinding.example/keys")
+        fetch("https://rebinding.example/keys")
     assert connected == [("93.184.215.14", 443)]
     with pytest.raises(FetchError, match="not public"):
-        make_fetch(allow_loopback=False)("https://rebinding.example/keys")
+        fetch("https://rebinding.example/keys")
     assert len(connected) == 1
 
 
-def test_a_name_with_one_address_that_is_not_public_is_refused_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_with_one_address_that_is_not_public_is_refused_whole() -> None:
     def resolve(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
         return [(socket.AF_INET, 1, 6, "", (address, port)) for address in ("93.184.215.14", "10.0.0.1")]
 
-    monkeypatch.setattr(outgoing, "getaddrinfo", resolve)
     with pytest.raises(FetchError, match="not public"):
-        make_fetch(allow_loopback=False)("https://mixed.example/keys")
+        make_fetch(allow_loopback=False, resolve=resolve)("https://mixed.example/keys")
+
+
+def addresses_of(host: str, *addresses: str, allow_loopback: bool = False) -> str:
+    """The address that is connected to where the resolver answers with ``addresses``."""
+    backend = outgoing.CheckedBackend(
+        allow_loopback=allow_loopback, resolve=lambda _, port: [(0, 1, 6, "", (each, port)) for each in addresses]
+    )
+    return backend.checked_address(host, 443)
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "2606:4700::1111", "64:ff9b::5db8:d70e", "::ffff:93.184.215.14"])
-def test_a_public_address_is_connected_to(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outgoing, "getaddrinfo", lambda _, port: [(0, 1, 6, "", (address, port))])
-    assert outgoing.CheckedBackend(allow_loopback=False).checked_address("login.example", 443) == address
+def test_a_public_address_is_connected_to(address: str) -> None:
+    assert addresses_of("login.example", address) == address
+
+
+IANA_SPECIAL_PURPOSE = [
+    # IPv4 Special-Purpose Address Registry, and multicast
+    "0.0.0.0/8", "0.0.0.0/32", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+    "192.0.0.0/24", "192.0.0.0/29", "192.0.0.8/32", "192.0.0.9/32", "192.0.0.10/32", "192.0.0.170/32",
+    "192.0.0.171/32", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16",
+    "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+    "255.255.255.255/32",
+    # IPv6 Special-Purpose Address Registry, site-local addresses and multicast
+    "::1/128", "::/128", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001::/32", "2001:1::1/128",
+    "2001:1::2/128", "2001:1::3/128", "2001:2::/48", "2001:3::/32", "2001:4:112::/48", "2001:10::/28",
+    "2001:20::/28", "2001:30::/28", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20", "5f00::/16",
+    "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("block", IANA_SPECIAL_PURPOSE)
+def test_no_address_of_a_special_purpose_block_is_public_in_whatever_form_it_comes(block: str) -> None:
+    network = ip_network(block)
+    for address in (network[0], network[network.num_addresses // 2], network[-1]):
+        forms = [str(address)]
+        if isinstance(address, IPv4Address):
+            forms += [f"::ffff:{address}", f"64:ff9b::{address}"]
+        for form in forms:
+            with pytest.raises(FetchError, match="not public"):
+                addresses_of("login.example", form)
+            with pytest.raises(FetchError, match="not public"):
+                addresses_of("login.example", "93.184.215.14", form)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["1.0.0.0", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0",
+     "169.253.255.255", "172.15.255.255", "172.32.0.0", "191.255.255.255", "192.0.1.0", "192.0.3.0", "192.167.255.255",
+     "192.169.0.0", "198.17.255.255", "198.20.0.0", "223.255.255.255", "2001:200::", "2001:db7:ffff::", "2001:db9::",
+     "2003::", "2620:4f:7fff:ffff::", "2620:4f:8001::", "3ffe::", "3fff:1000::"],
+)  # fmt: skip
+def test_the_neighbours_of_special_purpose_blocks_are_public(address: str) -> None:
+    assert addresses_of("login.example", address) == address
+
+
+@pytest.mark.promise(8)
+def test_a_look_up_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outgoing, "TIMEOUT_S", 0.2)
+    answered = threading.Event()
+    fetch = make_fetch(allow_loopback=True, resolve=lambda *_: [answered.wait(20)])
+    began = time.monotonic()
+    with pytest.raises(FetchError, match="in time"):
+        fetch("https://slow.example/keys")
+    assert time.monotonic() - began < 2
+    answered.set()
+
+
+@pytest.mark.promise(8)
+def test_look_ups_that_hang_are_bounded_and_others_serve_again_when_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outgoing, "TIMEOUT_S", 0.05)
+    answered, asked = threading.Event(), []
+
+    def resolve(host: str, port: int) -> list[Any]:
+        asked.append(host)
+        if host.startswith("slow"):
+            answered.wait(20)
+        return [(0, 1, 6, "", ("93.184.215.14", port))]
+
+    lookup = outgoing.Lookup(resolve)
+    for number in range(outgoing.LOOKUPS_MAX):
+        with pytest.raises(FetchError, match="in time"):
+            lookup.addresses(f"slow-{number}.example", 443)
+    with pytest.raises(FetchError, match="too many"):
+        lookup.addresses("login.example", 443)
+    assert len(asked) == outgoing.LOOKUPS_MAX
+    answered.set()
+    monkeypatch.setattr(outgoing, "TIMEOUT_S", 5)
+    assert lookup.addresses("login.example", 443) == {"93.184.215.14"}
+
+
+@pytest.mark.parametrize(
+    "error", [socket.gaierror(-2, "unknown"), UnicodeError("label"), ValueError("port"), MemoryError()]
+)
+def test_a_resolver_that_fails_in_whatever_way_is_a_failed_fetch(error: Exception) -> None:
+    def resolve(*_: Any) -> list[Any]:
+        raise error
+
+    lookup = outgoing.Lookup(resolve)
+    for _ in range(outgoing.LOOKUPS_MAX + 1):  # and gives its place back
+        with pytest.raises(FetchError, match="does not resolve"):
+            lookup.addresses("login.example", 443)
 
 
 def test_a_small_document_is_fetched() -> None:
