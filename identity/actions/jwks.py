@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from identity_verifier import VerificationError, parse_key_set
+from identity_verifier import VerificationError, fault_of_key, parse_key_set
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry
 
@@ -17,13 +17,15 @@ PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 def check_jwks(jwks: Mapping[str, Any], *, pointer: str = "/jwks") -> dict[str, Any]:
     """Return the JWK Set (RFC 7517 §5) as it is stored: every key named, its thumbprint where it has no ``kid``.
 
-    Raises ``Malformed`` for private members, two keys of one name, or no key that could verify a signature of ours:
-    EC P-256, Ed25519, RSA of 2048 bits or more, ``use`` absent or ``sig``.
+    Raises ``Malformed`` for private members, two keys of one name, a weak key (RSA under 2048 bits, an Ed25519 point of
+    small order), or no key that could verify a signature: EC P-256, Ed25519, RSA, ``use`` absent or ``sig``.
     """
     keys = jwks.get("keys")
     if not isinstance(keys, list) or not 1 <= len(keys) <= KEYS_MAX:
         raise Malformed(f"keys is a list of 1 to {KEYS_MAX} keys", pointer=f"{pointer}/keys")
     named = [_named(jwk, f"{pointer}/keys/{place}") for place, jwk in enumerate(keys)]
+    for place, jwk in enumerate(named):
+        _refuse_weak(jwk, f"{pointer}/keys/{place}")
     try:
         parse_key_set({"keys": named})
     except VerificationError as error:
@@ -34,6 +36,12 @@ def check_jwks(jwks: Mapping[str, Any], *, pointer: str = "/jwks") -> dict[str, 
             reason="unusable_jwks",
         ) from None
     return {"keys": named}
+
+
+def _refuse_weak(jwk: Mapping[str, Any], pointer: str) -> None:
+    fault = fault_of_key(jwk)
+    if fault is not None:
+        raise Malformed(f"the key cannot be used: {fault}", pointer=pointer, reason="unusable_jwks")
 
 
 def _named(jwk: Any, pointer: str) -> dict[str, Any]:

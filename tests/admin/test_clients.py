@@ -1,5 +1,6 @@
 """OAuth clients and resource servers."""
 
+import base64
 import warnings
 from typing import Any
 
@@ -60,6 +61,27 @@ def test_a_resource_servers_client_only_introspects(acme: Admin, rival: Admin, r
     assert rival.post("/clients", {"audience": resource}, 400)["code"] == "unknown_resource"
 
 
+def ed25519(encoded: bytes) -> dict[str, str]:
+    return {"kty": "OKP", "crv": "Ed25519", "x": base64.urlsafe_b64encode(encoded).rstrip(b"=").decode()}
+
+
+WEAK: dict[str, dict[str, Any]] = {
+    "Ed25519 of small order": ed25519(bytes(32)),
+    "Ed25519 not canonical": ed25519(b"\xee" + b"\xff" * 30 + b"\x7f"),
+    "RSA exponent 3": RSAKey.generate_key(2048).as_dict(private=False) | {"e": "Aw"},
+    "RSA even modulus": RSAKey.generate_key(2048).as_dict(private=False) | {"n": "_" * 341 + "A"},
+}
+
+
+@pytest.mark.parametrize("jwk", WEAK.values(), ids=WEAK.keys())
+def test_a_weak_key_is_refused_beside_a_good_one_too(acme: Admin, provision: Provision, jwk: dict[str, Any]) -> None:
+    good = ECKey.generate_key("P-256").as_dict(private=False)
+    asked = keyed(provision("acme", "agent"), good)
+    asked["jwks"]["keys"].append(jwk)
+    problem = acme.post("/clients", asked, 400)
+    assert (problem["code"], problem["errors"][0]["pointer"]) == ("unusable_jwks", "/jwks/keys/1")
+
+
 def weak_and_foreign_keys() -> list[Any]:
     with warnings.catch_warnings(action="ignore"):  # the library warns of what this row is about
         small = RSAKey.generate_key(1024).as_dict(private=False)
@@ -78,6 +100,7 @@ def weak_and_foreign_keys() -> list[Any]:
             {**ECKey.generate_key("P-256").as_dict(private=False), "use": "enc"}, "unusable_jwks", id="for encryption"
         ),
         pytest.param("key", "invalid_value", id="no object"),
+        *(pytest.param(jwk, "unusable_jwks", id=name) for name, jwk in WEAK.items()),
     ]
 
 

@@ -8,7 +8,7 @@ from identity_verifier.claims import Actor, VerifiedClaims
 from identity_verifier.errors import Rule, VerificationError
 from identity_verifier.fetch import FetchError, fetch_document, post_form
 from identity_verifier.introspector import Introspector
-from identity_verifier.keys import KeySet, VerificationKey, parse_key_set
+from identity_verifier.keys import KeySet, VerificationKey, fault_of_key, parse_key_set
 from identity_verifier.rules import Expected, verify_token
 from identity_verifier.verifier import Verifier
 
@@ -23,6 +23,7 @@ __all__ = [
     "VerificationKey",
     "VerifiedClaims",
     "Verifier",
+    "fault_of_key",
     "fetch_document",
     "parse_key_set",
     "post_form",

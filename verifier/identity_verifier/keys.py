@@ -5,17 +5,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from identity_verifier.errors import Rule, VerificationError
 from identity_verifier.strict_json import StrictJsonError, parse_object
+from identity_verifier.weakness import MAX_RSA_BITS, MIN_RSA_BITS, weakness_of
 
-MIN_RSA_BITS = 2048
-MAX_RSA_BITS = 8192
-"""Verifying costs the square of the size; nobody signs 120-second tokens with more."""
 MAX_KEYS = 64
 
 ALGORITHMS: Mapping[tuple[str, str | None], str] = {
@@ -62,8 +59,8 @@ class KeySet:
 def parse_key_set(document: bytes | str | Mapping[str, Any]) -> KeySet:
     """Read a JWK Set (RFC 7517 §5), as bytes from the network or as an object already parsed.
 
-    A key that is not for us is left out, as the RFC asks: another type, curve, use or algorithm, no ``kid``,
-    RSA under 2048 bits. Raises ``VerificationError`` with rule ``key_set`` when the document is malformed,
+    A key that is not for us is left out, as the RFC asks: another type, curve, use or algorithm, no ``kid``; and so is
+    a weak one (``weakness``). Raises ``VerificationError`` with rule ``key_set`` when the document is malformed,
     names one ``kid`` twice, or holds no usable key.
     """
     keys: dict[str, VerificationKey] = {}
@@ -96,17 +93,35 @@ def as_bytes(document: bytes | str) -> bytes:
 
 def parse_key(jwk: Any) -> VerificationKey | None:
     """The key, or None when it is not one that may verify access tokens."""
+    algorithm = algorithm_of(jwk)
+    if algorithm is None or not isinstance(jwk.get("kid"), str) or not jwk["kid"]:
+        return None
+    public_key = import_public_key(jwk["kty"], jwk)
+    if public_key is None or weakness_of(public_key.public_key, jwk) is not None:
+        return None
+    return VerificationKey(jwk["kid"], algorithm, public_key)
+
+
+def fault_of_key(jwk: Any) -> str | None:
+    """Say what is wrong with a key for signatures of a supported type; None when nothing is, or it is another key.
+
+    For registrations, which refuse such a key; ``parse_key_set`` leaves it out.
+    """
+    if algorithm_of(jwk) is None:
+        return None
+    public_key = import_public_key(jwk["kty"], jwk)
+    return "the key cannot be read" if public_key is None else weakness_of(public_key.public_key, jwk)
+
+
+def algorithm_of(jwk: Any) -> str | None:
+    """The one algorithm that a key for signatures of a supported type, curve and use is good for."""
     if not isinstance(jwk, Mapping) or not is_for_signatures(jwk):
         return None
-    key_id, key_type = jwk.get("kid"), jwk.get("kty")
-    if not isinstance(key_id, str) or not key_id or not isinstance(key_type, str):
+    key_type, curve = jwk.get("kty"), jwk.get("crv")
+    if not isinstance(key_type, str):
         return None
-    curve = jwk.get("crv")
     algorithm = ALGORITHMS.get((key_type, curve if isinstance(curve, str) else None))
-    if algorithm is None or jwk.get("alg", algorithm) != algorithm:
-        return None
-    public_key = import_public_key(key_type, jwk)
-    return VerificationKey(key_id, algorithm, public_key) if public_key else None
+    return algorithm if jwk.get("alg", algorithm) == algorithm else None
 
 
 def is_for_signatures(jwk: Mapping[str, Any]) -> bool:
@@ -121,17 +136,11 @@ def import_public_key(key_type: str, jwk: Mapping[str, Any]) -> AnyKey | None:
     if key_type == "RSA" and not is_acceptable_modulus(members["n"]):
         return None
     try:
-        key = KEY_TYPES[key_type].import_key(members)
+        return KEY_TYPES[key_type].import_key(members)
     except Exception:  # one unreadable key, broken in whatever way, must not cost the others
         return None
-    return None if is_weak(key) else key
 
 
 def is_acceptable_modulus(modulus: Any) -> bool:
     """Look at the length first: joserfc warns of a weak key instead of refusing it, and parses a huge one."""
     return isinstance(modulus, str) and MIN_RSA_BITS / 6 <= len(modulus) <= MAX_RSA_BITS / 6 + 1
-
-
-def is_weak(key: AnyKey) -> bool:
-    public_key = key.public_key
-    return isinstance(public_key, RSAPublicKey) and not MIN_RSA_BITS <= public_key.key_size <= MAX_RSA_BITS
