@@ -67,18 +67,20 @@ class UpstreamKeys:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, tenant_id: TenantId, connection: Connection, key_id: str, now: datetime) -> KeySet:
-        """Return keys that are fresh enough. Raises ``UpstreamKeysNeeded``, at most once in ten seconds for a
-        key id that the issuer does not publish, ``Unavailable``.
+        """Return keys that are fresh enough, and none that are older than ``KEYS_STALE_LIFETIME``, whatever goes on.
+
+        Raises ``UpstreamKeysNeeded``, at most once in ten seconds for a key id that the issuer does not publish,
+        ``Unavailable``.
         """
         place = (tenant_id, connection.id, connection.version)
         if connection.jwks is not None:
             return self._inline(place, connection.jwks, now)
-        kept = self._sets.get(place)
-        if kept and key_id in kept.keys and (now - kept.at < KEYS_LIFETIME or self._is_being_fetched(place)):
+        kept = self._kept(place, now)
+        if kept and key_id in kept.keys and (_within(KEYS_LIFETIME, kept.at, now) or self._is_being_fetched(place)):
             return kept.keys
         if not self._was_tried(place, now):
             raise UpstreamKeysNeeded(connection)
-        if kept and now - kept.at < KEYS_STALE_LIFETIME:
+        if kept:
             return kept.keys
         raise Unavailable("the upstream issuer's keys cannot be had", reason="upstream_keys_unavailable")
 
@@ -92,6 +94,10 @@ class UpstreamKeys:
             if not self._was_tried(place, now):
                 self._fetch(place, connection, now)
 
+    def _kept(self, place: Place, now: datetime) -> Fetched | None:
+        kept = self._sets.get(place)
+        return kept if kept and _within(KEYS_STALE_LIFETIME, kept.at, now) else None
+
     def _fetch(self, place: Place, connection: Connection, now: datetime) -> None:
         try:
             self._sets[place] = Fetched(parse_key_set(self.fetch(str(connection.jwks_uri))), now)
@@ -101,7 +107,8 @@ class UpstreamKeys:
             self._tried[place] = now
 
     def _was_tried(self, place: Place, now: datetime) -> bool:
-        return now - self._tried.get(place, now - KEYS_STALE_LIFETIME) < REFETCH_INTERVAL
+        tried = self._tried.get(place)
+        return tried is not None and _within(REFETCH_INTERVAL, tried, now)
 
     def _is_being_fetched(self, place: Place) -> bool:
         turn = self._turns.get(place)
@@ -124,6 +131,11 @@ class UpstreamKeys:
             self._sets.clear()
             self._tried.clear()
             self._turns.clear()
+
+
+def _within(lifetime: timedelta, since: datetime, now: datetime) -> bool:
+    """Measure in either direction, so that a clock that is set back keeps nothing for longer."""
+    return abs(now - since) < lifetime
 
 
 @dataclass(frozen=True, slots=True)

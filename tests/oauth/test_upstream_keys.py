@@ -1,16 +1,22 @@
 """Keys of an upstream issuer by URL: fetched when needed, never within a transaction, never more often than that."""
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import httpx2
 import pytest
+from identity_verifier import FetchError
 from joserfc.jwk import ECKey
 from loopback import LoopbackServer, loopback_server
 
+from identity.actions.connections import list_connections
+from identity.actions.upstream import UpstreamKeys, UpstreamKeysNeeded
+from identity.model.errors import Unavailable
 from tests.world import ERP, PORTAL, TYPE, Tenant, Upstream, World, trust
 
 ISSUER = "https://other-login.example"
@@ -139,6 +145,59 @@ def test_keys_that_were_good_serve_for_an_hour_of_silence_and_no_longer(
     assert exchange(world.acme, upstream).status_code == 200
     world.clock.forward(1)
     assert exchange(world.acme, upstream).status_code == 503
+
+
+def test_keys_older_than_their_maximal_age_are_not_handed_out_while_others_fetch(
+    world: World, upstream: Upstream, origin: LoopbackServer
+) -> None:
+    """A key that the issuer withdrew long ago signs nothing, not even for as long as its key set does not answer."""
+    assert exchange(world.acme, upstream).status_code == 200
+    origin.says(replace(upstream, key=ECKey.generate_key("P-256"), kid="login-2").jwks)
+    origin.answer.gate = threading.Event()
+    world.clock.forward(30 * 86_400)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(exchange, world.acme, upstream, kid="made-up")
+        while origin.request_count < 2:
+            origin.answer.gate.wait(0.01)
+        withdrawn = threads.submit(exchange, world.acme, upstream)
+        origin.answer.gate.wait(0.3)
+        assert not withdrawn.done(), "it waits for the fetch, and is not decided on old keys"
+        origin.answer.gate.set()
+        assert first.result().status_code == 400
+        assert (withdrawn.result().status_code, withdrawn.result().json()["error"]) == (400, "invalid_request")
+    assert origin.request_count == 2
+
+
+AGES = [(-3_600, None), (-3_599, True), (-301, True), (0, True), (299, True), (301, True), (3_599, True), (3_600, None)]
+
+
+@pytest.mark.parametrize(("age_s", "serves"), AGES)
+@pytest.mark.parametrize("is_being_fetched", [False, True])
+@pytest.mark.parametrize("was_just_tried", [False, True])
+def test_no_branch_hands_out_keys_beyond_their_maximal_age(
+    world: World, upstream: Upstream, age_s: int, serves: bool | None, is_being_fetched: bool, was_just_tried: bool
+) -> None:
+    """By age, the clock set back included; while a fetch hangs or not; after a fetch that failed or none."""
+    acme, now = world.acme, world.acme.now
+    with acme.tx() as tx:
+        connection = next(found for found in list_connections(tx, after=None, limit=50) if found.issuer == ISSUER)
+    keys = UpstreamKeys(lambda _: json.dumps(upstream.jwks).encode())
+    keys.refresh(acme.planted.id, connection, now)
+    later = now + timedelta(seconds=age_s)
+    if was_just_tried:
+        keys.fetch = failing
+        keys.refresh(acme.planted.id, connection, later)
+    for turn in keys._turns.values() if is_being_fetched else ():
+        turn.acquire()
+    try:
+        found = keys.find(acme.planted.id, connection, upstream.kid, later)
+    except (UpstreamKeysNeeded, Unavailable):
+        found = None
+    assert found is None if serves is None else found is not None or abs(age_s) >= 300
+
+
+def failing(url: str) -> bytes:
+    raise FetchError("the issuer does not answer")
 
 
 @pytest.mark.parametrize(
