@@ -97,7 +97,7 @@ def _connect(tx: Tx, scim_token: str, upstream_key: ECKey, now: datetime) -> Cal
     jwk = upstream_key.as_dict(private=False) | {"kid": "login-1", "alg": "ES256", "use": "sig"}
     create_oidc_connection(
         tx, name="sign-in", issuer=UPSTREAM, jwks={"keys": [jwk]}, jwks_uri=None, audiences=(PORTAL,),
-        subject_claim="sub", match=Match.EXTERNAL_ID, provisioned_by=None, external_url="https://identity.example",
+        subject_claim="sub", match=Match.EXTERNAL_ID, provisioned_by=made.id, external_url="https://identity.example",
         allow_loopback=False, caller=ADMINISTRATOR, now=now,
     )  # fmt: skip
     return Caller(CallerKind.CONNECTION, str(made.id), "request-of-benchmark", made.id, "rfc")

@@ -27,7 +27,7 @@ from config.outgoing import make_fetch
 from config.settings import Settings
 from identity.actions.audit import list_events
 from identity.actions.clients import Registration, register_client
-from identity.actions.connections import create_oidc_connection
+from identity.actions.connections import create_oidc_connection, create_scim_connection, list_connections
 from identity.actions.delegation import Grant, grant_delegation
 from identity.actions.keys import KeyRing
 from identity.actions.lifecycle import change_state
@@ -39,7 +39,7 @@ from identity.actions.upstream import UpstreamKeys
 from identity.http import House
 from identity.model.access import Caller, CallerKind
 from identity.model.client import AuthMethod
-from identity.model.connection import Match
+from identity.model.connection import Connection, Dialect, Match
 from identity.model.credential import hash_secret
 from identity.model.event import RecordedEvent
 from identity.model.ids import TenantId
@@ -47,12 +47,13 @@ from identity.model.lifecycle import Verb
 from identity.model.principal import Kind, Profile
 from identity.store import Tx
 from identity.store.transaction import make_engine, transaction
+from tests.upstream_issuer import PORTAL, Upstream
 
 BEGIN = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 EXTERNAL_URL = "https://identity.example"
 ERP, CRM = "https://erp.example", "https://crm.example"
 LOGIN = "https://login.example"  # the upstream issuer that both tenants trust, each with a key of its own
-PORTAL = "portal"  # the audience that its tokens have
+DIRECTORY = "directory"  # the SCIM connection through which people are provisioned
 SCOPES = ("invoices.read", "invoices.pay")
 DETAILS = ({"type": "invoice", "actions": ["read", "pay"], "constraints": {"max_amount": 500}},)
 AGENTS = ("invoice-bot", "ocr-bot", "archive-bot", "mail-bot")
@@ -74,26 +75,6 @@ class Clock:
 
     def forward(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """An upstream issuer that signs whatever it is told to."""
-
-    issuer: str
-    key: ECKey
-    kid: str = "login-1"
-
-    @property
-    def jwks(self) -> dict[str, Any]:
-        return {"keys": [self.key.as_dict(private=False) | {"kid": self.kid, "alg": "ES256", "use": "sig"}]}
-
-    def sign(self, now: datetime, *, header: Mapping[str, Any] | None = None, **claims: Any) -> str:
-        """An ID token of Sam that is right, but for what is changed; ``...`` leaves a claim out."""
-        second = int(now.timestamp())
-        right = {"iss": self.issuer, "aud": PORTAL, "sub": "ext-sam", "iat": second, "exp": second + 600}
-        members = {name: value for name, value in (right | claims).items() if value is not ...}
-        return jwt.encode({"alg": "ES256", "kid": self.kid, "typ": "JWT"} | dict(header or {}), members, self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +125,9 @@ def plant(engine: Engine, slug: str, seal: Seal) -> Planted:
     upstream = Upstream(LOGIN, ECKey.generate_key("P-256"))
     with transaction(engine, tenant_id, ids=lambda: UUID(int=7 << 76 | 2 << 62 | next(numbers))) as tx:
         create_tenant(tx, slug=slug, display_name=slug.title(), seal=seal, caller=ADMINISTRATOR, now=BEGIN)
+        create_scim_connection(
+            tx, name=DIRECTORY, dialect=Dialect.RFC, token=directory_token(slug), caller=ADMINISTRATOR, now=BEGIN
+        )
         trust(tx, upstream.issuer, jwks=upstream.jwks)
         dana, sam = (provision(tx, Kind.USER, name) for name in ("dana", "sam"))
         finance = provision(tx, Kind.GROUP, "Finance", members=frozenset({dana, sam}))
@@ -154,14 +138,14 @@ def plant(engine: Engine, slug: str, seal: Seal) -> Planted:
 
 
 def trust(tx: Tx, issuer: str, **more: Any) -> UUID:
-    """Trust an upstream issuer, whose ``sub`` is our externalId."""
+    """Trust an upstream issuer, whose ``sub`` is the externalId that the directory gives."""
     values = {"jwks": None, "jwks_uri": None, "audiences": (PORTAL,), "match": Match.EXTERNAL_ID} | more
     return create_oidc_connection(
         tx,
         name=issuer,
         issuer=issuer,
         subject_claim=values.pop("subject_claim", "sub"),
-        provisioned_by=None,
+        provisioned_by=directory(tx).id,
         external_url=EXTERNAL_URL,
         allow_loopback=True,
         caller=ADMINISTRATOR,
@@ -170,11 +154,25 @@ def trust(tx: Tx, issuer: str, **more: Any) -> UUID:
     ).id
 
 
+def directory_token(slug: str) -> str:
+    """The bearer token of the directory of one tenant."""
+    return f"idf_scim_directory_of_{slug}_0123456789abcdef"
+
+
+def directory(tx: Tx) -> Connection:
+    """The connection through which people are provisioned."""
+    return next(found for found in list_connections(tx, after=None, limit=50) if found.name == DIRECTORY)
+
+
 def provision(tx: Tx, kind: Kind, name: str, *, now: datetime = BEGIN, **more: Any) -> UUID:
-    """Write a principal as an identity provider would; its externalId is ``ext-`` and its name."""
+    """Write a principal; its externalId is ``ext-`` and its name. People come through the directory's connection."""
+    caller = ADMINISTRATOR
+    if kind is Kind.USER:
+        source = directory(tx).id
+        caller = Caller(CallerKind.CONNECTION, str(source), ADMINISTRATOR.request_id, connection_id=source)
     members = more.pop("members", frozenset())
     profile = Profile(document={"active": True}, name=name, external_id=f"ext-{name}", **more)
-    return create_principal(tx, kind, profile, members=members, caller=ADMINISTRATOR, now=now).principal.id
+    return create_principal(tx, kind, profile, members=members, caller=caller, now=now).principal.id
 
 
 def resource_server(tx: Tx, audience: str) -> Client:

@@ -158,6 +158,7 @@ def permit(story: Story) -> None:
             "audiences": [APP],
             "subject_claim": "oid",
             "match": "externalId",
+            "provisioned_by": story.ids["entra"],
         }
         expect(story.admin.call("POST", f"{tenant}/connections", oidc), 201, "trust the upstream issuer")
         resource = {"audience": ERP, "scopes": [READ, "invoices.pay"], "authorization_details_types": []}

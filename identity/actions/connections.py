@@ -69,6 +69,7 @@ def create_oidc_connection(
 ) -> Connection:
     """Trust the tokens that an upstream issuer signs for ``audiences`` (OpenID Connect Core §3.1.3.7).
 
+    An ``externalId`` names a person only together with the source that gave it: that match needs ``provisioned_by``.
     Raises ``Malformed``; ``Taken`` when a live connection trusts the issuer already.
     """
     check_issuer(issuer, external_url=external_url, allow_loopback=allow_loopback)
@@ -76,7 +77,7 @@ def create_oidc_connection(
         raise Malformed("give either jwks_uri or jwks", pointer="/jwks_uri")
     if jwks_uri is not None:
         check_url(jwks_uri, pointer="/jwks_uri", allow_loopback=allow_loopback)
-    _check_provisioner(tx, provisioned_by)
+    _check_provisioner(tx, match, provisioned_by)
     values = {
         "kind": ConnectionKind.OIDC,
         "name": name,
@@ -200,7 +201,13 @@ def check_url(url: str, *, pointer: str, allow_loopback: bool) -> SplitResult:
     return parts
 
 
-def _check_provisioner(tx: Tx, connection_id: UUID | None) -> None:
+def _check_provisioner(tx: Tx, match: Match, connection_id: UUID | None) -> None:
+    if connection_id is None and match is Match.EXTERNAL_ID:
+        raise Malformed(
+            "externalId is unique within one source; name the scim connection that provisions these people",
+            pointer="/provisioned_by",
+            reason="provisioned_by_required",
+        )
     if connection_id is None:
         return
     found = connection_get(tx, connection_id)

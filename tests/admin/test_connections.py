@@ -165,6 +165,9 @@ def test_inline_keys_are_kept_with_their_names(acme: Admin, public_jwk: dict[str
         ({"subject_claim": "UPN"}, "/subject_claim"),
         ({"match": "email"}, "/match"),
         ({"provisioned_by": NOBODY}, "/provisioned_by"),
+        ({"match": "externalId"}, "/provisioned_by"),
+        ({"match": "externalId", "provisioned_by": None}, "/provisioned_by"),
+        ({"match": "externalId", "provisioned_by": NOBODY}, "/provisioned_by"),
         ({"dialect": "entra"}, "/dialect"),
         ({"name": ""}, "/name"),
         ({"name": "a\u0000b"}, None),
@@ -176,6 +179,14 @@ def test_an_oidc_connection_with_one_fault_is_refused_for_it(
     problem = acme.post("/connections", {**UPSTREAM, **changed}, 400)
     assert [error["pointer"] for error in problem.get("errors", [])][:1] == ([pointer] if pointer else [])
     assert acme.get("/connections")["items"] == []
+
+
+def test_an_external_id_needs_the_source_that_gave_it(acme: Admin, rival: Admin) -> None:
+    scim, foreign = acme.post("/connections", SCIM)["id"], rival.post("/connections", SCIM)["id"]
+    by_external_id = {**UPSTREAM, "match": "externalId"}
+    assert acme.post("/connections", by_external_id, 400)["code"] == "provisioned_by_required"
+    acme.post("/connections", {**by_external_id, "provisioned_by": foreign}, 400)
+    acme.post("/connections", {**by_external_id, "provisioned_by": scim})
 
 
 def test_this_machine_is_a_possible_upstream_where_the_settings_allow_it(house: House, acme: Admin) -> None:

@@ -90,7 +90,7 @@ def set_up(http: httpx2.Client, base_url: str, slug: str, upstream: UpstreamIssu
     connection = _post(admin, "/connections", {"kind": "scim", "name": "people", "dialect": "rfc"})
     scim = Api(http, connection["scim_base_url"], connection["token"])
     ids = _push(scim)
-    _post(admin, "/connections", _sign_in(upstream))
+    _post(admin, "/connections", _sign_in(upstream, connection["id"]))
     _post(admin, "/resources", {"audience": ERP, "scopes": [READ, PAY], "authorization_details_types": []})
     for name, depth in (("invoice-bot", 2), ("ocr-bot", 1)):
         parties = {"actor_id": ids[name], "subject_group_id": ids["finance"]}
@@ -122,7 +122,7 @@ def _push(scim: Api) -> dict[str, str]:
     return ids
 
 
-def _sign_in(upstream: UpstreamIssuer) -> dict[str, Any]:
+def _sign_in(upstream: UpstreamIssuer, provisioned_by: str) -> dict[str, Any]:
     return {
         "kind": "oidc",
         "name": "sign-in",
@@ -131,6 +131,7 @@ def _sign_in(upstream: UpstreamIssuer) -> dict[str, Any]:
         "audiences": [PORTAL],
         "subject_claim": "oid",
         "match": "externalId",
+        "provisioned_by": provisioned_by,
     }
 
 

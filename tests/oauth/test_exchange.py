@@ -228,15 +228,29 @@ def test_a_person_outside_the_group_is_not_acted_for(acme: Tenant) -> None:
     assert acme.last_event().event.reason == "not_delegated"
 
 
-def test_a_claim_that_names_two_people_names_nobody(acme: Tenant) -> None:
-
-    with acme.tx() as tx:
+def namesake(tenant: Tenant) -> None:
+    """Let another source make a user with Sam's externalId."""
+    with tenant.tx() as tx:
         other = create_scim_connection(
-            tx, name="other", dialect=Dialect.RFC, token="t" * 40, caller=ADMINISTRATOR, now=acme.now
+            tx, name="other", dialect=Dialect.RFC, token="t" * 40, caller=ADMINISTRATOR, now=tenant.now
         )
         source = Caller(CallerKind.CONNECTION, str(other.id), "r" * 8, connection_id=other.id)
         profile = Profile(document={"active": True}, name="sam2", external_id="ext-sam")
-        create_principal(tx, Kind.USER, profile, caller=source, now=acme.now)
+        create_principal(tx, Kind.USER, profile, caller=source, now=tenant.now)
+
+
+def test_a_namesake_made_by_another_source_does_not_lock_a_person_out(acme: Tenant, rival: Tenant) -> None:
+    """Whom an externalId names is whom the connection's own source provisioned."""
+    for tenant in (acme, rival):
+        namesake(tenant)
+        assert claims_in(tenant.task_token())["sub"] == str(tenant.planted.sam)
+
+
+def test_a_claim_that_names_two_people_is_refused_where_the_connection_names_no_source(acme: Tenant) -> None:
+    """Such connections were made before that was required."""
+    acme.sql("UPDATE connections SET provisioned_by = NULL WHERE tenant_id = :tenant AND kind = 'oidc'")
+    assert acme.exchange("invoice-bot").status_code == 200
+    namesake(acme)
     assert acme.exchange("invoice-bot").json()["error"] == "invalid_request"
     assert acme.last_event().event.reason == "subject_ambiguous"
 

@@ -9,7 +9,7 @@ from identity.actions.provisioning import create_principal
 from identity.model.access import Caller, CallerKind
 from identity.model.connection import Dialect
 from identity.model.principal import Kind, Profile
-from tests.world import ADMINISTRATOR, Tenant
+from tests.world import ADMINISTRATOR, Tenant, provision
 
 
 @pytest.mark.requirement("S16")
@@ -24,8 +24,7 @@ def test_a_group_of_the_same_name_from_another_source_lets_nobody_act_for_its_me
                 tx, name="other", dialect=Dialect.RFC, token=f"token-{uuid4()}", caller=ADMINISTRATOR, now=tenant.now
             )
             source = Caller(CallerKind.CONNECTION, str(connection.id), "request", connection_id=connection.id)
-            said = Profile(document={"active": True}, name="eve", external_id="ext-eve")
-            eve = create_principal(tx, Kind.USER, said, caller=source, now=tenant.now).principal.id
+            eve = provision(tx, Kind.USER, "eve")
             group = Profile(document={}, name=name, external_id="ext-Finance")
             create_principal(tx, Kind.GROUP, group, members=frozenset({eve}), caller=source, now=tenant.now)
         assert tenant.exchange("invoice-bot", person="sam").status_code == 200

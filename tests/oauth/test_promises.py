@@ -18,27 +18,24 @@ from sqlalchemy.exc import DataError
 
 from config.app import create_app
 from config.settings import load_settings
-from identity.actions.connections import create_scim_connection
-from identity.model.connection import Dialect
 from identity.model.errors import Malformed
 from identity.model.lifecycle import Verb
 from tests.oauth.conftest import SEAL
 from tests.world import (
     ADMIN_TOKEN,
-    ADMINISTRATOR,
     ERP,
     TYPE,
     Tenant,
     World,
     access_token,
     claims_in,
+    directory_token,
     employ,
     let_act,
     make_house,
 )
 
 ROOT = Path(__file__).parent.parent.parent
-SCIM_TOKEN = "idf_scim_of_the_tests_0123456789abcdef"
 USER = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "eve", "externalId": "ext-eve",
         "active": True}  # fmt: skip
 OFF = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
@@ -46,7 +43,7 @@ OFF = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
 
 
 def scim(tenant: Tenant, method: str, path: str, body: object = None) -> httpx2.Response:
-    headers = {"Authorization": f"Bearer {SCIM_TOKEN}", "Content-Type": "application/scim+json"}
+    headers = {"Authorization": f"Bearer {directory_token(tenant.slug)}", "Content-Type": "application/scim+json"}
     content = None if body is None else json.dumps(body)
     return tenant.http.request(method, f"/t/{tenant.slug}/scim/v2{path}", content=content, headers=headers)
 
@@ -69,10 +66,6 @@ def by_administrator(tenant: Tenant, user_id: str) -> httpx2.Response:
 def test_after_the_2xx_of_a_deprovision_nothing_is_accepted_or_issued(
     acme: Tenant, deprovision: Callable[[Tenant, str], httpx2.Response]
 ) -> None:
-    with acme.tx() as tx:
-        create_scim_connection(
-            tx, name="idp", dialect=Dialect.RFC, token=SCIM_TOKEN, caller=ADMINISTRATOR, now=acme.now
-        )
     user_id = scim(acme, "POST", "/Users", USER).json()["id"]
     with acme.tx() as tx:
         for name in ("invoice-bot", "ocr-bot"):

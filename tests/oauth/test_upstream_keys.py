@@ -17,7 +17,8 @@ from loopback import LoopbackServer, loopback_server
 from identity.actions.connections import list_connections
 from identity.actions.upstream import UpstreamKeys, UpstreamKeysNeeded
 from identity.model.errors import Unavailable
-from tests.world import ERP, PORTAL, TYPE, Tenant, Upstream, World, trust
+from tests.upstream_issuer import PORTAL, Upstream
+from tests.world import ERP, TYPE, Tenant, World, trust
 
 ISSUER = "https://other-login.example"
 
