@@ -1,5 +1,6 @@
 """``identity connection``."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -8,11 +9,27 @@ from config.commands.arguments import JSON, after_option, id_argument, limit_opt
 from config.commands.output import json_option
 from config.commands.remote import connect, principal_id
 from config.commands.showing import show_done, show_list, show_one
-from identity.model.connection import Dialect
+from identity.model.connection import Dialect, TokenKind, UpstreamAct
 from identity.model.request import RequestOutcome
 
 DIALECT = click.Choice([dialect.value for dialect in Dialect])
 COLUMNS = ("id", "kind", "name", "dialect", "issuer", "created_at", "ended_at")
+
+POLICY = (
+    click.option("--token-kind", "token_kinds", type=click.Choice([kind.value for kind in TokenKind]), multiple=True,
+                 help="oidc: a kind of its tokens that is taken; repeatable. Default: id_token and access_token."),
+    click.option("--max-age-s", type=int, help="oidc: how long ago its tokens may have been issued. Default: a day."),
+    click.option("--max-lifetime-s", type=int, help="oidc: for how long its tokens may be good. Default: a day."),
+    click.option("--upstream-act", type=click.Choice([choice.value for choice in UpstreamAct]),
+                 help="oidc: what becomes of its tokens that name actors themselves. Default: refuse."),
+)  # fmt: skip
+
+
+def policy_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say which tokens of an upstream issuer are taken."""
+    for option in reversed(POLICY):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -31,11 +48,13 @@ def connection() -> None:
 @click.option("--audience", "audiences", multiple=True, help="oidc: an accepted aud; may be repeated.")
 @click.option("--subject-claim", help="oidc: the claim that names the person. Default: sub.")
 @click.option("--match", type=click.Choice(["subject", "externalId"]), help="oidc: what it is compared with.")
-@click.option("--provisioned-by", help="oidc: the scim connection whose externalId it is.")
+@click.option("--provisioned-by", help="oidc: the scim connection whose externalId it is; needed for that match.")
+@policy_options
 @json_option
-def create(tenant: str, audiences: tuple[str, ...], **members: Any) -> None:
+def create(tenant: str, audiences: tuple[str, ...], token_kinds: tuple[str, ...], **members: Any) -> None:
     """Create a connection; a scim connection's bearer token is shown this once."""
-    made = connect().post(f"/tenants/{tenant}/connections", members | {"audiences": list(audiences) or None})
+    lists = {"audiences": list(audiences) or None, "token_kinds": list(token_kinds) or None}
+    made = connect().post(f"/tenants/{tenant}/connections", members | lists)
     show_one(made, shown_once="token" if made.get("token") else None)
 
 
@@ -63,10 +82,12 @@ def show(tenant: str, connection_id: str) -> None:
 @id_argument("connection_id")
 @click.option("--name")
 @click.option("--dialect", type=DIALECT)
+@policy_options
 @json_option
-def change(tenant: str, connection_id: str, **members: str | None) -> None:
-    """Change a connection's name or dialect."""
-    show_one(connect().patch(f"/tenants/{tenant}/connections/{connection_id}", members))
+def change(tenant: str, connection_id: str, token_kinds: tuple[str, ...], **members: Any) -> None:
+    """Change a connection's name, a scim one's dialect, or which tokens of an oidc one are taken."""
+    asked = members | {"token_kinds": list(token_kinds) or None}
+    show_one(connect().patch(f"/tenants/{tenant}/connections/{connection_id}", asked))
 
 
 @connection.command("rotate-token")

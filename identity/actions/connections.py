@@ -1,6 +1,7 @@
 """Connections: create, read, change, rotate their tokens, end them."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -9,10 +10,12 @@ from uuid import UUID
 from identity.actions.jwks import check_jwks
 from identity.model.access import Caller
 from identity.model.connection import (
+    DEFAULT_POLICY,
     Connection,
     ConnectionKind,
     Dialect,
     Match,
+    UpstreamPolicy,
     check_subject_claim,
 )
 from identity.model.credential import ConnectionToken, hash_secret
@@ -62,6 +65,7 @@ def create_oidc_connection(
     subject_claim: str,
     match: Match,
     provisioned_by: UUID | None,
+    policy: UpstreamPolicy = DEFAULT_POLICY,
     external_url: str,
     allow_loopback: bool,
     caller: Caller,
@@ -88,9 +92,11 @@ def create_oidc_connection(
         "subject_claim": check_subject_claim(subject_claim),
         "match": match,
         "provisioned_by": provisioned_by,
+        **_policy_row(asdict(policy)),
     }
     connection = connection_insert(tx, values, now=now)
-    _tell(tx, "connection.created", connection, {"kind": "oidc", "issuer": issuer}, caller=caller, now=now)
+    detail = {"kind": "oidc", "issuer": issuer, **_policy_row(asdict(policy))}
+    _tell(tx, "connection.created", connection, detail, caller=caller, now=now)
     return connection
 
 
@@ -110,18 +116,25 @@ def change_connection(
     *,
     name: str | None,
     dialect: Dialect | None,
+    policy: Mapping[str, Any],
     expected_version: int | None,
     caller: Caller,
     now: datetime,
 ) -> Connection:
-    """Give a connection another name or dialect. Raises ``NotThere``, ``Conflict``, ``Stale``, ``Malformed``."""
+    """Give a connection another name or dialect, or members of its ``UpstreamPolicy`` other values.
+
+    Raises ``NotThere``, ``Conflict``, ``Stale``, ``Malformed``.
+    """
     connection = _live(connection_lock(tx, connection_id))
     if expected_version is not None and expected_version != connection.version:
         raise Stale("the connection has changed since the version in If-Match")
     if dialect is not None and connection.kind is not ConnectionKind.SCIM:
         raise Malformed("only a scim connection has a dialect", pointer="/dialect")
-    wanted = {"name": name, "dialect": dialect}
-    values = {key: new for key, new in wanted.items() if new not in (None, getattr(connection, key))}
+    if policy and connection.kind is not ConnectionKind.OIDC:
+        raise Malformed("only an oidc connection takes upstream tokens", pointer=f"/{min(policy)}")
+    present = {"name": connection.name, "dialect": connection.dialect, **_policy_row(asdict(connection.policy))}
+    wanted = {"name": name, "dialect": dialect, **_policy_row(policy)}
+    values = {key: new for key, new in wanted.items() if new not in (None, present[key])}
     if not values:
         return connection
     changed = _there(connection_update(tx, connection_id, values))
@@ -199,6 +212,12 @@ def check_url(url: str, *, pointer: str, allow_loopback: bool) -> SplitResult:
     if parts.scheme != "https" and not local:
         raise Malformed("an https URL is wanted", pointer=pointer, reason="https_required")
     return parts
+
+
+def _policy_row(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a policy, or part of one, as it is stored: each kind once, in one order."""
+    kinds = {"token_kinds": sorted(set(policy["token_kinds"]))} if "token_kinds" in policy else {}
+    return {**policy, **kinds}
 
 
 def _check_provisioner(tx: Tx, match: Match, connection_id: UUID | None) -> None:

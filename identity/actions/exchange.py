@@ -18,20 +18,14 @@ from identity.actions.issuance import (
     parse_jti,
     verify_own,
 )
-from identity.actions.upstream import (
-    ACCESS_TOKEN,
-    JWT,
-    InvalidSubjectToken,
-    UnverifiedToken,
-    UpstreamKeys,
-    verify_upstream,
-)
+from identity.actions.upstream import InvalidSubjectToken, UnverifiedToken, UpstreamKeys, verify_upstream
 from identity.model.access import Caller
 from identity.model.client import Client, GrantType
 from identity.model.errors import NotAllowed, Refusal
 from identity.model.exchange import Allowed, Asked, Denied, Held, decide_exchange, parties_of
 from identity.model.task import Task, TaskState
 from identity.model.token import Issue, IssuedToken, Party, TokenFacts, death_of, lives
+from identity.model.upstream_token import ACCESS_TOKEN, JWT, Acting
 from identity.store import Tx
 from identity.store.facts import ClientQuestion, ExchangeFacts, exchange_facts_read
 
@@ -124,7 +118,7 @@ def exchange_token(
     concerned = _concerned(facts)
     try:
         check_grant(client, GrantType.TOKEN_EXCHANGE)
-        held = _verify_subject(tx, request, facts, issuer, upstream_keys, now)
+        held = _verify_subject(tx, request, facts, client, issuer, upstream_keys, now)
         actor = _verify_actor(tx, request, facts, issuer, now)
         decision = decide_exchange(
             request.asked,
@@ -157,6 +151,7 @@ def _verify_subject(
     tx: Tx,
     request: ExchangeRequest,
     facts: ExchangeFacts,
+    client: Client,
     issuer: Issuer,
     upstream_keys: UpstreamKeys,
     now: datetime,
@@ -166,7 +161,11 @@ def _verify_subject(
     if facts.upstream is None:
         raise InvalidSubjectToken("no connection trusts this issuer", reason="subject_token_issuer")
     keys = upstream_keys.find(tx.tenant_id, facts.upstream, request.subject_token.envelope.key_id, now)
-    claims = verify_upstream(request.subject_token, request.subject_token_type, facts.upstream, keys, now=now)
+    acting = Acting(
+        issuer.identifier, facts.actor_id, client.client_id if client.principal_id == facts.actor_id else None
+    )
+    token, type_ = request.subject_token, request.subject_token_type
+    upstream, claims = verify_upstream(token, type_, facts.upstream, keys, acting=acting, now=now), token.claims
     if len(facts.persons) != 1:
         reason = "subject_ambiguous" if facts.persons else "subject_unknown"
         raise InvalidSubjectToken("the subject token does not name one person of this tenant", reason=reason)
@@ -175,7 +174,8 @@ def _verify_subject(
         raise InvalidSubjectToken("the subject token does not name one person of this tenant", reason="subject_unknown")
     if lives(subject, now) and facts.subject_cut_off and claims["iat"] <= facts.subject_cut_off.timestamp():
         raise InvalidSubjectToken("the subject token is older than the person's cut-off", reason="subject_cut_off")
-    return Held(subject, (), None, datetime.fromtimestamp(min(claims["exp"], now.timestamp() + 86_400), UTC))
+    good_until = datetime.fromtimestamp(min(claims["exp"], now.timestamp() + 86_400), UTC)
+    return Held(subject, (), None, good_until, upstream)
 
 
 def _verify_own_subject(tx: Tx, request: ExchangeRequest, facts: ExchangeFacts, issuer: Issuer, now: datetime) -> Held:
@@ -189,7 +189,7 @@ def _verify_own_subject(tx: Tx, request: ExchangeRequest, facts: ExchangeFacts, 
         raise InvalidSubjectToken("the subject token is for nobody who could be acted for", reason="subject_token_scim")
     subject = facts.parties[parent.subject_id]
     chain = tuple(facts.parties[actor_id] for actor_id in parent.actor_ids)
-    return Held(subject, chain, parent, parent.expires_at)
+    return Held(subject, chain, parent, parent.expires_at, parent.upstream)
 
 
 def _verify_actor(
@@ -267,6 +267,7 @@ def _issue(
         authorization_details=allowed.authorization_details,
         issued_at=now,
         expires_at=allowed.expires_at,
+        upstream=held.upstream,
     )
     new_task = None if parent and parent.txn else _open_task(txn, held, allowed, now)
     return issue_token(tx, issue, facts.common, new_task=new_task, issuer=issuer, caller=caller, now=now)

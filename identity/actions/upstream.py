@@ -14,21 +14,12 @@ from identity_verifier.strict_json import StrictJsonError, parse_object
 from identity.model.connection import Connection
 from identity.model.errors import Refusal, Unavailable
 from identity.model.ids import TenantId
+from identity.model.upstream_token import Acting, Upstream, fault_of, may_be_of_type, upstream_of
 
 KEYS_LIFETIME = timedelta(minutes=5)
 KEYS_STALE_LIFETIME = timedelta(hours=1)
 REFETCH_INTERVAL = timedelta(seconds=10)
 SETS_MAX = 10_000
-LEEWAY_S = 30
-ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105
-ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
-JWT = "urn:ietf:params:oauth:token-type:jwt"
-TYPES = {
-    ID_TOKEN: frozenset({"", "jwt"}),
-    ACCESS_TOKEN: frozenset({"", "jwt", "at+jwt", "application/at+jwt"}),
-    JWT: frozenset({"", "jwt", "at+jwt", "application/at+jwt"}),
-}
-"""Which ``typ`` an upstream token of each kind may have: a logout token or a client assertion is never one."""
 
 
 class InvalidSubjectToken(Refusal):
@@ -164,42 +155,28 @@ def take_token_apart(unverified_token: str) -> UnverifiedToken:
 
 
 def verify_upstream(
-    token: UnverifiedToken, token_type: str, connection: Connection, keys: KeySet, *, now: datetime
-) -> Mapping[str, Any]:
-    """Return the claims of a token that a trusted issuer signed for one of the accepted audiences.
+    token: UnverifiedToken, token_type: str, connection: Connection, keys: KeySet, *, acting: Acting, now: datetime
+) -> Upstream:
+    """Believe a token that a trusted issuer signed for one of the accepted audiences; return what ours keep of it.
 
-    Raises ``InvalidSubjectToken`` naming the first rule that failed (OpenID Connect Core §3.1.3.7, RFC 8725).
+    Raises ``InvalidSubjectToken`` naming the first rule that failed: those of its outside (RFC 8725), and those of its
+    claims (``identity.model.upstream_token``).
     """
-    envelope, claims, second = token.envelope, token.claims, now.timestamp()
+    fault = _fault_of_envelope(token.envelope, token_type, keys) or fault_of(
+        token.envelope.header, token.claims, token_type, connection, acting, now
+    )
+    if fault is not None:
+        raise InvalidSubjectToken(f"the subject token fails the rule: {fault}", reason=f"subject_token_{fault}")
+    return upstream_of(token.claims, connection, acting, now)
+
+
+def _fault_of_envelope(envelope: Envelope, token_type: str, keys: KeySet) -> str | None:
     key = keys.find(envelope.key_id)
-    subject = claims.get(connection.subject_claim or "sub")
-    audience = claims.get("aud")
     rules = (
-        (str(envelope.header.get("typ", "")).lower() in TYPES[token_type], "type"),
+        (may_be_of_type(envelope.header, token_type), "type"),
         ("crit" not in envelope.header, "critical"),
         (key is not None, "key"),
         (key is not None and envelope.header.get("alg") == key.algorithm, "algorithm"),
         (key is not None and key.has_signed(envelope.signing_input, envelope.signature), "signature"),
-        (claims.get("iss") == connection.issuer, "issuer"),
-        (_names(audience) and not set(_names(audience)).isdisjoint(connection.audiences), "audience"),
-        (_is_time(claims.get("exp")) and _is_time(claims.get("iat")), "times"),
-        (_is_time(claims.get("exp")) and claims["exp"] > second, "expired"),
-        (_is_time(claims.get("iat")) and claims["iat"] <= second + LEEWAY_S, "issued_in_future"),
-        (_is_time(claims.get("nbf", 0)) and claims.get("nbf", 0) <= second + LEEWAY_S, "not_yet_valid"),
-        (isinstance(subject, str) and subject != "", "subject"),
-        (isinstance(claims.get("sub"), str), "subject"),
     )
-    for holds, rule in rules:
-        if not holds:
-            raise InvalidSubjectToken(f"the subject token fails the rule: {rule}", reason=f"subject_token_{rule}")
-    return claims
-
-
-def _names(audience: object) -> list[str]:
-    names = audience if isinstance(audience, list) else [audience]
-    strings = [name for name in names if isinstance(name, str)]
-    return strings if len(strings) == len(names) else []
-
-
-def _is_time(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return next((rule for holds, rule in rules if not holds), None)

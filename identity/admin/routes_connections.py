@@ -1,5 +1,6 @@
 """Connections: the sources that feed a tenant."""
 
+from dataclasses import asdict, fields
 from uuid import UUID
 
 from identity.actions.connections import (
@@ -13,44 +14,47 @@ from identity.actions.connections import (
     rotate_connection_token,
 )
 from identity.actions.requests import list_requests
-from identity.admin import shapes, views
+from identity.admin import shapes, views, views_connections
 from identity.admin.operations import operation
 from identity.admin.reading import cut_page, expected_version, known_id, read_id_cursor, write_cursor
 from identity.admin.routes_tenants import tenant_of_call
 from identity.http import Call, house, new_secret
-from identity.model.connection import Connection, ConnectionKind
+from identity.model.connection import Connection, ConnectionKind, UpstreamPolicy
 from identity.model.credential import SCIM_TOKEN_PREFIX
 from identity.model.request import RecordedRequest
 from identity.model.tenant import issuer_of, scim_url_of
 
+POLICY = tuple(member.name for member in fields(UpstreamPolicy))
+
 
 def _members(call: Call, connection: Connection) -> dict[str, object]:
-    members = views.Connection.model_validate(connection).model_dump()
+    members = views_connections.Connection.model_validate(connection).model_dump()
     if connection.kind is ConnectionKind.SCIM:
         members["scim_base_url"] = scim_url_of(issuer_of(house().external_url, tenant_of_call(call).slug))
-    return members
+        return members
+    return members | asdict(connection.policy)
 
 
-def _connection(call: Call, connection: Connection) -> views.Connection:
-    return views.Connection.model_validate(_members(call, connection))
+def _connection(call: Call, connection: Connection) -> views_connections.Connection:
+    return views_connections.Connection.model_validate(_members(call, connection))
 
 
 @operation(
     "POST",
     "/tenants/{tenant}/connections",
     body=shapes.NewConnection,
-    answer=views.CreatedConnection,
+    answer=views_connections.CreatedConnection,
     status=201,
 )
-def create_connection(call: Call, asked: shapes.NewConnection) -> views.CreatedConnection:
+def create_connection(call: Call, asked: shapes.NewConnection) -> views_connections.CreatedConnection:
     """Create a connection; the bearer token of a scim connection is shown once."""
     if isinstance(asked.root, shapes.NewOidcConnection):
-        return views.CreatedConnection.model_validate(_members(call, _create_oidc(call, asked.root)))
+        return views_connections.CreatedConnection.model_validate(_members(call, _create_oidc(call, asked.root)))
     token = new_secret(SCIM_TOKEN_PREFIX)
     created = create_scim_connection(
         call.tx, name=asked.root.name, dialect=asked.root.dialect, token=token, caller=call.caller, now=call.now
     )
-    return views.CreatedConnection.model_validate({**_members(call, created), "token": token})
+    return views_connections.CreatedConnection.model_validate({**_members(call, created), "token": token})
 
 
 def _create_oidc(call: Call, asked: shapes.NewOidcConnection) -> Connection:
@@ -64,6 +68,7 @@ def _create_oidc(call: Call, asked: shapes.NewOidcConnection) -> Connection:
         subject_claim=asked.subject_claim,
         match=asked.match,
         provisioned_by=asked.provisioned_by,
+        policy=UpstreamPolicy(asked.token_kinds, asked.max_age_s, asked.max_lifetime_s, asked.upstream_act),
         external_url=house().external_url,
         allow_loopback=house().allow_loopback,
         caller=call.caller,
@@ -71,16 +76,16 @@ def _create_oidc(call: Call, asked: shapes.NewOidcConnection) -> Connection:
     )
 
 
-@operation("GET", "/tenants/{tenant}/connections", query=shapes.Page, answer=views.ConnectionList)
-def list_connections_(call: Call, page: shapes.Page) -> views.ConnectionList:
+@operation("GET", "/tenants/{tenant}/connections", query=shapes.Page, answer=views_connections.ConnectionList)
+def list_connections_(call: Call, page: shapes.Page) -> views_connections.ConnectionList:
     """List connections."""
     rows = list_connections(call.tx, after=read_id_cursor(page.after), limit=page.limit + 1)
     shown, cursor = cut_page(rows, page.limit, lambda connection: write_cursor(str(connection.id)))
-    return views.ConnectionList(items=[_connection(call, row) for row in shown], next_cursor=cursor)
+    return views_connections.ConnectionList(items=[_connection(call, row) for row in shown], next_cursor=cursor)
 
 
-@operation("GET", "/tenants/{tenant}/connections/{connection_id}", answer=views.Connection)
-def get_connection_(call: Call, connection_id: UUID) -> views.Connection:
+@operation("GET", "/tenants/{tenant}/connections/{connection_id}", answer=views_connections.Connection)
+def get_connection_(call: Call, connection_id: UUID) -> views_connections.Connection:
     """Read one connection."""
     return _connection(call, get_connection(call.tx, connection_id))
 
@@ -89,15 +94,16 @@ def get_connection_(call: Call, connection_id: UUID) -> views.Connection:
     "PATCH",
     "/tenants/{tenant}/connections/{connection_id}",
     body=shapes.ConnectionChange,
-    answer=views.Connection,
+    answer=views_connections.Connection,
 )
-def change_connection_(call: Call, asked: shapes.ConnectionChange, connection_id: UUID) -> views.Connection:
-    """Change a connection's name or dialect."""
+def change_connection_(call: Call, asked: shapes.ConnectionChange, connection_id: UUID) -> views_connections.Connection:
+    """Change a connection's name, the dialect of a scim one, or which tokens of an oidc one are taken."""
     changed = change_connection(
         call.tx,
         connection_id,
         name=asked.name,
         dialect=asked.dialect,
+        policy=asked.model_dump(include=set(POLICY), exclude_none=True),
         expected_version=expected_version(),
         caller=call.caller,
         now=call.now,
@@ -111,12 +117,12 @@ def end_connection_(call: Call, connection_id: UUID) -> None:
     end_connection(call.tx, connection_id, caller=call.caller, now=call.now)
 
 
-@operation("GET", "/tenants/{tenant}/connections/{connection_id}/tokens", answer=views.ConnectionTokens)
-def list_connection_tokens_(call: Call, connection_id: UUID) -> views.ConnectionTokens:
+@operation("GET", "/tenants/{tenant}/connections/{connection_id}/tokens", answer=views_connections.ConnectionTokens)
+def list_connection_tokens_(call: Call, connection_id: UUID) -> views_connections.ConnectionTokens:
     """List what is known of a connection's bearer tokens."""
     tokens = list_connection_tokens(call.tx, connection_id)
-    return views.ConnectionTokens(
-        items=[views.ConnectionToken.model_validate(token) for token in tokens], next_cursor=None
+    return views_connections.ConnectionTokens(
+        items=[views_connections.ConnectionToken.model_validate(token) for token in tokens], next_cursor=None
     )
 
 
@@ -124,16 +130,18 @@ def list_connection_tokens_(call: Call, connection_id: UUID) -> views.Connection
     "POST",
     "/tenants/{tenant}/connections/{connection_id}/tokens",
     body=shapes.TokenRotation,
-    answer=views.RotatedToken,
+    answer=views_connections.RotatedToken,
     status=201,
 )
-def rotate_connection_token_(call: Call, asked: shapes.TokenRotation, connection_id: UUID) -> views.RotatedToken:
+def rotate_connection_token_(
+    call: Call, asked: shapes.TokenRotation, connection_id: UUID
+) -> views_connections.RotatedToken:
     """Give a connection a new bearer token, shown once; the present ones live on for a while."""
     token = new_secret(SCIM_TOKEN_PREFIX)
     until = rotate_connection_token(
         call.tx, connection_id, token=token, overlap_s=asked.overlap_s, caller=call.caller, now=call.now
     )
-    return views.RotatedToken(token=token, previous_expires_at=until)
+    return views_connections.RotatedToken(token=token, previous_expires_at=until)
 
 
 @operation(

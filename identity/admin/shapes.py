@@ -8,7 +8,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, Str
 from identity.actions.connections import OVERLAP_MAX_S, OVERLAP_S
 from identity.admin.kinds import PrincipalKind
 from identity.model.client import AuthMethod, GrantType
-from identity.model.connection import Dialect, Match
+from identity.model.connection import (
+    AGE_MAX_S,
+    AGE_MIN_S,
+    DEFAULT_POLICY,
+    Dialect,
+    Match,
+    TokenKind,
+    UpstreamAct,
+)
 from identity.model.outbox import OutboxState
 from identity.model.request import RequestOutcome
 from identity.model.tenant import DEPTH_MAX, TASK_LIFETIME_MAX_S
@@ -23,6 +31,8 @@ Name = Annotated[
 Line = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Scope = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 JsonObject = dict[str, Any]
+TokenKinds = Annotated[tuple[TokenKind, ...], Field(min_length=1, max_length=len(TokenKind))]
+AgeSeconds = Annotated[int, Field(ge=AGE_MIN_S, le=AGE_MAX_S)]
 
 
 class Asked(BaseModel):
@@ -58,6 +68,10 @@ class NewOidcConnection(Asked):
     subject_claim: Annotated[str, StringConstraints(min_length=1, max_length=128)] = "sub"
     match: Match = Match.SUBJECT
     provisioned_by: UUID | None = None
+    token_kinds: TokenKinds = DEFAULT_POLICY.token_kinds
+    max_age_s: AgeSeconds = DEFAULT_POLICY.max_age_s
+    max_lifetime_s: AgeSeconds = DEFAULT_POLICY.max_lifetime_s
+    upstream_act: UpstreamAct = DEFAULT_POLICY.upstream_act
 
 
 class NewConnection(RootModel[Annotated[NewScimConnection | NewOidcConnection, Field(discriminator="kind")]]):
@@ -71,6 +85,10 @@ class ConnectionChange(Asked):
 
     name: Name | None = None
     dialect: Dialect | None = None
+    token_kinds: TokenKinds | None = None
+    max_age_s: AgeSeconds | None = None
+    max_lifetime_s: AgeSeconds | None = None
+    upstream_act: UpstreamAct | None = None
 
 
 class TokenRotation(Asked):

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from identity.admin.kinds import PrincipalKind
 from identity.model.client import AuthMethod, GrantType
-from identity.model.connection import ConnectionKind, Dialect, Match
 from identity.model.event import Outcome
 from identity.model.lifecycle import State
 from identity.model.outbox import OutboxState
@@ -44,55 +43,6 @@ class Tenant(View):
     issuer: str
     task_lifetime_max_s: int
     created_at: datetime
-
-
-class Connection(View):
-    """A scim connection has a dialect and a base URL, an oidc one the members from ``issuer`` on."""
-
-    id: UUID
-    kind: ConnectionKind
-    name: str
-    dialect: Dialect | None
-    scim_base_url: str | None = None
-    issuer: str | None
-    jwks_uri: str | None
-    jwks: JsonObject | None
-    audiences: list[str]
-    subject_claim: str | None
-    match: Match | None
-    provisioned_by: UUID | None
-    version: int
-    created_at: datetime
-    ended_at: datetime | None
-
-
-class CreatedConnection(Connection):
-    """With ``token``, a scim connection's bearer token: shown here and never again."""
-
-    token: str | None = None
-
-
-class ConnectionToken(View):
-    """What is known of a bearer token; the token itself is not."""
-
-    id: UUID
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-
-
-class ConnectionTokens(View):
-    """The tokens of one connection, newest first."""
-
-    items: list[ConnectionToken]
-    next_cursor: None = None
-
-
-class RotatedToken(View):
-    """``token`` is shown here and never again; the others live until ``previous_expires_at``."""
-
-    token: str
-    previous_expires_at: datetime
 
 
 class Client(View):
@@ -324,10 +274,6 @@ class OutboxRow(View):
 
 class TenantList(Items[Tenant]):
     """Tenants in the order of creation."""
-
-
-class ConnectionList(Items[Connection]):
-    """Connections in the order of creation, ended ones among them."""
 
 
 class ClientList(Items[Client]):

@@ -5,6 +5,7 @@ from typing import Any
 
 from identity.model.principal import SUB_PROFILE
 from identity.model.token import Issue, Party
+from identity.model.upstream_token import Upstream
 
 
 def claims_of(issue: Issue, *, issuer: str, tenant: str) -> dict[str, Any]:
@@ -22,13 +23,21 @@ def claims_of(issue: Issue, *, issuer: str, tenant: str) -> dict[str, Any]:
     if issue.scopes:  # an empty one is outside the grammar of RFC 6749 §3.3
         claims["scope"] = " ".join(issue.scopes)
     if issue.actors:
-        claims["act"] = act_of(issue.actors, issuer)
+        claims["act"] = act_of(issue.actors, issuer, issue.upstream)
         claims["client_profile"] = SUB_PROFILE[issue.actors[0].kind]
     if issue.txn is not None:
         claims["txn"] = str(issue.txn)
     if issue.authorization_details:
         claims["authorization_details"] = [dict(entry) for entry in issue.authorization_details]
-    return claims
+    return claims | sign_in_of(issue.upstream)
+
+
+def sign_in_of(upstream: Upstream | None) -> dict[str, Any]:
+    """Return what the upstream said of the person's sign-in (OpenID Connect Core §2), as far as it did."""
+    if upstream is None:
+        return {}
+    said = {"acr": upstream.acr, "amr": list(upstream.amr) or None, "auth_time": upstream.auth_time}
+    return {claim: value for claim, value in said.items() if value is not None}
 
 
 def subject_of(issue: Issue) -> Mapping[str, str]:
@@ -38,9 +47,12 @@ def subject_of(issue: Issue) -> Mapping[str, str]:
     return {"sub": str(issue.subject.id), "sub_profile": SUB_PROFILE[issue.subject.kind]}
 
 
-def act_of(actors: Sequence[Party], issuer: str) -> Mapping[str, Any]:
-    """Return the nested ``act`` of a chain, the first actor outermost; no link is ever dropped."""
-    act: dict[str, Any] = {}
+def act_of(actors: Sequence[Party], issuer: str, upstream: Upstream | None = None) -> Mapping[str, Any]:
+    """Return the nested ``act`` of a chain, the first actor outermost; no link is ever dropped.
+
+    The upstream's own actors, if it named any, came before all of ours and are innermost.
+    """
+    act: dict[str, Any] = dict(upstream.act) if upstream and upstream.act else {}
     for actor in reversed(actors):
         link: dict[str, Any] = {"sub": str(actor.id), "iss": issuer, "sub_profile": SUB_PROFILE[actor.kind]}
         act = link | ({"act": act} if act else {})

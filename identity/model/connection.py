@@ -37,6 +37,46 @@ class Match(StrEnum):
     EXTERNAL_ID = "externalId"
 
 
+class TokenKind(StrEnum):
+    """What kinds of upstream tokens may stand for a person.
+
+    ``access_token`` is that of RFC 9068; ``jwt_access_token`` any other, as Entra's, Keycloak's and Okta's.
+    """
+
+    ID_TOKEN = "id_token"  # noqa: S105
+    ACCESS_TOKEN = "access_token"  # noqa: S105
+    JWT_ACCESS_TOKEN = "jwt_access_token"  # noqa: S105
+
+
+class UpstreamAct(StrEnum):
+    """What becomes of an upstream token that names actors itself: it is refused, or its chain is kept whole."""
+
+    REFUSE = "refuse"
+    KEEP = "keep"
+
+
+AGE_MIN_S = 60
+AGE_MAX_S = 7 * 86_400
+AGE_DEFAULT_S = 86_400
+"""Bounds of how long ago an upstream token was issued, and for how long it is good; a day is longer than the tokens of
+the large identity providers live."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamPolicy:
+    """Which tokens of an upstream issuer are taken.
+
+    Seconds: at most ``max_age_s`` since ``iat``, and ``max_lifetime_s`` from ``iat`` to ``exp``.
+    """
+
+    token_kinds: tuple[TokenKind, ...] = (TokenKind.ID_TOKEN, TokenKind.ACCESS_TOKEN)
+    max_age_s: int = AGE_DEFAULT_S
+    max_lifetime_s: int = AGE_DEFAULT_S
+    upstream_act: UpstreamAct = UpstreamAct.REFUSE
+
+
+DEFAULT_POLICY = UpstreamPolicy()
+
 FORBIDDEN_SUBJECT_CLAIMS = frozenset({"email", "preferred_username", "upn", "unique_name", "name", "phone_number"})
 """Claims that somebody else may hold tomorrow, or that a user can change: never a key to a person."""
 
@@ -56,6 +96,7 @@ class Connection:
     subject_claim: str | None
     match: Match | None
     provisioned_by: UUID | None
+    policy: UpstreamPolicy
     version: int
     created_at: datetime
     ended_at: datetime | None

@@ -10,6 +10,7 @@ from identity.model.principal import ACTORS
 from identity.model.scope import narrow_details, narrow_scopes
 from identity.model.tenant import DEPTH_MAX, TASK_DURATION_S, TASK_LIFETIME_MAX_S
 from identity.model.token import Party, TokenFacts, lives
+from identity.model.upstream_token import Upstream
 
 ANCESTORS_MAX = 16  # tokens from which one may be narrowed in turn; lifetimes of seconds never need as many
 
@@ -34,6 +35,12 @@ class Held:
     chain: tuple[Party, ...]
     parent: TokenFacts | None
     good_until: datetime
+    upstream: Upstream | None = None
+
+    @property
+    def depth(self) -> int:
+        """How many actors there are already, those that the upstream named included."""
+        return len(self.chain) + (self.upstream.depth if self.upstream else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,7 @@ def _narrow(
     now: datetime,
 ) -> Allowed | Denied:
     depth_max = _depth_max(held, delegation)
-    if len(chain) > depth_max:
+    if held.depth + len(chain) - len(held.chain) > depth_max:
         return Denied("delegation", "depth_exceeded")
     scopes = narrow_scopes(_scopes_held(held, delegation), asked.scopes)
     if scopes is None:
@@ -154,7 +161,7 @@ def _depth_max(held: Held, delegation: Delegation | None) -> int:
     if held.parent and held.chain:
         limits.append(held.parent.depth_max)
     if delegation:
-        limits.append(len(held.chain) + delegation.max_depth)
+        limits.append(held.depth + delegation.max_depth)
     return min(limits)
 
 

@@ -10,6 +10,7 @@ from identity.model.delegation import Details
 from identity.model.lifecycle import State
 from identity.model.principal import Kind
 from identity.model.task import TaskState
+from identity.model.upstream_token import Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class TokenFacts:
     task_expires_at: datetime | None
     cutoffs: tuple[Cutoff, ...]
     tenant_state: str
+    upstream: Upstream | None = None
 
 
 def death_of(token: TokenFacts, now: datetime) -> str | None:
@@ -135,6 +137,7 @@ class Issue:
     authorization_details: Details
     issued_at: datetime
     expires_at: datetime
+    upstream: Upstream | None = None
 
     @property
     def epoch_sum(self) -> int:

@@ -9,13 +9,14 @@ from identity_verifier.strict_json import StrictJsonError, parse_object
 
 from identity.actions.exchange import ExchangeRequest, InvalidActorToken, exchange_token, read_exchange_facts
 from identity.actions.issuance import InvalidTarget, issue_for_itself, read_itself_facts
-from identity.actions.upstream import ACCESS_TOKEN, JWT, TYPES, InvalidSubjectToken, UnverifiedToken, take_token_apart
+from identity.actions.upstream import InvalidSubjectToken, UnverifiedToken, take_token_apart
 from identity.model.client import Client, GrantType
 from identity.model.delegation import Details
 from identity.model.errors import Malformed
 from identity.model.exchange import Asked
 from identity.model.scope import check_details, parse_scope
 from identity.model.token import IssuedToken
+from identity.model.upstream_token import ACCESS_TOKEN, JWT, KINDS_OF_TYPE
 from identity.oauth.call import OAuthCall, present_call
 
 AUTH_METHODS = ["private_key_jwt", "client_secret_basic"]
@@ -120,7 +121,7 @@ def parse_exchange(form: Mapping[str, str]) -> ExchangeRequest:
     subject_text, subject_type = form.get("subject_token"), form.get("subject_token_type")
     if not subject_text or not subject_type:
         raise Malformed("subject_token and subject_token_type are required", reason="subject_token_missing")
-    if subject_type not in TYPES:
+    if subject_type not in KINDS_OF_TYPE:
         raise Malformed("subject_token_type is not supported", reason="subject_token_type")
     if form.get("requested_token_type", ACCESS_TOKEN) not in (ACCESS_TOKEN, JWT):
         raise Malformed("requested_token_type is not supported", reason="requested_token_type")

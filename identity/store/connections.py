@@ -8,7 +8,15 @@ from uuid import UUID
 from sqlalchemy import bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from identity.model.connection import Connection, ConnectionKind, Dialect, Match
+from identity.model.connection import (
+    Connection,
+    ConnectionKind,
+    Dialect,
+    Match,
+    TokenKind,
+    UpstreamAct,
+    UpstreamPolicy,
+)
 from identity.model.credential import ConnectionToken
 from identity.model.errors import Taken
 from identity.store.tables import connection_tokens, connections, tenants
@@ -26,6 +34,10 @@ COLUMNS = (
     connections.c.subject_claim,
     connections.c.match,
     connections.c.provisioned_by,
+    connections.c.token_kinds,
+    connections.c.max_age_s,
+    connections.c.max_lifetime_s,
+    connections.c.upstream_act,
     connections.c.version,
     connections.c.created_at,
     connections.c.ended_at,
@@ -46,6 +58,12 @@ def connection_from(row: Any) -> Connection:
         subject_claim=row.subject_claim,
         match=None if row.match is None else Match(row.match),
         provisioned_by=row.provisioned_by,
+        policy=UpstreamPolicy(
+            token_kinds=tuple(map(TokenKind, row.token_kinds)),
+            max_age_s=row.max_age_s,
+            max_lifetime_s=row.max_lifetime_s,
+            upstream_act=UpstreamAct(row.upstream_act),
+        ),
         version=row.version,
         created_at=row.created_at,
         ended_at=row.ended_at,

@@ -66,7 +66,7 @@ asked (jti, facts) AS (SELECT t.jti, json_build_object(
     'ancestor_ids', t.ancestor_ids, 'delegation_ids', t.delegation_ids, 'client_ids', t.client_ids,
     'party_ids', t.party_ids, 'epoch_sum', t.epoch_sum, 'depth_max', t.depth_max, 'audience', t.audience,
     'scopes', t.scopes, 'authorization_details', t.authorization_details,
-    'issued_at', t.issued_at, 'expires_at', t.expires_at,
+    'issued_at', t.issued_at, 'expires_at', t.expires_at, 'upstream', t.upstream,
     'is_revoked', t.revoked_at IS NOT NULL OR EXISTS (
         SELECT FROM tokens a WHERE a.tenant_id = :tenant AND a.jti = ANY (t.ancestor_ids) AND a.revoked_at IS NOT NULL),
     'parties', (SELECT json_agg({PARTY}) FROM principals p
@@ -119,7 +119,8 @@ EXCHANGE = _statement(
 WITH RECURSIVE {CLIENT},
 upstream AS (
     SELECT u.id, u.kind, u.name, u.dialect, u.issuer, u.jwks_uri, u.jwks, u.audiences, u.subject_claim, u.match,
-           u.provisioned_by, u.version, u.created_at, u.ended_at, CAST(:claims AS jsonb) ->> u.subject_claim AS subject
+           u.provisioned_by, u.token_kinds, u.max_age_s, u.max_lifetime_s, u.upstream_act, u.version, u.created_at,
+           u.ended_at, CAST(:claims AS jsonb) ->> u.subject_claim AS subject
       FROM connections u
      WHERE u.tenant_id = :tenant AND u.kind = 'oidc' AND u.issuer = :issuer AND u.ended_at IS NULL),
 namesakes AS (

@@ -6,12 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from identity.model.client import AuthMethod, Client, GrantType
-from identity.model.connection import Connection, ConnectionKind, Match
+from identity.model.connection import Connection, ConnectionKind, Match, TokenKind, UpstreamAct, UpstreamPolicy
 from identity.model.delegation import Delegation
 from identity.model.principal import Kind
 from identity.model.signing_key import KeyState, SigningKey
 from identity.model.task import TaskState
 from identity.model.token import Cutoff, Party, Standing, TokenFacts
+from identity.model.upstream_token import Upstream
 
 
 def instant_or_none(value: str | None) -> datetime | None:
@@ -67,6 +68,12 @@ def connection_from(item: Mapping[str, Any]) -> Connection:
         subject_claim=item["subject_claim"],
         match=Match(item["match"]),
         provisioned_by=id_or_none(item["provisioned_by"]),
+        policy=UpstreamPolicy(
+            token_kinds=tuple(map(TokenKind, item["token_kinds"])),
+            max_age_s=item["max_age_s"],
+            max_lifetime_s=item["max_lifetime_s"],
+            upstream_act=UpstreamAct(item["upstream_act"]),
+        ),
         version=item["version"],
         created_at=instant_from(item["created_at"]),
         ended_at=instant_or_none(item["ended_at"]),
@@ -160,4 +167,12 @@ def token_from(item: Mapping[str, Any] | None, tenant_state: str) -> TokenFacts 
             for cutoff in item["cutoffs"] or ()
         ),
         tenant_state=tenant_state,
+        upstream=upstream_from(item["upstream"]),
     )
+
+
+def upstream_from(item: Mapping[str, Any] | None) -> Upstream | None:
+    """Return what a token keeps of its upstream token; None when there is nothing."""
+    if item is None:
+        return None
+    return Upstream(acr=item["acr"], amr=tuple(item["amr"]), auth_time=item["auth_time"], act=item["act"])

@@ -1,5 +1,6 @@
 """Issued tokens: remembered, with their event, before they leave; revoked for ever."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from identity.model.access import Caller
 from identity.model.event import Event
 from identity.model.task import Task
 from identity.model.token import Issue
+from identity.model.upstream_token import Upstream
 from identity.store.events import event_row
 from identity.store.tables import tokens
 from identity.store.tx import Tx
@@ -29,9 +31,10 @@ task AS (
 token AS (
     INSERT INTO tokens (tenant_id, jti, txn, client_id, subject_id, actor_ids, ancestor_ids, delegation_ids,
                         client_ids, party_ids, epoch_sum, depth_max, audience, scopes, authorization_details,
-                        issued_at, expires_at)
+                        issued_at, expires_at, upstream)
     SELECT :tenant_id, :jti, :txn, :client_id, :subject_id, :actor_ids, :ancestor_ids, :delegation_ids, :client_ids,
-           :party_ids, :epoch_sum, :depth_max, :audience, :scopes, :authorization_details, :issued_at, :expires_at
+           :party_ids, :epoch_sum, :depth_max, :audience, :scopes, :authorization_details, :issued_at, :expires_at,
+           :upstream
       FROM parties
      WHERE parties.epoch_sum = :epoch_sum AND parties.alive = cardinality(CAST(:party_ids AS uuid[]))
     RETURNING jti)
@@ -43,6 +46,7 @@ SELECT :tenant_id, :event_id, :issued_at, :event_type, :event_outcome, :caller_k
 """).bindparams(
     bindparam("authorization_details", type_=JSONB),
     bindparam("event_detail", type_=JSONB),
+    bindparam("upstream", type_=JSONB(none_as_null=True)),
     *(
         bindparam(name, type_=tokens.c[name].type)
         for name in ("actor_ids", "ancestor_ids", "delegation_ids", "client_ids", "party_ids", "scopes", "txn")
@@ -78,6 +82,7 @@ def _issue_parameters(tx: Tx, issue: Issue) -> dict[str, Any]:
         "authorization_details": [dict(entry) for entry in issue.authorization_details],
         "issued_at": issue.issued_at,
         "expires_at": issue.expires_at,
+        "upstream": asdict(issue.upstream) if issue.upstream and issue.upstream != Upstream() else None,
     }
 
 

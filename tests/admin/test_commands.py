@@ -91,6 +91,11 @@ def test_connections_clients_and_keys_are_changed_rotated_and_ended(
     upstream = ("--issuer", "https://login.example", "--jwks", f"@{jwks}", "--audience", "a", "--audience", "b")
     oidc = ask("connection", "create", "acme", "--kind", "oidc", "--name", "login", *upstream)
     assert oidc["audiences"] == ["a", "b"]
+    kinds = ("--token-kind", "id_token", "--token-kind", "jwt_access_token")
+    limits = ("--max-age-s", "600", "--max-lifetime-s", "3600", "--upstream-act", "keep")
+    told = ask("connection", "change", "acme", oidc["id"], *kinds, *limits)
+    assert (told["token_kinds"], told["upstream_act"]) == (["id_token", "jwt_access_token"], "keep")
+    assert (told["max_age_s"], told["max_lifetime_s"]) == (600, 3_600)
     client = ask("client", "create", "acme", "--audience", resource)
     assert ask("client", "rotate-secret", "acme", client["client_id"])["client_secret"] != client["client_secret"]
     assert ask("client", "revoke", "acme", client["client_id"])["revoked"] is True

@@ -168,6 +168,17 @@ def test_inline_keys_are_kept_with_their_names(acme: Admin, public_jwk: dict[str
         ({"match": "externalId"}, "/provisioned_by"),
         ({"match": "externalId", "provisioned_by": None}, "/provisioned_by"),
         ({"match": "externalId", "provisioned_by": NOBODY}, "/provisioned_by"),
+        ({"token_kinds": []}, "/token_kinds"),
+        ({"token_kinds": ["refresh_token"]}, "/token_kinds/0"),
+        ({"token_kinds": "id_token"}, "/token_kinds"),
+        ({"token_kinds": ["id_token"] * 4}, "/token_kinds"),
+        ({"max_age_s": 59}, "/max_age_s"),
+        ({"max_age_s": 7 * 86_400 + 1}, "/max_age_s"),
+        ({"max_age_s": "60"}, "/max_age_s"),
+        ({"max_age_s": True}, "/max_age_s"),
+        ({"max_lifetime_s": 0}, "/max_lifetime_s"),
+        ({"max_lifetime_s": None}, "/max_lifetime_s"),
+        ({"upstream_act": "drop"}, "/upstream_act"),
         ({"dialect": "entra"}, "/dialect"),
         ({"name": ""}, "/name"),
         ({"name": "a\u0000b"}, None),
@@ -187,6 +198,48 @@ def test_an_external_id_needs_the_source_that_gave_it(acme: Admin, rival: Admin)
     assert acme.post("/connections", by_external_id, 400)["code"] == "provisioned_by_required"
     acme.post("/connections", {**by_external_id, "provisioned_by": foreign}, 400)
     acme.post("/connections", {**by_external_id, "provisioned_by": scim})
+
+
+POLICY = {
+    "token_kinds": ["access_token", "id_token"],
+    "max_age_s": 86_400,
+    "max_lifetime_s": 86_400,
+    "upstream_act": "refuse",
+}
+
+
+def test_a_connection_says_which_tokens_of_its_issuer_are_taken(acme: Admin, rival: Admin) -> None:
+    made = acme.post("/connections", UPSTREAM)
+    assert {name: made[name] for name in POLICY} == {**POLICY, "token_kinds": ["access_token", "id_token"]}
+    other = {"token_kinds": ["jwt_access_token"], "max_age_s": 60, "max_lifetime_s": 604_800, "upstream_act": "keep"}
+    told = rival.post("/connections", {**UPSTREAM, **other})
+    assert {name: told[name] for name in POLICY} == other
+    changed = acme.patch(f"/connections/{made['id']}", other)
+    assert {name: changed[name] for name in POLICY} == other
+    assert acme.get(f"/connections/{made['id']}")["version"] == 2
+    assert acme.patch(f"/connections/{made['id']}", other)["version"] == 2, "nothing is new"
+    assert acme.events(type="connection.changed")[0]["detail"]["changed"] == sorted(POLICY)
+    for name, value in (("max_age_s", 1), ("token_kinds", []), ("upstream_act", "drop"), ("max_lifetime_s", 1e9)):
+        problem = acme.patch(f"/connections/{made['id']}", {name: value}, 400)
+        assert problem["errors"][0]["pointer"] == f"/{name}"
+
+
+def test_a_scim_connection_takes_no_tokens_of_an_issuer(acme: Admin, rival: Admin) -> None:
+    made = acme.post("/connections", SCIM)
+    assert {made.get(name) for name in POLICY if name != "token_kinds"} == {None}
+    for name, value in POLICY.items():
+        problem = acme.patch(f"/connections/{made['id']}", {name: value}, 400)
+        assert problem["errors"][0]["pointer"] == f"/{name}"
+        acme.post("/connections", {**SCIM, name: value}, 400)
+
+
+@pytest.mark.parametrize("x", ["AA" * 21 + "A", "7v" + "__" * 20 + "8"])
+def test_a_weak_key_is_refused_in_a_connections_key_set(acme: Admin, public_jwk: dict[str, Any], x: str) -> None:
+    """Points of small order, and encoded beyond the field."""
+    without = {name: value for name, value in UPSTREAM.items() if name != "jwks_uri"}
+    weak = {"kty": "OKP", "crv": "Ed25519", "kid": "weak", "x": x}
+    problem = acme.post("/connections", {**without, "jwks": {"keys": [public_jwk, weak]}}, 400)
+    assert (problem["code"], problem["errors"][0]["pointer"]) == ("unusable_jwks", "/jwks/keys/1")
 
 
 def test_this_machine_is_a_possible_upstream_where_the_settings_allow_it(house: House, acme: Admin) -> None:

@@ -55,24 +55,6 @@ def test_a_persons_id_token_becomes_a_task_token(acme: Tenant) -> None:
     assert claims["exp"] - claims["iat"] == body["expires_in"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "typ"),
-    [
-        ("id_token", "JWT"),
-        ("id_token", "jwt"),
-        ("id_token", None),
-        ("access_token", "at+jwt"),
-        ("access_token", "JWT"),
-        ("jwt", "application/at+jwt"),
-        ("jwt", None),
-    ],
-)
-def test_an_upstream_token_is_believed_as_what_it_is(quiet: Tenant, kind: str, typ: str | None) -> None:
-    token = quiet.planted.upstream.sign(quiet.now, header={"typ": typ} if typ else {"typ": ""})
-    answer = quiet.exchange("invoice-bot", token, subject_token_type=TYPE + kind, resource=ERP)
-    assert answer.status_code == 200, answer.text
-
-
 UPSTREAM_FAULTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"typ": "at+jwt"}, "subject_token_type"),  # an access token is no ID token
     ({}, {"typ": "logout+jwt"}, "subject_token_type"),
@@ -102,6 +84,8 @@ UPSTREAM_FAULTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"exp": -(10**300)}, {}, "subject_token_expired"),
     ({"iat": 1_795_510_831}, {}, "subject_token_issued_in_future"),
     ({"iat": 10**300}, {}, "subject_token_issued_in_future"),
+    ({"exp": 10**300}, {}, "subject_token_lifetime"),
+    ({"exp": 1e308}, {}, "subject_token_lifetime"),
     ({"nbf": 1_795_510_831}, {}, "subject_token_not_yet_valid"),
     ({"nbf": "now"}, {}, "subject_token_not_yet_valid"),
     ({"sub": ...}, {}, "subject_token_subject"),
@@ -125,15 +109,10 @@ def test_an_upstream_token_with_one_fault_is_refused_for_that_fault(
     assert quiet.last_event().event.reason == reason
 
 
-@pytest.mark.parametrize("exp", [1_795_510_900, 1_795_510_900.5, 10**300, 1e308])
-def test_a_far_or_broken_expiry_upstream_gives_no_longer_token(quiet: Tenant, exp: float) -> None:
+@pytest.mark.parametrize("exp", [1_795_510_900, 1_795_510_900.5, 1_795_510_800 + 86_400])
+def test_a_token_does_not_outlive_the_upstream_token(quiet: Tenant, exp: float) -> None:
     answer = quiet.exchange("invoice-bot", quiet.id_token(exp=exp), subject_token_type=f"{TYPE}id_token", resource=ERP)
     assert answer.json()["expires_in"] == min(exp - 1_795_510_800, 120) // 1
-
-
-def test_an_audience_list_that_names_us_is_enough(acme: Tenant) -> None:
-    token = acme.id_token(aud=["other", "portal"])
-    assert acme.exchange("invoice-bot", token, subject_token_type=f"{TYPE}id_token", resource=ERP).status_code == 200
 
 
 def test_a_key_in_the_header_or_the_wrong_key_signs_nothing(acme: Tenant, rival: Tenant) -> None:

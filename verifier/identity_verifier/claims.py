@@ -21,7 +21,9 @@ class VerifiedClaims:
     """Facts that were true when the token was issued. Instants are aware UTC.
 
     ``actors`` starts with the current actor and ends with the first one; it is empty when the subject acts
-    itself. ``claims`` is every claim as it was signed, read-only at its top: leave what is inside as it is.
+    itself. An actor whose ``issuer`` is not the token's was named by an upstream issuer. ``acr``, ``amr`` and
+    ``auth_time`` are how and when the person signed in there, as far as it said (OpenID Connect Core §2). ``claims`` is
+    every claim as it was signed, read-only at its top: leave what is inside as it is.
     """
 
     issuer: str
@@ -34,6 +36,9 @@ class VerifiedClaims:
     actors: tuple[Actor, ...]
     scopes: tuple[str, ...]
     authorization_details: tuple[Mapping[str, Any], ...]
+    acr: str | None
+    amr: tuple[str, ...]
+    auth_time: datetime | None
     txn: str | None
     token_id: str
     issued_at: datetime
@@ -67,6 +72,9 @@ def read_claims(claims: dict[str, Any]) -> VerifiedClaims:
         actors=tuple(Actor(act["sub"], act["iss"], act.get("sub_profile")) for act in unfold_actors(claims)),
         scopes=tuple(claims.get("scope", "").split()),
         authorization_details=tuple(map(MappingProxyType, claims.get("authorization_details", []))),
+        acr=claims.get("acr"),
+        amr=tuple(claims.get("amr", ())),
+        auth_time=datetime.fromtimestamp(claims["auth_time"], UTC) if "auth_time" in claims else None,
         txn=claims.get("txn"),
         token_id=claims["jti"],
         issued_at=datetime.fromtimestamp(claims["iat"], UTC),

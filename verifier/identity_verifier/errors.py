@@ -31,6 +31,7 @@ class Rule(StrEnum):
     SCOPE = "scope"
     AUTHORIZATION_DETAILS = "authorization_details"
     CONFIRMATION = "confirmation"
+    AUTHENTICATION = "authentication"
     INACTIVE = "inactive"
     KEY_SET = "key_set"
     KEYS_UNAVAILABLE = "keys_unavailable"

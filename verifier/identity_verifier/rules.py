@@ -14,6 +14,9 @@ from identity_verifier.strict_json import StrictJsonError, parse_object
 
 ACCESS_TOKEN_TYPES = ("at+jwt", "application/at+jwt")
 SCOPE_GRAMMAR = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*")
+MAX_SECOND = 253_402_300_799
+"""The last one of the year 9999, after which there is no instant."""
+
 TENANT_ISSUER = re.compile(r".*/t/([^/?#]+)")
 
 Claims = Mapping[str, Any]
@@ -231,6 +234,14 @@ def is_bound_to_no_key(claims: Claims, _: Expected, __: datetime) -> None:
         raise VerificationError(Rule.CONFIRMATION, "a token bound to a key needs a proof")
 
 
+def sign_in_is_well_told(claims: Claims, _: Expected, __: datetime) -> None:
+    """What a policy compares is of the type that it expects, or not there (OpenID Connect Core §2)."""
+    methods, at = claims.get("amr", []), claims.get("auth_time", 0)
+    is_told = isinstance(methods, list) and all(map(is_name, methods)) and is_whole(at) and 0 <= at <= MAX_SECOND
+    if not is_name_or_absent(claims, "acr") or not is_told:
+        raise VerificationError(Rule.AUTHENTICATION, "acr, amr and auth_time must be of their types when present")
+
+
 CLAIM_RULES: tuple[Callable[[Claims, Expected, datetime], None], ...] = (
     issuer_is_ours,
     tenant_is_the_issuers,
@@ -249,6 +260,7 @@ CLAIM_RULES: tuple[Callable[[Claims, Expected, datetime], None], ...] = (
     scope_is_a_list_of_words,
     details_are_typed_objects,
     is_bound_to_no_key,
+    sign_in_is_well_told,
 )
 
 

@@ -65,6 +65,24 @@ def test_a_token_without_fault_becomes_typed_claims():
     assert dict(claims.claims) == CLAIMS
 
 
+def test_how_and_when_the_person_signed_in_is_told_where_the_issuer_says_so():
+    told = verify(SIGNER.sign(changed_claims(acr="gold", amr=["pwd", "otp"], auth_time=NOW_S - 60)))
+    assert (told.acr, told.amr, told.auth_time) == ("gold", ("pwd", "otp"), NOW - timedelta(seconds=60))
+    untold = verify(SIGNER.sign())
+    assert (untold.acr, untold.amr, untold.auth_time) == (None, (), None)
+
+
+def test_an_actor_of_an_upstream_issuer_is_told_with_that_issuer_and_counts_for_depth():
+    upstream = {"sub": "broker", "iss": "https://login.example"}
+    told = verify(SIGNER.sign(changed_claims(act={**ACTOR, "act": upstream})))
+    assert [(actor.subject, actor.issuer) for actor in told.actors] == [
+        ("agent-7", ISSUER),
+        ("broker", "https://login.example"),
+    ]
+    too_deep = {**ACTOR, "act": {**ACTOR, "act": {**ACTOR, "act": {**ACTOR, "act": upstream}}}}
+    assert refused_rule(SIGNER.sign(changed_claims(act=too_deep))) is Rule.DEPTH
+
+
 def test_claims_are_read_only_and_not_printed_whole():
     claims = verify(SIGNER.sign(changed_claims(email="sam@acme.example")))
     with pytest.raises(TypeError):
@@ -156,6 +174,16 @@ CLAIM_FAULTS: list[tuple[dict[str, Any], Rule]] = [
     ({"authorization_details": [{"type": ["x"]}]}, Rule.AUTHORIZATION_DETAILS),
     ({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}, Rule.CONFIRMATION),
     ({"cnf": None}, Rule.CONFIRMATION),
+    ({"acr": 1}, Rule.AUTHENTICATION),
+    ({"acr": ""}, Rule.AUTHENTICATION),
+    ({"amr": "pwd"}, Rule.AUTHENTICATION),
+    ({"amr": ["pwd", 1]}, Rule.AUTHENTICATION),
+    ({"amr": None}, Rule.AUTHENTICATION),
+    ({"auth_time": "1"}, Rule.AUTHENTICATION),
+    ({"auth_time": 1.5}, Rule.AUTHENTICATION),
+    ({"auth_time": True}, Rule.AUTHENTICATION),
+    ({"auth_time": -1}, Rule.AUTHENTICATION),
+    ({"auth_time": 10**30}, Rule.AUTHENTICATION),
 ]
 
 

@@ -144,6 +144,7 @@ tokens = tenant_table(
     Column("revoked_at", Instant),
     Column("connection_id", Uuid),
     Column("upstream_key", Text),
+    Column("upstream", JSONB(none_as_null=True)),
     refers(("client_id",), "clients", ("client_id",)),
     refers(("subject_id",), "principals", ("id",)),
     refers(("txn",), "tasks", ("txn",)),
