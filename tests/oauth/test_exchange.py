@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from identity.actions.connections import create_scim_connection
+from identity.actions.connections import create_scim_connection, end_connection
 from identity.actions.provisioning import create_principal, delete_principal
 from identity.model.access import Caller, CallerKind
 from identity.model.connection import Dialect
@@ -26,6 +26,7 @@ from tests.world import (
     access_token,
     actors_in,
     claims_in,
+    directory,
     employ,
     let_act,
     provision,
@@ -232,6 +233,12 @@ def test_a_claim_that_names_two_people_is_refused_where_the_connection_names_no_
     namesake(acme)
     assert acme.exchange("invoice-bot").json()["error"] == "invalid_request"
     assert acme.last_event().event.reason == "subject_ambiguous"
+
+
+def test_people_stay_and_are_named_when_the_connection_that_provisioned_them_has_ended(acme: Tenant) -> None:
+    with acme.tx() as tx:
+        end_connection(tx, directory(tx).id, caller=ADMINISTRATOR, now=acme.now)
+    assert claims_in(acme.task_token())["sub"] == str(acme.planted.sam)
 
 
 def test_a_claim_is_a_string_or_nothing(acme: Tenant) -> None:

@@ -247,11 +247,13 @@ def named(tenant: Tenant, agent: str) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.rfc("8693", "4.4")
 def test_the_actor_that_may_act_names_is_let(acme: Tenant) -> None:
     for may_act in named(acme, "invoice-bot"):
         assert trade(acme, acme.id_token(may_act=may_act)).status_code == 200, may_act
 
 
+@pytest.mark.rfc("8693", "4.4")
 def test_may_act_refuses_every_actor_that_it_does_not_name(acme: Tenant, rival: Tenant) -> None:
     """What names another agent, what names ours under another issuer, and what cannot be compared."""
     bot, issuer = acme.agent(), acme.issuer
@@ -287,6 +289,8 @@ CHAIN = {"sub": "broker", "sub_profile": "ai_agent", "act": {"sub": "front-end",
 KEPT = CHAIN | {"iss": "https://declared.example"}
 
 
+@pytest.mark.promise(3)
+@pytest.mark.rfc("8693", "4.1")
 def test_an_upstream_chain_is_kept_whole_where_the_connection_says_so(acme: Tenant) -> None:
     issuer = trusting(acme, upstream_act=UpstreamAct.KEEP)
     first = access_token(trade(acme, acme.id_token(iss=issuer, act=CHAIN)))
@@ -302,6 +306,7 @@ def test_an_upstream_chain_is_kept_whole_where_the_connection_says_so(acme: Tena
     assert acme.introspect(second)["active"] is True
 
 
+@pytest.mark.promise(3)
 def test_the_upstream_chain_counts_for_depth(acme: Tenant) -> None:
     issuer = trusting(acme, upstream_act=UpstreamAct.KEEP)
 

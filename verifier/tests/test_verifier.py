@@ -136,6 +136,20 @@ def test_who_holds_a_usable_key_does_not_wait_while_another_refreshes(world):
         refreshing.result()
 
 
+def test_keys_older_than_a_day_do_not_serve_while_another_refreshes(world):
+    withdrawn = world.signer
+    world.verifier.verify(world.token())
+    world.publish(LocalIssuer("second"))
+    world.server.answer.gate = gate = threading.Event()
+    world.clock.passes(86_400)
+    with ThreadPoolExecutor(2) as pool:
+        refreshing = pool.submit(world.refused_rule, world.token())
+        wait_until(lambda: world.server.request_count == 2)
+        late = pool.submit(world.refused_rule, world.token(withdrawn))
+        gate.set()
+        assert {refreshing.result(), late.result()} == {Rule.KEY}
+
+
 def test_many_first_tokens_at_once_share_one_fetch(world):
     world.server.answer.gate = gate = threading.Event()
     with ThreadPoolExecutor(8) as pool:
