@@ -213,7 +213,7 @@ def _is_authorized_party(claims: Mapping[str, Any], audiences: list[str], connec
 def names_actor(may_act: object, acting: Acting) -> bool:
     """True when ``may_act`` names who would act, by our issuer and the principal's id, or by the client's id.
 
-    What cannot be compared names somebody else (RFC 8693 §4.4).
+    A member that cannot be compared means another party (RFC 8693 §4.4).
     """
     if not isinstance(may_act, Mapping) or not may_act.keys() <= {"iss", "sub", "client_id"}:
         return False

@@ -11,7 +11,7 @@ from joserfc.util import urlsafe_b64decode
 
 MIN_RSA_BITS = 2048
 MAX_RSA_BITS = 8192
-"""Verifying costs the square of the size; nobody signs 120-second tokens with more."""
+"""Verifying costs the square of the size; no issuer signs tokens of minutes with more."""
 
 MIN_RSA_EXPONENT = 2**16 + 1
 MAX_RSA_EXPONENT = 2**31 - 1
