@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from identity.model.authorization_details import narrow_details
 from identity.model.delegation import Delegation, Details, stands
 from identity.model.principal import ACTORS
-from identity.model.scope import narrow_details, narrow_scopes
+from identity.model.scope import narrow_scopes
 from identity.model.tenant import DEPTH_MAX, TASK_DURATION_S, TASK_LIFETIME_MAX_S
 from identity.model.token import Party, TokenFacts, lives
 

@@ -10,11 +10,12 @@ from identity_verifier.strict_json import StrictJsonError, parse_object
 from identity.actions.exchange import ExchangeRequest, InvalidActorToken, exchange_token, read_exchange_facts
 from identity.actions.issuance import InvalidTarget, issue_for_itself, read_itself_facts
 from identity.actions.upstream import ACCESS_TOKEN, JWT, TYPES, InvalidSubjectToken, UnverifiedToken, take_token_apart
+from identity.model.authorization_details import check_details
 from identity.model.client import Client, GrantType
 from identity.model.delegation import Details
 from identity.model.errors import Malformed
 from identity.model.exchange import Asked
-from identity.model.scope import check_details, parse_scope
+from identity.model.scope import parse_scope
 from identity.model.token import IssuedToken
 from identity.oauth.call import OAuthCall, present_call
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from identity.model.authorization_details import covers
 from identity.model.delegation import Delegation, Details
 from identity.model.exchange import ANCESTORS_MAX, Allowed, Asked, Denied, Held, decide_exchange
 from identity.model.principal import Kind
-from identity.model.scope import covers
 from identity.model.tenant import DEPTH_MAX, TASK_DURATION_S, TASK_LIFETIME_MAX_S
 from identity.model.token import Party
 from tests.model.parties import (
