@@ -69,7 +69,9 @@ class ClientCredentials(Grant):
     GRANT_TYPE = GrantType.CLIENT_CREDENTIALS
 
     def read(self, call: OAuthCall) -> Any:
-        """Read the client, its principal and the resource."""
+        """Read the client, its principal and the resource. Authorization details have no holder here: refused."""
+        if "authorization_details" in call.form:
+            raise Malformed("a client has none of its own", pointer="authorization_details")
         return read_itself_facts(call.tx, call.credential.question, resource=target_of(call.form), now=call.now)
 
     def issue(self, call: OAuthCall, client: Client) -> IssuedToken:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from identity.model.authorization_details import DETAILS_BYTES_MAX, check_details, covers, narrow_details
+from identity.model.authorization_details import DETAILS_BYTES_MAX, check_details, common_details, covers, covers_each
 from identity.model.errors import Malformed
 
 WORDS = st.sampled_from(["read", "pay", "list", "void", "approve"])
@@ -49,17 +49,32 @@ def test_covering_is_transitive(data: st.DataObject) -> None:
 
 
 @settings(max_examples=1_000)
-@given(st.lists(ENTRIES, max_size=3), st.none() | st.lists(ENTRIES, max_size=2))
-def test_details_that_are_issued_are_each_covered(held: list[Any], asked: list[Any] | None) -> None:
-    granted = narrow_details(tuple(held), None if asked is None else tuple(asked))
-    assert granted is None or all(any(covers(have, got) for have in held) for got in granted)
+@given(st.lists(ENTRIES, max_size=3), st.lists(ENTRIES, max_size=3))
+def test_what_two_have_in_common_is_covered_by_both(one: list[Any], other: list[Any]) -> None:
+    common = common_details(tuple(one), tuple(other))
+    assert covers_each(tuple(one), common)
+    assert covers_each(tuple(other), common)
+
+
+@settings(max_examples=1_000)
+@given(st.data())
+def test_what_is_narrower_than_an_entry_is_all_that_both_have_in_common(data: st.DataObject) -> None:
+    entry = data.draw(ENTRIES)
+    asked = data.draw(narrower(entry))
+    if covers(entry, asked):
+        [common] = common_details((entry,), (asked,))
+        assert covers(asked, common)
+        assert covers(common, asked)
 
 
 HELD = {
     "type": "invoice",
     "actions": ["read", "pay"],
     "locations": ["https://erp.example"],
-    "constraints": {"max_amount": 500, "min_age": 18, "currencies": ["EUR"], "weekdays": {"max_hours": 8}},
+    "identifier": "17",
+    "except": ["void", "write_off"],
+    "max_count": 3,
+    "constraints": {"max_amount": 500, "min_age": 18, "currencies": ["EUR", "USD"], "weekdays": {"max_hours": 8}},
 }
 
 
@@ -79,21 +94,41 @@ HELD = {
         ({"locations": ["https://erp.example/"]}, False),
         ({"type": "order"}, False),
         ({"type": "Invoice"}, False),
+        ({"actions": ["read", "read"]}, False),  # twice what is held once
+        ({"actions": ["read", 1]}, False),
+        ({"locations": ["HTTPS://ERP.EXAMPLE"]}, False),
         ({"privileges": ["admin"]}, False),  # a member that nobody held
+        ({"or": {"actions": ["void"]}}, False),
+        ({"identifier": ...}, False),
+        ({"identifier": "18"}, False),
+        ({"except": ["void"]}, False),  # losing an exception widens
+        ({"except": []}, False),
+        ({"max_count": 2}, False),  # not under constraints: it may mean anything
         ({"constraints": {}}, False),
         ({"constraints": None}, False),
+        ({"constraints": []}, False),
         ({"constraints": ...}, False),
         ({"constraints": HELD["constraints"] | {"max_amount": 499.5}}, True),
+        ({"constraints": HELD["constraints"] | {"max_amount": 500.0}}, True),
+        ({"constraints": HELD["constraints"] | {"max_amount": -1}}, True),
+        ({"constraints": HELD["constraints"] | {"max_amount": -(10**400)}}, True),
+        ({"constraints": HELD["constraints"] | {"max_amount": 10**400}}, False),
         ({"constraints": HELD["constraints"] | {"max_amount": 500.01}}, False),
+        ({"constraints": HELD["constraints"] | {"max_amount": float("nan")}}, False),
+        ({"constraints": HELD["constraints"] | {"max_amount": float("-inf")}}, False),
         ({"constraints": HELD["constraints"] | {"max_amount": True}}, False),  # in Python it would be 1
         ({"constraints": HELD["constraints"] | {"max_amount": "1"}}, False),
         ({"constraints": HELD["constraints"] | {"max_amount": None}}, False),
+        ({"constraints": HELD["constraints"] | {"max_amount": [1]}}, False),
+        ({"constraints": {name: value for name, value in HELD["constraints"].items() if name != "max_amount"}}, False),
         ({"constraints": HELD["constraints"] | {"min_age": 17}}, False),  # a minimum widens by shrinking
         ({"constraints": HELD["constraints"] | {"min_age": 19}}, False),
+        ({"constraints": HELD["constraints"] | {"currencies": ["EUR"]}}, False),
         ({"constraints": HELD["constraints"] | {"currencies": []}}, False),
-        ({"constraints": HELD["constraints"] | {"weekdays": {"max_hours": 4}}}, True),
+        ({"constraints": HELD["constraints"] | {"weekdays": {"max_hours": 4}}}, False),  # it may stand under a "not"
         ({"constraints": HELD["constraints"] | {"weekdays": {}}}, False),
-        ({"constraints": HELD["constraints"] | {"only_before": "noon"}}, True),  # one more restriction
+        ({"constraints": HELD["constraints"] | {"or": {"max_amount": 9_000}}}, False),
+        ({"constraints": HELD["constraints"] | {"max_more": 1}}, False),
     ],
 )
 def test_an_entry_is_covered_only_when_it_is_no_broader(changed: dict[str, Any], covered: bool) -> None:
@@ -108,9 +143,54 @@ def test_values_are_compared_as_json_does_and_not_as_python_does(held: list[Any]
     assert not covers({"type": "t", "values": held}, {"type": "t", "values": asked})
 
 
+READ_OR_PAY = {"type": "t", "actions": ["read", "pay"]}
+READ, PAY = {"type": "t", "actions": ["read"]}, {"type": "t", "actions": ["pay"]}
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "covered"),
+    [
+        ([PAY], [PAY], True),
+        ([PAY], [PAY, PAY], False),  # one payment is not two
+        ([PAY, PAY], [PAY, PAY], True),
+        ([READ_OR_PAY], [READ, PAY], False),
+        ([READ_OR_PAY, READ], [READ, PAY], True),  # the first held entry that would do is needed for the second asked
+        ([READ, READ_OR_PAY], [PAY, READ], True),
+        ([READ_OR_PAY] * 20, [READ] * 20, True),
+        ([READ_OR_PAY] * 19 + [PAY], [READ] * 20, False),
+    ],
+)
+def test_no_held_entry_is_used_twice(held: list[Any], asked: list[Any], covered: bool) -> None:
+    assert covers_each(tuple(held), tuple(asked)) is covered
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "common"),
+    [
+        ([READ_OR_PAY], [PAY], [PAY]),
+        ([READ, PAY], [READ_OR_PAY], [READ]),
+        ([{"type": "t", "actions": ["a", "b", "c"], "constraints": {"max": 9, "max_n": 1, "min": 3}}],
+         [{"type": "t", "actions": ["c", "b"], "constraints": {"max": 8.5, "max_n": 2, "min": 3}}],
+         [{"type": "t", "actions": ["b", "c"], "constraints": {"max": 8.5, "max_n": 1, "min": 3}}]),
+        ([READ], [PAY], []),
+        ([READ], [READ | {"type": "u"}], []),
+        ([READ], [READ | {"constraints": {"max": 1}}], []),
+    ],
+)  # fmt: skip
+def test_what_two_have_in_common_is_as_much_as_both_cover(one: list[Any], other: list[Any], common: list[Any]) -> None:
+    assert common_details(tuple(one), tuple(other)) == tuple(common)
+
+
+@pytest.mark.parametrize("name", ["actions", "locations", "datatypes", "privileges"])
+def test_an_entry_with_an_empty_list_of_what_it_grants_is_refused(name: str) -> None:
+    with pytest.raises(Malformed, match=name):
+        check_details([{"type": "t", name: []}])
+
+
 @pytest.mark.parametrize(
     "details",
-    [None, {}, "[]", [1], [None], [{}], [{"type": 1}], [{"type": ""}], [{"type": "t"}] * 21,
+    [None, [{"type": "t", "n": float("nan")}], [{"type": "t", "n": [float("inf")]}], [{"type": "t", "n": "\ud800"}],
+     {}, "[]", [1], [None], [{}], [{"type": 1}], [{"type": ""}], [{"type": "t"}] * 21,
      [{"type": "t", "a": [[[[[[[[[1]]]]]]]]]}], [{"type": "t", "a": "é" * DETAILS_BYTES_MAX}],
      [{"type": "x" * 220}] * 20],
 )  # fmt: skip
