@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -31,7 +31,7 @@ from tests.oauth.books import (
     delegate,
     register_books,
 )
-from tests.oracles.authority import Call, opens
+from tests.oracles.authority import Call, Holder, opens, opens_where_nothing_restricts
 from tests.world import AGENTS, Tenant, provision
 
 CHAINS = int(os.environ.get("IDENTITY_PROVE_CHAINS", "200"))
@@ -40,6 +40,8 @@ LENGTH = 5
 
 SCOPES = (READ, PAY, LIST)
 AMOUNTS = (-1, 99, 100, 420, 9_800)
+Reading = Callable[[Holder, Call, Mapping[str, Any]], bool]
+READINGS: tuple[Reading, ...] = (opens, opens_where_nothing_restricts)
 CALLS = [
     Call(scope, type_, *rest)
     for scope, type_ in ((READ, ACCESS), (PAY, ACCESS), (LIST, ACCESS), (None, TRANSFER), (None, ACCESS))
@@ -98,30 +100,29 @@ class Dice:
         form = {}
         if self.dice.random() < 0.3:
             form["scope"] = " ".join(self.some(held.scopes if self.dice.random() < 0.8 else SCOPES))
-        if self.dice.random() < 0.5:
-            wanted = [self.changed(entry) for entry in self.some(held.authorization_details)]
+        if self.dice.random() < 0.6:
+            wanted = [dict(entry) for entry in self.some(held.authorization_details)]
+            if wanted and self.dice.random() < 0.7:
+                wanted[0] = self.changed(wanted[0])
             wanted += [self.entry()] * (self.dice.random() < 0.2) + wanted[:1] * (self.dice.random() < 0.1)
             form["authorization_details"] = json.dumps(wanted)
         return form
 
     def changed(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an entry with one change: a list, a limit, a limit more, an exception, a member less, or any more."""
         changed = copy.deepcopy(dict(entry))
-        match self.dice.randrange(9):
-            case 0:
-                changed["actions"] = self.some([READ, PAY])
-            case 1 if "locations" in changed:
-                changed["locations"] = self.some(changed["locations"])
-            case 2 if "constraints" in changed:
+        match self.dice.choice(["actions", "locations", "limit", "limit", "more limits", "except", "less", "more"]):
+            case ("actions" | "locations" | "except") as name if name in changed:
+                changed[name] = self.some({"locations": ["here", "there"]}.get(name, [READ, PAY]))
+            case "limit" if changed.get("constraints"):
                 name = next(iter(changed["constraints"]))
-                changed["constraints"][name] = self.dice.choice([-1, 99, 100.0, 9_800, True, "100", None])
-            case 3 if "constraints" in changed:
+                changed["constraints"][name] = self.dice.choice([-1, 99, 100.0, 9_800, 9_800, True, "100", None])
+            case "more limits" if "constraints" in changed:
                 name = self.dice.choice(["or", "not", "max_amount_usd", "min_amount"])
                 changed["constraints"][name] = self.dice.choice([{"max_amount_usd": 9_800}, {}, 99])
-            case 4:
+            case "less":
                 changed.pop(self.dice.choice(list(changed)))
-            case 5 if "except" in changed:
-                changed["except"] = self.some(changed["except"])
-            case 6:
+            case "more":
                 changed |= self.entry()
         return changed
 
@@ -167,9 +168,13 @@ def as_held(claims: VerifiedClaims) -> Held:
     return Held(claims.scopes, tuple(map(dict, claims.authorization_details)))
 
 
-def wider_than(child: VerifiedClaims, holder: Held) -> list[Call]:
+def wider_than(child: VerifiedClaims, holder: Held) -> list[tuple[Reading, Call]]:
+    """Return the calls that the child opens and the holder does not, by any reading that a resource server may have."""
     return [
-        call for call in CALLS if opens(as_held(child), call, RESTRICTIONS) and not opens(holder, call, RESTRICTIONS)
+        (reading, call)
+        for reading in READINGS
+        for call in CALLS
+        if reading(as_held(child), call, RESTRICTIONS) and not reading(holder, call, RESTRICTIONS)
     ]
 
 
