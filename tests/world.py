@@ -45,6 +45,7 @@ from identity.model.event import RecordedEvent
 from identity.model.ids import TenantId
 from identity.model.lifecycle import Verb
 from identity.model.principal import Kind, Profile
+from identity.model.resource import DetailsType
 from identity.store import Tx
 from identity.store.transaction import make_engine, transaction
 from tests.upstream_issuer import PORTAL, Upstream
@@ -181,7 +182,7 @@ def resource_server(tx: Tx, audience: str) -> Client:
         tx,
         audience=audience,
         scopes=SCOPES,
-        authorization_details_types=("invoice",),
+        authorization_details_types=(DetailsType("invoice", SCOPES),),
         external_url=EXTERNAL_URL,
         caller=ADMINISTRATOR,
         now=BEGIN,
@@ -213,9 +214,7 @@ def _register(tx: Tx, *, principal_id: UUID | None = None, audience: str | None 
 
 def let_act(tx: Tx, actor_id: UUID, group_id: UUID | None, **changed: Any) -> UUID:
     """Let an agent act for the members of a group at the ERP."""
-    grant = Grant(
-        actor_id, None, group_id, ERP, SCOPES, DETAILS, max_lifetime_s=120, max_depth=4, expires_at=None
-    )  # fmt: skip
+    grant = Grant(actor_id, None, group_id, ERP, SCOPES, DETAILS, max_lifetime_s=120, max_depth=4, expires_at=None)
     wanted = replace(grant, **changed)
     return grant_delegation(tx, wanted, tenant_lifetime_max_s=300, caller=ADMINISTRATOR, now=BEGIN).id
 

@@ -161,7 +161,9 @@ def permit(story: Story) -> None:
             "provisioned_by": story.ids["entra"],
         }
         expect(story.admin.call("POST", f"{tenant}/connections", oidc), 201, "trust the upstream issuer")
-        resource = {"audience": ERP, "scopes": [READ, "invoices.pay"], "authorization_details_types": []}
+        scopes = [READ, "invoices.pay"]
+        types = [{"type": "task_resource_access", "scopes": scopes}]
+        resource = {"audience": ERP, "scopes": scopes, "authorization_details_types": types}
         expect(story.admin.call("POST", f"{tenant}/resources", resource), 201, "register the resource server")
         for name, depth in (("invoice-bot", 2), ("ocr-bot", 1)):
             register_agent(story, name)

@@ -74,7 +74,7 @@ def permit(action: Action, invoice_id: str, claims: VerifiedClaims) -> tuple[Inv
 
 
 def refuse_action(decision: Decision, scope: str, claims: VerifiedClaims) -> Response:
-    if claims.has_scope(scope):
+    if claims.has_scope(scope) or claims.details_stand_alone:
         return answer(403, "denied_by_policy", decision.reason)
     return challenge(403, decision.reason, {"error": "insufficient_scope", "scope": scope})
 

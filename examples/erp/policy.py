@@ -10,6 +10,7 @@ from identity_verifier import Actor, VerifiedClaims
 
 Action = Literal["read", "pay"]
 SCOPES: Mapping[Action, str] = {"read": "invoices.read", "pay": "invoices.pay"}
+DETAILS_TYPE = "task_resource_access"  # registered with both scopes: its entries restrict them
 PRINCIPALS = {"user": "User", "ai_agent": "Agent", "service_account": "ServiceAccount"}
 KNOWN_MEMBERS = {"type", "resource", "actions", "constraints", "delegation"}
 
@@ -65,6 +66,7 @@ def to_cedar_context(claims: VerifiedClaims, action: Action, invoice: Invoice) -
         "client_id": claims.client_id,
         "depth": claims.depth,
         "scopes": list(claims.scopes),
+        "details_stand_alone": claims.details_stand_alone,
         "within_details": is_within_details(claims, action, invoice),
     }
     if claims.txn is not None:
@@ -79,14 +81,13 @@ def to_cedar_party(actor: Actor) -> dict[str, str]:
 
 
 def is_within_details(claims: VerifiedClaims, action: Action, invoice: Invoice) -> bool:
-    """Authorization details narrow the scopes (RFC 9396); without any, the scopes stand alone."""
-    details = claims.authorization_details
-    return not details or any(reaches(entry, claims.audience, action, invoice) for entry in details)
+    """Authorization details restrict the scopes (RFC 9396); without any, the scopes stand alone."""
+    return claims.is_within_details({DETAILS_TYPE}, lambda entry: reaches(entry, claims.audience, action, invoice))
 
 
 def reaches(entry: Mapping[str, Any], audience: str, action: Action, invoice: Invoice) -> bool:
     """Whether one entry permits this call. A member that we do not understand may be a limit, so it refuses."""
-    if entry["type"] != "task_resource_access" or not KNOWN_MEMBERS.issuperset(entry):
+    if not KNOWN_MEMBERS.issuperset(entry):
         return False
     actions, constraints = entry.get("actions"), entry.get("constraints", {})
     is_named = isinstance(actions, list) and SCOPES[action] in actions

@@ -45,7 +45,7 @@ class NotDelegated(NotAllowed):
 
 
 class InvalidAuthorizationDetails(Refusal):
-    """More is asked than is held (RFC 9396 §5)."""
+    """More is asked than is held, or nothing at all by an empty list (RFC 9396 §5)."""
 
     code = "invalid_authorization_details"
 
@@ -125,7 +125,7 @@ def exchange_token(
             _while_both_are_good(held, facts.actor_token),
             actor,
             facts.delegations,
-            resource_known=facts.resource_known,
+            restrictions=facts.restrictions,
             tenant_lifetime_max_s=facts.common.task_lifetime_max_s,
             now=now,
         )

@@ -5,7 +5,7 @@ from datetime import datetime
 from identity.model.access import Caller
 from identity.model.errors import Malformed, NotThere
 from identity.model.event import Event
-from identity.model.resource import ResourceServer, check_details_types
+from identity.model.resource import DetailsType, ResourceServer, check_details_types
 from identity.model.scope import check_audience, check_scopes
 from identity.store import Tx
 from identity.store.events import event_insert
@@ -17,7 +17,7 @@ def register_resource(
     *,
     audience: str,
     scopes: tuple[str, ...],
-    authorization_details_types: tuple[str, ...],
+    authorization_details_types: tuple[DetailsType, ...],
     external_url: str,
     caller: Caller,
     now: datetime,
@@ -31,7 +31,7 @@ def register_resource(
     check_scopes(scopes)
     if audience == external_url or audience.startswith(f"{external_url}/t/"):
         raise Malformed("this is an issuer of ours, not a resource server", pointer="/audience", reason="own_issuer")
-    types = check_details_types(authorization_details_types)
+    types = check_details_types(authorization_details_types, scopes)
     known = resource_server_get(tx, check_audience(audience))
     if known and (known.scopes, known.authorization_details_types) == (scopes, types):
         return known

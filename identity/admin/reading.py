@@ -132,10 +132,19 @@ def cut_page(rows: Sequence[T], limit: int, write: Callable[[T], str]) -> tuple[
 
 
 def _fault(found: Any, document: dict[str, Any]) -> tuple[str, str]:
-    place = list(found["loc"])
-    if len(place) > 1 and place[0] not in document:
-        place = place[1:]  # the name of a variant, which is not part of the document
-    return pointer_to(place), found["msg"]
+    return pointer_to(_place(found["loc"], document)), found["msg"]
+
+
+def _place(steps: Sequence[str | int], document: Any) -> list[str | int]:
+    """Return the steps without the names of variants, which are not part of the document; the last may be missing."""
+    place, here = [], document
+    for number, step in enumerate(steps, 1):
+        if step in here if isinstance(here, dict) else isinstance(here, list):
+            place.append(step)
+            here = here[step]
+        elif number == len(steps) and isinstance(here, dict):
+            place.append(step)
+    return place
 
 
 def pointer_to(place: Sequence[str | int]) -> str:

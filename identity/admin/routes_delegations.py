@@ -15,7 +15,7 @@ from identity.admin.operations import operation
 from identity.admin.reading import cut_page, read_id_cursor, write_cursor
 from identity.admin.routes_tenants import tenant_of_call
 from identity.http import Call
-from identity.model.scope import check_details
+from identity.model.authorization_details import check_details
 from identity.model.tenant import TASK_LIFETIME_S
 
 

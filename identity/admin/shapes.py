@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, RootModel, StringConstraints, Tag
 
 from identity.actions.connections import OVERLAP_MAX_S, OVERLAP_S
 from identity.admin.kinds import PrincipalKind
@@ -119,16 +119,39 @@ class NewClientKey(Asked):
     jwk: JsonObject
 
 
+class RestrictingType(Asked):
+    """A type of authorization details whose entries restrict these scopes of the resource server."""
+
+    type: Scope
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=50)]
+
+
+def _kind_of_type(asked: Any) -> str | None:
+    """Say which of both a type is given as, so that its faults are told of that one alone."""
+    return "alone" if isinstance(asked, str) else "restricting" if isinstance(asked, dict) else None
+
+
+DetailsType = Annotated[
+    Annotated[Scope, Tag("alone")] | Annotated[RestrictingType, Tag("restricting")], Discriminator(_kind_of_type)
+]
+
+
 class NewResource(Asked):
-    """A resource server: whom a token may be meant for, and what may be asked of it."""
+    """A resource server: whom a token may be meant for, and what may be asked of it.
+
+    A type of authorization details that is given as a string stands alone; with scopes, it restricts them.
+    """
 
     audience: Line
     scopes: Annotated[tuple[Scope, ...], Field(max_length=50)] = ()
-    authorization_details_types: Annotated[tuple[Scope, ...], Field(max_length=50)] = ()
+    authorization_details_types: Annotated[tuple[DetailsType, ...], Field(max_length=50)] = ()
 
 
 class NewDelegation(Asked):
-    """Standing permission for an agent to act for a user, or for the members of a group. Seconds."""
+    """Standing permission for an agent to act for a user, or for the members of a group. Seconds.
+
+    An empty list of authorization details says the same as none: the scopes are not restricted.
+    """
 
     actor_id: UUID
     subject_id: UUID | None = None

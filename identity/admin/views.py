@@ -120,15 +120,6 @@ class Subjects(View):
     next_cursor: None = None
 
 
-class Resource(View):
-    """A resource server."""
-
-    audience: str
-    scopes: list[str]
-    authorization_details_types: list[str]
-    created_at: datetime
-
-
 class Delegation(View):
     """Standing permission to act for somebody. Seconds."""
 
@@ -282,10 +273,6 @@ class ClientList(Items[Client]):
 
 class PrincipalList(Items[Principal]):
     """Living principals in the order of creation."""
-
-
-class ResourceList(Items[Resource]):
-    """Resource servers in the order of their audiences."""
 
 
 class DelegationList(Items[Delegation]):

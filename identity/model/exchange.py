@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from identity.model.authority import Exceeded, Holder, Restrictions, narrow_authority
 from identity.model.delegation import Delegation, Details, stands
 from identity.model.principal import ACTORS
-from identity.model.scope import narrow_details, narrow_scopes
 from identity.model.tenant import DEPTH_MAX, TASK_DURATION_S, TASK_LIFETIME_MAX_S
 from identity.model.token import Party, TokenFacts, lives
 from identity.model.upstream_token import Upstream
@@ -72,23 +72,26 @@ def decide_exchange(
     actor: Party | None,
     delegations: Sequence[Delegation],
     *,
-    resource_known: bool,
+    restrictions: Restrictions | None,
     tenant_lifetime_max_s: int,
     now: datetime,
 ) -> Allowed | Denied:
-    """Decide whether ``actor`` may act for the subject, and with what. Every result is a subset of what is held."""
-    denied = _refuse_parties(held, actor, now) or _refuse_target(asked, held, resource_known)
+    """Decide whether ``actor`` may act for the subject, and with what. Every result is a subset of what is held.
+
+    ``restrictions`` are those of the resource: the subject token's audience, or what is asked; None: not registered.
+    """
+    denied = _refuse_parties(held, actor, now) or _refuse_target(asked, held, restrictions is not None)
     if denied is not None or actor is None:
         return denied or Denied("party", "actor_unknown")
     audience = held.parent.audience if held.parent else str(asked.resource)
     if held.chain and held.chain[0].id == actor.id:
-        return _narrow(asked, held, audience, None, held.chain, tenant_lifetime_max_s, now)
+        return _narrow(asked, held, audience, None, held.chain, restrictions or {}, tenant_lifetime_max_s, now)
     matching = [delegation for delegation in delegations if delegation.resource == audience]
     standing = [delegation for delegation in matching if stands(delegation, now)]
     if not standing:
         return Denied("delegation", "delegation_ended" if matching else "not_delegated")
     decisions = [
-        _narrow(asked, held, audience, delegation, (actor, *held.chain), tenant_lifetime_max_s, now)
+        _narrow(asked, held, audience, delegation, (actor, *held.chain), restrictions or {}, tenant_lifetime_max_s, now)
         for delegation in standing
     ]
     return next((decision for decision in decisions if isinstance(decision, Allowed)), decisions[0])
@@ -126,20 +129,17 @@ def _narrow(
     audience: str,
     delegation: Delegation | None,
     chain: tuple[Party, ...],
+    restrictions: Restrictions,
     tenant_lifetime_max_s: int,
     now: datetime,
 ) -> Allowed | Denied:
     depth_max = _depth_max(held, delegation)
     if held.depth + len(chain) - len(held.chain) > depth_max:
         return Denied("delegation", "depth_exceeded")
-    scopes = narrow_scopes(_scopes_held(held, delegation), asked.scopes)
-    if scopes is None:
-        return Denied("scope", "scope_exceeded")
-    details = _details_granted(held, delegation, asked.authorization_details)
-    if details is None:
-        return Denied("details", "authorization_details_exceeded")
-    if not scopes and not details:
-        return Denied("scope", "nothing_left")
+    holders: list[Holder] = [holder for holder in (held.parent, delegation) if holder is not None]
+    granted = narrow_authority(holders, asked.scopes, asked.authorization_details, restrictions)
+    if isinstance(granted, Exceeded):
+        return Denied(granted.fault, granted.reason)
     task_expires_at = _task_expiry(held, now)
     expires_at = _expiry(held, delegation, chain, task_expires_at, tenant_lifetime_max_s, now)
     if expires_at <= now:
@@ -147,8 +147,8 @@ def _narrow(
     return Allowed(
         audience=audience,
         chain=chain,
-        scopes=scopes,
-        authorization_details=details,
+        scopes=granted.scopes,
+        authorization_details=granted.authorization_details,
         depth_max=depth_max,
         expires_at=expires_at,
         task_expires_at=task_expires_at,
@@ -163,23 +163,6 @@ def _depth_max(held: Held, delegation: Delegation | None) -> int:
     if delegation:
         limits.append(held.depth + delegation.max_depth)
     return min(limits)
-
-
-def _scopes_held(held: Held, delegation: Delegation | None) -> list[str]:
-    scopes = held.parent.scopes if held.parent else (delegation.scopes if delegation else ())
-    return [scope for scope in scopes if delegation is None or scope in delegation.scopes]
-
-
-def _details_granted(held: Held, delegation: Delegation | None, asked: Details | None) -> Details | None:
-    """Return what is asked when every holder covers it; when nothing is asked, what every holder has."""
-    offers = [holder.authorization_details for holder in (held.parent, delegation) if holder is not None]
-    wanted = offers[0] if asked is None else asked
-    for offer in offers:
-        granted = narrow_details(offer, wanted)
-        if granted is None and asked is not None:
-            return None
-        wanted = tuple(entry for entry in wanted if narrow_details(offer, (entry,)) is not None)
-    return wanted
 
 
 def _task_expiry(held: Held, now: datetime) -> datetime:

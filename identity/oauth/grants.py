@@ -10,11 +10,12 @@ from identity_verifier.strict_json import StrictJsonError, parse_object
 from identity.actions.exchange import ExchangeRequest, InvalidActorToken, exchange_token, read_exchange_facts
 from identity.actions.issuance import InvalidTarget, issue_for_itself, read_itself_facts
 from identity.actions.upstream import InvalidSubjectToken, UnverifiedToken, take_token_apart
+from identity.model.authorization_details import check_details
 from identity.model.client import Client, GrantType
 from identity.model.delegation import Details
 from identity.model.errors import Malformed
 from identity.model.exchange import Asked
-from identity.model.scope import check_details, parse_scope
+from identity.model.scope import parse_scope
 from identity.model.token import IssuedToken
 from identity.model.upstream_token import ACCESS_TOKEN, JWT, KINDS_OF_TYPE
 from identity.oauth.call import OAuthCall, present_call
@@ -69,7 +70,9 @@ class ClientCredentials(Grant):
     GRANT_TYPE = GrantType.CLIENT_CREDENTIALS
 
     def read(self, call: OAuthCall) -> Any:
-        """Read the client, its principal and the resource."""
+        """Read the client, its principal and the resource. Authorization details have no holder here: refused."""
+        if "authorization_details" in call.form:
+            raise Malformed("a client has none of its own", pointer="authorization_details")
         return read_itself_facts(call.tx, call.credential.question, resource=target_of(call.form), now=call.now)
 
     def issue(self, call: OAuthCall, client: Client) -> IssuedToken:

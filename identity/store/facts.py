@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from identity.model.authority import Restrictions
 from identity.model.client import Client
 from identity.model.connection import Connection, Dialect
 from identity.model.delegation import Delegation
@@ -24,6 +25,7 @@ from identity.store.json_rows import (
     delegation_from,
     key_from,
     parties_from,
+    restrictions_from,
     token_from,
 )
 from identity.store.tx import Tx
@@ -164,7 +166,9 @@ SELECT {COMMON},
     (SELECT max(o.not_before) FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'principal'
         AND o.key = ANY (ARRAY(SELECT CAST(id AS text) FROM namesakes UNION SELECT CAST(id AS text) FROM person))
         ) AS subject_cut_off,
-    EXISTS (SELECT FROM resources r WHERE r.tenant_id = :tenant AND r.audience = :resource) AS resource_known
+    (SELECT r.authorization_details_scopes FROM resources r WHERE r.tenant_id = :tenant AND r.audience = coalesce(
+        (SELECT t.audience FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti), :resource)
+        ) AS restrictions
 """,
     member="SELECT id FROM subject",
     jtis=":subject_jti, :actor_jti",
@@ -271,7 +275,8 @@ class ExchangeFacts:
     """For a client that asks to act for somebody. ``persons``: whom an upstream claim names; exactly one is right.
 
     ``subject_cut_off`` is the last one of whoever the claim ever named: who was deleted and provisioned anew has
-    another id, but an upstream token from before does not say so.
+    another id, but an upstream token from before does not say so. ``restrictions`` are those of the resource: the
+    subject token's audience where it is ours, else what is asked for; None when no such resource is registered.
     """
 
     common: CommonFacts
@@ -284,7 +289,7 @@ class ExchangeFacts:
     parties: Mapping[UUID, Party]
     delegations: tuple[Delegation, ...]
     subject_cut_off: datetime | None
-    resource_known: bool
+    restrictions: Restrictions | None
 
 
 def exchange_facts_read(
@@ -323,7 +328,7 @@ def exchange_facts_read(
         parties={party.id: party for party in parties_from(row.parties)},
         delegations=tuple(delegation_from(item) for item in row.delegations or ()),
         subject_cut_off=row.subject_cut_off,
-        resource_known=row.resource_known,
+        restrictions=None if row.restrictions is None else restrictions_from(row.restrictions),
     )
 
 

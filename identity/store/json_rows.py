@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from identity.model.authority import Restrictions
 from identity.model.client import AuthMethod, Client, GrantType
 from identity.model.connection import Connection, ConnectionKind, Match, TokenKind, UpstreamAct, UpstreamPolicy
 from identity.model.delegation import Delegation
@@ -133,6 +134,11 @@ def delegation_from(item: Mapping[str, Any]) -> Delegation:
         ended_at=instant_or_none(item["ended_at"]),
         ended_reason=item["ended_reason"],
     )
+
+
+def restrictions_from(item: Mapping[str, Any]) -> Restrictions:
+    """Return which scopes each type of authorization details restricts, from a JSON row."""
+    return {type_: frozenset(scopes) for type_, scopes in item.items()}
 
 
 def token_from(item: Mapping[str, Any] | None, tenant_state: str) -> TokenFacts | None:

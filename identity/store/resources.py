@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from identity.model.errors import Taken
-from identity.model.resource import ResourceServer
+from identity.model.resource import DetailsType, ResourceServer
 from identity.store.tables import resources
 from identity.store.tx import Tx
 
@@ -16,23 +16,29 @@ COLUMNS = (
     resources.c.audience,
     resources.c.scopes,
     resources.c.authorization_details_types,
+    resources.c.authorization_details_scopes,
     resources.c.created_at,
 )
 
 
 def _resource(row: Any) -> ResourceServer:
-    return ResourceServer(row.audience, tuple(row.scopes), tuple(row.authorization_details_types), row.created_at)
+    types = tuple(
+        DetailsType(name, tuple(row.authorization_details_scopes.get(name, ())))
+        for name in row.authorization_details_types
+    )
+    return ResourceServer(row.audience, tuple(row.scopes), types, row.created_at)
 
 
 def resource_server_insert(
-    tx: Tx, *, audience: str, scopes: Sequence[str], details_types: Sequence[str], now: datetime
+    tx: Tx, *, audience: str, scopes: Sequence[str], details_types: Sequence[DetailsType], now: datetime
 ) -> ResourceServer:
     """Write a new resource server. Raises ``Taken``."""
     statement = insert(resources).values(
         tenant_id=tx.tenant_id,
         audience=audience,
         scopes=list(scopes),
-        authorization_details_types=list(details_types),
+        authorization_details_types=[known.type for known in details_types],
+        authorization_details_scopes={known.type: list(known.scopes) for known in details_types if known.scopes},
         created_at=now,
     )
     try:

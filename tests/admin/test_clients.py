@@ -217,6 +217,44 @@ def test_a_resource_server_is_registered_once_and_saying_it_again_changes_nothin
     assert rival.get("/resources")["items"] == []
 
 
+def test_a_type_of_authorization_details_stands_alone_or_restricts_scopes(acme: Admin, rival: Admin) -> None:
+    types = ["order", {"type": "invoice", "scopes": ["b", "a"]}, "payment"]
+    erp = {"audience": "https://erp.example", "scopes": ["a", "b"], "authorization_details_types": types}
+    for _ in range(2):
+        assert acme.post("/resources", erp)["authorization_details_types"] == types
+    assert acme.get("/resources")["items"][0]["authorization_details_types"] == types
+    for other in (["order", "invoice", "payment"], [*types[:1], {"type": "invoice", "scopes": ["a"]}, *types[2:]]):
+        refused = acme.post("/resources", {**erp, "authorization_details_types": other}, 409)
+        assert refused["code"] == "resource_taken"
+    rivals = rival.post("/resources", {**erp, "authorization_details_types": ["invoice"]})
+    assert rivals["authorization_details_types"] == ["invoice"]
+
+
+@pytest.mark.parametrize(
+    ("types", "pointer"),
+    [
+        ([{"type": "invoice", "scopes": []}], "/authorization_details_types/0/scopes"),  # a string says that
+        ([{"type": "invoice"}], "/authorization_details_types/0/scopes"),
+        ([{"scopes": ["a"]}], "/authorization_details_types/0/type"),
+        ([{"type": "", "scopes": ["a"]}], "/authorization_details_types/0/type"),
+        ([{"type": "invoice", "scopes": "a"}], "/authorization_details_types/0/scopes"),
+        (["order", {"type": "invoice", "scopes": ["a", 1]}], "/authorization_details_types/1/scopes/1"),
+        ([{"type": "invoice", "scopes": ["a"], "more": 1}], "/authorization_details_types/0/more"),
+        ([["invoice", "a"]], "/authorization_details_types/0"),
+        ([None], "/authorization_details_types/0"),
+        ({"invoice": ["a"]}, "/authorization_details_types"),
+        ([{"type": "invoice", "scopes": ["c"]}], "/authorization_details_types"),  # no scope of the resource
+        ([{"type": "invoice", "scopes": ["a", "a"]}], "/authorization_details_types"),
+        (["invoice", {"type": "invoice", "scopes": ["a"]}], "/authorization_details_types"),
+        ([{"type": "in\nvoice", "scopes": ["a"]}], "/authorization_details_types"),
+    ],
+)
+def test_a_type_with_one_fault_is_pointed_at_and_registers_nothing(acme: Admin, types: Any, pointer: str) -> None:
+    erp = {"audience": "https://erp.example", "scopes": ["a", "b"], "authorization_details_types": types}
+    assert [fault["pointer"] for fault in acme.post("/resources", erp, 400)["errors"]] == [pointer]
+    assert acme.get("/resources")["items"] == []
+
+
 @pytest.mark.parametrize(
     "fault",
     [

@@ -56,6 +56,9 @@ def test_from_nothing_to_an_agent_that_may_act(ask: Callable[..., Any], provisio
     bot, sam = provision("acme", "agent", "invoice-bot"), provision("acme", "user", "sam@acme.example")
     provision("acme", "group", "Finance")
     ask("resource", "register", "acme", RESOURCE, "--scope", "invoices.read", "--details-type", "invoice")
+    restricting = ("--restricting-type", "order", "pay", "--restricting-type", "order", "read", "--details-type", "x")
+    crm = ask("resource", "register", "acme", f"{RESOURCE}/crm", "--scope", "read", "--scope", "pay", *restricting)
+    assert crm["authorization_details_types"] == ["x", {"type": "order", "scopes": ["pay", "read"]}]
     file = tmp_path / "bot.jwk"
     client = ask("client", "create", "acme", "--principal", "invoice-bot", "--generate-key", str(file))
     private = json.loads(file.read_text())

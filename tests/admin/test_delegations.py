@@ -50,6 +50,37 @@ def test_an_agent_may_act_for_the_members_of_a_group(acme: Admin, provision: Pro
     assert [one["id"] for one in acme.get(f"/delegations?subject={finance}")["items"]] == [made["id"]]
 
 
+@pytest.mark.parametrize(
+    ("scopes", "types", "reason"),
+    [
+        (["pay"], ["invoice"], None),
+        (["pay", "read"], ["invoice", "order"], None),
+        (["pay"], [], None),
+        ([], ["invoice"], None),
+        ([], ["order"], None),
+        (["read"], ["order"], None),
+        (["pay"], ["order"], "scope_without_authorization_details"),
+        (["pay", "read"], ["order"], "scope_without_authorization_details"),
+        (["pay"], ["payment"], "unknown_authorization_details_type"),
+    ],
+)
+def test_a_delegation_gives_no_scope_that_its_details_would_never_open(
+    acme: Admin, grant: dict[str, Any], scopes: list[str], types: list[str], reason: str | None
+) -> None:
+    known = ["order", {"type": "invoice", "scopes": ["pay"]}]
+    crm = {"audience": "https://crm.example", "scopes": ["read", "pay"], "authorization_details_types": known}
+    acme.post("/resources", crm)
+    details = [{"type": type_} for type_ in types]
+    asked = {**grant, "resource": crm["audience"], "scopes": scopes, "authorization_details": details}
+    made = acme.post("/delegations", asked, 400 if reason else 201)
+    assert made.get("code") == reason
+
+
+def test_no_authorization_details_and_an_empty_list_of_them_are_the_same(acme: Admin, grant: dict[str, Any]) -> None:
+    made = acme.post("/delegations", {**grant, "authorization_details": []})
+    assert made["authorization_details"] == acme.post("/delegations", grant)["authorization_details"] == []
+
+
 def test_what_is_not_said_is_the_least(acme: Admin, grant: dict[str, Any]) -> None:
     made = acme.post("/delegations", grant)
     assert (made["max_lifetime_s"], made["max_depth"], made["authorization_details"]) == (120, 1, [])
@@ -69,6 +100,8 @@ def test_what_is_not_said_is_the_least(acme: Admin, grant: dict[str, Any]) -> No
         ({"scopes": ["invoices.read"] * 2}, "scope"),
         ({"authorization_details": [{"type": "payment"}]}, "/authorization_details"),
         ({"authorization_details": [{"no": "type"}]}, "authorization_details"),
+        ({"authorization_details": [{"type": "invoice", "actions": []}]}, "authorization_details"),
+        ({"authorization_details": None}, "/authorization_details"),
         ({"authorization_details": {"type": "invoice"}}, "/authorization_details"),
         ({"max_lifetime_s": 301}, "/max_lifetime_s"),
         ({"max_lifetime_s": 0}, "/max_lifetime_s"),

@@ -89,7 +89,7 @@ ENTRY = {"type": "task_resource_access", "resource": AUDIENCE, "actions": ["invo
 @pytest.mark.parametrize(
     ("details", "status"),
     [
-        ([], 200),
+        (..., 200),
         ([ENTRY], 200),
         ([{**ENTRY, "constraints": {"max_amount_usd": 420}, "delegation": {"max_depth": 2}}], 200),
         ([{**ENTRY, "actions": ["invoices.pay"]}, ENTRY], 200),
@@ -104,6 +104,7 @@ ENTRY = {"type": "task_resource_access", "resource": AUDIENCE, "actions": ["invo
         ([{**ENTRY, "actions": 5}], 403),
         ([{**ENTRY, "actions": "invoices.read"}], 403),
         ([{"type": "payment_initiation"}], 403),
+        ([{**ENTRY, "type": "payment_initiation"}, {**ENTRY, "actions": ["invoices.pay"]}], 403),
     ],
 )
 def test_authorization_details_narrow_what_the_scope_opens(details, status):
@@ -112,6 +113,26 @@ def test_authorization_details_narrow_what_the_scope_opens(details, status):
     if status == 403:
         assert response.json is not None
         assert response.json["reason"] == "the authorization details do not reach this invoice"
+
+
+def test_an_empty_list_of_authorization_details_is_refused_and_not_read_as_no_limit():
+    response = erp().get("/invoices/17", headers=bearer(token(authorization_details=[])))
+    assert (response.status_code, response.json) == (401, {"error": "invalid_token", "reason": "authorization_details"})
+
+
+@pytest.mark.parametrize(
+    ("details", "status"),
+    [
+        ([ENTRY], 200),
+        ([{**ENTRY, "constraints": {"max_amount_usd": 419}}], 403),
+        ([{**ENTRY, "actions": ["invoices.pay"]}], 403),
+        ([{"type": "payment_initiation"}], 403),
+        (..., 403),
+    ],
+)
+def test_authorization_details_without_a_scope_stand_alone(details, status):
+    response = erp().get("/invoices/17", headers=bearer(token(scope=..., authorization_details=details)))
+    assert response.status_code == status
 
 
 def test_a_rival_tenants_token_is_refused_at_each_lock():

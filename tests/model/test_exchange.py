@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from identity.model.authorization_details import covers_each
 from identity.model.delegation import Delegation, Details
 from identity.model.exchange import ANCESTORS_MAX, Allowed, Asked, Denied, Held, decide_exchange
 from identity.model.principal import Kind
-from identity.model.scope import covers
 from identity.model.tenant import DEPTH_MAX, TASK_DURATION_S, TASK_LIFETIME_MAX_S
-from identity.model.token import Party
+from identity.model.token import Party, TokenFacts
 from tests.model.parties import (
     ARCHIVE,
     BOT,
@@ -35,12 +35,17 @@ from tests.model.parties import (
     soon,
     token,
 )
+from tests.oracles.authority import Call, opens
+
+RESTRICTIONS = {"invoice": frozenset({"read", "pay"})}
+ALONE: dict[str, Any] = {"restrictions": {}}  # no type restricts a scope: all stand alone
+OTHER = ({"type": "payment", "identifier": "17"},)
 
 
 def decide(
     wanted: Asked, held: Held, actor: Party | None, delegations: Sequence[Delegation], **changed: Any
 ) -> Allowed | Denied:
-    known = {"resource_known": True, "tenant_lifetime_max_s": 300, "now": NOW} | changed
+    known = {"restrictions": RESTRICTIONS, "tenant_lifetime_max_s": 300, "now": NOW} | changed
     return decide_exchange(wanted, held, actor, delegations, **known)
 
 
@@ -86,7 +91,7 @@ REFUSALS: list[tuple[str, Asked, Held, Party | None, list[Delegation], dict[str,
      [], {}, ("delegation", "too_many_ancestors")),
     ("no resource", asked(resource=None), from_upstream(), BOT, [delegation(BOT)], {},
      ("target", "resource_required")),
-    ("unknown resource", asked(), from_upstream(), BOT, [delegation(BOT)], {"resource_known": False},
+    ("unknown resource", asked(), from_upstream(), BOT, [delegation(BOT)], {"restrictions": None},
      ("target", "unknown_resource")),
     ("another audience", asked(resource="https://crm.example"), from_token(BOT), OCR,
      [delegation(OCR, resource="https://crm.example")], {}, ("target", "audience_differs")),
@@ -110,11 +115,38 @@ REFUSALS: list[tuple[str, Asked, Held, Party | None, list[Delegation], dict[str,
      [delegation(BOT)], {}, ("scope", "scope_exceeded")),
     ("more details than delegated", asked(authorization_details=({"type": "invoice", "actions": ["void"]},)),
      from_upstream(), BOT, [delegation(BOT)], {}, ("details", "authorization_details_exceeded")),
-    ("details that the token lacks", asked(authorization_details=DETAILS),
-     from_token(BOT, parent=token(BOT, authorization_details=())), OCR, [delegation(OCR)], {},
+    ("an empty list of details", asked(authorization_details=()), from_upstream(), BOT, [delegation(BOT)], {},
      ("details", "authorization_details_exceeded")),
+    ("an empty list where nothing is held", asked(authorization_details=()), from_upstream(), BOT,
+     [delegation(BOT, authorization_details=())], {}, ("details", "authorization_details_exceeded")),
+    ("an empty list by narrowing alone", asked(authorization_details=()), from_token(BOT), BOT, [], {},
+     ("details", "authorization_details_exceeded")),
+    ("details that the token lacks", asked(authorization_details=DETAILS),
+     from_token(BOT, parent=token(BOT, authorization_details=())), OCR, [delegation(OCR)], ALONE,
+     ("details", "authorization_details_exceeded")),
+    ("details that the delegation lacks", asked(authorization_details=DETAILS), from_token(BOT), OCR,
+     [delegation(OCR, authorization_details=())], ALONE, ("details", "authorization_details_exceeded")),
+    ("details of nobody", asked(authorization_details=DETAILS), from_upstream(), BOT,
+     [delegation(BOT, authorization_details=())], ALONE, ("details", "authorization_details_exceeded")),
+    ("details of nobody that restrict a scope which is not granted",
+     asked(scopes=("read",), authorization_details=DETAILS), from_upstream(), BOT,
+     [delegation(BOT, authorization_details=())], {}, ("details", "authorization_details_exceeded")),
+    ("one entry twice", asked(authorization_details=DETAILS * 2), from_upstream(), BOT, [delegation(BOT)], {},
+     ("details", "authorization_details_exceeded")),
+    ("a scope whose restriction is left out", asked(scopes=("pay",), authorization_details=OTHER),
+     from_upstream(), BOT, [delegation(BOT, authorization_details=(*DETAILS, *OTHER))], {},
+     ("scope", "scope_exceeded")),
     ("nothing in common", asked(), from_token(BOT), OCR, [delegation(OCR, scopes=("void",), authorization_details=())],
      {}, ("scope", "nothing_left")),
+    ("no details in common although scopes are", asked(), from_token(BOT), OCR,
+     [delegation(OCR, authorization_details=OTHER)], {}, ("scope", "nothing_left")),
+    ("details that the token lacks in common", asked(), from_token(BOT, parent=token(BOT, authorization_details=())),
+     OCR, [delegation(OCR, authorization_details=OTHER)], {}, ("scope", "nothing_left")),
+    ("details that the delegation lacks in common", asked(),
+     from_token(BOT, parent=token(BOT, authorization_details=OTHER)), OCR, [delegation(OCR, authorization_details=())],
+     {}, ("scope", "nothing_left")),
+    ("details that restricted a scope, without one", asked(), from_token(BOT, parent=token(BOT, scopes=("read",))), OCR,
+     [delegation(OCR, scopes=("pay",))], {}, ("scope", "nothing_left")),
     ("less than a second is left", asked(), from_upstream(good_until=soon(0.9)), BOT, [delegation(BOT)], {},
      ("party", "lifetime_spent")),
 ]  # fmt: skip
@@ -134,6 +166,40 @@ def test_an_exchange_with_one_fault_is_denied_for_that_fault(
     refusal: tuple[str, str],
 ) -> None:
     assert decide(wanted, held, actor, delegations, **known) == Denied(*refusal)
+
+
+LIMITED = ({"type": "invoice", "actions": ["pay"]},)
+BARE = token(BOT, authorization_details=())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "held", "delegated", "known", "scopes", "details"),
+    [
+        (asked(), from_token(BOT), delegation(OCR, authorization_details=()), {}, ("read", "pay"), DETAILS),
+        (asked(), from_token(BOT, parent=BARE), delegation(OCR), {}, ("read", "pay"), DETAILS),
+        (asked(), from_token(BOT), delegation(OCR, authorization_details=LIMITED), {}, ("read", "pay"), LIMITED),
+        (asked(authorization_details=LIMITED), from_token(BOT), delegation(OCR, authorization_details=()), {},
+         ("read", "pay"), LIMITED),
+        (asked(authorization_details=LIMITED), from_token(BOT, parent=BARE), delegation(OCR, authorization_details=()),
+         {}, ("read", "pay"), LIMITED),
+        (asked(), from_token(BOT), delegation(OCR), ALONE, ("read", "pay"), DETAILS),
+        (asked(scopes=("read",)), from_token(BOT, parent=BARE), delegation(OCR), {}, ("read",), DETAILS),
+        (asked(authorization_details=OTHER), from_token(BOT, parent=token(BOT, authorization_details=DETAILS + OTHER)),
+         delegation(OCR, authorization_details=OTHER + DETAILS), {}, (), OTHER),
+        (asked(), from_token(BOT, parent=token(BOT, scopes=())), delegation(OCR, scopes=()), {}, (), DETAILS),
+        (asked(), from_token(BOT, parent=token(BOT, scopes=("read",), authorization_details=DETAILS + OTHER)),
+         delegation(OCR, scopes=("pay",), authorization_details=DETAILS + OTHER), {}, (), OTHER),
+    ],
+    ids=["the token's restriction stays", "the delegation's restriction comes", "what both have in common",
+         "less asked", "a restriction of one's own", "what stands alone is held by both",
+         "a restriction of another scope", "without the restriction no scope", "details alone",
+         "what stands alone is left where no scope is"],
+)  # fmt: skip
+def test_what_restricts_stays_and_what_stands_alone_is_held_by_all(
+    wanted: Asked, held: Held, delegated: Delegation, known: dict[str, Any], scopes: tuple[str, ...], details: Details
+) -> None:
+    decision = allowed(wanted, held, OCR, [delegated], **known)
+    assert (decision.scopes, decision.authorization_details) == (scopes, details)
 
 
 def test_an_expired_delegation_does_not_hide_one_that_stands() -> None:
@@ -203,9 +269,10 @@ class Dice:
 
     def details(self) -> Details:
         return tuple(
-            {"type": "invoice", "actions": list(self.some(["read", "pay"], 2)), "constraints": {"max": limit}}
+            {"type": self.dice.choice(["invoice", "invoice", "payment"]),
+             "actions": list(self.some(["read", "pay"], 2)) or ["read"], "constraints": {"max": limit}}
             for limit in self.some([1, 2, 3], 2)
-        )
+        )  # fmt: skip
 
     def delegation(self, actor: Party) -> Delegation:
         return delegation(
@@ -254,20 +321,33 @@ def assert_narrower(
         assert set(decision.scopes) <= set(wanted.scopes)
     if held.parent is not None:
         assert set(decision.scopes) <= set(held.parent.scopes)
-        assert each_covered(held.parent.authorization_details, decision)
+        assert_no_wider(decision, held.parent)
         assert decision.depth_max <= held.parent.depth_max
         assert decision.audience == held.parent.audience
     if decision.delegation is not None:
         assert set(decision.scopes) <= set(terms.scopes)
-        assert each_covered(terms.authorization_details, decision)
+        assert_no_wider(decision, terms)
         assert lifetime <= terms.max_lifetime_s
         assert terms.expires_at is None or decision.expires_at <= terms.expires_at
     else:
         assert held.chain[0] == actor
 
 
-def each_covered(held: Sequence[Any], decision: Allowed) -> bool:
-    return all(any(covers(have, got) for have in held) for got in decision.authorization_details)
+CALLS = [
+    Call(scope, type_, action, amount)
+    for scope, type_ in (("read", "invoice"), ("pay", "invoice"), ("void", "invoice"), (None, "payment"))
+    for action in ("read", "pay")
+    for amount in (1, 2, 3, 4)
+]
+
+
+def assert_no_wider(decision: Allowed, holder: Delegation | TokenFacts) -> None:
+    """Details are no weaker: none are shed, each is covered, and none appears that would open more."""
+    if holder.authorization_details:
+        assert decision.authorization_details
+        assert covers_each(holder.authorization_details, decision.authorization_details)
+    wider = [call for call in CALLS if opens(decision, call, RESTRICTIONS) and not opens(holder, call, RESTRICTIONS)]
+    assert wider == []
 
 
 def as_held(decision: Allowed, before: Held) -> Held:

@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import json
 import socket
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.world import ASSERTION_TYPE, CRM, EXCHANGE, TYPE, Tenant, World, let_act
+from tests.world import ASSERTION_TYPE, CRM, DETAILS, EXCHANGE, TYPE, Tenant, World, let_act
 
 ENDPOINTS = ("token", "introspect", "revoke")
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -161,10 +162,10 @@ def test_a_token_that_nobody_would_take_for_its_size_is_not_issued(world: World)
     """A number in details may grow when it is stored: 1e300 is 5 characters, and 301 when the database says it."""
     acme = world.acme
     numbers = [float(f"1e{300 - power}") for power in range(60)]
-    grown = ({"type": "invoice", "n": numbers}, {"type": "invoice", "m": numbers})
+    grown = ({"type": "invoice", "n": numbers}, {"type": "invoice", "m": numbers}, DETAILS[0])
     with acme.tx() as tx:
         let_act(tx, acme.agent("ocr-bot").id, acme.planted.finance, authorization_details=grown, resource=CRM)
     answer = acme.exchange("ocr-bot", resource=CRM)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_authorization_details")
     assert acme.last_event().event.reason == "token_size"
-    assert acme.exchange("ocr-bot", resource=CRM, authorization_details="[]").status_code == 200
+    assert acme.exchange("ocr-bot", resource=CRM, authorization_details=json.dumps(DETAILS)).status_code == 200

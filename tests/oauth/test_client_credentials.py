@@ -34,6 +34,8 @@ def test_a_token_for_a_resource_server_has_only_the_scopes_that_are_known_there(
         ({"scope": "invoices.pay"}, "invalid_scope"),  # the client is not registered for it
         ({"scope": "invoices.read invoices.pay"}, "invalid_scope"),
         ({"scope": "invoices.read invoices.read"}, "invalid_scope"),
+        ({"authorization_details": '[{"type":"invoice"}]'}, "invalid_authorization_details"),  # not left out in silence
+        ({"authorization_details": "[]"}, "invalid_authorization_details"),
         ({"scope": " "}, "invalid_scope"),
         ({"scope": "é"}, "invalid_scope"),
         ({"scope": " ".join(map(str, range(51)))}, "invalid_scope"),

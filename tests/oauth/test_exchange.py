@@ -140,6 +140,10 @@ def test_a_key_in_the_header_or_the_wrong_key_signs_nothing(acme: Tenant, rival:
         ({"authorization_details": "{"}, "invalid_authorization_details"),
         ({"authorization_details": "{}"}, "invalid_authorization_details"),
         ({"authorization_details": "null"}, "invalid_authorization_details"),
+        ({"authorization_details": "[]"}, "invalid_authorization_details"),
+        ({"authorization_details": " [ ] "}, "invalid_authorization_details"),
+        ({"authorization_details": json.dumps(DETAILS * 2)}, "invalid_authorization_details"),
+        ({"authorization_details": json.dumps([DETAILS[0] | {"or": {}}])}, "invalid_authorization_details"),
         ({"authorization_details": '[{"type":"order"}]'}, "invalid_authorization_details"),
         ({"authorization_details": '[{"type":"invoice"}]'}, "invalid_authorization_details"),
         ({"authorization_details": '[{"type":"invoice","actions":[],"constraints":{"max_amount":500}}]'},
@@ -177,15 +181,17 @@ def test_what_cannot_be_had_is_refused_with_the_error_of_its_standard(
 
 
 def test_less_may_be_asked_and_no_more_is_given(acme: Tenant) -> None:
-    wanted = [{"type": "invoice", "actions": ["read"], "constraints": {"max_amount": 100, "currency": "EUR"}}]
+    wanted = [{"type": "invoice", "actions": ["read"], "constraints": {"max_amount": 100}}]
     answer = acme.exchange("invoice-bot", scope="invoices.read", authorization_details=json.dumps(wanted))
     assert answer.json()["scope"] == "invoices.read"
     assert answer.json()["authorization_details"] == wanted
-    for form in ({"scope": "invoices.pay"}, {"authorization_details": json.dumps(DETAILS)}):
+    for form in (
+        {"scope": "invoices.pay"},
+        {"authorization_details": json.dumps(DETAILS)},
+        {"authorization_details": "[]"},
+    ):
         again = acme.exchange("invoice-bot", access_token(answer), **form)
         assert again.status_code == 400, "what was given up does not come back"
-    bare = acme.exchange("invoice-bot", access_token(answer), authorization_details="[]")
-    assert "authorization_details" not in bare.json()
 
 
 def test_audience_says_the_same_as_resource(acme: Tenant) -> None:

@@ -1,6 +1,6 @@
 """What a token says, once every rule has held."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -57,6 +57,28 @@ class VerifiedClaims:
 
     def has_scope(self, scope: str) -> bool:
         return scope in self.scopes
+
+    @property
+    def details_stand_alone(self) -> bool:
+        """True when there is no scope at all: the authorization details say everything that may be done."""
+        return not self.scopes and bool(self.authorization_details)
+
+    def is_within_details(self, types: Collection[str], permits: Callable[[Mapping[str, Any]], bool]) -> bool:
+        """True when no authorization details restrict, or an entry of one of ``types`` permits the call.
+
+        ``permits`` gets one entry; a member that it does not understand may be a limit, so let it answer False.
+        """
+        entries = self.authorization_details
+        return not entries or any(permits(entry) for entry in entries if entry["type"] in types)
+
+    def opens(self, scope: str, types: Collection[str], permits: Callable[[Mapping[str, Any]], bool]) -> bool:
+        """Read scopes and authorization details together, as the issuer means them.
+
+        ``types`` are those that your resource registers as restricting ``scope``; none: the scope is enough.
+        """
+        if types and self.details_stand_alone:
+            return self.is_within_details(types, permits)
+        return self.has_scope(scope) and (not types or self.is_within_details(types, permits))
 
 
 def read_claims(claims: dict[str, Any]) -> VerifiedClaims:

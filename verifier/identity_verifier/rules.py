@@ -218,9 +218,12 @@ def scope_is_a_list_of_words(claims: Claims, _: Expected, __: datetime) -> None:
 
 
 def details_are_typed_objects(claims: Claims, _: Expected, __: datetime) -> None:
-    details = claims.get("authorization_details", [])
-    if not isinstance(details, list) or not all(is_typed_object(entry) for entry in details):
-        detail = "authorization_details must be a list of objects with a type (RFC 9396 §2)"
+    """An empty list is refused: one reader would take it for no authority, another for no restriction."""
+    if "authorization_details" not in claims:
+        return
+    details = claims["authorization_details"]
+    if not isinstance(details, list) or not details or not all(is_typed_object(entry) for entry in details):
+        detail = "authorization_details must be objects with a type, at least one (RFC 9396 §2)"
         raise VerificationError(Rule.AUTHORIZATION_DETAILS, detail)
 
 

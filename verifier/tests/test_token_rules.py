@@ -168,6 +168,7 @@ CLAIM_FAULTS: list[tuple[dict[str, Any], Rule]] = [
     ({"scope": 'a"b'}, Rule.SCOPE),
     ({"scope": "a\n"}, Rule.SCOPE),
     ({"authorization_details": {"type": "x"}}, Rule.AUTHORIZATION_DETAILS),
+    ({"authorization_details": []}, Rule.AUTHORIZATION_DETAILS),  # no authority, or no restriction?
     ({"authorization_details": None}, Rule.AUTHORIZATION_DETAILS),
     ({"authorization_details": ["x"]}, Rule.AUTHORIZATION_DETAILS),
     ({"authorization_details": [{"actions": []}]}, Rule.AUTHORIZATION_DETAILS),
@@ -202,7 +203,6 @@ def test_a_token_with_one_fault_is_refused_for_that_fault(changed, rule):
         {"act": chain_of(4)},
         {"act": {**ACTOR, "client_id": "agent-7"}},  # what we do not read we do not judge
         {"scope": ""},
-        {"authorization_details": []},
     ],
 )
 def test_at_the_limit_a_token_is_accepted(changed):
@@ -339,3 +339,30 @@ def test_a_naive_instant_is_a_programmers_error():
 def test_the_instant_may_be_in_any_zone():
     there = NOW.astimezone(UTC).astimezone(datetime.strptime("+0530", "%z").tzinfo)
     assert verify(SIGNER.sign(), now=there).issued_at == NOW
+
+
+PAY = {"type": "payment", "actions": ["pay"]}
+OTHER = {"type": "other", "actions": ["pay"]}
+
+
+@pytest.mark.parametrize(
+    ("scope", "details", "types", "opens"),
+    [
+        ("pay", ..., (), True),
+        ("pay", ..., ("payment",), True),  # nothing restricts
+        ("pay", [PAY], ("payment",), True),
+        ("pay", [OTHER, PAY], ("payment",), True),
+        ("pay", [OTHER], ("payment",), False),  # details, and none that opens this scope
+        ("pay", [OTHER], (), True),  # no type restricts this scope
+        ("pay", [{**PAY, "actions": ["read"]}], ("payment",), False),
+        ("read", [PAY], ("payment",), False),
+        ("read", ..., (), False),
+        (..., [PAY], ("payment",), True),  # alone
+        (..., [PAY], (), False),
+        (..., [OTHER], ("payment",), False),
+        (..., ..., ("payment",), False),
+    ],
+)
+def test_scopes_and_authorization_details_are_read_together(scope, details, types, opens):
+    claims = verify(SIGNER.sign(changed_claims(scope=scope, authorization_details=details)))
+    assert claims.opens("pay", types, lambda entry: "pay" in entry["actions"]) is opens

@@ -10,6 +10,7 @@ resources = tenant_table(
     Column("audience", Text, nullable=False),
     Column("scopes", TEXTS, nullable=False),
     Column("authorization_details_types", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
+    Column("authorization_details_scopes", JSONB, nullable=False, server_default=text("'{}'")),
     Column("created_at", Instant, nullable=False),
     refers((), "tenants", ()),
     key=("audience",),
