@@ -80,6 +80,7 @@ def test_a_worker_accepts_nothing_but_json(plant: Plant) -> None:
     assert (app.conf.task_serializer, app.conf.result_backend) == ("json", None)
 
 
+@pytest.mark.parametrize("plant", ["pgmq", "redis"], indirect=True)  # RabbitMQ gives it away when the worker is gone
 def test_a_task_may_not_outlive_its_message_s_invisibility(plant: Plant) -> None:
     conf = make_celery(plant.settings(), "identity_app").conf
     visible_s = conf.broker_transport_options["visibility_timeout"]
