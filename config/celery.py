@@ -13,6 +13,7 @@ from celery import Celery
 from celery.exceptions import SecurityWarning, SoftTimeLimitExceeded
 from celery.signals import setup_logging, worker_process_init
 
+from config.isolation import refuse_unisolated
 from config.process import follow_parent
 from config.settings import Settings
 from config.telemetry import configure_logging
@@ -161,6 +162,7 @@ def run_worker(
     one lock, which a child that is killed while idle takes with it. Elsewhere processes, which may be ended
     when they overrun their time. With threads the database's own time-outs bound each task.
     """
+    refuse_unisolated(settings)
     pool = pool or ("threads" if settings.broker_url is None else "prefork")
     # Celery warns of root because of pickle, which this application neither sends nor accepts.
     warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -178,6 +180,7 @@ def run_worker(
 
 def run_relay_until(settings: Settings, stopped: Callable[[], bool]) -> None:
     """Run the relay in this thread until ``stopped``."""
+    refuse_unisolated(settings, stopped)
     app = make_celery(settings, "identity_relay")
 
     def send(due: Due) -> None:

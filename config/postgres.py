@@ -25,6 +25,7 @@ import psycopg
 from config.process import Account, end_with_parent, lent_account, stop_process
 
 OWNER = "identity"
+LOGIN = "identity_web"
 SUPERUSER = "postgres"
 DATABASE = "identity"
 PORT = 5432  # names the socket file only: nothing listens on TCP
@@ -51,9 +52,17 @@ class Cluster:
     process: subprocess.Popen[bytes]
 
     def url(self, database: str = DATABASE, role: str | None = None) -> str:
-        """Return the URL of ``database`` as the owner, or with the rights of ``role`` instead."""
+        """Return the URL of ``database`` as the owner, or as the application's login, which has taken ``role``."""
         options = f"&options={quote(f'-c role={role}')}" if role else ""
-        return f"postgresql+psycopg://{OWNER}@/{database}?host={quote(str(self.socket_folder))}{options}"
+        login = LOGIN if role else OWNER
+        return f"postgresql+psycopg://{login}@/{database}?host={quote(str(self.socket_folder))}{options}"
+
+    def ensure_login(self) -> None:
+        """Make the application's login a member of the roles that the migration has made, and of nothing else."""
+        with _superuser(self) as connection:
+            if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (LOGIN,)).fetchone() is None:
+                connection.execute(f"CREATE ROLE {LOGIN} LOGIN")
+            connection.execute(f"GRANT identity_app, identity_relay TO {LOGIN}")
 
     def stop(self) -> None:
         """Roll back what is open, put everything on disk, stop; doing it twice is doing it once."""

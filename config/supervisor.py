@@ -141,7 +141,8 @@ def _start(supervisor: Supervisor, port: int) -> str:
     _refuse_taken_port(environment.get("IDENTITY_HOST", "127.0.0.1"), port)
     if not environment.get("IDENTITY_DATABASE_URL"):
         supervisor.cluster = start_cluster(supervisor.folder)
-        environment["IDENTITY_DATABASE_URL"] = supervisor.cluster.url()
+        environment["IDENTITY_DATABASE_URL"] = supervisor.cluster.url(role="identity_app")
+        environment["IDENTITY_OWNER_DATABASE_URL"] = supervisor.cluster.url()
     environment.setdefault("IDENTITY_LOG_LEVEL", "warning")
     environment.setdefault("IDENTITY_OUTGOING_ALLOW_LOOPBACK", "true")
     os.environ.update({name: value for name, value in environment.items() if name.startswith("IDENTITY_")})
@@ -149,6 +150,8 @@ def _start(supervisor: Supervisor, port: int) -> str:
     current, head = schema_state(settings.owner_url)
     if current != head:
         migrate(settings.owner_url)
+    if supervisor.cluster is not None:
+        supervisor.cluster.ensure_login()
     supervisor.start_program("web")
     _wait_until_ready(supervisor, settings.port)
     for name in ("worker", "relay"):  # after the web server: it is what somebody waits for

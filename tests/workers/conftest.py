@@ -12,9 +12,9 @@ from tests.workers.rabbitmq import shared_rabbitmq
 
 
 @pytest.fixture
-def world(owner_url: str) -> World:
+def world(owner_url: str, database_url: str) -> World:
     """A database with one tenant."""
-    made = World(owner_url, TenantId(uuid4()))
+    made = World(owner_url, database_url, TenantId(uuid4()))
     with made.sql() as connection:
         connection.execute(
             "INSERT INTO tenants (tenant_id, slug, display_name, created_at) VALUES (%s, 'acme', 'Acme', now())",
@@ -44,7 +44,7 @@ def rabbitmq_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def plant(request: pytest.FixtureRequest, world: World) -> Plant:
     """The same test on the default broker, on Redis and on RabbitMQ."""
     environment = {
-        "IDENTITY_DATABASE_URL": world.owner_url,
+        "IDENTITY_DATABASE_URL": world.url,
         "IDENTITY_BROKER_VISIBILITY_TIMEOUT_S": "5",
         "IDENTITY_WORKER_THREADS": "2",
         "IDENTITY_LOG_LEVEL": "warning",

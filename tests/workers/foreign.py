@@ -90,8 +90,10 @@ NOT_JSON: dict[str, bytes] = {
 def put_in_pgmq(plant: Plant) -> int:
     """Put every foreign message that PostgreSQL can hold into the queue, as a relay may; return how many."""
     texts = [*(enveloped(parts) for parts, _ in MESSAGES.values()), *(text for text, _ in ENVELOPES.values())]
-    url = plant.environment["IDENTITY_DATABASE_URL"].replace("+psycopg", "")
-    with psycopg.connect(url, options="-c role=identity_relay") as connection, connection.cursor() as cursor:
+    with (
+        psycopg.connect(plant.world.url.replace("+psycopg", ""), options="-c role=identity_relay") as connection,
+        connection.cursor() as cursor,
+    ):
         rows = [(text,) for text in [*texts, '"' + "x" * 20_000 + '"', None]]
         cursor.executemany("INSERT INTO pgmq.q_celery (vt, message) VALUES (now(), %s)", rows)
         return len(rows)

@@ -41,6 +41,7 @@ class World:
     """A migrated database with one tenant, seen past the wall by its owner."""
 
     owner_url: str
+    url: str
     tenant_id: TenantId
 
     @contextmanager

@@ -107,7 +107,7 @@ def test_a_message_that_the_library_cannot_read_is_set_aside_and_the_worker_work
 
 @pytest.mark.parametrize("plant", ["pgmq"], indirect=True)
 def test_a_relay_chooses_neither_the_number_of_a_message_nor_its_deliveries(plant: Plant) -> None:
-    url = plant.environment["IDENTITY_DATABASE_URL"].replace("+psycopg", "")
+    url = plant.world.url.replace("+psycopg", "")
     with psycopg.connect(url, options="-c role=identity_relay", autocommit=True) as connection:
         for column in ("read_ct", "msg_id", "enqueued_at"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
