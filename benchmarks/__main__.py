@@ -90,7 +90,10 @@ def show(rows: list[tuple[str, ...]]) -> None:
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Turns of each case.")
 @click.option("--seconds", type=click.FloatRange(0.1, 60), default=1.5, show_default=True, help="Of one turn.")
 @click.option("--connections", type=click.IntRange(1, 256), default=8, show_default=True, help="All busy at once.")
-@click.option("--database-url", help="The owner's, of a database that may be written to; else one of our own.")
+@click.option(
+    "--database-url",
+    help="The owner's, of a database that may be written to, beside IDENTITY_DATABASE_URL; else our own.",
+)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=RESULTS, help="Where it is kept.")
 @click.option("--profile", "profiled", help="Measure nothing; say where a case spends its time, in this process.")
 def main(
@@ -105,7 +108,7 @@ def main(
     """Measure the product against a bare Flask route on the same server in the same run."""
     started, load, plan = datetime.now(UTC), os.getloadavg()[0], Plan(rounds, seconds, connections)
     with database(database_url) as postgres:
-        settings = settings_of(postgres.owner_url)
+        settings = settings_of(postgres.application_url)
         directory = plant(settings, postgres.owner_url, users)
         if profiled is not None:
             profile_one(settings, directory, profiled)

@@ -207,7 +207,9 @@ def main(users: int, seconds: float, per_s: float) -> None:
     table = Table("flood", *HEADS)
     with database(None) as postgres:
         key = b64encode(secrets.token_bytes(32)).decode()
-        settings = load_settings(database_url=postgres.owner_url, external_url=EXTERNAL_URL, key_encryption_key=key)
+        settings = load_settings(
+            database_url=postgres.application_url, external_url=EXTERNAL_URL, key_encryption_key=key
+        )
         tenants = plant(settings, postgres.owner_url, users)
         with (
             serving("config.cli", "serve", "--port", ready="/readyz", environment=environment_of(settings)) as served,

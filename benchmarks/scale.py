@@ -150,7 +150,10 @@ def section_of(
 @click.option("--rounds", type=click.IntRange(10, 150), default=100, show_default=True, help="Of each case.")
 @click.option("--import-users", "imported", type=click.IntRange(200), default=100_000, show_default=True)
 @click.option("--load-users", "loaded", type=click.IntRange(100), default=100_000, show_default=True)
-@click.option("--database-url", help="The owner's, of a database that may be written to; else one of our own.")
+@click.option(
+    "--database-url",
+    help="The owner's, of a database that may be written to, beside IDENTITY_DATABASE_URL; else our own.",
+)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=RESULTS, help="Where it is kept.")
 def main(
     users: int, small: int, rounds: int, imported: int, loaded: int, database_url: str | None, output: Path
@@ -158,7 +161,7 @@ def main(
     """Measure whether a request costs more in a large tenant than in a small one."""
     started, busy = datetime.now(UTC), os.getloadavg()[0]
     with database(database_url) as postgres:
-        settings = settings_of(postgres.owner_url)
+        settings = settings_of(postgres.application_url)
         tenants = plant(settings, postgres.owner_url, small, users)
         with (
             serving("config.cli", "serve", "--port", ready="/readyz", environment=environment_of(settings)) as product,

@@ -1,6 +1,7 @@
 """What a run stands on: a migrated PostgreSQL that keeps its promises, and the settings of a server on it."""
 
 import base64
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -25,22 +26,27 @@ class Database:
     """The PostgreSQL of a run. ``cpu_s`` is 0 where it runs out of our sight."""
 
     owner_url: str
+    application_url: str
     cpu_s: Callable[[], float]
 
 
 @contextmanager
 def database(given: str | None) -> Iterator[Database]:
-    """Give a migrated database: the given one, or one of our own that keeps every promise about durability."""
+    """Give a migrated database: the ``given`` owner's, or one of our own that keeps every promise about durability.
+
+    The application's login for a given one comes from ``IDENTITY_DATABASE_URL``.
+    """
     if given is not None:
         migrate(given)
-        yield Database(given, lambda: 0.0)
+        yield Database(given, os.environ["IDENTITY_DATABASE_URL"], lambda: 0.0)
         return
     folder = Path(mkdtemp(prefix="identity-benchmark-"))
     folder.chmod(0o711)  # root lends PostgreSQL another account, which must be able to pass
     cluster = start_cluster(folder)
     try:
         migrate(cluster.url())
-        yield Database(cluster.url(), lambda: tree_cpu_s(cluster.process.pid))
+        cluster.ensure_login()
+        yield Database(cluster.url(), cluster.url(role="identity_app"), lambda: tree_cpu_s(cluster.process.pid))
     finally:
         cluster.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -67,10 +73,10 @@ def owner(owner_url: str) -> psycopg.Connection:
     return psycopg.connect(owner_url.replace("+psycopg", "", 1), autocommit=True)
 
 
-def settings_of(owner_url: str) -> Settings:
+def settings_of(application_url: str) -> Settings:
     """Return the settings of a run."""
     return load_settings(
-        database_url=owner_url,
+        database_url=application_url,
         external_url=EXTERNAL_URL,
         key_encryption_key=base64.b64encode(secrets.token_bytes(32)).decode(),
         scim_requests_per_s=SCIM_REQUESTS_PER_S,

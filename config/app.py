@@ -21,7 +21,8 @@ from identity.fairness import Turns
 from identity.http import BURST_S, House, guard_every_answer, utc_now
 from identity.model.rate import Rate
 from identity.oauth.routes import blueprint as oauth
-from identity.store.transaction import check_wall, make_engine
+from identity.store.isolation import check_isolation
+from identity.store.transaction import make_engine
 from scim.protected_resource import blueprint as protected_resource
 from scim.routes import blueprint as scim
 from scim.routes import on_http_exception as scim_error
@@ -53,7 +54,7 @@ def make_house(settings: Settings) -> House:
 def create_app(settings: Settings, house: House | None = None) -> Flask:
     """Return the application. Raises ``Unavailable`` when row-level security does not bind us."""
     shared = house or make_house(settings)
-    check_wall(shared.engine)
+    check_isolation(shared.engine)
     app = Flask("identity", static_folder=None)
     app.extensions["identity"] = shared
     app.json.sort_keys = False  # type: ignore[attr-defined]

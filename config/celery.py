@@ -13,6 +13,7 @@ from celery import Celery
 from celery.exceptions import SecurityWarning, SoftTimeLimitExceeded
 from celery.signals import setup_logging, worker_process_init
 
+from config.isolation import refuse_unisolated
 from config.process import follow_parent
 from config.settings import Settings
 from config.telemetry import configure_logging
@@ -24,10 +25,11 @@ from identity.store import Tx
 from identity.store.notices import Notices, connection_string
 from identity.store.outbox import Due
 from identity.store.transaction import Role, make_engine, transaction
-from workers.broker import register_transport
-from workers.cascade import RECONCILE, Reconcile, Work, register_tasks
+from workers import broker
+from workers.cascade import Reconcile, Work, register_tasks
+from workers.messages import RECONCILE, SWEEP
 from workers.relay import CHANNEL, SWEEP_EVERY_S, run_relay
-from workers.sweep import SWEEP, register_sweep
+from workers.sweep import register_sweep
 
 QUEUE = "celery"
 HARD_LIMIT, SOFT_LIMIT = 0.8, 0.6
@@ -58,6 +60,8 @@ ALWAYS = {
     "worker_cancel_long_running_tasks_on_connection_loss": True,
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
+    "broker_channel_error_retry": True,
+    "worker_consumer": "workers.consumer:LastingConsumer",
     "broker_connection_timeout": 3.0,
     "task_default_queue": QUEUE,
     "task_publish_retry": False,  # the relay tries again by itself, and sees that the broker is away
@@ -82,7 +86,7 @@ def make_celery(settings: Settings, role: Role) -> Celery:
 def _broker(settings: Settings, role: Role) -> dict[str, Any]:
     visible_s = settings.broker_visibility_timeout_s
     if settings.broker_url is None:
-        register_transport()
+        broker.register_transport()
         conn_string = connection_string(settings.database_url.get_secret_value(), role)
         options: dict[str, Any] = {
             "conn_string": conn_string,
@@ -92,6 +96,9 @@ def _broker(settings: Settings, role: Role) -> dict[str, Any]:
         return {"broker_url": "pgmq://", "broker_transport_options": options}
     url = settings.broker_url.get_secret_value()
     if url.startswith("redis"):
+        from workers import redis_broker  # noqa: PLC0415 - its library comes with the extra 'redis'
+
+        redis_broker.register_transport()
         options = {
             "visibility_timeout": visible_s,
             "unacked_restore_throttle": 1,  # else looked for every 100 s, whatever the visibility timeout
@@ -101,8 +108,21 @@ def _broker(settings: Settings, role: Role) -> dict[str, Any]:
             "health_check_interval": 15,
         }
         return {"broker_url": url, "broker_transport_options": options}
-    quorum = {"task_default_queue_type": "quorum", "worker_detect_quorum_queues": True}
-    return {"broker_url": url, "broker_transport_options": {"confirm_publish": True}, **quorum}
+    return _rabbitmq(url)
+
+
+def _rabbitmq(url: str) -> dict[str, Any]:
+    from workers import rabbitmq_broker  # noqa: PLC0415 - for those who have it
+
+    rabbitmq_broker.register_transport()
+    return {
+        "broker_url": url,
+        "broker_transport_options": {"confirm_publish": True},
+        "task_queues": [rabbitmq_broker.task_queue()],
+        "task_default_queue": rabbitmq_broker.QUEUE,
+        "task_default_queue_type": "quorum",
+        "worker_detect_quorum_queues": True,
+    }
 
 
 def make_worker(settings: Settings, reconcile: Reconcile, perform: Perform | None = None) -> Celery:
@@ -142,6 +162,7 @@ def run_worker(
     one lock, which a child that is killed while idle takes with it. Elsewhere processes, which may be ended
     when they overrun their time. With threads the database's own time-outs bound each task.
     """
+    refuse_unisolated(settings)
     pool = pool or ("threads" if settings.broker_url is None else "prefork")
     # Celery warns of root because of pickle, which this application neither sends nor accepts.
     warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -159,6 +180,7 @@ def run_worker(
 
 def run_relay_until(settings: Settings, stopped: Callable[[], bool]) -> None:
     """Run the relay in this thread until ``stopped``."""
+    refuse_unisolated(settings, stopped)
     app = make_celery(settings, "identity_relay")
 
     def send(due: Due) -> None:

@@ -7,6 +7,7 @@ import psycopg
 
 from config.installation import FolderInUseError
 from config.settings import SettingsError
+from identity.model.errors import Unavailable
 
 COMMANDS = {
     "dev": "config.commands.dev",
@@ -50,7 +51,7 @@ class Commands(click.Group):
         """Run the command, and say what is wrong in words."""
         try:
             return super().invoke(ctx)
-        except (SettingsError, FolderInUseError) as error:
+        except (SettingsError, FolderInUseError, Unavailable) as error:
             raise click.ClickException(str(error)) from error
         except psycopg.OperationalError as error:
             raise click.ClickException(f"the database does not answer: {error}") from error

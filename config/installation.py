@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from config.files import make_private_folder, open_private
+from config.process import lent_account
+
 FILE = "installation.toml"
 LOCK = "lock"
 
@@ -48,8 +51,8 @@ def lock_folder(folder: Path) -> int:
 
     Raises ``FolderInUseError``.
     """
-    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    make_private_folder(folder, passable_by=lent_account())
+    descriptor = open_private(folder / LOCK, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -85,7 +88,7 @@ def _write(file: Path, installation: Installation) -> None:
         lines.append(f'admin_token_sha256 = "{installation.admin_token_sha256}"')
     unfinished = file.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = open_private(unfinished, os.O_WRONLY | os.O_EXCL)
     with os.fdopen(descriptor, "w") as out:
         out.write("\n".join(lines) + "\n")
         out.flush()

@@ -22,9 +22,11 @@ from urllib.parse import quote
 
 import psycopg
 
+from config.files import make_private_folder, open_private, write_private
 from config.process import Account, end_with_parent, lent_account, stop_process
 
 OWNER = "identity"
+LOGIN = "identity_web"
 SUPERUSER = "postgres"
 DATABASE = "identity"
 PORT = 5432  # names the socket file only: nothing listens on TCP
@@ -51,9 +53,17 @@ class Cluster:
     process: subprocess.Popen[bytes]
 
     def url(self, database: str = DATABASE, role: str | None = None) -> str:
-        """Return the URL of ``database`` as the owner, or with the rights of ``role`` instead."""
+        """Return the URL of ``database`` as the owner, or as the application's login, which has taken ``role``."""
         options = f"&options={quote(f'-c role={role}')}" if role else ""
-        return f"postgresql+psycopg://{OWNER}@/{database}?host={quote(str(self.socket_folder))}{options}"
+        login = LOGIN if role else OWNER
+        return f"postgresql+psycopg://{login}@/{database}?host={quote(str(self.socket_folder))}{options}"
+
+    def ensure_login(self) -> None:
+        """Make the application's login a member of the roles that the migration has made, and of nothing else."""
+        with _superuser(self) as connection:
+            if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (LOGIN,)).fetchone() is None:
+                connection.execute(f"CREATE ROLE {LOGIN} LOGIN")
+            connection.execute(f"GRANT identity_app, identity_relay TO {LOGIN}")
 
     def stop(self) -> None:
         """Roll back what is open, put everything on disk, stop; doing it twice is doing it once."""
@@ -101,15 +111,15 @@ def start_cluster(folder: Path, *, durable: bool = True, binaries: Path | None =
 
 def _home(folder: Path, account: Account | None) -> Path:
     """Return where the cluster of ``folder`` lives: in it, unless the lent account cannot get there."""
-    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    make_private_folder(folder, passable_by=account)
     if account is None or _may_enter(folder, account):
         return folder
     # A closed folder (root's home, say) stays closed: the data goes where root keeps state; the folder remembers where.
     home = SHARED_HOME / sha256(os.fsencode(folder)).hexdigest()[:16]
-    home.mkdir(mode=0o711, parents=True, exist_ok=True)
+    make_private_folder(home, passable_by=account)
     _refuse_foreign(home)
-    (folder / "postgres.location").write_text(f"{home}\n")
-    (home / "belongs_to").write_text(f"{folder}\n")
+    write_private(folder / "postgres.location", f"{home}\n")
+    write_private(home / "belongs_to", f"{folder}\n")
     return home
 
 
@@ -167,7 +177,7 @@ def _reachable(package: Path, account: Account) -> Path:
     stamp = sha256(f"{package}{package.stat().st_mtime_ns}".encode()).hexdigest()[:16]
     copy = SHARED_HOME / f"binaries-{stamp}"
     if not copy.exists():
-        SHARED_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_private_folder(SHARED_HOME, passable_by=account)
         unfinished = SHARED_HOME / f"unfinished-{os.getpid()}"
         for part in (package, package.with_name(f"{package.name}.libs")):  # the libraries are found beside it
             shutil.copytree(part, unfinished / part.name, symlinks=True)
@@ -192,7 +202,7 @@ def _init(binaries: Binaries, data: Path, account: Account | None, *, durable: b
     )  # fmt: skip
     if result.returncode:
         raise PostgresUnavailableError(f"initdb failed: {result.stderr.strip() or result.stdout.strip()}")
-    (unfinished / "pg_hba.conf").write_text("local all all trust\n")
+    write_private(unfinished / "pg_hba.conf", "local all all trust\n")
     unfinished.rename(data)  # an interrupted first start leaves nothing that looks finished
 
 
@@ -272,7 +282,7 @@ def _launch(
     if not durable:
         settings |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
     arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    with (data.parent / "postgres.log").open("wb") as log:
+    with os.fdopen(open_private(data.parent / "postgres.log", os.O_WRONLY | os.O_APPEND), "ab") as log:
         return subprocess.Popen(
             [binaries.folder / "postgres", "-D", data, *arguments],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=data, env=CLEAN_ENVIRONMENT,

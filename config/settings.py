@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     )
 
     database_url: Annotated[SecretStr, BeforeValidator(_database_url)]
-    """PostgreSQL 15 or newer; the login must own the tables or be granted identity_app and identity_relay."""
+    """PostgreSQL 15 or newer; the login is a member of identity_app and identity_relay alone, and owns nothing."""
     owner_database_url: Annotated[SecretStr, BeforeValidator(_database_url)] | None = None
     """The login that owns the tables, for ``identity migrate`` only; else ``database_url``."""
     broker_url: Annotated[SecretStr, BeforeValidator(_broker_url)] | None = None

@@ -18,18 +18,24 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import structlog
+
 from config.database import migrate, schema_state
 from config.installation import Installation, admin_token_is_given, lock_folder, open_installation
 from config.postgres import Cluster, start_cluster
 from config.process import end_with_parent, stop_process
+from config.restarts import ENDS_MAX, Restarts
 from config.settings import load_settings
+from config.telemetry import configure_logging
 
 STOP_ORDER = ("worker", "relay", "web")
 STOP_S = 10.0
 READY_S_MAX = 30.0
 LOOK_S = 0.25
-RESTARTS_MAX = 5
-"""A program that ends this often by itself takes everything down with it, for somebody should look."""
+CAN_BE_AWAY = frozenset({"worker", "relay"})
+"""Tokens are issued, checked and revoked without these: however often they end, the others stay."""
+
+log = structlog.get_logger(__name__)
 
 
 class StartError(Exception):
@@ -56,7 +62,9 @@ class Supervisor:
     environment: dict[str, str]
     cluster: Cluster | None = None
     programs: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    restarts: dict[str, int] = field(default_factory=dict)
+    restarts: Restarts = field(default_factory=Restarts)
+    start_at: dict[str, float] = field(default_factory=dict)
+    """When a program that has ended is started again, on the monotonic clock."""
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def start_program(self, name: str) -> None:
@@ -64,26 +72,37 @@ class Supervisor:
         command = {"web": "serve"}.get(name, name)
         self.programs[name] = subprocess.Popen(
             [sys.executable, "-m", "config.cli", command],
-            env=self.environment,
+            env={name: value for name, value in self.environment.items() if name != "IDENTITY_OWNER_DATABASE_URL"},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=end_with_parent("SIGKILL"),  # noqa: PLW1509 - started by the main thread, before any other
         )
 
     def watch(self) -> None:
-        """Return when told to stop. Raises ``StartError`` when a part keeps ending by itself."""
+        """Return when told to stop. Raises ``StartError`` when PostgreSQL or the web server has ended for good."""
         while not self.stopping.wait(LOOK_S):
             if self.cluster is not None and self.cluster.process.poll() is not None:
                 raise StartError(f"PostgreSQL ended by itself; see {self.cluster.data.parent / 'postgres.log'}")
             for name, process in list(self.programs.items()):
-                if process.poll() is not None:
-                    self._restart(name, process.returncode)
+                if name not in self.start_at and process.poll() is not None:
+                    self._note_end(name, process.returncode)
+                if name in self.start_at and time.monotonic() >= self.start_at[name]:
+                    self._start_again(name)
 
-    def _restart(self, name: str, status: int) -> None:
-        self.restarts[name] = self.restarts.get(name, 0) + 1
-        if self.restarts[name] > RESTARTS_MAX:
+    def _note_end(self, name: str, status: int | str) -> None:
+        ends = self.restarts.note_end(name, time.monotonic())
+        if ends > ENDS_MAX and name not in CAN_BE_AWAY:
             raise StartError(f"{name} keeps ending by itself (status {status})")
-        self.start_program(name)
+        pause_s = self.restarts.pause_s(ends) if name in CAN_BE_AWAY else 0.0
+        log.error("program_ended", program=name, status=status, ends_in_ten_minutes=ends, starts_again_in_s=pause_s)
+        self.start_at[name] = time.monotonic() + pause_s
+
+    def _start_again(self, name: str) -> None:
+        del self.start_at[name]
+        try:
+            self.start_program(name)
+        except OSError as error:  # no process or no memory left: it counts as an end
+            self._note_end(name, error.strerror or type(error).__name__)
 
     def stop(self) -> None:
         """Stop the programs, then PostgreSQL."""
@@ -106,6 +125,7 @@ def run_installation(
     Raises ``StartError``, ``FolderInUseError``, ``PostgresUnavailableError``, ``SettingsError``.
     """
     began = time.monotonic()
+    os.umask(0o077)  # for whatever a program or a library writes beside what we open ourselves
     lock = lock_folder(folder)
     installation = open_installation(folder, needs_admin_token=not admin_token_is_given(environment))
     supervisor = Supervisor(folder, dict(environment) | installation.environment(environment))
@@ -141,14 +161,18 @@ def _start(supervisor: Supervisor, port: int) -> str:
     _refuse_taken_port(environment.get("IDENTITY_HOST", "127.0.0.1"), port)
     if not environment.get("IDENTITY_DATABASE_URL"):
         supervisor.cluster = start_cluster(supervisor.folder)
-        environment["IDENTITY_DATABASE_URL"] = supervisor.cluster.url()
+        environment["IDENTITY_DATABASE_URL"] = supervisor.cluster.url(role="identity_app")
+        environment["IDENTITY_OWNER_DATABASE_URL"] = supervisor.cluster.url()
     environment.setdefault("IDENTITY_LOG_LEVEL", "warning")
     environment.setdefault("IDENTITY_OUTGOING_ALLOW_LOOPBACK", "true")
     os.environ.update({name: value for name, value in environment.items() if name.startswith("IDENTITY_")})
     settings = load_settings()
+    configure_logging(settings.log_format, settings.log_level)
     current, head = schema_state(settings.owner_url)
     if current != head:
         migrate(settings.owner_url)
+    if supervisor.cluster is not None:
+        supervisor.cluster.ensure_login()
     supervisor.start_program("web")
     _wait_until_ready(supervisor, settings.port)
     for name in ("worker", "relay"):  # after the web server: it is what somebody waits for

@@ -10,6 +10,7 @@ from granian.log import LogLevels
 from granian.server import Server
 from granian.server.common import AbstractServer
 
+from config.isolation import refuse_unisolated
 from config.process import follow_parent
 from config.settings import Settings
 from config.telemetry import configure_logging
@@ -25,6 +26,7 @@ OPEN_FILES = BACKPRESSURE + 1_000
 
 def run_web(settings: Settings) -> None:
     """Serve until told to stop (SIGTERM, SIGINT); every web process builds its own application."""
+    refuse_unisolated(settings)
     server = web_server(settings)
 
     def load(_target: str) -> Any:

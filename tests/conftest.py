@@ -5,7 +5,6 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -14,7 +13,7 @@ import psycopg
 import pytest
 
 from config.database import migrate
-from config.postgres import OWNER, Cluster, start_cluster
+from config.postgres import LOGIN, OWNER, SUPERUSER, Cluster, start_cluster
 from tests.house.statements import watched
 
 TEMPLATE = "template_migrated"
@@ -28,21 +27,17 @@ class Server:
     socket_folder: str
 
     def url(self, database: str, role: str | None = None) -> str:
+        """The owner's URL, or that of the application's login, which has taken ``role``."""
         options = f"&options=-c%20role%3D{role}" if role else ""
-        return f"postgresql+psycopg://{OWNER}@/{database}?host={self.socket_folder}{options}"
+        return f"postgresql+psycopg://{LOGIN if role else OWNER}@/{database}?host={self.socket_folder}{options}"
 
-    def execute(self, statement: str) -> None:
-        with psycopg.connect(host=self.socket_folder, user=OWNER, dbname="identity", autocommit=True) as connection:
+    def execute(self, statement: str, user: str = OWNER) -> None:
+        with psycopg.connect(host=self.socket_folder, user=user, dbname="identity", autocommit=True) as connection:
             connection.execute(statement)
 
     def drop(self, database: str) -> None:
-        """Drop a database, and end whoever is still connected to it.
-
-        What PostgreSQL does there by itself (autovacuum) only its superuser may end; such a database goes with
-        the server, a little later.
-        """
-        with suppress(psycopg.errors.InsufficientPrivilege):
-            self.execute(f"DROP DATABASE {database} WITH (FORCE)")
+        """Drop a database and end every connection to it, the application's and PostgreSQL's own (autovacuum) too."""
+        self.execute(f"DROP DATABASE {database} WITH (FORCE)", SUPERUSER)
 
 
 def _start() -> tuple[Cluster, Path]:
@@ -54,6 +49,7 @@ def _start() -> tuple[Cluster, Path]:
     server = Server(str(cluster.socket_folder))
     server.execute(f"CREATE DATABASE {TEMPLATE}")
     migrate(server.url(TEMPLATE))
+    cluster.ensure_login()
     return cluster, folder
 
 

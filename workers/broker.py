@@ -3,23 +3,36 @@
 The migration makes the queue, so no running process needs the right to make one; connections keep every
 option of the database URL (TLS among them); the consumer listens instead of polling, and looks by itself
 every two seconds for messages whose reader has died.
+
+Each message is read as text and built anew (``workers.messages``); one that cannot be is moved to the queue's archive.
 """
 
 import time
 from queue import Empty
 from typing import Any
 
+import structlog
 from kombu.transport import TRANSPORT_ALIASES, pgmq
 from pgmq import PGMQueue
 from psycopg_pool import ConnectionPool
 
 from identity.store.notices import Notices
+from identity.store.queue import Received, message_set_aside, queue_read
+from workers.messages import (
+    MESSAGE_BYTES_MAX,
+    SET_ASIDE_MAX,
+    ForeignMessageError,
+    build_envelope,
+    read_envelope,
+)
 
 CHANNEL = "queue"
 LOOK_S = 2.0  # how late a message is found again after its visibility timeout
 LISTEN_SLICE_S = 0.2  # how late a signal to stop is seen
 BUSY_S = 0.01  # pause while every slot of this worker is taken
 CONNECTIONS_MAX = 2
+
+log = structlog.get_logger(__name__)
 
 
 class QueueChannel(pgmq.Channel):
@@ -42,6 +55,41 @@ class QueueChannel(pgmq.Channel):
     def _size(self, queue: str) -> int:
         return 0  # asked at every declaration, needed by nobody, and a sender may not count
 
+    def _get_bulk(self, queue: str, *_: Any, **__: Any) -> None:
+        with self.connection.pool.connection() as connection:
+            received = queue_read(
+                connection,
+                limit=self._get_message_estimate(),  # type: ignore[no-untyped-call]
+                visible_s=self.visibility_timeout,
+                bytes_max=MESSAGE_BYTES_MAX,
+            )
+        if not received:
+            raise Empty
+        for message in received:
+            self._deliver(message, queue)
+
+    def _deliver(self, message: Received, queue: str) -> None:
+        try:
+            task, number = read_envelope(message.text, delivery=message.deliveries)
+        except ForeignMessageError as fault:
+            self._set_aside(message.id, fault.reason)
+            return
+        origin = {"pgmq_queue": queue, "pgmq_msg_id": message.id}
+        tag = self._next_delivery_tag()  # type: ignore[no-untyped-call]
+        envelope = build_envelope(task, queue=queue, delivery_tag=tag, deliveries=number, origin=origin)
+        self.connection._deliver(envelope, queue)
+
+    def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Give a message back, or move it to the archive."""
+        if not requeue:
+            self._set_aside(self.qos.get(delivery_tag).delivery_info["pgmq_msg_id"], "rejected")
+        super().basic_reject(delivery_tag, requeue=requeue)  # type: ignore[no-untyped-call]
+
+    def _set_aside(self, message_id: int, reason: str) -> None:
+        with self.connection.pool.connection() as connection:
+            message_set_aside(connection, message_id, keep=SET_ASIDE_MAX)
+        log.error("message_set_aside", reason=reason, message_id=message_id, kept_in="pgmq.a_celery")
+
 
 class QueueTransport(pgmq.Transport):
     """kombu's transport on connections of our own making, woken by our own trigger."""
@@ -53,12 +101,12 @@ class QueueTransport(pgmq.Transport):
         super().__init__(client, **options)  # type: ignore[no-untyped-call]
         self._options: dict[str, Any] = client.transport_options
         self._notices = Notices(self._options["conn_string"], CHANNEL)
-        self._pool: ConnectionPool | None = None
+        self.pool: ConnectionPool | None = None
         self._look_at = 0.0
 
     def _create_pgmq_client(self) -> PGMQueue:
         # Given a URL, pgmq would drop every option that it does not know, sslmode included.
-        self._pool = ConnectionPool(
+        self.pool = ConnectionPool(
             self._options["conn_string"],
             min_size=1,
             max_size=CONNECTIONS_MAX,
@@ -66,14 +114,14 @@ class QueueTransport(pgmq.Transport):
             reconnect_timeout=3.0,
             open=True,
         )
-        return PGMQueue(pool=self._pool, vt=int(self._options["visibility_timeout"]), init_extension=False)
+        return PGMQueue(pool=self.pool, vt=int(self._options["visibility_timeout"]), init_extension=False)
 
     def close_connection(self, connection: Any) -> None:
         """Close everything that this connection opened."""
         self._notices.close()
         super().close_connection(connection)
-        if self._pool is not None:
-            self._pool.close()
+        if self.pool is not None:
+            self.pool.close()
 
     def drain_events(  # type: ignore[override]
         self, connection: Any, timeout: float | None = None

@@ -18,8 +18,8 @@ from identity.model.outbox import Progress
 from identity.store import Tx
 from identity.store.lifecycle import news_insert
 from identity.store.outbox import outbox_begin, outbox_done, outbox_fail, outbox_lock, outbox_resume
+from workers.messages import RECONCILE
 
-RECONCILE = "identity.reconcile"
 KIND = "reconcile"
 RETRY_MIN_S = 2
 RETRY_MAX_S = 900

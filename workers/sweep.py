@@ -12,8 +12,8 @@ from identity.actions.retention import sweep_expired
 from identity.actions.tenants import list_tenants
 from identity.model.ids import PLATFORM, TenantId
 from identity.store import Tx
+from workers.messages import SWEEP
 
-SWEEP = "identity.sweep"
 PAGE = 200
 BATCHES_MAX = 100  # of one tenant in one go: more than a source at its rate limit writes between two sweeps
 

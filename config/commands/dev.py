@@ -12,6 +12,7 @@ from tempfile import mkdtemp
 import click
 
 from config.commands.output import is_json, json_option
+from config.files import write_private
 from config.postgres import PostgresUnavailableError
 from config.supervisor import Ready, StartError, run_installation
 
@@ -76,7 +77,7 @@ def _play_once(ready: Ready) -> dict[str, str]:
         return {}
     found = _play(ready)
     if found is not None:
-        played.touch()
+        write_private(played, "")
     return found or {}
 
 

@@ -13,8 +13,9 @@ from config.database import schema_state
 from config.settings import Settings, SettingsError, load_settings
 from identity.model.errors import Unavailable
 from identity.model.ids import PLATFORM
+from identity.store.isolation import check_isolation
 from identity.store.outbox import outbox_backlog
-from identity.store.transaction import check_wall, make_engine, transaction
+from identity.store.transaction import make_engine, transaction
 
 OLDEST_S_MAX = 60
 
@@ -46,16 +47,16 @@ def schema_is_at_head(settings: Settings) -> Finding:
     return Finding("schema", is_well=current == head, advice=advice)
 
 
-def wall_stands(settings: Settings) -> Finding:
-    """Row-level security binds the application."""
+def tenants_are_isolated(settings: Settings) -> Finding:
+    """Row-level security binds the application's login, and all that it may become."""
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)
     try:
-        check_wall(engine)
+        check_isolation(engine)
     except Unavailable as error:
-        return Finding("wall", is_well=False, advice=error.detail)
+        return Finding("isolation", is_well=False, advice=error.detail)
     finally:
         engine.dispose()
-    return Finding("wall", is_well=True)
+    return Finding("isolation", is_well=True)
 
 
 def workers_keep_up(settings: Settings) -> Finding:
@@ -78,7 +79,7 @@ def workers_keep_up(settings: Settings) -> Finding:
 CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     settings_are_whole,
     schema_is_at_head,
-    wall_stands,
+    tenants_are_isolated,
     workers_keep_up,
 )
 
@@ -87,7 +88,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
 @json_option
 @click.pass_context
 def doctor(context: click.Context) -> None:
-    """Look for what is wrong: settings, schema, the wall between tenants, the workers. Exit 1 when something
+    """Look for what is wrong: settings, schema, isolation of tenants, the workers. Exit 1 when something
     is.
     """
     findings = list(_look(load_settings()))

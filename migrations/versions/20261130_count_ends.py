@@ -72,6 +72,9 @@ INDEXES = (
     "DROP INDEX CONCURRENTLY ix_group_members_member",
     # groups within a group
     "CREATE INDEX CONCURRENTLY ix_group_members_nested ON group_members (tenant_id, group_id, member_id) WHERE is_nested",
+    # agents of one owner, in order
+    "CREATE INDEX CONCURRENTLY ix_principal_owners_of ON principal_owners (tenant_id, owner_id, principal_id)",
+    "DROP INDEX CONCURRENTLY ix_principal_owners_owner",
     # delegations for one person, and those of one actor for groups
     "CREATE INDEX CONCURRENTLY ix_delegations_person ON delegations (tenant_id, subject_id, actor_id, resource) WHERE ended_at IS NULL",
     "DROP INDEX CONCURRENTLY ix_delegations_subject",
@@ -92,6 +95,8 @@ INDEXES_BEFORE = (
     "DROP INDEX CONCURRENTLY ix_delegations_actor_group",
     "CREATE INDEX CONCURRENTLY ix_delegations_subject ON delegations (tenant_id, subject_id) WHERE ended_at IS NULL",
     "DROP INDEX CONCURRENTLY ix_delegations_person",
+    "CREATE INDEX CONCURRENTLY ix_principal_owners_owner ON principal_owners (tenant_id, owner_id)",
+    "DROP INDEX CONCURRENTLY ix_principal_owners_of",
     "DROP INDEX CONCURRENTLY ix_group_members_nested",
     "CREATE INDEX CONCURRENTLY ix_group_members_member ON group_members (tenant_id, member_id)",
     "DROP INDEX CONCURRENTLY ix_group_members_of",

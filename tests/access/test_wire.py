@@ -22,7 +22,7 @@ def send(server: Server, plan: Plan) -> Iterator[EXCHANGE]:
     """Send bytes to a running product that has both tenants; return what it answers before it hangs up."""
     name = f"wire_{uuid4().hex}"
     server.execute(f"CREATE DATABASE {name} TEMPLATE {plan.database}")
-    with identity_dev(server.url(name)) as base_url:
+    with identity_dev(server.url(name, role="identity_app"), server.url(name)) as base_url:
         place = urlsplit(base_url)
 
         def exchange(request: bytes) -> bytes:

@@ -50,11 +50,11 @@ def test_an_unreachable_database_is_one_line() -> None:
     assert result.output.startswith("Error: the database does not answer")
 
 
-def test_the_doctor_finds_nothing_wrong_with_a_whole_installation(owner_url: str) -> None:
-    result = run("doctor", "--json", database_url=owner_url, key_encryption_key=KEY, admin_token="x" * 32)
+def test_the_doctor_finds_nothing_wrong_with_a_whole_installation(database_url: str) -> None:
+    result = run("doctor", "--json", database_url=database_url, key_encryption_key=KEY, admin_token="x" * 32)
     assert result.exit_code == 0
     assert {found["name"]: found["is_well"] for found in json.loads(result.output)["findings"]} == {
-        "settings": True, "schema": True, "wall": True, "outbox": True,
+        "settings": True, "schema": True, "isolation": True, "outbox": True,
     }  # fmt: skip
 
 
@@ -65,8 +65,8 @@ def test_the_doctor_finds_nothing_wrong_with_a_whole_installation(owner_url: str
         ({"key_encryption_key": KEY}, "IDENTITY_ADMIN_TOKEN is not set"),
     ],
 )
-def test_the_doctor_says_what_to_do(owner_url: str, given: dict[str, str], advice: str) -> None:
-    result = run("doctor", database_url=owner_url, **given)
+def test_the_doctor_says_what_to_do(database_url: str, given: dict[str, str], advice: str) -> None:
+    result = run("doctor", database_url=database_url, **given)
     assert result.exit_code == 1
     assert advice in result.output
 

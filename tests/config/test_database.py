@@ -10,7 +10,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from config.database import MIGRATIONS, head_revision, is_at_head, migrate, migration_sql, schema_state
-from identity.store.transaction import check_wall, make_engine
+from identity.store.isolation import check_isolation
+from identity.store.transaction import make_engine
 
 BOUNDARY = re.compile(r"^(?=BEGIN;)|(?<=^COMMIT;)", re.MULTILINE)
 
@@ -42,7 +43,7 @@ def test_the_printed_sql_makes_the_same_schema(empty_owner_url: str) -> None:
 
 @pytest.mark.promise(4)
 def test_the_wall_stands_after_migration(database_url: str) -> None:
-    check_wall(make_engine(database_url))
+    check_isolation(make_engine(database_url))
 
 
 def test_the_application_can_see_that_the_schema_is_at_the_head(database_url: str) -> None:

@@ -84,11 +84,13 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def dev(folder: Path, user: str | None = None, python: str = sys.executable, **environment: str) -> Iterator[Run]:
+def dev(
+    folder: Path, user: str | None = None, python: str = sys.executable, umask: int = -1, **environment: str
+) -> Iterator[Run]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("IDENTITY_")}
     process = subprocess.Popen(
         [python, "-m", "config.cli", "dev", "--port", str(free_port()), "--data", str(folder), "--json"],
-        cwd=ROOT, env=clean | environment, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        cwd=ROOT, env=clean | environment, stdout=subprocess.PIPE, text=True, start_new_session=True, umask=umask,
         **({"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}),
     )  # type: ignore[call-overload]  # fmt: skip
     try:
@@ -157,6 +159,49 @@ def test_a_program_that_dies_is_started_again(folder: Path) -> None:
         [worker] = [pid for pid in before if Path(f"/proc/{pid}/cmdline").read_text().endswith("worker\0")]
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: worker not in run.tree() and started_all(run))
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_only_this_account_can_read_what_it_writes(folder: Path, umask: int) -> None:
+    """Whatever the umask; the account that root lends to PostgreSQL may pass through a folder and list nothing."""
+    with dev(folder, umask=umask) as run:
+        wait_until(lambda: started_all(run))
+        modes = {path: mode for path in folder.rglob("*") if (mode := _mode(path)) is not None}
+        assert _mode(folder) == (0o710 if os.geteuid() == 0 else 0o700)
+    assert {"lock", "installation.toml", "postgres.log", "postgres"} <= {path.name for path in modes}
+    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+
+
+def _mode(path: Path) -> int | None:
+    """Return the mode; None for what PostgreSQL has deleted meanwhile, and for links, which have none."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return None if stat.S_ISLNK(status.st_mode) else stat.S_IMODE(status.st_mode)
+
+
+def test_the_log_of_the_database_is_kept_over_a_restart(folder: Path) -> None:
+    log = folder / "postgres.log"
+    with dev(folder):
+        first = log.read_bytes()
+    with dev(folder):
+        assert log.read_bytes().startswith(first)
+        assert log.read_bytes().count(b"database system is ready") == 2
+
+
+def test_its_programs_log_in_as_one_that_owns_nothing(folder: Path) -> None:
+    with dev(folder) as run:
+        wait_until(lambda: started_all(run))
+        told = [
+            Path(f"/proc/{pid}/environ").read_text()
+            for pid in _children(run.process.pid)
+            if "config.cli" in Path(f"/proc/{pid}/cmdline").read_text()
+        ]
+    assert len(told) == 3
+    assert all(
+        "identity_web@" in environment and "IDENTITY_OWNER_DATABASE_URL" not in environment for environment in told
+    )
 
 
 def test_a_folder_in_use_is_refused_in_one_line(folder: Path) -> None:

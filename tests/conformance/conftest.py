@@ -17,7 +17,7 @@ def parties(server: Server) -> Iterator[dict[str, Party]]:
     name, upstream = f"conformance_{uuid4().hex}", UpstreamIssuer()
     server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     with (
-        identity_dev(server.url(name)) as base_url,
+        identity_dev(server.url(name, role="identity_app"), server.url(name)) as base_url,
         serving(upstream.app) as upstream.url,
         httpx2.Client(timeout=20, trust_env=False) as http,
     ):

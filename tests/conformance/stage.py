@@ -58,10 +58,14 @@ class Party:
 
 
 @contextmanager
-def identity_dev(database_url: str) -> Iterator[str]:
+def identity_dev(database_url: str, owner_url: str) -> Iterator[str]:
     """Run `identity dev` on a database; yield its URL."""
     folder = Path(mkdtemp(prefix="identity-conformance-"))
-    given = {"IDENTITY_DATABASE_URL": database_url, "IDENTITY_ADMIN_TOKEN": ADMIN_TOKEN}
+    given = {
+        "IDENTITY_DATABASE_URL": database_url,
+        "IDENTITY_OWNER_DATABASE_URL": owner_url,
+        "IDENTITY_ADMIN_TOKEN": ADMIN_TOKEN,
+    }
     clean = {name: value for name, value in os.environ.items() if not name.startswith("IDENTITY_")}
     command = [sys.executable, "-m", "config.cli", "dev", "--port", str(_free_port()), "--data", str(folder), "--json"]
     process = subprocess.Popen(command, cwd=ROOT, env=clean | given, stdout=subprocess.PIPE, text=True)

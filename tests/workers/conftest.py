@@ -1,5 +1,6 @@
 """One tenant with principals and news of them, on each broker."""
 
+import os
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -7,12 +8,13 @@ import pytest
 
 from identity.model.ids import TenantId
 from tests.workers.plant import Plant, World, redis_at
+from tests.workers.rabbitmq import shared_rabbitmq
 
 
 @pytest.fixture
-def world(owner_url: str) -> World:
+def world(owner_url: str, database_url: str) -> World:
     """A database with one tenant."""
-    made = World(owner_url, TenantId(uuid4()))
+    made = World(owner_url, database_url, TenantId(uuid4()))
     with made.sql() as connection:
         connection.execute(
             "INSERT INTO tenants (tenant_id, slug, display_name, created_at) VALUES (%s, 'acme', 'Acme', now())",
@@ -29,15 +31,24 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"redis+socket://{socket}"
 
 
-@pytest.fixture(params=["pgmq", "redis"])
+@pytest.fixture(scope="session")
+def rabbitmq_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A virtual host of the run's RabbitMQ."""
+    process = os.environ.get("PYTEST_XDIST_WORKER", "master")
+    base = tmp_path_factory.getbasetemp()
+    with shared_rabbitmq((base if process == "master" else base.parent) / "rabbitmq", process) as url:
+        yield url
+
+
+@pytest.fixture(params=["pgmq", "redis", "rabbitmq"])
 def plant(request: pytest.FixtureRequest, world: World) -> Plant:
-    """The same test on the default broker and on Redis."""
+    """The same test on the default broker, on Redis and on RabbitMQ."""
     environment = {
-        "IDENTITY_DATABASE_URL": world.owner_url,
+        "IDENTITY_DATABASE_URL": world.url,
         "IDENTITY_BROKER_VISIBILITY_TIMEOUT_S": "5",
         "IDENTITY_WORKER_THREADS": "2",
         "IDENTITY_LOG_LEVEL": "warning",
     }
-    if request.param == "redis":
-        environment["IDENTITY_BROKER_URL"] = request.getfixturevalue("redis_url")
+    if request.param != "pgmq":
+        environment["IDENTITY_BROKER_URL"] = request.getfixturevalue(f"{request.param}_url")
     return Plant(world, environment)

@@ -41,6 +41,7 @@ class World:
     """A migrated database with one tenant, seen past the wall by its owner."""
 
     owner_url: str
+    url: str
     tenant_id: TenantId
 
     @contextmanager
@@ -161,6 +162,6 @@ class Plant:
 
 
 def children(process: subprocess.Popen[bytes]) -> list[int]:
-    """The processes that a process has started and that still run."""
-    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-    return [int(pid) for pid in listed.split()]
+    """The processes that a process, in any of its threads, has started and that still run."""
+    listed = Path(f"/proc/{process.pid}/task").glob("*/children")
+    return [int(pid) for started in listed for pid in started.read_text().split()]

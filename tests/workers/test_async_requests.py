@@ -44,7 +44,7 @@ def ask(world: World, connection_id: UUID) -> UUID:
     ]
     asked = Asked({"schemas": [BULK], "Operations": operations}, "https://identity.example/scim", is_bulk=True)
     caller = Caller(CallerKind.CONNECTION, str(connection_id), "request-of-tests", connection_id)
-    engine = make_engine(world.owner_url)
+    engine = make_engine(world.url)
     with transaction(engine, world.tenant_id) as tx:
         id_ = accept_async_request(tx, asked.written(), seal=Seal(KEY), caller=caller, now=datetime.now(UTC))
     engine.dispose()

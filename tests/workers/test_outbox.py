@@ -23,14 +23,14 @@ from workers.relay import send_due
 
 @pytest.fixture
 def as_relay(world: World) -> Iterator[Begin]:
-    engine = make_engine(world.owner_url, role="identity_relay")
+    engine = make_engine(world.url, role="identity_relay")
     yield partial(transaction, engine)
     engine.dispose()
 
 
 @pytest.fixture
 def as_app(world: World) -> Iterator[Begin]:
-    engine = make_engine(world.owner_url)
+    engine = make_engine(world.url)
     yield partial(transaction, engine)
     engine.dispose()
 

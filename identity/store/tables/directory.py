@@ -141,7 +141,7 @@ principal_owners = tenant_table(
     Column("since", Instant, nullable=False),
     refers(("principal_id",), "principals", ("id",)),
     refers(("owner_id",), "principals", ("id",)),
-    Index("ix_principal_owners_owner", "tenant_id", "owner_id"),
+    Index("ix_principal_owners_of", "tenant_id", "owner_id", "principal_id"),
     key=("principal_id", "owner_id"),
 )
 

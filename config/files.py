@@ -1,0 +1,37 @@
+"""Files and folders that only this account can read, whatever the umask."""
+
+import os
+from pathlib import Path
+
+from config.process import Account
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+PASSABLE_FOLDER_MODE = 0o710
+
+
+def make_private_folder(folder: Path, passable_by: Account | None = None) -> None:
+    """Make a folder and those above it that are missing; one that is there keeps its mode.
+
+    Another account (the one that root lends to PostgreSQL) may pass through it, and list nothing.
+    """
+    if folder.is_dir():
+        return
+    make_private_folder(folder.parent, passable_by)
+    folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    if passable_by is not None:
+        os.chown(folder, -1, passable_by.gid)
+    folder.chmod(FOLDER_MODE if passable_by is None else PASSABLE_FOLDER_MODE)
+
+
+def open_private(file: Path, flags: int) -> int:
+    """Open a file, making it if it is missing, and return its descriptor; it is closed to others from then on."""
+    descriptor = os.open(file, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+    os.fchmod(descriptor, FILE_MODE)
+    return descriptor
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a small file whole."""
+    with os.fdopen(open_private(file, os.O_WRONLY | os.O_TRUNC), "w") as out:
+        out.write(text)

@@ -1,0 +1,48 @@
+"""Celery's consumer, which no message and no fault of a transport ends."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from celery.utils.log import get_logger
+from celery.worker.consumer import Consumer
+
+log = structlog.get_logger(__name__)
+celery_log = get_logger(__name__)
+
+
+class LastingConsumer(Consumer):  # type: ignore[misc]
+    """Rejects what cannot be handled, so that the broker sets it aside, and reconnects after any other fault.
+
+    A message that breaks the connection itself comes back, and is set aside when it was delivered too often.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.channel_errors = (Exception,)  # with ``broker_channel_error_retry``: any fault is followed by another try
+
+    def create_task_handler(self, *arguments: Any, **options: Any) -> Callable[[Any], None]:
+        """Return what handles each message."""
+        handle = super().create_task_handler(*arguments, **options)
+
+        def on_message(message: Any) -> None:
+            foreign = getattr(message, "foreign", None)
+            if foreign is not None:
+                log.error("message_set_aside", reason=foreign)
+                message.reject_log_error(celery_log, self.connection_errors)
+                return
+            try:
+                handle(message)
+            except self.connection_errors:
+                raise  # the broker gives the message to another connection
+            except Exception:
+                log.exception("message_set_aside", reason="not_handled")
+                if not message.acknowledged:
+                    message.reject_log_error(celery_log, self.connection_errors)
+
+        return on_message
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Set aside what Celery would have deleted."""
+        log.error("message_set_aside", reason=type(exc).__name__)
+        message.reject_log_error(celery_log, self.connection_errors)
