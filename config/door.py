@@ -31,6 +31,7 @@ LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 OTHER_SURFACES = frozenset({"admin", "metrics"})
 PROBES = frozenset({"/livez", "/readyz"})
 """What says whether this process is well needs no turn: else whoever floods could have it taken out of service."""
+REQUEST_ID = "0" * 32  # stands for the id of a request, which is as long
 DETAIL = "too much of this is going on; ask again"
 
 
@@ -45,16 +46,17 @@ class Refused:
 
     def answer(self, start: "StartResponse") -> Iterable[bytes]:
         """Answer."""
+        request_id = uuid4().hex
         headers = [
             ("Content-Type", self.content_type),
             ("Content-Length", str(len(self.body))),
             ("Cache-Control", "no-store"),
-            ("X-Request-Id", uuid4().hex),
+            ("X-Request-Id", request_id),
             *self.more,
             *HARDENING.items(),
         ]
         start(self.status, headers)
-        return [self.body]
+        return [self.body.replace(REQUEST_ID.encode(), request_id.encode())]
 
 
 def _too_many(content_type: str, **members: Any) -> Refused:
@@ -79,7 +81,15 @@ NO_SUCH_PATH = "there is nothing at this path"
 NOT_THERE = {
     "scim": _not_there("application/scim+json", schemas=SCIM_ERROR, status="404", detail=NO_SUCH_PATH),
     "oauth": _not_there("application/json", error="invalid_request", error_description=NO_SUCH_PATH),
-    ANY_OTHER: _not_there("application/problem+json", type="about:blank", title="Not Found", status=404),
+    ANY_OTHER: _not_there(
+        "application/problem+json",
+        type="about:blank",
+        title="Not Found",
+        status=404,
+        detail=NO_SUCH_PATH,
+        code="not_found",
+        request_id=REQUEST_ID,
+    ),
 }
 
 

@@ -189,7 +189,7 @@ def refusals_audited(
     except (Unavailable, TooOften):
         raise  # nothing was decided; the trail may be what does not answer, and is not what a flood shall fill
     except Refusal as refusal:
-        detail = {"method": request.method, "endpoint": request.endpoint, "code": refusal.code}
+        detail = {"method": request.method, "endpoint": request.endpoint, "code": refusal.code, **refusal.claimed}
         with open_transaction(tenant_id) as tx:
             now = house().clock()
             record_refusal(tx, surface, refusal, detail=detail, caller=who(), now=now)
