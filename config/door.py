@@ -22,45 +22,73 @@ if TYPE_CHECKING:
 
 TENANT_SURFACES = frozenset({"scim", "oauth"})
 OF_TENANT = re.compile(r"(?P<well_known>/\.well-known/[^/]+)?/t/(?P<slug>[^/]+)(?:/(?P<surface>[^/]+))?")
+ODD = re.compile(r"\A(?!/)|//|/\.{1,2}(?:/|\Z)|[\\;\x00-\x1f\x7f]")
+"""What one reader of a path skips or folds and another does not: no path of ours has it, so nobody reads it at all.
+
+Werkzeug strips slashes in front of a path; proxies drop what follows ``;``, turn ``\\`` into ``/`` and resolve dots.
+"""
 LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 OTHER_SURFACES = frozenset({"admin", "metrics"})
 PROBES = frozenset({"/livez", "/readyz"})
 """What says whether this process is well needs no turn: else whoever floods could have it taken out of service."""
+REQUEST_ID = "0" * 32  # stands for the id of a request, which is as long
 DETAIL = "too much of this is going on; ask again"
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """How one surface says that there was no turn, written once: it must cost next to nothing."""
+    """How one surface refuses what it has not looked at, written once: it must cost next to nothing."""
 
+    status: str
     content_type: str
     body: bytes
+    more: tuple[tuple[str, str], ...] = ()
 
     def answer(self, start: "StartResponse") -> Iterable[bytes]:
-        """Answer 429 (RFC 6585 §4)."""
+        """Answer."""
+        request_id = uuid4().hex
         headers = [
             ("Content-Type", self.content_type),
             ("Content-Length", str(len(self.body))),
             ("Cache-Control", "no-store"),
-            ("Retry-After", "1"),
-            ("X-Request-Id", uuid4().hex),
+            ("X-Request-Id", request_id),
+            *self.more,
             *HARDENING.items(),
         ]
-        start("429 TOO MANY REQUESTS", headers)
-        return [self.body]
+        start(self.status, headers)
+        return [self.body.replace(REQUEST_ID.encode(), request_id.encode())]
 
 
-def _refused(content_type: str, **members: Any) -> Refused:
-    return Refused(content_type, json.dumps(members).encode())
+def _too_many(content_type: str, **members: Any) -> Refused:
+    """RFC 6585 §4."""
+    return Refused("429 TOO MANY REQUESTS", content_type, json.dumps(members).encode(), (("Retry-After", "1"),))
+
+
+def _not_there(content_type: str, **members: Any) -> Refused:
+    return Refused("404 NOT FOUND", content_type, json.dumps(members).encode())
 
 
 SCIM_ERROR = ["urn:ietf:params:scim:api:messages:2.0:Error"]
 ANY_OTHER = "other"
 REFUSED = {
-    "scim": _refused("application/scim+json", schemas=SCIM_ERROR, status="429", detail=DETAIL),
-    "oauth": _refused("application/json", error="temporarily_unavailable", error_description=DETAIL),
-    ANY_OTHER: _refused(
+    "scim": _too_many("application/scim+json", schemas=SCIM_ERROR, status="429", detail=DETAIL),
+    "oauth": _too_many("application/json", error="temporarily_unavailable", error_description=DETAIL),
+    ANY_OTHER: _too_many(
         "application/problem+json", type="about:blank", title="Too Many Requests", status=429, detail=DETAIL
+    ),
+}
+NO_SUCH_PATH = "there is nothing at this path"
+NOT_THERE = {
+    "scim": _not_there("application/scim+json", schemas=SCIM_ERROR, status="404", detail=NO_SUCH_PATH),
+    "oauth": _not_there("application/json", error="invalid_request", error_description=NO_SUCH_PATH),
+    ANY_OTHER: _not_there(
+        "application/problem+json",
+        type="about:blank",
+        title="Not Found",
+        status=404,
+        detail=NO_SUCH_PATH,
+        code="not_found",
+        request_id=REQUEST_ID,
     ),
 }
 
@@ -81,9 +109,12 @@ class Door:
 
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         """Let a request in when it is here and it is its turn."""
-        if environ.get("PATH_INFO") in PROBES:
+        path = environ.get("PATH_INFO", "")
+        if path in PROBES:
             return self.application(environ, start)
-        party, surface = self.whose(environ.get("PATH_INFO", ""))
+        party, surface = self.whose(path)
+        if ODD.search(path):
+            return NOT_THERE[surface].answer(start)
         try:
             if has_body(environ):
                 with self.readers.taken(party):

@@ -2,6 +2,7 @@
 
 import logging
 import resource
+from multiprocessing.util import Finalize
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, RuntimeModes
@@ -15,11 +16,13 @@ from config.process import follow_parent
 from config.settings import Settings
 from config.telemetry import configure_logging
 from identity.fairness import READERS, SEATS
+from identity.refusals import keep_writing_refusals
 
 HEADER_READ_TIMEOUT_MS = 3_000  # a client that dribbles its headers is gone after this
 BACKLOG = 16_384
 BACKPRESSURE = 12_000  # connections held at once; measured to survive 9,000 slow clients
 BUFFER_BYTES = 65_536  # of headers; bodies have their own limit
+REFUSALS_WRITTEN_EVERY_S = 5.0  # so long may the count of a minute that is over stay unwritten
 DRAIN_S = 25  # for answers under way when told to stop
 OPEN_FILES = BACKPRESSURE + 1_000
 
@@ -34,7 +37,11 @@ def run_web(settings: Settings) -> None:
         configure_logging(settings.log_format, settings.log_level)
         from config.app import create_app  # noqa: PLC0415 - in the web process only: it opens connections
 
-        return create_app(settings)
+        app = create_app(settings)
+        shared = app.extensions["identity"]
+        end = keep_writing_refusals(shared.refusals, shared.engine, shared.clock, every_s=REFUSALS_WRITTEN_EVERY_S)
+        Finalize(None, end, exitpriority=1)  # a process of ``multiprocessing`` runs these and no ``atexit``
+        return app
 
     server.serve(target_loader=load)
 

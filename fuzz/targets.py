@@ -68,7 +68,7 @@ def a_patch(data: bytes) -> str | None:
         document, dialect = choose(DOCUMENTS), sorted(DIALECTS)[data[-1] % len(DIALECTS)]
         try:
             body = parse_body(data[2:])
-        except Malformed:
+        except (Malformed, OverLimit):
             return None  # what a body is, another target asks
     after = differences.patched(document, body, dialect)
     unreadable = differences.unreadable(after) if isinstance(after, dict) else None
@@ -79,7 +79,7 @@ def a_body(data: bytes) -> str | None:
     raw = json.dumps(_made_body(making.chooser(data[1:]))).encode() if is_made(data) else data[1:]
     try:
         body = parse_body(raw)
-    except Malformed as refused:
+    except (Malformed, OverLimit) as refused:
         if plain.is_a_plain_object(raw) and "at most" not in refused.detail:
             return f"refused ({refused.detail}), and nothing is wrong with it"
         return None

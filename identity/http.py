@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from flask import Flask, Response, current_app, g, request
 
-from identity.actions.audit import record_refusal
+from identity.actions.audit import record_refusal, record_refusals
 from identity.actions.authentication import authenticate_administrator, authenticate_source, vouched_client
 from identity.actions.client_keys import ClientKeys
 from identity.actions.issuance import Issuer
@@ -28,7 +28,9 @@ from identity.model.credential import hash_secret
 from identity.model.errors import Malformed, NotAuthenticated, NotThere, OverLimit, Refusal, TooOften, Unavailable
 from identity.model.ids import PLATFORM, TenantId
 from identity.model.rate import Rate
+from identity.model.refusal_counts import RefusalKey
 from identity.model.tenant import SLUG, Tenant, issuer_of
+from identity.refusals import Refusals
 from identity.store import Tx as Tx  # noqa: PLC0414 - edges annotate with it, and reach no further
 from identity.store.transaction import rebound, transaction
 
@@ -78,6 +80,7 @@ class House:
     turns: Turns = field(default_factory=Turns)
     client_keys: ClientKeys = field(default_factory=ClientKeys)
     tenants: dict[str, Tenant] = field(default_factory=dict)
+    refusals: Refusals = field(default_factory=Refusals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,18 +186,44 @@ Also = Callable[[Tx, Refusal, Caller, datetime], None]
 def refusals_audited(
     surface: str, tenant_id: TenantId, who: Callable[[], Caller], also: Also | None = None
 ) -> Iterator[None]:
-    """Record every refusal of the block in a transaction of its own, then let it go on to the edge."""
+    """Record every refusal of the block in a transaction of its own, then let it go on to the edge.
+
+    Of callers who proved nothing, further ones of the same minute and reason are counted, and written as one event.
+    """
     try:
         yield
     except (Unavailable, TooOften):
         raise  # nothing was decided; the trail may be what does not answer, and is not what a flood shall fill
     except Refusal as refusal:
-        detail = {"method": request.method, "endpoint": request.endpoint, "code": refusal.code}
+        caller = who()
+        if caller.kind is CallerKind.ANONYMOUS:
+            _record_anonymous(surface, tenant_id, refusal, caller)
+            raise
         with open_transaction(tenant_id) as tx:
             now = house().clock()
-            record_refusal(tx, surface, refusal, detail=detail, caller=who(), now=now)
+            record_refusal(tx, surface, refusal, detail=_detail_of(refusal), caller=caller, now=now)
             if also is not None:
-                also(tx, refusal, who(), now)
+                also(tx, refusal, caller, now)
+        raise
+
+
+def _detail_of(refusal: Refusal) -> dict[str, Any]:
+    return {"method": request.method, "endpoint": request.endpoint, "code": refusal.code, **refusal.claimed}
+
+
+def _record_anonymous(surface: str, tenant_id: TenantId, refusal: Refusal, caller: Caller) -> None:
+    refusals, now = house().refusals, house().clock()
+    key = RefusalKey(tenant_id, surface, refusal.reason)
+    is_event, due = refusals.add(key, now)
+    if not is_event and not due:
+        return
+    try:
+        with open_transaction(tenant_id) as tx:
+            record_refusals(tx, due, caller=caller, now=now)
+            if is_event:
+                record_refusal(tx, surface, refusal, detail=_detail_of(refusal), caller=caller, now=now)
+    except BaseException:
+        refusals.give_up(due, key if is_event else None)
         raise
 
 

@@ -8,7 +8,7 @@ import structlog
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
-from identity.http import Call, read_body
+from identity.http import Call, house, read_body
 from identity.model.errors import Refusal, TooOften
 from identity.model.principal import Resource
 from scim.body import parse_body
@@ -17,6 +17,7 @@ from scim.dialects import Dialect, dialect_named
 from scim.endpoints import Endpoints
 from scim.errors import error_body, refuse, render_refusal
 from scim.journal import note_body
+from scim.limits import BYTES_PER_VALUE, VALUES_MAX
 from scim.projection import Projection
 from scim.resources import etag, render
 from scim.schemas import ResourceType
@@ -39,10 +40,10 @@ def sent_body() -> bytes:
 
 
 def sent_json(body: bytes) -> Json:
-    """Return the JSON object in a body. Raises ``Malformed``."""
+    """Return the JSON object in a body. Raises ``Malformed``, ``OverLimit``."""
     if request.mimetype and request.mimetype not in MEDIA_TYPES:
         refuse("invalidSyntax", "the body's type is application/scim+json")
-    sent = parse_body(body)
+    sent = parse_body(body, max(VALUES_MAX, house().body_bytes_max // BYTES_PER_VALUE))
     note_body(sent)
     return sent
 

@@ -4,13 +4,15 @@ import json
 import math
 from typing import Any
 
+from identity.model.errors import OverLimit
+from identity.model.query import MARKS_MAX, has_too_many_marks
 from scim.errors import refuse
 from scim.grammar import UNSTORABLE
-from scim.limits import DEPTH_MAX, INTEGER_MAX
+from scim.limits import DEPTH_MAX, INTEGER_MAX, VALUES_MAX
 
 
-def parse_body(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body. Raises ``Malformed`` (``invalidSyntax``, ``invalidValue``)."""
+def parse_body(body: bytes, values_max: int = VALUES_MAX) -> dict[str, Any]:
+    """Return the JSON object in a body. Raises ``Malformed`` (``invalidSyntax``, ``invalidValue``), ``OverLimit``."""
     try:
         parsed = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -18,7 +20,7 @@ def parse_body(body: bytes) -> dict[str, Any]:
         refuse("invalidSyntax", f"the body is not JSON: {_shown(error)}")
     if not isinstance(parsed, dict):
         refuse("invalidSyntax", "the body is not a JSON object")
-    _check(parsed, DEPTH_MAX)
+    _check(parsed, values_max)
     return parsed
 
 
@@ -37,18 +39,34 @@ def _shown(error: Exception) -> str:
     return error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
 
 
-def _check(value: Any, depth: int) -> None:
+def _check(parsed: Any, values_max: int) -> None:
+    """Look at every value and name, level by level."""
+    level, values = [parsed], 1
+    for depth in range(DEPTH_MAX + 1):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner += value
+                inner += value.values()
+            elif isinstance(value, list):
+                inner += value
+            else:
+                _check_simple(value)
+        values += len(inner)
+        if values > values_max:
+            raise OverLimit(f"a body has at most {values_max} values and names")
+        if depth == DEPTH_MAX and any(isinstance(value, dict | list) for value in level):
+            refuse("invalidSyntax", f"JSON nests at most {DEPTH_MAX} deep")
+        level = inner
+
+
+def _check_simple(value: Any) -> None:
     match value:
-        case dict() | list():
-            if depth == 0:
-                refuse("invalidSyntax", f"JSON nests at most {DEPTH_MAX} deep")
-            for key in value if isinstance(value, dict) else ():
-                _check(key, depth - 1)
-            for item in value.values() if isinstance(value, dict) else value:
-                _check(item, depth - 1)
         case str():
             if UNSTORABLE.search(value):
                 refuse("invalidValue", "a text holds NUL or half of a surrogate pair")
+            if has_too_many_marks(value):
+                refuse("invalidValue", f"a text has at most {MARKS_MAX} combining marks in a row")
         case int():
             if abs(value) > INTEGER_MAX:
                 refuse("invalidValue", "an integer does not fit into 64 bits")

@@ -17,6 +17,7 @@ from identity.http import Call, Tx
 from identity.model.access import Caller
 from identity.model.errors import Conflict, Refusal, TooOften, Unavailable
 from identity.model.principal import Resource
+from identity.model.work import Work
 from scim import operations
 from scim.bulk import BULK_ID, Bulk, BulkOperation, references_in, resolved, units_of, unknown_reference
 from scim.catalogue import catalogue_of
@@ -24,10 +25,12 @@ from scim.conditions import Conditions
 from scim.endpoints import Endpoints
 from scim.errors import error_body, render_refusal
 from scim.journal import Entry, entry_of_operation, noting, write_done, write_fault, write_refusal
+from scim.limits import BULK_WORK_MAX
 from scim.projection import Projection
 from scim.resources import etag
 from scim.schemas import ResourceType
 
+TOO_MUCH = f"the PATCHes of a Bulk do at most {BULK_WORK_MAX} units of work together; send fewer at a time"
 RESPONSE_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
 NO_MEMBERS = Projection(excluded=frozenset({("members",)}))
 UNAVAILABLE_MAX = 3  # operations in a row that the database did not answer; then the others are not tried
@@ -76,7 +79,10 @@ def bulk_response(reports: Mapping[int, Json]) -> Json:
 
 @dataclass(slots=True)
 class BulkWork:
-    """One Bulk on its way: ``ids`` of what its POSTs created, ``reports`` by the place of an operation."""
+    """One Bulk on its way: ``ids`` of what its POSTs created, ``reports`` by the place of an operation.
+
+    ``work`` is what is left of what its PATCHes may cost together.
+    """
 
     ground: Ground
     endpoints: Endpoints
@@ -84,6 +90,7 @@ class BulkWork:
     caller: Caller
     ids: dict[str, str] = field(default_factory=dict)
     reports: dict[int, Json] = field(default_factory=dict)
+    work: Work = field(default_factory=lambda: Work(BULK_WORK_MAX, TOO_MUCH))
     errors: int = 0
     unavailable: int = 0
 
@@ -176,7 +183,8 @@ class BulkWork:
             case "PUT":
                 return operations.replace(call, type_, id_, body, Conditions(operation.version), NO_MEMBERS)
             case "PATCH":
-                return operations.patch(call, type_, id_, body, Conditions(operation.version), NO_MEMBERS)[0]
+                conditions = Conditions(operation.version)
+                return operations.patch(call, type_, id_, body, conditions, NO_MEMBERS, within=self.work)[0]
         operations.delete(call, type_, id_, Conditions(operation.version))
         return None
 

@@ -4,7 +4,7 @@ Nothing is ever dropped: what does not resolve is refused (RFC 7644 §3.4.2.2), 
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -28,10 +28,12 @@ from identity.model.query import (
     Or,
     Presence,
     ValueType,
+    comparisons_in,
     matches,
 )
 from scim.errors import refuse
 from scim.grammar import parse
+from scim.limits import FILTER_COMPARISONS_MAX
 from scim.schemas import Attribute, ResourceType, Returned, Schema, Type, every_resource
 
 VALUE_TYPES = {
@@ -255,15 +257,17 @@ Build = Callable[[Operand, Attribute], Condition]
 
 
 def parse_filter(text: str, type_: ResourceType) -> Condition:
-    """Return the condition that a filter states. Raises ``Malformed`` (``invalidFilter``)."""
-    return Resolver(type_, "invalidFilter").condition(parse(text, "invalidFilter"))
+    """Return the condition that a filter states. Raises ``Malformed`` (``invalidFilter``, ``tooMany``)."""
+    found = Resolver(type_, "invalidFilter").condition(parse(text, "invalidFilter"))
+    _check_cost([found])
+    return found
 
 
 def parse_filter_of_all(text: str, types: Sequence[ResourceType]) -> Mapping[Kind, Condition]:
     """Return what a filter states of each resource type.
 
     To a type that does not know an attribute it has no value (RFC 7644 §3.4.2.1); one that no type knows is refused.
-    Raises ``Malformed`` (``invalidFilter``).
+    Raises ``Malformed`` (``invalidFilter``, ``tooMany``).
     """
     tree = parse(text, "invalidFilter")
     resolvers = [_LenientResolver(type_, "invalidFilter") for type_ in types]
@@ -271,7 +275,14 @@ def parse_filter_of_all(text: str, types: Sequence[ResourceType]) -> Mapping[Kin
     for name in sorted(set().union(*(resolver.missing for resolver in resolvers))):
         if all(resolver.misses(name) for resolver in resolvers):
             refuse("invalidFilter", f"no resource type has {name}")
+    _check_cost(found.values())
     return found
+
+
+def _check_cost(conditions: Iterable[Condition]) -> None:
+    """One term may stand for many: the presence of each sub-attribute, and that in each resource type."""
+    if sum(map(comparisons_in, conditions)) > FILTER_COMPARISONS_MAX:
+        refuse("tooMany", f"a filter makes at most {FILTER_COMPARISONS_MAX} comparisons, over all resource types")
 
 
 @dataclass(frozen=True, slots=True)

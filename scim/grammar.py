@@ -15,6 +15,7 @@ from typing import Any
 from scim2_filter_parser.lexer import SCIMLexer
 from scim2_filter_parser.parser import SCIMParser, SCIMParserError
 
+from identity.model.query import MARKS_MAX, has_too_many_marks
 from scim.errors import refuse
 from scim.limits import FILTER_CHARACTERS_MAX, FILTER_DEPTH_MAX, FILTER_TERMS_MAX
 
@@ -94,6 +95,8 @@ def guarded(tokens):
             raise ValueError(f"there are at most {FILTER_TERMS_MAX} comparisons")
         if isinstance(token.value, str) and UNSTORABLE.search(token.value):
             raise ValueError("there is a character that no value has")
+        if isinstance(token.value, str) and has_too_many_marks(token.value):
+            raise ValueError(f"there are at most {MARKS_MAX} combining marks in a row")
         yield token
 
 

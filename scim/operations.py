@@ -10,6 +10,7 @@ from identity.model.errors import NotThere
 from identity.model.ids import parse_id
 from identity.model.membership import MemberChange
 from identity.model.principal import Amendment, Kind, Resource
+from identity.model.work import Work
 from scim.answers import dialect_of
 from scim.conditions import Conditions
 from scim.journal import note_created, note_status, noted
@@ -53,11 +54,21 @@ def replace(
 
 
 def patch(
-    call: Call, type_: ResourceType, resource_id: str, body: Json, conditions: Conditions, shown: Projection
+    call: Call,
+    type_: ResourceType,
+    resource_id: str,
+    body: Json,
+    conditions: Conditions,
+    shown: Projection,
+    *,
+    within: Work | None = None,
 ) -> tuple[Resource, bool]:
-    """Change a resource, by all operations or none (RFC 7644 §3.5.2); return also whether to answer without a body."""
+    """Change a resource, by all operations or none (RFC 7644 §3.5.2); return also whether to answer without a body.
+
+    ``within`` is what the request may cost of which this is a part. Raises ``Malformed``, ``NotThere``, ``OverLimit``.
+    """
     dialect = dialect_of(call)
-    wanted = parse_patch(body, type_, dialect)
+    wanted = parse_patch(body, type_, dialect, within)
 
     def amend(current: Resource) -> Amendment:
         document, change = apply_patch(wanted, working_document(current))

@@ -3,31 +3,36 @@
 The members of a group are never read: an operation on them is a ``MemberChange``, whatever the size of the group.
 """
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from identity.model.errors import OverLimit
 from identity.model.membership import MemberChange
+from identity.model.work import Work, units_of_text
 from scim.dialects import Dialect, Operation, is_known, is_settable
 from scim.errors import refuse
-from scim.limits import OPERATIONS_MAX, STEPS_MAX
+from scim.limits import OPERATIONS_MAX, PATCH_WORK_MAX, STEPS_MAX
 from scim.members import is_members, member_change
 from scim.paths import Path, parse_path
 from scim.schemas import ResourceType
 from scim.step import Step, check_mutability
 
 PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+PATH_COST = 16  # of each unit of a path's text: it is parsed, not compared
+TOO_MUCH = (
+    f"a PATCH does at most {PATCH_WORK_MAX} units of work: operations times comparisons times values; send it in parts"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """The operations of one request, their paths resolved."""
+    """The operations of one request, their paths resolved. ``work`` is what is left of what they may cost."""
 
     type: ResourceType
     dialect: Dialect
     steps: tuple[tuple[Operation, Path], ...]
+    work: Work
 
     @property
     def touches_members(self) -> bool:
@@ -35,8 +40,11 @@ class Patch:
         return any(is_members(self.type, path) for _, path in self.steps)
 
 
-def parse_patch(body: dict[str, Any], type_: ResourceType, dialect: Dialect) -> Patch:
-    """Return what a PATCH request asks for. Raises ``Malformed``, ``OverLimit``; nothing of the resource is needed."""
+def parse_patch(body: dict[str, Any], type_: ResourceType, dialect: Dialect, within: Work | None = None) -> Patch:
+    """Return what a PATCH request asks for; nothing of the resource is needed.
+
+    ``within`` is what the request may cost of which the PATCH is a part. Raises ``Malformed``, ``OverLimit``.
+    """
     members = {key.lower(): value for key, value in body.items()}
     schemas = members.get("schemas")
     if not isinstance(schemas, list) or PATCH_SCHEMA not in schemas:
@@ -46,11 +54,13 @@ def parse_patch(body: dict[str, Any], type_: ResourceType, dialect: Dialect) -> 
         refuse("invalidSyntax", "an array of operations is wanted", "Operations")
     if len(sent) > OPERATIONS_MAX:
         raise OverLimit(f"a PATCH has at most {OPERATIONS_MAX} operations")
+    work = Work(PATCH_WORK_MAX, TOO_MUCH, within)
     steps: list[tuple[Operation, Path]] = []
     for item in sent:
         for operation in _expanded(_operation(item), type_, dialect):
             for rule in dialect.operation_rules:
                 operation = rule(type_, operation)  # noqa: PLW2901 - each rule sees what the one before made of it
+            work.spend(PATH_COST * units_of_text(operation.path or ""))
             path = parse_path(operation.path or "", type_, dialect.unknown_path)
             check_mutability(operation, path)
             for check in dialect.path_rules:
@@ -58,17 +68,22 @@ def parse_patch(body: dict[str, Any], type_: ResourceType, dialect: Dialect) -> 
             steps.append((operation, path))
             if len(steps) > STEPS_MAX:
                 raise OverLimit(f"a PATCH changes at most {STEPS_MAX} attributes")
-    return Patch(type_, dialect, tuple(steps))
+    return Patch(type_, dialect, tuple(steps), work)
 
 
 def apply_patch(patch: Patch, document: dict[str, Any]) -> tuple[dict[str, Any], MemberChange | None]:
-    """Return the document after all operations, and what becomes of a group's members. Raises ``Malformed``."""
-    document, change = copy.deepcopy(document), MemberChange()
+    """Return the document after all operations, and what becomes of a group's members; what is given stays as it is.
+
+    Raises ``Malformed``, ``OverLimit``.
+    """
+    # A step makes new values and changes none; it puts them into the document and into the objects of extensions.
+    document = {name: dict(value) if isinstance(value, dict) else value for name, value in document.items()}
+    change = MemberChange()
     for operation, path in patch.steps:
         if is_members(patch.type, path):
             change = change.then(member_change(operation, path, patch.dialect))
         else:
-            Step(patch.type, patch.dialect, operation, path, document).apply()
+            Step(patch.type, patch.dialect, operation, path, document, patch.work).apply()
     return document, None if change.is_empty else change
 
 

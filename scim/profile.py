@@ -1,5 +1,6 @@
 """From a document to the profile that the core stores: what must be there, what is unique, what never changes."""
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ from identity.model.principal import Email, Kind, Profile, UniqueKey
 from identity.model.query import fold
 from scim.errors import refuse
 from scim.filter import parse_instant
-from scim.limits import MEMBERS_MAX, UNIQUE_CHARACTERS_MAX
+from scim.limits import DOCUMENT_BYTES_MAX, MEMBERS_MAX, UNIQUE_CHARACTERS_MAX
 from scim.schemas import Attribute, ResourceType
 
 Json = dict[str, Any]
@@ -29,6 +30,7 @@ WINDOWED = frozenset({Kind.AGENT, Kind.SERVICE_ACCOUNT})
 def make_profile(type_: ResourceType, document: Json, owners: frozenset[UUID], state: State) -> Profile:
     """Return the profile that a document describes. Raises ``Malformed``, ``OverLimit``."""
     check_required(type_, document)
+    check_size(document)
     active = document.get("active", True)
     window = document.get("validity", {}) if type_.kind in WINDOWED else {}
     return Profile(
@@ -43,6 +45,12 @@ def make_profile(type_: ResourceType, document: Json, owners: frozenset[UUID], s
         valid_until=_instant(window.get("until")),
         keys=frozenset(_keys(type_, document)) if type_.unique else None,
     )
+
+
+def check_size(document: Json) -> None:
+    """Refuse a document that is larger than a body may be which says it. Raises ``OverLimit``."""
+    if len(json.dumps(document, ensure_ascii=False).encode()) > DOCUMENT_BYTES_MAX:
+        raise OverLimit(f"a resource has at most {DOCUMENT_BYTES_MAX} bytes")
 
 
 def check_required(type_: ResourceType, document: Json) -> None:
@@ -61,8 +69,15 @@ def _check_required(attributes: Mapping[str, Attribute], values: Json, within: s
         if attribute.required and value in (None, ""):
             refuse("invalidValue", "this attribute is required", within + attribute.name)
         if attribute.is_complex and value:
-            for element in value if isinstance(value, list) else [value]:
-                _check_required(attribute.sub_attributes, element, f"{within}{attribute.name}.")
+            _check_required_parts(attribute, value if isinstance(value, list) else [value], within)
+
+
+def _check_required_parts(attribute: Attribute, elements: list[Json], within: str) -> None:
+    required = [sub.name for sub in attribute.sub_attributes.values() if sub.required]
+    for element in elements if required else ():
+        for name in required:
+            if element.get(name) in (None, ""):
+                refuse("invalidValue", "this attribute is required", f"{within}{attribute.name}.{name}")
 
 
 def _keys(type_: ResourceType, document: Json) -> Iterator[UniqueKey]:
@@ -71,7 +86,7 @@ def _keys(type_: ResourceType, document: Json) -> Iterator[UniqueKey]:
         if value in (None, ""):
             continue
         name = attribute.name if extension is None else f"{extension}:{attribute.name}"
-        compared = value if attribute.case_exact else fold(value)
+        compared = value if attribute.case_exact or len(value) > UNIQUE_CHARACTERS_MAX else fold(value)
         if max(len(value), len(compared)) > UNIQUE_CHARACTERS_MAX:
             refuse("invalidValue", f"what is unique has at most {UNIQUE_CHARACTERS_MAX} characters", name)
         yield UniqueKey(name, compared)

@@ -70,7 +70,7 @@ def _extension_values(type_: ResourceType, sent: Json) -> dict[str, Json]:
         if extension := type_.extensions.get(key.lower()):
             if not isinstance(value, dict):
                 refuse("invalidSyntax", "an object is wanted", extension.id)
-            found[extension.id] = {**found.get(extension.id, {}), **value}
+            found.setdefault(extension.id, {}).update(value)
         elif extension := type_.extension_of(key):
             found.setdefault(extension.id, {}).setdefault(key, value)
     return found

@@ -118,8 +118,11 @@ def _cursors(call: Call, query: Query, types: Sequence[ResourceType]) -> Cursors
 
 
 def _cut(found: Found, limit: int, *, from_the_front: bool) -> tuple[Found, bool]:
-    """Return a page without the one resource that was asked for only to know whether there are more."""
+    """Return a page without the one resource that was asked for only to know whether there are more.
+
+    ``True`` beside it says that there are: also where the page ended early, for the members that it shows.
+    """
     if len(found.resources) <= limit:
-        return found, False
+        return found, found.is_cut
     kept = slice(1, None) if from_the_front else slice(None, limit)
     return Found(found.total, found.resources[kept], found.sort_values[kept]), True

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from identity.model.query import matches
+from identity.model.work import Work, units_of
 from scim.dialects import Dialect, Operation
-from scim.elements import described, is_named, joined, with_one_primary
+from scim.elements import described, joined, with_one_primary, without
 from scim.errors import refuse
 from scim.members import is_members
 from scim.paths import Path
@@ -15,13 +16,14 @@ from scim.values import canonical_value
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One operation on one document."""
+    """One operation on one document. ``work`` is what it may cost."""
 
     type: ResourceType
     dialect: Dialect
     operation: Operation
     path: Path
     document: dict[str, Any]
+    work: Work
 
     def apply(self) -> None:
         """Change the document. Raises ``Malformed``, ``OverLimit``."""
@@ -65,7 +67,7 @@ class Step:
             check_mutability(operation, path)
             if is_members(self.type, path):
                 refuse("invalidPath", "members are named without a schema")
-            Step(self.type, self.dialect, operation, path, self.document).apply()
+            Step(self.type, self.dialect, operation, path, self.document, self.work).apply()
 
     def _after(self, attribute: Attribute, before: Any) -> Any:
         """Return what becomes of an attribute; nothing of it is None or empty."""
@@ -83,6 +85,7 @@ class Step:
     def _canonical(self, attribute: Attribute, pointer: str | None = None) -> Any:
         """Return the stored form of the operation's value."""
         value = self.operation.value
+        self.work.spend(units_of(value))
         if attribute.multi_valued and value is not None and not isinstance(value, list):
             value = [value]  # RFC 7644 §3.5.2.1 adds "a value" as well as "values"
         return canonical_value(attribute, value, self.dialect.value_rules, pointer or attribute.name)
@@ -111,11 +114,11 @@ class Step:
         named = self._canonical(attribute, pointer) or []
         match operation.op:
             case "add":
-                return joined(before, named)
+                return joined(before, named, self.work)
             case "replace":
                 return list(named)
         # A remove that names values removes those, never all: Entra sends it, and nobody means the rest.
-        return [value for value in before if not any(is_named(value, one) for one in named)]
+        return without(before, named, self.work)
 
     def _with_sub(self, attribute: Attribute, holder: dict[str, Any], sub: Attribute) -> dict[str, Any]:
         """Return an object after the operation on one part of it."""
@@ -132,19 +135,22 @@ class Step:
 
     def _packed(self, attribute: Attribute, part: dict[str, Any]) -> dict[str, Any]:
         """Return some parts of a value as they are stored: a reference as an id, what a dialect packs unpacked."""
+        self.work.spend(units_of(part))
         value = [part] if attribute.multi_valued else part
         found = canonical_value(attribute, value, self.dialect.value_rules, attribute.name)
         return dict(found[0] if isinstance(found, list) else found) if found else {}
 
     def _elements(self, attribute: Attribute, before: list[Any]) -> list[Any]:
         elements, selection = list(before), self.path.selection
-        chosen = [i for i, element in enumerate(elements) if selection is None or matches(selection, element)]
+        spend = self.work.spend
+        chosen = [i for i, element in enumerate(elements) if selection is None or matches(selection, element, spend)]
         if not chosen and self.operation.op != "remove":
             elements.append(self._created(attribute))
             chosen = [len(elements) - 1]
         if len(chosen) > 1 and selection is not None and self.dialect.changes_one_element:
             refuse("invalidFilter", "several values are selected", attribute.name)
         for index in chosen:
+            spend(2)
             elements[index] = self._changed(attribute, elements[index])
         return [element for element in with_one_primary(before, elements, chosen) if not is_nothing(element)]
 

@@ -1,6 +1,6 @@
 """The audit trail, as far as it is not written by the verb that it describes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 from identity.model.access import Caller
 from identity.model.errors import Refusal
 from identity.model.event import Event, Outcome, RecordedEvent
+from identity.model.refusal_counts import CountedRefusals
 from identity.store import Tx
 from identity.store.events import event_insert, event_list
 
@@ -32,6 +33,18 @@ def record_refusal(
         detail=detail,
     )
     event_insert(tx, refused, caller=caller, now=now)
+
+
+def record_refusals(tx: Tx, counted: Iterable[CountedRefusals], *, caller: Caller, now: datetime) -> None:
+    """Write how many refusals of callers who proved nothing there were, besides the first of a minute and reason."""
+    for each in counted:
+        refused = Event(
+            type=f"{each.key.surface}.refused",
+            outcome=Outcome.REFUSED,
+            reason=each.key.reason,
+            detail={"count": each.number, "since": each.since.isoformat()},
+        )
+        event_insert(tx, refused, caller=caller, now=now)
 
 
 def list_events(

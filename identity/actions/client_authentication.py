@@ -4,6 +4,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from identity_verifier import KeySet
 
@@ -33,18 +34,52 @@ __all__ = [
 ASSERTION_LIFETIME_MAX_S = 300
 LEEWAY_S = 30
 JTI_LENGTH_MAX = 256
+CLAIMED_CHARACTERS_MAX = 256
 CLIENT_ID = re.compile(r"[\x20-\x7e]{1,256}", re.ASCII)  # RFC 6749 appendix A.1
+NOT_AN_ID = re.compile(r"idf_|eyJ")
 ASSERTION_TYPES = frozenset({"client-authentication+jwt", "jwt", ""})
 """``typ`` of a client assertion (RFC 10070); access tokens and proofs of other kinds are not among them."""
 
 
+FAULTS_OF_REQUESTS = {
+    "assertion_audience": "aud of an assertion is the issuer identifier of this server alone, as a string",
+    "assertion_expired": f"exp, iat and nbf are whole seconds, exp at most {ASSERTION_LIFETIME_MAX_S} s from now",
+    "assertion_issuer": "iss and sub of an assertion are both the client id",
+    "assertion_subject": "sub of an assertion is the client id",
+    "assertion_jti": f"jti of an assertion is a string of 1 to {JTI_LENGTH_MAX} characters",
+    "assertion_type": "typ of an assertion is client-authentication+jwt or JWT, and nothing is critical in it",
+    "assertion_malformed": "an assertion is a signed JWT in compact form",
+    "client_id_differs": "client_id is not that of the credential",
+    "credential_missing": "a client authenticates by HTTP Basic or by an assertion",
+    "secret_in_body": "a secret is sent by HTTP Basic, never in the body",
+}
+"""What is decided from a request alone, before anything is looked up: it is told, and tells nothing of any client."""
+
+
 class InvalidClient(NotAuthenticated):
-    """Client authentication failed; which part of it is for the audit trail only (RFC 6749 §5.2)."""
+    """Client authentication failed (RFC 6749 §5.2).
+
+    ``FAULTS_OF_REQUESTS`` are told to the client. Whatever depends on whether the client exists, and on its key, its
+    secret or its state, is one and the same answer; its reason is in the event alone. ``claimed`` is the client id that
+    the request names.
+    """
 
     code = "invalid_client"
 
-    def __init__(self, reason: str) -> None:
-        super().__init__("client authentication failed", reason=reason)
+    def __init__(self, reason: str, *, claimed: object = None) -> None:
+        told = FAULTS_OF_REQUESTS.get(reason)
+        detail = "client authentication failed"
+        super().__init__(detail if told is None else f"{detail}: {told} ({reason})", reason=reason)
+        self.claims(claimed)
+
+    def claims(self, client_id: object) -> None:
+        """Keep for the event which client the request claims to come from, unless that is known.
+
+        What looks like a secret or a token is one in the wrong place, and is not kept.
+        """
+        if isinstance(client_id, str) and client_id and not self.claimed and not NOT_AN_ID.match(client_id):
+            shown = "".join(each if " " <= each <= "~" else "?" for each in client_id[:CLAIMED_CHARACTERS_MAX])
+            self.claimed = {"claimed_client_id": shown}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +88,11 @@ class SecretCredential:
 
     client_id: str
     secret: str
+
+    @property
+    def claimed(self) -> str | None:
+        """The client id for the event; a secret that stands in its place, too, is not one."""
+        return None if self.client_id == self.secret else self.client_id
 
     @property
     def question(self) -> ClientQuestion:
@@ -66,6 +106,11 @@ class AssertionCredential:
 
     client_id: str
     token: UnverifiedToken
+
+    @property
+    def claimed(self) -> str | None:
+        """The client id for the event."""
+        return self.client_id
 
     @property
     def question(self) -> ClientQuestion:
@@ -84,36 +129,51 @@ Credential = SecretCredential | AssertionCredential
 def parse_secret(client_id: str, secret: str) -> SecretCredential:
     """Return a client's id and secret. Raises ``InvalidClient`` for an id that no client can have."""
     if not CLIENT_ID.fullmatch(client_id):
-        raise InvalidClient("client_unknown")
+        raise InvalidClient("client_unknown", claimed=client_id)
     return SecretCredential(client_id, secret)
 
 
-def parse_assertion(assertion: str, now: datetime) -> AssertionCredential:
-    """Take a client assertion apart and check what needs no key. Raises ``InvalidClient``."""
+def parse_assertion(assertion: str, issuer: str, now: datetime) -> AssertionCredential:
+    """Take a client assertion apart and check what needs neither the client nor its key. Raises ``InvalidClient``."""
     try:
         token = take_token_apart(assertion)
-    except InvalidSubjectToken as error:
-        raise InvalidClient(f"assertion_{error.reason}") from None
-    claims = token.claims
-    client_id, jti, exp = claims.get("sub"), claims.get("jti"), claims.get("exp")
-    if not isinstance(client_id, str) or not CLIENT_ID.fullmatch(client_id):
-        raise InvalidClient("assertion_subject")
-    if not isinstance(jti, str) or not 0 < len(jti) <= JTI_LENGTH_MAX:
-        raise InvalidClient("assertion_jti")
-    earliest, latest = now.timestamp() - LEEWAY_S, now.timestamp() + ASSERTION_LIFETIME_MAX_S + LEEWAY_S
-    if not isinstance(exp, int) or isinstance(exp, bool) or not earliest < exp <= latest:
-        raise InvalidClient("assertion_expiry")
-    return AssertionCredential(client_id, token)
+    except InvalidSubjectToken:
+        raise InvalidClient("assertion_malformed") from None
+    client_id = token.claims.get("sub")
+    fault = request_fault(token, issuer=issuer, now=now)
+    if fault is not None:
+        raise InvalidClient(fault, claimed=client_id)
+    return AssertionCredential(str(client_id), token)
+
+
+def request_fault(token: UnverifiedToken, *, issuer: str, now: datetime) -> str | None:
+    """Return the first rule that an assertion breaks whoever signed it, or None.
+
+    The issuer identifier as the sole string is the only audience (RFC 10070 §3): a token endpoint's URL, or a list
+    that also names us, could have been meant for somebody else.
+    """
+    header, claims, second = token.envelope.header, token.claims, now.timestamp()
+    client_id, jti, exp = claims.get("sub"), claims.get("jti"), claims.get("exp", 0)
+    earliest, latest, begun = second - LEEWAY_S, second + ASSERTION_LIFETIME_MAX_S + LEEWAY_S, second + LEEWAY_S
+    rules = (
+        (isinstance(client_id, str) and CLIENT_ID.fullmatch(client_id), "assertion_subject"),
+        (str(header.get("typ", "")).lower() in ASSERTION_TYPES and "crit" not in header, "assertion_type"),
+        (claims.get("iss") == client_id, "assertion_issuer"),
+        (claims.get("aud") == issuer, "assertion_audience"),
+        (isinstance(jti, str) and 0 < len(jti) <= JTI_LENGTH_MAX, "assertion_jti"),
+        (_is_whole(exp) and earliest < exp <= latest, "assertion_expired"),
+        (_is_whole(claims.get("iat", 0)) and claims.get("iat", 0) <= begun, "assertion_expired"),
+        (_is_whole(claims.get("nbf", 0)) and claims.get("nbf", 0) <= begun, "assertion_expired"),
+    )
+    return next((rule for holds, rule in rules if not holds), None)
 
 
 def authenticate_client(
     common: CommonFacts,
     credential: Credential,
     *,
-    issuer: str,
     keys: ClientKeys,
     tenant_id: TenantId,
-    now: datetime,
 ) -> Client:
     """Return the client that ``credential`` proves. Raises ``InvalidClient``.
 
@@ -126,47 +186,30 @@ def authenticate_client(
         reason = "secret"
     else:
         key_set = keys.of(tenant_id, client) if client else KeySet({})
-        reason = assertion_fault(credential, key_set, is_fresh=common.is_fresh, issuer=issuer, now=now) or ""
+        reason = assertion_fault(credential, key_set, is_fresh=common.is_fresh) or ""
         proved, method = not reason, AuthMethod.PRIVATE_KEY_JWT
     if client is None or client.revoked_at is not None or common.tenant_state != "active":
-        raise InvalidClient("client_unknown" if client is None else "client_revoked")
+        raise InvalidClient("client_unknown" if client is None else "client_revoked", claimed=credential.claimed)
     if client.auth_method != method:
-        raise InvalidClient("client_auth_method")
+        raise InvalidClient("client_auth_method", claimed=credential.claimed)
     if not proved:
-        raise InvalidClient(f"client_{reason}")
+        raise InvalidClient(f"client_{reason}", claimed=credential.claimed)
     return client
 
 
-def assertion_fault(
-    credential: AssertionCredential, keys: KeySet, *, is_fresh: bool, issuer: str, now: datetime
-) -> str | None:
-    """Return the first rule that an assertion breaks, or None.
-
-    The issuer identifier as the sole string is the only audience (RFC 10070 §3): a token endpoint's URL, or a list
-    that also names us, could have been meant for somebody else.
-    """
-    envelope, claims = credential.token.envelope, credential.token.claims
-    header, second = envelope.header, now.timestamp()
-    candidates = [keys.find(envelope.key_id)] if "kid" in header else list(keys.by_id.values())
-    rules = (
-        (str(header.get("typ", "")).lower() in ASSERTION_TYPES, "assertion_type"),
-        ("crit" not in header, "assertion_critical"),
-        (claims.get("iss") == credential.client_id, "assertion_issuer"),
-        (claims.get("aud") == issuer, "assertion_audience"),
-        (_is_whole(claims.get("iat", 0)) and claims.get("iat", 0) <= second + LEEWAY_S, "assertion_iat"),
-        (_is_whole(claims.get("nbf", 0)) and claims.get("nbf", 0) <= second + LEEWAY_S, "assertion_nbf"),
-        (
-            any(
-                key is not None
-                and key.algorithm == header.get("alg")
-                and key.has_signed(envelope.signing_input, envelope.signature)
-                for key in candidates
-            ),
-            "assertion_signature",
-        ),
-        (is_fresh, "assertion_replayed"),
+def assertion_fault(credential: AssertionCredential, keys: KeySet, *, is_fresh: bool) -> str | None:
+    """Return the first rule that an assertion breaks given the keys of its client, or None."""
+    envelope = credential.token.envelope
+    candidates = [keys.find(envelope.key_id)] if "kid" in envelope.header else list(keys.by_id.values())
+    is_signed = any(
+        key is not None
+        and key.algorithm == envelope.header.get("alg")
+        and key.has_signed(envelope.signing_input, envelope.signature)
+        for key in candidates
     )
-    return next((rule for holds, rule in rules if not holds), None)
+    if not is_signed:
+        return "assertion_signature"
+    return None if is_fresh else "assertion_replayed"
 
 
 def spend_assertion(tx: Tx, credential: Credential, *, now: datetime) -> None:
@@ -180,5 +223,5 @@ def caller_of(client_id: str, request_id: str) -> Caller:
     return Caller(CallerKind.CLIENT, client_id, request_id)
 
 
-def _is_whole(value: object) -> bool:
+def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)

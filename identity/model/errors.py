@@ -20,6 +20,8 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a programm
         self.subject_id: UUID | None = None
         self.actor_ids: tuple[UUID, ...] = ()
         self.txn: UUID | None = None
+        self.claimed: dict[str, str] = {}
+        """What the request says of its caller and nobody has proved; for the event, bounded and printable."""
 
     def concerns(
         self, *, subject_id: UUID | None = None, actor_ids: tuple[UUID, ...] = (), txn: UUID | None = None

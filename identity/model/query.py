@@ -5,13 +5,17 @@
 multi-valued attribute" is ``AnyElement``; conditions in one value path are in one ``AnyElement``, on one element.
 """
 
+import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, TypeAlias
+
+from identity.model.work import CHARACTERS_PER_UNIT
 
 
 class ValueType(StrEnum):
@@ -105,25 +109,65 @@ NEVER = Or(())
 
 def fold(text: str) -> str:
     """Return the form in which texts are compared where case does not matter (NFKC, case folded)."""
+    if text.isascii():
+        return text.lower()  # the same, at a tenth of the cost
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
-def matches(condition: Condition, document: Any) -> bool:
-    """Return whether a document, or one element of it, satisfies the condition."""
+MARKS_MAX = 30
+"""Combining marks in a row: more in no language (Unicode Standard Annex #15 §13, Stream-Safe Text Format).
+
+To normalise a text takes the square of the longest such row, so a text with more must be refused before it is folded.
+"""
+
+
+def has_too_many_marks(text: str) -> bool:
+    """Return whether a text has more than ``MARKS_MAX`` combining marks in a row."""
+    return not text.isascii() and _marks().search(text) is not None
+
+
+@lru_cache(1)
+def _marks() -> re.Pattern[str]:
+    marks = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.combining(chr(code)))
+    return re.compile(f"[{marks}]{{{MARKS_MAX + 1}}}")
+
+
+Spend = Callable[[int], None]
+"""Takes the units that a comparison costs (``identity.model.work``); raises when there are none left."""
+
+
+def costs_nothing(_units: int) -> None:
+    """Count nothing: what is compared is ours and small."""
+
+
+def matches(condition: Condition, document: Any, spend: Spend = costs_nothing) -> bool:
+    """Return whether a document, or one element of it, satisfies the condition; ``spend`` takes what that costs."""
     match condition:
         case And(terms):
-            return all(matches(term, document) for term in terms)
+            return all(matches(term, document, spend) for term in terms)
         case Or(terms):
-            return any(matches(term, document) for term in terms)
+            return any(matches(term, document, spend) for term in terms)
         case Not(term):
-            return not matches(term, document)
+            return not matches(term, document, spend)
         case Presence(operand):
+            spend(1)
             return is_present(_value(document, operand.path))
         case AnyElement(container, inner):
+            spend(1)
             elements = _value(document, container.path)
-            return isinstance(elements, list) and any(matches(inner, element) for element in elements)
+            return isinstance(elements, list) and any(matches(inner, element, spend) for element in elements)
         case Comparison():
-            return _compares(condition, _value(document, condition.operand.path))
+            return _compares(condition, _value(document, condition.operand.path), spend)
+
+
+def comparisons_in(condition: Condition) -> int:
+    """Return how many comparisons and presence tests a condition is made of."""
+    match condition:
+        case And(terms) | Or(terms):
+            return sum(map(comparisons_in, terms))
+        case Not(inner) | AnyElement(condition=inner):
+            return comparisons_in(inner)
+    return 1
 
 
 def is_present(value: Any) -> bool:
@@ -141,13 +185,16 @@ def _value(document: Any, path: tuple[str, ...]) -> Any:
     return document
 
 
-def _compares(comparison: Comparison, found: Any) -> bool:
+def _compares(comparison: Comparison, found: Any, spend: Spend) -> bool:
     operand, wanted = comparison.operand, comparison.value
     found = _typed(operand, found)
     if found is None:
+        spend(1)
         return False
     if isinstance(found, str) and isinstance(wanted, str) and not operand.case_exact:
         found, wanted = fold(found), fold(wanted)
+    both_texts = len(found) + len(wanted) if isinstance(found, str) and isinstance(wanted, str) else 0
+    spend(1 + both_texts // CHARACTERS_PER_UNIT)
     return bool(_OPERATIONS[comparison.operator](found, wanted))
 
 

@@ -62,10 +62,8 @@ class OAuthCall:
         client = authenticate_client(
             common,
             self.credential,
-            issuer=self.issuer.identifier,
             keys=self.house.client_keys,
             tenant_id=self.tenant.id,
-            now=self.now,
         )
         self.callers.append(caller_of(client.client_id, request_id()))
         self.client = client
@@ -91,8 +89,8 @@ def oauth_call(slug: str) -> Iterator[OAuthCall]:
     with refusals_audited("oauth", tenant.id, lambda: callers[-1]):
         now = shared.clock()
         form = read_form()
-        credential = read_credential(form, now)
         issuer = issuer_for(tenant)
+        credential = read_credential(form, issuer.identifier, now)
         with assertion_spent_though_refused(), open_transaction(tenant.id) as tx:
             g.oauth_call = OAuthCall(shared, tenant, issuer, form, credential, now, tx, callers=callers)
             yield g.oauth_call
@@ -124,17 +122,26 @@ def upstream_keys_fetched(slug: str) -> Iterator[None]:
         raise
 
 
-def read_credential(form: Mapping[str, str], now: datetime) -> Credential:
+def read_credential(form: Mapping[str, str], issuer: str, now: datetime) -> Credential:
     """Return how the client authenticates: exactly one way (RFC 6749 §2.3). Raises ``InvalidClient``, ``Malformed``."""
-    basic, assertion = read_basic(), form.get("client_assertion")
+    basic = read_basic()
+    try:
+        return _credential(form, basic, issuer, now)
+    except InvalidClient as refusal:
+        refusal.claims(form.get("client_id") or (basic and basic[0] != basic[1] and basic[0]))
+        raise
+
+
+def _credential(form: Mapping[str, str], basic: tuple[str, str] | None, issuer: str, now: datetime) -> Credential:
+    assertion = form.get("client_assertion")
     if "client_secret" in form:
-        raise InvalidClient("client_secret_post")
+        raise InvalidClient("secret_in_body")
     if basic is not None and assertion is not None:
         raise Malformed("a client authenticates in one way only", reason="two_credentials")
     if assertion is not None:
         if form.get("client_assertion_type") != ASSERTION_TYPE:
             raise Malformed("client_assertion_type is not known here", reason="client_assertion_type")
-        return _same_client(form, parse_assertion(assertion, now))
+        return _same_client(form, parse_assertion(assertion, issuer, now))
     if basic is None:
         raise InvalidClient("credential_missing")
     return _same_client(form, parse_secret(*basic))
@@ -142,5 +149,5 @@ def read_credential(form: Mapping[str, str], now: datetime) -> Credential:
 
 def _same_client(form: Mapping[str, str], credential: SecretCredential | AssertionCredential) -> Credential:
     if form.get("client_id", credential.client_id) != credential.client_id:
-        raise InvalidClient("client_id_differs")
+        raise InvalidClient("client_id_differs", claimed=credential.claimed)
     return credential

@@ -13,7 +13,7 @@ from identity.model.errors import (
     Refusal,
     Unavailable,
 )
-from identity.oauth.form import RepeatedResource
+from identity.oauth.form import RepeatedResource, tried_basic
 
 # The first that fits. What RFC 8693 calls a token that is invalid or unacceptable by policy is invalid_request.
 ERRORS: tuple[tuple[type[Refusal], int, str], ...] = (
@@ -49,7 +49,7 @@ def render_refusal(refusal: Refusal) -> Response:
     response = jsonify(error=error, error_description=_describe(refusal))
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"
-    if status == 401:
+    if status == 401 and tried_basic():
         response.headers["WWW-Authenticate"] = 'Basic realm="token service", charset="UTF-8"'
     if status == 503:
         response.headers["Retry-After"] = "1"

@@ -63,6 +63,11 @@ def _plain(name: str) -> str:
     return name if name.isascii() and name.isidentifier() else "a parameter"
 
 
+def tried_basic() -> bool:
+    """Return whether the client tried HTTP Basic: only then is the challenge for it (RFC 6749 §5.2)."""
+    return request.headers.get("Authorization", "").partition(" ")[0].lower() == "basic"
+
+
 def read_basic() -> tuple[str, str] | None:
     """Return client id and secret from HTTP Basic (RFC 6749 §2.3.1: form-urlencoded), or None when there are none."""
     try:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Select,
+    Subquery,
     and_,
     bindparam,
     cast,
@@ -20,12 +22,13 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.sql.selectable import LateralFromClause
 
 from identity.model.listing import Listing, Place, SortValue
 from identity.model.principal import Kind, Stored
 from identity.model.query import ALWAYS, Condition
 from identity.store.ordering import Sorted, compile_order
-from identity.store.principals import KINDS_KEPT_MAX, TENANT, is_of
+from identity.store.principals import KINDS_KEPT_MAX, MEMBERS_SHOWN_MAX, TENANT, is_of
 from identity.store.query import Clause, compile_condition
 from identity.store.stored import stored_from, stored_of
 from identity.store.tables import principal_counts, principals
@@ -39,6 +42,8 @@ class Found:
     total: int
     resources: tuple[Stored, ...]
     sort_values: tuple[SortValue, ...] = ()
+    is_cut: bool = False
+    """There are more, which would have been on the page but for the number of members that it shows."""
 
     def place(self, index: int) -> Place:
         """Return where one of the resources stands."""
@@ -46,11 +51,28 @@ class Found:
 
 
 def resource_list(tx: Tx, listing: Listing) -> Found:
-    """Return one page in one statement; in two, where the page goes over to those without a sort value."""
+    """Return one page in one statement; in two, where the page goes over to those without a sort value.
+
+    It ends before the resource with which its groups would show more than ``MEMBERS_SHOWN_MAX`` members in sum; the
+    first is there in any case (RFC 7644 §3.4.2.4: a page may be shorter than was asked for). Raises ``OverLimit`` for a
+    single group that has more.
+    """
     total, rows = _everybody(tx, listing) if _is_of_everybody(listing) else _satisfying(tx, listing)
+    kept = _within_bound(rows)
+    is_cut = len(kept) < len(rows)
     if listing.backward:
-        rows.reverse()
-    return Found(total, tuple(map(stored_from, rows)), tuple(row.sort_value for row in rows))
+        kept.reverse()
+    return Found(total, tuple(map(stored_from, kept)), tuple(row.sort_value for row in kept), is_cut)
+
+
+def _within_bound(rows: list[Any]) -> list[Any]:
+    """Return the rows from the first on that show as many members as a page may."""
+    shown = accumulate(len(row.members or ()) for row in rows)
+    return [
+        row
+        for place, (row, number) in enumerate(zip(rows, shown, strict=True))
+        if not place or number <= MEMBERS_SHOWN_MAX
+    ]
 
 
 def _satisfying(tx: Tx, listing: Listing) -> tuple[int, list[Any]]:
@@ -68,7 +90,7 @@ def _satisfying(tx: Tx, listing: Listing) -> tuple[int, list[Any]]:
         found = tx.execute(statement, {"tenant": tx.tenant_id, "offset": listing.offset, "limit": left}).all()
         total = literal(found[0].total)
         rows += [row for row in found if row.id is not None]
-        if len(rows) >= listing.limit:
+        if len(rows) >= listing.limit or len(_within_bound(rows)) < len(rows):
             break
     return found[0].total, rows
 
@@ -136,17 +158,55 @@ def _page(
         .limit(LIMIT)
         .subquery()
     )
-    # A row by its id, one at a time: how long a page will be is not known to a prepared plan, which might therefore
-    # rather read everybody and throw most of them away.
-    shown = (
-        stored_of(kinds, with_members)
-        .where(principals.c.tenant_id == TENANT, principals.c.id == page.c.id)
-        .limit(1)
-        .lateral("shown")
-    )
     one = select(literal(1).label("one")).subquery()
+    if with_members and Kind.GROUP in kinds:
+        return _page_of_groups(kinds, page, order, total, one)
+    shown = _shown(kinds, with_members, page.c.id)
     return (
         select(*shown.c, total.label("total"), page.c.sort_value)
         .select_from(one.outerjoin(page.join(shown, true()), true()))
         .order_by(*order.order_by(page.c.sort_value, page.c.id))
     )
+
+
+def _shown(kinds: tuple[Kind, ...], with_members: bool, id_: ColumnElement[UUID]) -> LateralFromClause:
+    """Return what is shown of the resource with an id.
+
+    A row by its id, one at a time: how long a page will be is not known to a prepared plan, which might therefore
+    rather read everybody and throw most of them away.
+    """
+    found = stored_of(kinds, with_members).where(principals.c.tenant_id == TENANT, principals.c.id == id_)
+    return found.limit(1).lateral()
+
+
+def _page_of_groups(
+    kinds: tuple[Kind, ...], page: Subquery, order: Sorted, total: ColumnElement[int], one: Subquery
+) -> Select[Any]:
+    """Go through a page resource by resource, and no further than to where the members are more than it may show."""
+    place = func.row_number().over(order_by=order.order_by(page.c.sort_value, page.c.id)).label("place")
+    placed = select(page.c.id, page.c.sort_value, place).cte("placed")
+    first = _shown(kinds, True, placed.c.id)
+    walked = (
+        select(*first.c, placed.c.sort_value, placed.c.place, _number(first).label("number"))
+        .select_from(placed.join(first, true()))
+        .where(placed.c.place == 1)
+        .cte("walked", recursive=True)
+    )
+    # Behind a limit, so that nothing is looked up of a resource before its place has come.
+    following = select(*placed.c).where(placed.c.place == walked.c.place + 1).limit(1).lateral()
+    shown = _shown(kinds, True, following.c.id)
+    walked = walked.union_all(
+        select(*shown.c, following.c.sort_value, following.c.place, walked.c.number + _number(shown))
+        .select_from(walked.join(following, true()).join(shown, true()))
+        .where(walked.c.number <= MEMBERS_SHOWN_MAX)
+    )
+    columns = [walked.c[name] for name in Stored._fields]
+    return (
+        select(*columns, total.label("total"), walked.c.sort_value)
+        .select_from(one.outerjoin(walked, true()))
+        .order_by(walked.c.place)
+    )
+
+
+def _number(shown: LateralFromClause) -> ColumnElement[int]:
+    return func.coalesce(func.jsonb_array_length(shown.c.members), 0)

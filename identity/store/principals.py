@@ -22,6 +22,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
@@ -115,11 +116,18 @@ ID = bindparam("principal", type_=principals.c.id.type)
 def _named(table: Any, ours: Any, theirs: Any, limit: int) -> ColumnElement[Any]:
     """Return a JSON array of the living principals that ``table`` names beside the outer principal."""
     other = principals.alias()
-    named = (
+    # Each by its id, behind a limit: a plan that was made without statistics might rather compare all with all.
+    living = (
         select(other.c.id, other.c.kind, func.coalesce(other.c.display_name, other.c.name).label("display"))
-        .join(table, (theirs == other.c.id) & (table.c.tenant_id == other.c.tenant_id))
-        .where(table.c.tenant_id == TENANT, ours == principals.c.id, other.c.deleted_at.is_(None))
-        .order_by(other.c.id)
+        .where(other.c.tenant_id == TENANT, other.c.id == theirs, other.c.deleted_at.is_(None))
+        .limit(1)
+        .lateral()
+    )
+    named = (
+        select(*living.c)
+        .select_from(table.join(living, true()))
+        .where(table.c.tenant_id == TENANT, ours == principals.c.id)
+        .order_by(theirs)
         .limit(limit + 1)
         .correlate(principals)
         .subquery()

@@ -103,6 +103,8 @@ def test_what_is_refused_is_the_error_that_openid_client_throws(ask: Ask, acme: 
 
 
 def test_a_wrong_secret_and_the_rivals_client_are_challenged(ask: Ask, acme: Party, rival: Party) -> None:
-    for client in (Registered(acme.ocr_bot.client_id, secret="wrong"), rival.ocr_bot, rival.invoice_bot):
+    for client in (Registered(acme.ocr_bot.client_id, secret="wrong"), rival.ocr_bot):
         refused = ask(client, "clientCredentials", parameters={})
         assert (refused["kind"], refused["challenge"]) == ("WWWAuthenticateChallengeError", "basic")
+    refused = ask(rival.invoice_bot, "clientCredentials", parameters={})  # by an assertion: nothing to challenge for
+    assert (refused["kind"], refused["error"], refused["status"]) == ("ResponseBodyError", "invalid_client", 401)

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from joserfc.jwk import ECKey
 
-from identity.actions.client_authentication import ASSERTION_LIFETIME_MAX_S
+from identity.actions.client_authentication import ASSERTION_LIFETIME_MAX_S, FAULTS_OF_REQUESTS
 from tests.world import ASSERTION_TYPE, ERP, Client, Tenant, World, employ
 
 ENDPOINTS = ("token", "introspect", "revoke")
@@ -27,11 +27,13 @@ def ask_with(tenant: Tenant, assertion: str, endpoint: str = "token", **form: An
     return ask(tenant, endpoint, **(proof | form))
 
 
-def assert_unauthenticated(tenant: Tenant, answer: httpx2.Response, reason: str) -> None:
-    """Outside one answer for every fault; inside its reason."""
+def assert_unauthenticated(tenant: Tenant, answer: httpx2.Response, reason: str, *, by_basic: bool = False) -> None:
+    """Outside what the request alone shows and else one answer for every fault; inside its reason."""
+    told = FAULTS_OF_REQUESTS.get(reason)
+    said = "client authentication failed" if told is None else f"client authentication failed: {told} ({reason})"
     assert answer.status_code == 401
-    assert answer.json() == {"error": "invalid_client", "error_description": "client authentication failed"}
-    assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+    assert answer.json() == {"error": "invalid_client", "error_description": said}
+    assert answer.headers.get("WWW-Authenticate", "").startswith("Basic ") is by_basic
     assert answer.headers["Cache-Control"] == "no-store"
     event = tenant.last_event()
     assert (event.event.type, event.event.reason, event.caller_kind) == ("oauth.refused", reason, "anonymous")
@@ -47,14 +49,14 @@ def test_both_methods_work_at_every_endpoint(acme: Tenant, endpoint: str) -> Non
 NOW_S = 1_795_510_800  # the second at which the world begins
 
 ASSERTION_FAULTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
-    ({"aud": "{issuer}/oauth/token"}, {}, "client_assertion_audience"),
-    ({"aud": ["{issuer}"]}, {}, "client_assertion_audience"),
-    ({"aud": ["{issuer}", "https://other.example"]}, {}, "client_assertion_audience"),
-    ({"aud": "{issuer}/"}, {}, "client_assertion_audience"),
-    ({"aud": "https://identity.example/t/rival"}, {}, "client_assertion_audience"),
-    ({"aud": ...}, {}, "client_assertion_audience"),
-    ({"iss": "somebody else"}, {}, "client_assertion_issuer"),
-    ({"iss": ...}, {}, "client_assertion_issuer"),
+    ({"aud": "{issuer}/oauth/token"}, {}, "assertion_audience"),
+    ({"aud": ["{issuer}"]}, {}, "assertion_audience"),
+    ({"aud": ["{issuer}", "https://other.example"]}, {}, "assertion_audience"),
+    ({"aud": "{issuer}/"}, {}, "assertion_audience"),
+    ({"aud": "https://identity.example/t/rival"}, {}, "assertion_audience"),
+    ({"aud": ...}, {}, "assertion_audience"),
+    ({"iss": "somebody else"}, {}, "assertion_issuer"),
+    ({"iss": ...}, {}, "assertion_issuer"),
     ({"sub": ...}, {}, "assertion_subject"),
     ({"sub": 7}, {}, "assertion_subject"),
     ({"sub": ""}, {}, "assertion_subject"),
@@ -64,20 +66,20 @@ ASSERTION_FAULTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"jti": ""}, {}, "assertion_jti"),
     ({"jti": 7}, {}, "assertion_jti"),
     ({"jti": "x" * 257}, {}, "assertion_jti"),
-    ({"exp": ...}, {}, "assertion_expiry"),
-    ({"exp": NOW_S - 30}, {}, "assertion_expiry"),
-    ({"exp": NOW_S + ASSERTION_LIFETIME_MAX_S + 31}, {}, "assertion_expiry"),
-    ({"exp": NOW_S + 60.0}, {}, "assertion_expiry"),
-    ({"exp": 10**400}, {}, "assertion_expiry"),
-    ({"exp": -(10**400)}, {}, "assertion_expiry"),
-    ({"exp": True}, {}, "assertion_expiry"),
-    ({"exp": str(NOW_S + 60)}, {}, "assertion_expiry"),
-    ({"iat": NOW_S + 31}, {}, "client_assertion_iat"),
-    ({"iat": "now"}, {}, "client_assertion_iat"),
-    ({"iat": 10**400}, {}, "client_assertion_iat"),
-    ({"nbf": NOW_S + 31}, {}, "client_assertion_nbf"),
-    ({}, {"typ": "at+jwt"}, "client_assertion_type"),
-    ({}, {"typ": "dpop+jwt"}, "client_assertion_type"),
+    ({"exp": ...}, {}, "assertion_expired"),
+    ({"exp": NOW_S - 30}, {}, "assertion_expired"),
+    ({"exp": NOW_S + ASSERTION_LIFETIME_MAX_S + 31}, {}, "assertion_expired"),
+    ({"exp": NOW_S + 60.0}, {}, "assertion_expired"),
+    ({"exp": 10**400}, {}, "assertion_expired"),
+    ({"exp": -(10**400)}, {}, "assertion_expired"),
+    ({"exp": True}, {}, "assertion_expired"),
+    ({"exp": str(NOW_S + 60)}, {}, "assertion_expired"),
+    ({"iat": NOW_S + 31}, {}, "assertion_expired"),
+    ({"iat": "now"}, {}, "assertion_expired"),
+    ({"iat": 10**400}, {}, "assertion_expired"),
+    ({"nbf": NOW_S + 31}, {}, "assertion_expired"),
+    ({}, {"typ": "at+jwt"}, "assertion_type"),
+    ({}, {"typ": "dpop+jwt"}, "assertion_type"),
     ({}, {"kid": "client-2"}, "client_assertion_signature"),
     ({}, {"kid": "../../etc/passwd"}, "client_assertion_signature"),
     ({}, {"kid": "' OR 1=1 --"}, "client_assertion_signature"),
@@ -128,7 +130,7 @@ def test_only_the_registered_key_signs_for_a_client(acme: Tenant, rival: Tenant)
 
 def test_an_assertion_for_one_tenant_is_none_for_the_other(acme: Tenant, rival: Tenant) -> None:
     assertion = acme.agent().assertion(acme.issuer, acme.now)
-    assert_unauthenticated(rival, ask_with(rival, assertion), "client_assertion_audience")
+    assert_unauthenticated(rival, ask_with(rival, assertion), "assertion_audience")
     assert ask_with(acme, assertion).status_code == 200
 
 
@@ -185,7 +187,7 @@ def test_a_wrong_secret_of_any_characters_is_refused_and_no_fault_of_ours(quiet:
         data={"grant_type": "client_credentials"},
         headers={"Authorization": f"Basic {sent}"},
     )
-    assert_unauthenticated(quiet, answer, "client_secret")
+    assert_unauthenticated(quiet, answer, "client_secret", by_basic=True)
 
 
 @pytest.mark.parametrize(
@@ -213,19 +215,21 @@ def test_an_unknown_client_gets_the_answer_of_a_wrong_secret(quiet: Tenant, clie
 
 def test_a_client_of_the_other_tenant_is_unknown(acme: Tenant, rival: Tenant) -> None:
     twin = rival.agent("ocr-bot")
-    assert_unauthenticated(acme, ask(acme, auth=(twin.client_id, twin.secret)), "client_secret")
+    assert_unauthenticated(acme, ask(acme, auth=(twin.client_id, twin.secret)), "client_secret", by_basic=True)
     with rival.tx() as tx:
         only_there = employ(tx, "new-bot", rival.planted.dana)
-    assert_unauthenticated(acme, ask(acme, auth=(only_there.client_id, only_there.secret)), "client_unknown")
+    assert_unauthenticated(
+        acme, ask(acme, auth=(only_there.client_id, only_there.secret)), "client_unknown", by_basic=True
+    )
 
 
 @pytest.mark.rfc("6749", "2.3")
 def test_a_secret_in_the_form_and_two_credentials_are_refused(acme: Tenant) -> None:
     knows, signs = acme.agent("ocr-bot"), acme.agent("invoice-bot")
     posted = ask(acme, client_id=knows.client_id, client_secret=knows.secret)
-    assert_unauthenticated(acme, posted, "client_secret_post")
+    assert_unauthenticated(acme, posted, "secret_in_body")
     both = ask(acme, auth=(knows.client_id, knows.secret), client_secret=knows.secret)
-    assert_unauthenticated(acme, both, "client_secret_post")
+    assert_unauthenticated(acme, both, "secret_in_body", by_basic=True)
     proof = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": signs.assertion(acme.issuer, acme.now)}
     two = ask(acme, auth=(knows.client_id, knows.secret), **proof)
     assert (two.status_code, two.json()["error"]) == (400, "invalid_request")
@@ -237,14 +241,14 @@ def test_the_method_that_was_not_registered_proves_nothing(world: World) -> None
     assert signs.key is not None
     by_key = Client(knows.client_id, signs.key).assertion(acme.issuer, acme.now)
     assert_unauthenticated(acme, ask_with(acme, by_key), "client_auth_method")
-    assert_unauthenticated(acme, ask(acme, auth=(signs.client_id, "")), "client_auth_method")
+    assert_unauthenticated(acme, ask(acme, auth=(signs.client_id, "")), "client_auth_method", by_basic=True)
 
 
 def test_a_client_id_beside_the_credential_must_be_the_same(acme: Tenant) -> None:
     knows = acme.agent("ocr-bot")
     assert ask(acme, auth=(knows.client_id, knows.secret), client_id=knows.client_id).status_code == 200
     other = ask(acme, auth=(knows.client_id, knows.secret), client_id=acme.agent("mail-bot").client_id)
-    assert_unauthenticated(acme, other, "client_id_differs")
+    assert_unauthenticated(acme, other, "client_id_differs", by_basic=True)
 
 
 def test_an_unknown_kind_of_assertion_is_refused(acme: Tenant) -> None:

@@ -75,9 +75,12 @@ def test_a_token_that_was_replaced_takes_nothing_of_its_connections_rate(strict:
         ).scalar_one()
         fresh = "a-new-token-0123456789abcdef0123456789"
         rotate_connection_token(tx, connection_id, token=fresh, overlap_s=0, caller=ADMINISTRATOR, now=strict.clock())
+    renewed = dataclasses.replace(rfc, token=fresh)
+    assert renewed.ask("GET", "/Users").status_code == 200
     leaked = [rfc.ask("GET", "/Users").status_code for _ in range(10)]
     assert set(leaked) == {401, 429}
     assert leaked[0] == 401
+    assert renewed.ask("GET", "/Users").status_code == 200  # of its five, the leaked token took one at most
 
 
 def test_whoever_floods_does_not_silence_what_says_that_this_process_is_well() -> None:

@@ -176,6 +176,18 @@ def test_a_cursor_that_is_anothers_is_refused_like_one_that_was_never_made(
 
 
 @pytest.mark.rfc("9865", "5.2", "5.2-2", "5.2-3")
+@pytest.mark.promise(4)
+def test_a_cursor_of_one_connection_opens_for_no_other_of_its_tenant(
+    sources: Sources, rfc: Source, people: list[str]
+) -> None:
+    other = sources.make("acme", "rfc", "other")
+    query = "/Users?count=1&cursor="
+    mine, theirs = (source.get(query)["nextCursor"] for source in (rfc, other))
+    assert other.get(query + mine, 400)["scimType"] == "invalidCursor"
+    assert rfc.get(query + theirs, 400)["scimType"] == "invalidCursor"
+    assert rfc.get(query + mine)["Resources"] == other.get(query + theirs)["Resources"]
+
+
 def test_whose_connection_ends_between_two_pages_has_no_use_of_the_cursor(
     rfc: Source, sources: Sources, house: House, people: list[str]
 ) -> None:

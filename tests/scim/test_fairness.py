@@ -106,8 +106,6 @@ def test_who_makes_up_tenants_has_one_turn_with_all_who_do(rfc: Source, house: H
         ("/.well-known/x/t/nobody", (None, "other"), "application/problem+json"),
         ("/t/", None, "application/problem+json"),
         ("/", None, "application/problem+json"),
-        ("", None, "application/problem+json"),
-        ("*", None, "application/problem+json"),
     ],
 )
 def test_each_surface_refuses_in_its_own_form(path: str, party: Hashable, content_type: str) -> None:
