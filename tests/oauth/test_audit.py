@@ -12,6 +12,7 @@ import pytest
 import structlog
 from sqlalchemy.exc import ProgrammingError
 
+from config.postgres import OWNER
 from config.telemetry import configure_logging
 from identity.actions.delegation import end_delegation
 from identity.model.lifecycle import Verb
@@ -118,7 +119,7 @@ def test_when_the_trail_cannot_be_written_no_token_leaves(world: World) -> None:
 
 def owner_of_tables(world: World) -> psycopg.Connection[Any]:
     url = world.house.engine.url
-    return psycopg.connect(host=str(url.query["host"]), user=url.username, dbname=url.database)
+    return psycopg.connect(host=str(url.query["host"]), user=OWNER, dbname=url.database)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from config.postgres import OWNER
 from identity.model.errors import Unavailable
 from identity.model.ids import TenantId
 from identity.model.refusal_counts import KEYS_MAX, RefusalCounts, RefusalKey
@@ -90,7 +91,7 @@ def test_refusals_at_once_are_all_counted(world: World) -> None:
 def events_locked(world: World) -> Iterator[None]:
     """Let nobody write an event."""
     url = world.house.engine.url
-    owner = psycopg.connect(host=str(url.query["host"]), user=url.username, dbname=url.database)
+    owner = psycopg.connect(host=str(url.query["host"]), user=OWNER, dbname=url.database)
     with owner, owner.transaction(force_rollback=True):
         owner.execute("LOCK TABLE events IN EXCLUSIVE MODE")
         yield
