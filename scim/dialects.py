@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from identity.model.query import And, Comparison, Condition, Operator
-from scim.errors import refuse
+from scim.errors import refuse, shown_name
 from scim.paths import Path
 from scim.schemas import Attribute, Mutability, ResourceType, Type, every_resource
 from scim.values import ValueRule
@@ -162,9 +162,9 @@ def urns_of_scim_1_1(type_: ResourceType, body: dict[str, Any]) -> dict[str, Any
 
 def nothing_unknown(type_: ResourceType, body: dict[str, Any]) -> dict[str, Any]:
     """The interoperability profile refuses what no schema defines, so that nothing is lost silently."""
-    for urn in _listed_urns(body):
+    for place, urn in enumerate(_listed_urns(body), 1):
         if type_.schema_of(urn) is None:
-            refuse("invalidSyntax", f"{type_.name} has no schema {urn[:200]}", "schemas")
+            refuse("invalidSyntax", f"number {place} is no schema of {type_.name}", "schemas")
     for key, value in body.items():
         extension = type_.extensions.get(key.lower())
         if extension is not None and isinstance(value, dict):
@@ -182,7 +182,7 @@ def _listed_urns(body: dict[str, Any]) -> list[str]:
 
 def _check_known(attribute: Attribute | None, name: str, value: Any) -> None:
     if attribute is None:
-        refuse("invalidSyntax", f"no schema defines {name[:200]}")
+        refuse("invalidSyntax", f"no schema defines {shown_name(name)}")
     for element in value if isinstance(value, list) else [value]:
         if isinstance(element, dict) and attribute.is_complex and attribute.sub_attributes:
             for key, item in element.items():

@@ -1,5 +1,6 @@
 """Refusals become SCIM errors (RFC 7644 §3.12). ``Refusal.reason`` may be a ``scimType``; nothing else leaves us."""
 
+import re
 from typing import Any, NoReturn
 
 from identity.model.errors import (
@@ -35,6 +36,21 @@ STATUSES: dict[type[Refusal], int] = {
     TooOften: 429,
     Unavailable: 503,
 }
+
+
+ATTRIBUTE = r"[$A-Za-z][A-Za-z0-9$_-]{0,63}"
+URN = r"urn:[A-Za-z0-9][A-Za-z0-9-]{0,31}(?::[A-Za-z0-9._-]{1,64}){1,9}"
+NAME = re.compile(rf"(?:{URN}:)?{ATTRIBUTE}(?:\.{ATTRIBUTE})?|{URN}", re.ASCII)
+
+
+def is_name(text: str) -> bool:
+    """Return whether a text is the name of an attribute (RFC 7643 §2.1), maybe behind a schema's URN (§3.10)."""
+    return NAME.fullmatch(text) is not None
+
+
+def shown_name(text: str) -> str:
+    """Return a name that somebody sent as an error may repeat it: what is no name may be anything, a secret even."""
+    return text if is_name(text) else "such a name"
 
 
 def refuse(scim_type: str, detail: str, pointer: str | None = None) -> NoReturn:

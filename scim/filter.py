@@ -31,7 +31,7 @@ from identity.model.query import (
     comparisons_in,
     matches,
 )
-from scim.errors import refuse
+from scim.errors import refuse, shown_name
 from scim.grammar import parse
 from scim.limits import FILTER_COMPARISONS_MAX
 from scim.schemas import Attribute, ResourceType, Returned, Schema, Type, every_resource
@@ -77,7 +77,7 @@ class Resolver:
 
     def unknown(self, uri: str | None, name: str) -> NoReturn:
         """Refuse a name that the resource type does not know."""
-        shown = _shown(uri, name)
+        shown = shown_name(_shown(uri, name))
         raise UnknownAttribute(f"{self.type.name} has no {shown}", name=shown.lower(), reason=self.scim_type)
 
     def find(self, path: Any) -> Found | Schema:

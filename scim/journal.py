@@ -32,10 +32,11 @@ from identity.model.request import (
     Request,
     RequestOutcome,
     changes_between,
-    masked_body,
     text_of,
 )
+from scim.catalogue import Catalogue, catalogue_of
 from scim.errors import render_refusal
+from scim.kept import kept_body, kept_name, kept_path, kept_query
 from scim.schemas import ResourceType
 
 MEMBERS_TOLD_MAX = 100
@@ -47,13 +48,20 @@ log = structlog.get_logger("scim")
 
 @dataclass(slots=True)
 class Entry:
-    """What is known of a request so far. ``status`` is None until it is done."""
+    """What is known of a request so far. ``status`` is None until it is done.
+
+    ``sent`` is the body or the query as it came. What of it is kept is decided at the end, when it is known of which
+    type the resource is; where it is of none, all of the tenant's are asked.
+    """
 
     method: str
     path: str
     resource_type: str | None
     principal_id: UUID | None
-    body: Any = None
+    sent: Mapping[str, Any] | None = None
+    is_query: bool = False
+    type: ResourceType | None = None
+    catalogue: Catalogue | None = None
     name: str | None = None
     changes: tuple[Change, ...] = ()
     status: int | None = None
@@ -96,7 +104,7 @@ class Entry:
             resource_type=self.resource_type,
             principal_id=self.principal_id,
             name=None if self.name is None else text_of(self.name),
-            body=self.body,
+            body=self._kept(),
             changes=changes,
             outcome=outcome,
             status=status,
@@ -105,6 +113,18 @@ class Entry:
             detail=detail,
             duration_ms=round((time.monotonic() - self.started_s) * 1000),
         )
+
+    def _kept(self) -> Any:
+        if self.sent is None:
+            return None
+        return kept_query(self.sent, self.types) if self.is_query else kept_body(self.sent, self.types)
+
+    @property
+    def types(self) -> list[ResourceType]:
+        """The resource types by which it is decided what a schema knows."""
+        if self.type is not None:
+            return [self.type]
+        return [] if self.catalogue is None else list(self.catalogue.types.values())
 
 
 _ENTRY: ContextVar[Entry | None] = ContextVar("entry", default=None)
@@ -125,7 +145,7 @@ def scim_call(slug: str) -> Iterator[Call]:
     tenant_id: TenantId = PLATFORM
     try:
         with noting(entry), http.scim_call(slug, refused) as call:
-            caller, tenant_id = call.caller, call.tx.tenant_id
+            caller, tenant_id, entry.catalogue = call.caller, call.tx.tenant_id, catalogue_of(call)
             yield call
             if entry.status is not None:
                 write_done(entry, call)
@@ -142,10 +162,11 @@ def _entry_of_request() -> Entry:
     shape = ["{id}" if part == id_ else part for part in request.path.split("/")[5:]]  # after /t/{slug}/scim/v2
     return Entry(
         method=request.method,
-        path=text_of("/" + "/".join(shape)),
+        path=kept_path("/" + "/".join(shape)),
         resource_type=None,
         principal_id=None if id_ is None else parse_id(id_),
-        body=masked_body(request.args.to_dict()) if request.args and request.method == "GET" else None,
+        sent=request.args.to_dict() if request.args and request.method == "GET" else None,
+        is_query=True,
     )
 
 
@@ -162,6 +183,7 @@ def entry_of_operation(
         path=prefix + shape,
         resource_type=None if type_ is None else type_.name,
         principal_id=parse_id(resource_id or ""),
+        type=type_,
     )
     if isinstance(body, Mapping):
         with noting(entry):
@@ -207,15 +229,14 @@ def write_fault(entry: Entry, begin: Callable[[], AbstractContextManager[Tx]], c
 def note_type(type_: ResourceType) -> None:
     """Remember of which type the resource is that is asked for."""
     if (entry := _ENTRY.get()) is not None:
-        entry.resource_type = type_.name
+        entry.resource_type, entry.type = type_.name, type_
 
 
 def note_body(body: Mapping[str, Any]) -> None:
     """Remember what was sent."""
     if (entry := _ENTRY.get()) is not None:
-        entry.body = masked_body(body)
-        named = {key.lower(): value for key, value in body.items()}
-        entry.name = next((named[key] for key in NAMES if isinstance(named.get(key), str)), None)
+        entry.sent, entry.is_query = body, False
+        entry.name = kept_name(body, entry.types, NAMES)
 
 
 def note_created(resource: Resource, members: frozenset[UUID]) -> None:

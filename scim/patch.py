@@ -11,7 +11,7 @@ from identity.model.errors import OverLimit
 from identity.model.membership import MemberChange
 from identity.model.work import Work, units_of_text
 from scim.dialects import Dialect, Operation, is_known, is_settable
-from scim.errors import refuse
+from scim.errors import refuse, shown_name
 from scim.limits import OPERATIONS_MAX, PATCH_WORK_MAX, STEPS_MAX
 from scim.members import is_members, member_change
 from scim.paths import Path, parse_path
@@ -123,5 +123,5 @@ def _expanded(operation: Operation, type_: ResourceType, dialect: Dialect) -> It
         if dialect.ignores_what_it_cannot_set and not is_settable(type_, key):
             continue
         if not dialect.keys_are_paths and not is_known(type_, key):
-            refuse("invalidPath", f"{type_.name} has no attribute {key[:100]}")
+            refuse("invalidPath", f"{type_.name} has no attribute {shown_name(key)}")
         yield Operation(operation.op, key, value, True)

@@ -7,7 +7,7 @@ from identity.model.query import matches
 from identity.model.work import Work, units_of
 from scim.dialects import Dialect, Operation
 from scim.elements import described, joined, with_one_primary, without
-from scim.errors import refuse
+from scim.errors import refuse, shown_name
 from scim.members import is_members
 from scim.paths import Path
 from scim.schemas import Attribute, Mutability, ResourceType
@@ -62,7 +62,7 @@ class Step:
             if attribute is None:
                 if self.dialect.ignores_what_it_cannot_set:
                     continue
-                refuse(self.dialect.unknown_path, f"{schema.id} has no attribute {key[:100]}")
+                refuse(self.dialect.unknown_path, f"{schema.id} has no attribute {shown_name(key)}")
             operation, path = Operation(self.operation.op, key, item, True), Path(extension, attribute)
             check_mutability(operation, path)
             if is_members(self.type, path):

@@ -25,8 +25,7 @@ DETAIL_CHARACTERS_MAX = 500
 MASK = "***"
 CUT = "..."
 SECRET = re.compile(r"password|passphrase|secret|credential|token|private_?key|api_?key|\bpin\b|\botp\b", re.IGNORECASE)
-LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"?')  # of a filter; the last may have no end
-SELECTORS = frozenset({"path", "filter"})
+NAMING = frozenset({"name", "type", "key", "display", "attribute", "field", "path", "target", "id"})
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # neither fits into the database's text
 
 
@@ -78,13 +77,12 @@ class RecordedRequest:
 
 
 def masked(value: Any, *, is_secret: bool = False) -> Any:
-    """Return JSON as it may be kept: secrets masked by their names, long texts and lists cut."""
+    """Return a value of a known attribute as it may be kept: secrets masked by their names, the rest cut."""
     match value:
         case Mapping():
-            # An operation of a PATCH names in ``path`` what its ``value`` is.
-            hidden = is_secret or any(key.lower() == "path" and is_secret_name(value[key]) for key in value)
+            is_secret = is_secret or names_a_secret(value)
             kept = list(value.items())[:ITEMS_MAX]
-            found = {text_of(key): _masked_member(key, item, hidden) for key, item in kept}
+            found = {text_of(key): masked(item, is_secret=is_secret or is_secret_name(key)) for key, item in kept}
             return found if len(value) <= ITEMS_MAX else {**found, CUT: f"{len(value) - ITEMS_MAX} more"}
         case list() | tuple():
             found_items = [masked(item, is_secret=is_secret) for item in value[:ITEMS_MAX]]
@@ -97,22 +95,19 @@ def masked(value: Any, *, is_secret: bool = False) -> Any:
             return MASK if is_secret else value
 
 
-def _masked_member(key: str, value: Any, hidden: bool) -> Any:
-    if key.lower() in SELECTORS and isinstance(value, str) and is_secret_name(value):
-        return text_of(LITERAL.sub(f'"{MASK}"', value))
-    is_hidden = hidden and key.lower() not in ("op", "path")
-    return masked(value, is_secret=is_hidden or is_secret_name(key))
-
-
 def is_secret_name(name: object) -> bool:
     """Return whether an attribute of that name, or at that path, is not for anybody's eyes."""
     return isinstance(name, str) and SECRET.search(name) is not None
 
 
-def masked_body(body: Any) -> Any:
-    """Return a whole body as it may be kept: of one that is too long, what is short in it."""
-    kept = masked(body)
-    if not isinstance(kept, dict) or len(json.dumps(kept)) <= BODY_CHARACTERS_MAX:
+def names_a_secret(members: Mapping[str, Any]) -> bool:
+    """Return whether one member of an object is the name of a secret, which then another one holds."""
+    return any(key.lower() in NAMING and is_secret_name(item) for key, item in members.items())
+
+
+def shortened(kept: dict[str, Any]) -> dict[str, Any]:
+    """Return what is kept of a body; of one that is too long, what is short in it."""
+    if len(json.dumps(kept)) <= BODY_CHARACTERS_MAX:
         return kept
     return {key: CUT if isinstance(item, dict | list) else item for key, item in kept.items()}
 

@@ -5,37 +5,31 @@ from typing import Any
 
 import pytest
 
-from identity.model.request import BODY_CHARACTERS_MAX, CUT, MASK, Change, changes_between, masked, masked_body, text_of
+from identity.model.request import BODY_CHARACTERS_MAX, CUT, MASK, Change, changes_between, masked, shortened, text_of
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 SECRET = "correct horse battery staple"
 
 
 @pytest.mark.parametrize(
-    "sent",
+    "stored",
     [
         {"password": SECRET},
         {"PassWord": {"value": SECRET}},
         {"x": [{"clientSecret": [SECRET, SECRET]}]},
         {"urn:example:User": {"accessToken": SECRET}},
         {"privateKey": SECRET, "apiKey": SECRET, "api_key": SECRET, "credentials": [SECRET]},
-        {"Operations": [{"op": "replace", "path": "password", "value": SECRET}]},
-        {"Operations": [{"op": "replace", "Path": f"{ENTERPRISE}:password", "value": {"value": SECRET}}]},
-        {"Operations": [{"op": "replace", "value": {"password": SECRET}}]},
-        {"filter": f'userName eq "dana" and password eq "{SECRET}"'},
-        {"filter": f'password eq "\\"{SECRET}'},
-        {"Operations": [{"op": "remove", "path": f'x[secret eq "{SECRET}"]'}]},
     ],
 )
-def test_a_secret_is_masked_wherever_it_stands(sent: dict[str, Any]) -> None:
-    kept = json.dumps(masked_body(sent))
+def test_a_secret_in_a_known_attribute_is_masked_by_its_name(stored: dict[str, Any]) -> None:
+    kept = json.dumps(masked(stored))
     assert SECRET not in kept
     assert MASK in kept
 
 
 def test_what_is_no_secret_stays() -> None:
     sent = {"userName": "dana", "active": False, "name": {"givenName": None}, "n": 1, "path": "x", "emails": ["a", "b"]}
-    assert masked_body(sent) == sent
+    assert masked(sent) == sent
 
 
 def test_long_texts_lists_and_objects_are_cut_and_say_so() -> None:
@@ -45,10 +39,10 @@ def test_long_texts_lists_and_objects_are_cut_and_say_so() -> None:
 
 
 def test_a_body_that_is_too_long_keeps_what_is_short_in_it() -> None:
-    kept = masked_body({"userName": "dana", "x": [["y" * 200] * 20] * 20})
+    kept = shortened({"userName": "dana", "x": [["y" * 200] * 20] * 20})
     assert kept == {"userName": "dana", "x": CUT}
-    widest = {f"k{n}": "y" * 300 for n in range(30)}
-    assert len(json.dumps(masked_body(widest))) < BODY_CHARACTERS_MAX
+    widest = masked({f"k{n}": "y" * 300 for n in range(30)})
+    assert len(json.dumps(shortened(widest))) < BODY_CHARACTERS_MAX
 
 
 @pytest.mark.parametrize("broken", ["a\0b", "a\ud800b"])
