@@ -28,7 +28,7 @@ ODD = re.compile(r"\A(?!/)|//|/\.{1,2}(?:/|\Z)|[\\;\x00-\x1f\x7f]")
 Werkzeug strips slashes in front of a path; proxies drop what follows ``;``, turn ``\\`` into ``/`` and resolve dots.
 """
 LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
-OTHER_SURFACES = frozenset({"admin", "metrics"})
+OTHER_SURFACES = frozenset({"admin"})
 PROBES = frozenset({"/livez", "/readyz"})
 """What says whether this process is well needs no turn: else whoever floods could have it taken out of service."""
 REQUEST_ID = "0" * 32  # stands for the id of a request, which is as long

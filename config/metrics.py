@@ -1,9 +1,9 @@
-"""How busy a web process is, for Prometheus."""
+"""How busy the web processes are, for Prometheus: counted here, answered by the management listener."""
 
 import time
 
 from flask import Flask, Response, g, request
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from prometheus_client import Counter, Histogram
 
 # Endpoints are names of our own routes: no label ever holds what a caller chose, or a tenant.
 REQUESTS = Counter("identity_http_requests", "Answers", ["endpoint", "method", "status"])
@@ -18,11 +18,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 def add_metrics(app: Flask) -> None:
-    """Measure every request of ``app``, and give it /metrics."""
-
-    @app.get("/metrics")
-    def metrics() -> Response:
-        return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    """Measure every request of ``app``."""
 
     @app.before_request
     def begin() -> None:

@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     """How the world reaches us; every issuer begins with it. No slash at the end."""
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
+    management_host: str = "127.0.0.1"
+    management_port: int = Field(default=9464, ge=0, le=65535)
+    """Where /metrics is answered, for Prometheus; 0 is nowhere. Never on the public port."""
     admin_token: Annotated[SecretStr, BeforeValidator(_admin_token)] | None = None
     """The first administrator's token; or, not to keep it in the environment, only its hash below."""
     admin_token_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")

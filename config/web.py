@@ -2,7 +2,7 @@
 
 import logging
 import resource
-from multiprocessing.util import Finalize
+import signal
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, RuntimeModes
@@ -12,6 +12,7 @@ from granian.server import Server
 from granian.server.common import AbstractServer
 
 from config.isolation import refuse_unisolated
+from config.management import managed
 from config.process import follow_parent
 from config.settings import Settings
 from config.telemetry import configure_logging
@@ -30,17 +31,23 @@ OPEN_FILES = BACKPRESSURE + 1_000
 def run_web(settings: Settings) -> None:
     """Serve until told to stop (SIGTERM, SIGINT); every web process builds its own application."""
     refuse_unisolated(settings)
+    with managed(settings.management_host, settings.management_port):
+        _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
     server = web_server(settings)
 
     def load(_target: str) -> Any:
+        for number in (signal.SIGTERM, signal.SIGINT):  # granian takes them later: what came before was lost
+            signal.signal(number, signal.SIG_DFL)
         follow_parent()
         configure_logging(settings.log_format, settings.log_level)
         from config.app import create_app  # noqa: PLC0415 - in the web process only: it opens connections
 
         app = create_app(settings)
         shared = app.extensions["identity"]
-        end = keep_writing_refusals(shared.refusals, shared.engine, shared.clock, every_s=REFUSALS_WRITTEN_EVERY_S)
-        Finalize(None, end, exitpriority=1)  # a process of ``multiprocessing`` runs these and no ``atexit``
+        keep_writing_refusals(shared.refusals, shared.engine, shared.clock, every_s=REFUSALS_WRITTEN_EVERY_S)
         return app
 
     server.serve(target_loader=load)

@@ -60,22 +60,21 @@ def write_counted_refusals(refusals: Refusals, engine: Any, clock: Clock, *, are
         refusals.give_up(due[written:])
 
 
-def keep_writing_refusals(refusals: Refusals, engine: Any, clock: Clock, *, every_s: float) -> Callable[[], None]:
-    """Write counted refusals in a thread of their own; return what ends it, and writes what is left."""
-    ending = threading.Event()
+def keep_writing_refusals(refusals: Refusals, engine: Any, clock: Clock, *, every_s: float) -> None:
+    """Write counted refusals in a thread of their own, and what is left when the program ends.
 
-    def write_again_and_again() -> None:
-        while not ending.wait(every_s):
+    The program waits for the thread, which waits for the main thread to end: no other hook is called in a process that
+    a web server has forked.
+    """
+
+    def write_until_the_end() -> None:
+        main = threading.main_thread()
+        while main.is_alive():
+            main.join(every_s)
             with _failure_logged():
-                write_counted_refusals(refusals, engine, clock)
+                write_counted_refusals(refusals, engine, clock, are_all=not main.is_alive())
 
-    def end() -> None:
-        ending.set()
-        with _failure_logged():
-            write_counted_refusals(refusals, engine, clock, are_all=True)
-
-    threading.Thread(target=write_again_and_again, name="counted refusals", daemon=True).start()
-    return end
+    threading.Thread(target=write_until_the_end, name="counted refusals", daemon=False).start()
 
 
 @contextmanager

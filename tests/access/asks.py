@@ -146,7 +146,6 @@ def patch_op(**operation: Any) -> dict[str, Any]:
 PUBLIC = [
     anybody("/livez"),
     anybody("/readyz"),
-    anybody("/metrics"),
     anybody("/t/{tenant}/jwks"),
     anybody("/t/{tenant}/.well-known/openid-configuration"),
     anybody("/.well-known/openid-configuration/t/{tenant}"),

@@ -13,7 +13,7 @@ from config.postgres import OWNER
 from identity.model.errors import Unavailable
 from identity.model.ids import TenantId
 from identity.model.refusal_counts import KEYS_MAX, RefusalCounts, RefusalKey
-from identity.refusals import keep_writing_refusals, write_counted_refusals
+from identity.refusals import write_counted_refusals
 from tests.world import BEGIN, Tenant, World
 
 pytestmark = pytest.mark.promise(6)
@@ -72,8 +72,7 @@ def test_a_minute_that_is_not_over_is_written_at_the_end_alone(world: World) -> 
     refused(world.acme, 4)
     write(world)
     assert len(told(world.acme)) == 1
-    end = keep_writing_refusals(world.house.refusals, world.house.engine, world.house.clock, every_s=3_600)
-    end()
+    write(world, are_all=True)
     assert [row[1] for row in told(world.acme)] == [None, 3]
     write(world, are_all=True)
     assert len(told(world.acme)) == 2
