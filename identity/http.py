@@ -109,9 +109,11 @@ def house() -> House:
     return found
 
 
-def open_transaction(tenant_id: TenantId, *, holds_events: bool = False) -> Any:
-    """Open a transaction of one tenant; ``holds_events`` lets them go with the entry of the request, in one trip."""
-    return transaction(house().engine, tenant_id, holds_events=holds_events)
+def open_transaction(tenant_id: TenantId, *, holds_events: bool = False, is_brief: bool = False) -> Any:
+    """Open a transaction of one tenant; ``holds_events`` lets them go with the entry of the request, in one trip, and a
+    brief one is ended before it makes a cut wait.
+    """
+    return transaction(house().engine, tenant_id, holds_events=holds_events, is_brief=is_brief)
 
 
 def transaction_of_new_tenant(tx: Tx) -> Any:
@@ -182,33 +184,41 @@ Also = Callable[[Tx, Refusal, Caller, datetime], None]
 """What an edge writes beside the event of a refusal."""
 
 
+def refusal_detail(refusal: Refusal) -> dict[str, Any]:
+    """Return what the event of a refusal says of the request."""
+    return {"method": request.method, "endpoint": request.endpoint, "code": refusal.code, **refusal.claimed}
+
+
 @contextmanager
 def refusals_audited(
-    surface: str, tenant_id: TenantId, who: Callable[[], Caller], also: Also | None = None
+    surface: str,
+    tenant_id: TenantId,
+    who: Callable[[], Caller],
+    also: Also | None = None,
+    is_recorded: Callable[[Refusal], bool] = lambda _: False,
 ) -> Iterator[None]:
     """Record every refusal of the block in a transaction of its own, then let it go on to the edge.
 
-    Of callers who proved nothing, further ones of the same minute and reason are counted, and written as one event.
+    One that ``is_recorded`` was committed with the request. Of callers who proved nothing, further ones of the same
+    minute and reason are counted, and written as one event.
     """
     try:
         yield
     except (Unavailable, TooOften):
         raise  # nothing was decided; the trail may be what does not answer, and is not what a flood shall fill
     except Refusal as refusal:
+        if is_recorded(refusal):
+            raise
         caller = who()
         if caller.kind is CallerKind.ANONYMOUS:
             _record_anonymous(surface, tenant_id, refusal, caller)
             raise
         with open_transaction(tenant_id) as tx:
             now = house().clock()
-            record_refusal(tx, surface, refusal, detail=_detail_of(refusal), caller=caller, now=now)
+            record_refusal(tx, surface, refusal, detail=refusal_detail(refusal), caller=caller, now=now)
             if also is not None:
                 also(tx, refusal, caller, now)
         raise
-
-
-def _detail_of(refusal: Refusal) -> dict[str, Any]:
-    return {"method": request.method, "endpoint": request.endpoint, "code": refusal.code, **refusal.claimed}
 
 
 def _record_anonymous(surface: str, tenant_id: TenantId, refusal: Refusal, caller: Caller) -> None:
@@ -221,7 +231,7 @@ def _record_anonymous(surface: str, tenant_id: TenantId, refusal: Refusal, calle
         with open_transaction(tenant_id) as tx:
             record_refusals(tx, due, caller=caller, now=now)
             if is_event:
-                record_refusal(tx, surface, refusal, detail=_detail_of(refusal), caller=caller, now=now)
+                record_refusal(tx, surface, refusal, detail=refusal_detail(refusal), caller=caller, now=now)
     except BaseException:
         refusals.give_up(due, key if is_event else None)
         raise

@@ -57,7 +57,7 @@ def rows_read(engine: Engine) -> Iterator[list[int]]:
             counts.append(count(cursor))
 
     def before(_conn: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if statement == "COMMIT":
+        if statement.endswith("COMMIT"):
             seen.append(count(cursor) - counts.pop())
 
     event.listen(engine, "after_cursor_execute", after)

@@ -12,11 +12,12 @@ from uuid import UUID
 import structlog
 from celery import Celery
 
+from identity.actions.reconciliation import BEGINNING, Place
 from identity.model.access import Caller, CallerKind
 from identity.model.ids import TenantId
 from identity.model.outbox import Progress
 from identity.store import Tx
-from identity.store.lifecycle import news_insert
+from identity.store.lifecycle import notices_insert
 from identity.store.outbox import outbox_begin, outbox_done, outbox_fail, outbox_lock, outbox_resume
 from workers.messages import RECONCILE
 
@@ -33,9 +34,11 @@ log = structlog.get_logger(__name__)
 
 
 class Reconcile(Protocol):
-    """What brings one principal in line with what is desired; true when there is more to do, in another transaction."""
+    """What brings one principal in line with what is desired, a step at a time; it returns where to go on in another
+    transaction, None when all is done.
+    """
 
-    def __call__(self, tx: Tx, principal_id: UUID, *, caller: Caller, now: datetime) -> bool | None: ...
+    def __call__(self, tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: datetime) -> Place | None: ...
 
 
 class Work(Protocol):
@@ -104,16 +107,17 @@ def _carry_on(begin: Begin, work: Work, tenant_id: TenantId, outbox_id: UUID, *,
 def _work(
     begin: Begin, reconcile: Reconcile, tenant_id: TenantId, outbox_id: UUID, *, clock: Callable[[], datetime]
 ) -> None:
+    place: Place | None = BEGINNING
     for round_ in range(ROUNDS_MAX):
         with begin(tenant_id) as tx:
             principal_id = outbox_lock(tx, outbox_id)
             if principal_id is None:
                 return
             caller = Caller(CallerKind.WORKER, id="cascade", request_id=f"outbox:{outbox_id}")
-            is_more = reconcile(tx, principal_id, caller=caller, now=clock())
-            if is_more and round_ == ROUNDS_MAX - 1:
-                news_insert(tx, principal_id, now=clock())
-            elif is_more:
+            place = reconcile(tx, principal_id, place=place or BEGINNING, caller=caller, now=clock())
+            if place is not None and round_ == ROUNDS_MAX - 1:
+                notices_insert(tx, [principal_id], now=clock())
+            elif place is not None:
                 continue
             outbox_done(tx, outbox_id, now=clock())
             return

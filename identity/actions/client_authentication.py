@@ -15,8 +15,7 @@ from identity.model.client import AuthMethod, Client
 from identity.model.credential import same_secret
 from identity.model.errors import NotAuthenticated
 from identity.model.ids import TenantId
-from identity.store import Tx
-from identity.store.facts import ClientQuestion, CommonFacts, assertion_spend
+from identity.store.facts import ClientQuestion, CommonFacts
 
 __all__ = [
     "AssertionCredential",
@@ -28,7 +27,6 @@ __all__ = [
     "caller_of",
     "parse_assertion",
     "parse_secret",
-    "spend_assertion",
 ]
 
 ASSERTION_LIFETIME_MAX_S = 300
@@ -174,10 +172,12 @@ def authenticate_client(
     *,
     keys: ClientKeys,
     tenant_id: TenantId,
+    is_spent_here: bool = False,
 ) -> Client:
     """Return the client that ``credential`` proves. Raises ``InvalidClient``.
 
-    Only the method that was registered for the client counts.
+    Only the method that was registered for the client counts. ``is_spent_here``: this very request spent the assertion,
+    and had to fetch an upstream issuer's keys before it could go on.
     """
     client = common.client
     stored = client.secret_hash if client else None
@@ -186,9 +186,9 @@ def authenticate_client(
         reason = "secret"
     else:
         key_set = keys.of(tenant_id, client) if client else KeySet({})
-        reason = assertion_fault(credential, key_set, is_fresh=common.is_fresh) or ""
+        reason = assertion_fault(credential, key_set, is_fresh=common.is_fresh or is_spent_here) or ""
         proved, method = not reason, AuthMethod.PRIVATE_KEY_JWT
-    if client is None or client.revoked_at is not None or common.tenant_state != "active":
+    if client is None or not common.client_stands or common.tenant_state != "active":
         raise InvalidClient("client_unknown" if client is None else "client_revoked", claimed=credential.claimed)
     if client.auth_method != method:
         raise InvalidClient("client_auth_method", claimed=credential.claimed)
@@ -210,12 +210,6 @@ def assertion_fault(credential: AssertionCredential, keys: KeySet, *, is_fresh: 
     if not is_signed:
         return "assertion_signature"
     return None if is_fresh else "assertion_replayed"
-
-
-def spend_assertion(tx: Tx, credential: Credential, *, now: datetime) -> None:
-    """Spend an assertion that proved its client, though what the client asked for was refused."""
-    if isinstance(credential, AssertionCredential):
-        assertion_spend(tx, credential.question, now=now)
 
 
 def caller_of(client_id: str, request_id: str) -> Caller:

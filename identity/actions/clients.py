@@ -25,6 +25,7 @@ from identity.store.clients import (
     client_lock,
     client_revoke,
     client_update,
+    live_clients_count,
 )
 from identity.store.connections import connection_lock
 from identity.store.cutoffs import cutoff_set
@@ -47,6 +48,10 @@ class Registration:
     connection_id: UUID | None = None
 
 
+CLIENTS_MAX = 50
+"""Clients of one principal that are not revoked: all of them end with it, in one transaction."""
+
+
 def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Caller, now: datetime) -> Client:
     """Write a new client of an active agent or service account, of a resource server that introspects, or of a live
     SCIM connection.
@@ -55,7 +60,7 @@ def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Cal
     Raises ``Malformed``, ``Conflict``.
     """
     check_scopes(asked.scopes)
-    _check_party(tx, asked)
+    end_count = _check_party(tx, asked)
     has_secret = asked.auth_method is AuthMethod.CLIENT_SECRET_BASIC
     client = Client(
         client_id=str(tx.new_id()),
@@ -72,7 +77,7 @@ def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Cal
         created_at=now,
         revoked_at=None,
     )
-    client_insert(tx, client)
+    client_insert(tx, client, principal_end_count=end_count)
     _tell(tx, "client.registered", client, {"auth_method": client.auth_method}, caller=caller, now=now)
     return client
 
@@ -136,7 +141,8 @@ def revoke_client(tx: Tx, client_id: str, *, caller: Caller, now: datetime) -> N
     _tell(tx, "client.revoked", client, {}, caller=caller, now=now)
 
 
-def _check_party(tx: Tx, asked: Registration) -> None:
+def _check_party(tx: Tx, asked: Registration) -> int:
+    """Check what the client shall be of, and hold it; return the end counter of a principal."""
     if [asked.principal_id, asked.audience, asked.connection_id].count(None) != 2:
         raise Malformed("a client is of one principal_id, audience or connection_id", pointer="/principal_id")
     if asked.principal_id is not None:
@@ -147,12 +153,16 @@ def _check_party(tx: Tx, asked: Registration) -> None:
             )
         if principal.state is not State.ACTIVE:
             raise Conflict(f"the {principal.kind} is {principal.state}", reason="principal_not_active")
-    elif asked.audience is not None and resource_server_get(tx, asked.audience) is None:
+        if live_clients_count(tx, principal.id, limit=CLIENTS_MAX) >= CLIENTS_MAX:
+            raise OverLimit(f"a principal has at most {CLIENTS_MAX} clients", reason="too_many_clients")
+        return principal.end_count
+    if asked.audience is not None and resource_server_get(tx, asked.audience) is None:
         raise Malformed(
             "there is no such resource server; register it first", pointer="/audience", reason="unknown_resource"
         )
-    elif asked.connection_id is not None:
+    if asked.connection_id is not None:
         _check_connection(tx, asked.connection_id)
+    return 0
 
 
 def _check_connection(tx: Tx, connection_id: UUID) -> None:

@@ -24,6 +24,7 @@ from identity.model.event import Event
 from identity.store import Tx
 from identity.store.clients import connection_clients_revoke
 from identity.store.connections import (
+    connection_end,
     connection_get,
     connection_insert,
     connection_list,
@@ -171,11 +172,13 @@ def list_connection_tokens(tx: Tx, connection_id: UUID) -> list[ConnectionToken]
 
 
 def end_connection(tx: Tx, connection_id: UUID, *, caller: Caller, now: datetime) -> None:
-    """Refuse everything from this source from now on; what it provisioned stays. Raises ``NotThere``."""
+    """Refuse everything from this source from now on, and end the tokens that rest on a token of it; what it
+    provisioned stays. Raises ``NotThere``.
+    """
     connection = _there(connection_lock(tx, connection_id))
     if connection.ended_at is not None:
         return
-    connection_update(tx, connection_id, {"ended_at": now})
+    connection_end(tx, connection_id, now=now)
     connection_tokens_expire(tx, connection_id, at=now)
     revoked = connection_clients_revoke(tx, connection_id, now=now)
     _tell(

@@ -42,7 +42,7 @@ def grant_delegation(tx: Tx, grant: Grant, *, tenant_lifetime_max_s: int, caller
     Raises ``Malformed`` for what is not there or cannot be granted, ``Conflict`` for a party that is not active.
     """
     _check_grant(tx, grant, tenant_lifetime_max_s, now)
-    _check_parties(tx, grant)
+    actor, subject = _check_parties(tx, grant)
     delegation = Delegation(
         id=tx.new_id(),
         actor_id=grant.actor_id,
@@ -58,7 +58,7 @@ def grant_delegation(tx: Tx, grant: Grant, *, tenant_lifetime_max_s: int, caller
         ended_at=None,
         ended_reason=None,
     )
-    delegation_insert(tx, delegation)
+    delegation_insert(tx, delegation, actor_end_count=actor.end_count, subject_end_count=subject.end_count)
     _tell(tx, "delegation.granted", delegation, reason=None, caller=caller, now=now)
     return delegation
 
@@ -111,12 +111,14 @@ def _check_grant(tx: Tx, grant: Grant, tenant_lifetime_max_s: int, now: datetime
     check_offered(server, scopes=grant.scopes, details=grant.authorization_details)
 
 
-def _check_parties(tx: Tx, grant: Grant) -> None:
-    """Lock both, the lower id first, so that neither can be cut off between the check and the commit."""
+def _check_parties(tx: Tx, grant: Grant) -> tuple[Principal, Principal]:
+    """Lock and return actor and subject, the lower id first; neither can then be cut off before the commit."""
     subject_id, kind, pointer = _subject_of(grant)
     parties = {id_: principal_lock(tx, id_) for id_ in sorted({grant.actor_id, subject_id})}
-    _check_party(parties[grant.actor_id], ACTORS, "agent or service account", "/actor_id")
-    _check_party(parties[subject_id], frozenset({kind}), kind, pointer)
+    return (
+        _check_party(parties[grant.actor_id], ACTORS, "agent or service account", "/actor_id"),
+        _check_party(parties[subject_id], frozenset({kind}), kind, pointer),
+    )
 
 
 def _subject_of(grant: Grant) -> tuple[UUID, Kind, str]:
@@ -129,11 +131,12 @@ def _subject_of(grant: Grant) -> tuple[UUID, Kind, str]:
             raise Malformed("give either subject_id or subject_group_id", pointer="/subject_id")
 
 
-def _check_party(party: Principal | None, kinds: frozenset[Kind], wanted: str, pointer: str) -> None:
+def _check_party(party: Principal | None, kinds: frozenset[Kind], wanted: str, pointer: str) -> Principal:
     if party is None or party.kind not in kinds:
         raise Malformed(f"there is no {wanted} of that id", pointer=pointer, reason="unknown_principal")
     if party.state is not State.ACTIVE:
         raise Conflict(f"the {party.kind} is {party.state}", reason="principal_not_active")
+    return party
 
 
 def _tell(tx: Tx, type_: str, delegation: Delegation, *, reason: str | None, caller: Caller, now: datetime) -> None:

@@ -115,16 +115,17 @@ def exchange_token(
     Raises ``InvalidSubjectToken``, ``InvalidActorToken``, ``NotDelegated``, ``InvalidTarget``, ``InvalidScope``,
     ``InvalidAuthorizationDetails``, ``PartyInactive``, ``UnauthorizedClient``, ``UpstreamKeysNeeded``.
     """
-    concerned = _concerned(facts)
+    concerned = _concerned(facts, client)
     try:
         check_grant(client, GrantType.TOKEN_EXCHANGE)
         held = _verify_subject(tx, request, facts, client, issuer, upstream_keys, now)
-        actor = _verify_actor(tx, request, facts, issuer, now)
+        actor = _verify_actor(tx, request, facts, client, issuer, now)
         decision = decide_exchange(
             request.asked,
             _while_both_are_good(held, facts.actor_token),
             actor,
             facts.delegations,
+            others=_others(facts, held, client),
             restrictions=facts.restrictions,
             tenant_lifetime_max_s=facts.common.task_lifetime_max_s,
             now=now,
@@ -137,12 +138,13 @@ def exchange_token(
         raise
 
 
-def _concerned(facts: ExchangeFacts) -> dict[str, Any]:
+def _concerned(facts: ExchangeFacts, client: Client) -> dict[str, Any]:
+    """Return the parties that a refusal is about: the presenter, who would act, and the chain so far."""
     chain = facts.subject_token.actor_ids if facts.subject_token else ()
-    actor = (facts.actor_id,) if facts.actor_id and facts.actor_id not in chain else ()
+    asking = [id_ for id_ in (client.principal_id, facts.actor_id) if id_ is not None and id_ not in chain]
     return {
         "subject_id": facts.subject_id,
-        "actor_ids": (*actor, *chain),
+        "actor_ids": _each_once((*asking, *chain)),
         "txn": facts.subject_token.txn if facts.subject_token else None,
     }
 
@@ -175,7 +177,8 @@ def _verify_subject(
     if lives(subject, now) and facts.subject_cut_off and claims["iat"] <= facts.subject_cut_off.timestamp():
         raise InvalidSubjectToken("the subject token is older than the person's cut-off", reason="subject_cut_off")
     good_until = datetime.fromtimestamp(min(claims["exp"], now.timestamp() + 86_400), UTC)
-    return Held(subject, (), None, good_until, upstream)
+    issued_at = datetime.fromtimestamp(max(claims["iat"], 0), UTC)
+    return Held(subject, (), None, good_until, upstream, issued_at)
 
 
 def _verify_own_subject(tx: Tx, request: ExchangeRequest, facts: ExchangeFacts, issuer: Issuer, now: datetime) -> Held:
@@ -193,11 +196,12 @@ def _verify_own_subject(tx: Tx, request: ExchangeRequest, facts: ExchangeFacts, 
 
 
 def _verify_actor(
-    tx: Tx, request: ExchangeRequest, facts: ExchangeFacts, issuer: Issuer, now: datetime
+    tx: Tx, request: ExchangeRequest, facts: ExchangeFacts, client: Client, issuer: Issuer, now: datetime
 ) -> Party | None:
-    """Return who acts: the authenticated client's principal, or whom an actor token of ours proves besides.
+    """Return who acts: the authenticated client's principal, whether an actor token of ours says so besides or not.
 
-    An actor token is an agent's own: issued for itself, to be used at this issuer and nowhere else.
+    An actor token is an agent's own: issued for itself, to be used at this issuer and nowhere else. It is taken only
+    from a client of the same agent, or the one who presents it would act and stand nowhere in ``act``.
     """
     if request.actor_token is None or request.actor_text is None:
         return facts.parties.get(facts.actor_id) if facts.actor_id else None
@@ -207,6 +211,8 @@ def _verify_actor(
     if token.audience != issuer.identifier or token.actor_ids or token.subject_id is None:
         raise InvalidActorToken("the actor token is not an agent's own for this issuer", reason="actor_token_audience")
     _believe(tx, request.actor_text, token, facts, issuer, now, InvalidActorToken, "actor_token")
+    if token.subject_id != client.principal_id:
+        raise InvalidActorToken("the actor token is another agent's", reason="actor_token_presenter")
     return facts.parties.get(token.subject_id)
 
 
@@ -247,7 +253,6 @@ def _issue(
 ) -> IssuedToken:
     parent, proofs = held.parent, [token for token in (facts.actor_token, held.parent) if token]
     txn = parent.txn if parent and parent.txn else tx.new_id()
-    client_principal = facts.parties.get(client.principal_id) if client.principal_id else None
     issue = Issue(
         jti=tx.new_id(),
         txn=txn,
@@ -260,7 +265,7 @@ def _issue(
             [*(parent.delegation_ids if parent else ()), *([allowed.delegation.id] if allowed.delegation else ())]
         ),
         client_ids=_each_once([*(id_ for token in proofs for id_ in token.client_ids), client.client_id]),
-        parties=_all_parties(facts, held, allowed, client_principal),
+        parties=parties_of(allowed, held, *_others(facts, held, client), _group_of(facts, allowed)),
         depth_max=allowed.depth_max,
         audience=allowed.audience,
         scopes=allowed.scopes,
@@ -268,6 +273,7 @@ def _issue(
         issued_at=now,
         expires_at=allowed.expires_at,
         upstream=held.upstream,
+        **_upstream_basis(held, facts),
     )
     new_task = None if parent and parent.txn else _open_task(txn, held, allowed, now)
     return issue_token(tx, issue, facts.common, new_task=new_task, issuer=issuer, caller=caller, now=now)
@@ -277,12 +283,25 @@ def _each_once(ids: Iterable[Id]) -> tuple[Id, ...]:
     return tuple(dict.fromkeys(ids))
 
 
-def _all_parties(
-    facts: ExchangeFacts, held: Held, allowed: Allowed, client_principal: Party | None
-) -> tuple[Party, ...]:
-    """Return every principal that the token rests on, those of its ancestors included."""
-    inherited = [facts.parties[party_id] for party_id in held.parent.party_ids] if held.parent else []
-    return parties_of(allowed, held, client_principal, *inherited)
+def _others(facts: ExchangeFacts, held: Held, client: Client) -> tuple[Party, ...]:
+    """Return the principals that the token rests on besides subject and chain: the client's, and those inherited."""
+    inherited = held.parent.party_ids if held.parent else ()
+    own = (client.principal_id,) if client.principal_id else ()
+    return tuple(facts.parties[party_id] for party_id in _each_once((*own, *inherited)) if party_id in facts.parties)
+
+
+def _group_of(facts: ExchangeFacts, allowed: Allowed) -> Party | None:
+    """Return the group that the delegation is for: with its epoch no token lives on that rests on membership in it."""
+    group_id = allowed.delegation.subject_group_id if allowed.delegation else None
+    return facts.parties.get(group_id) if group_id else None
+
+
+def _upstream_basis(held: Held, facts: ExchangeFacts) -> dict[str, Any]:
+    """Return the connection and the upstream subject whose token began the chain, and when that token was issued."""
+    if held.parent is not None:
+        return {"connection_id": held.parent.connection_id, "upstream_key": held.parent.upstream_key}
+    connection_id = facts.upstream.id if facts.upstream else None
+    return {"connection_id": connection_id, "upstream_key": facts.upstream_key, "upstream_iat": held.issued_at}
 
 
 def _open_task(txn: UUID, held: Held, allowed: Allowed, now: datetime) -> Task | None:

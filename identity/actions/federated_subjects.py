@@ -5,12 +5,14 @@ from uuid import UUID
 
 from identity.model.access import Caller
 from identity.model.connection import ConnectionKind
+from identity.model.cutoff import CutoffKind
 from identity.model.errors import Malformed, NotThere, OverLimit, Taken
 from identity.model.event import Event
-from identity.model.federated_subject import FederatedSubject, check_subject
+from identity.model.federated_subject import FederatedSubject, check_subject, upstream_key_of
 from identity.model.principal import Kind
 from identity.store import Tx
 from identity.store.connections import connection_get
+from identity.store.cutoffs import cutoff_set
 from identity.store.events import event_insert
 from identity.store.federated_subjects import (
     federated_subject_delete,
@@ -19,6 +21,7 @@ from identity.store.federated_subjects import (
     federated_subject_list,
     federated_subject_release,
 )
+from identity.store.locks import subject_key
 from identity.store.principals import principal_get, principal_lock
 
 SUBJECTS_MAX = 50  # of one person, over all connections
@@ -42,7 +45,8 @@ def link_subject(
         return held
     if len(federated_subject_list(tx, principal_id, limit=SUBJECTS_MAX)) >= SUBJECTS_MAX:
         raise OverLimit(f"a user has at most {SUBJECTS_MAX} upstream subjects", reason="too_many_subjects")
-    federated_subject_release(tx, connection_id, subject)
+    if federated_subject_release(tx, connection_id, subject):
+        _cut_off(tx, connection_id, subject, reason="subject_relinked", now=now)
     linked = federated_subject_insert(
         tx, connection_id=connection_id, subject=subject, principal_id=principal_id, now=now
     )
@@ -62,11 +66,21 @@ def list_subjects(tx: Tx, principal_id: UUID) -> list[FederatedSubject]:
 def unlink_subject(
     tx: Tx, principal_id: UUID, *, connection_id: UUID, subject: str, caller: Caller, now: datetime
 ) -> None:
-    """Let ``subject`` mean nobody. Unlinking it twice is unlinking it once. Raises ``NotThere``."""
+    """Let ``subject`` mean no principal, and end the tokens that rest on one of its tokens. Unlinking it twice is
+    unlinking it once. Raises ``NotThere``.
+    """
     if principal_lock(tx, principal_id) is None:
         raise NotThere("there is no such principal")
     if federated_subject_delete(tx, connection_id=connection_id, subject=subject, principal_id=principal_id):
+        _cut_off(tx, connection_id, subject, reason="subject_unlinked", now=now)
         _tell(tx, "subject.unlinked", principal_id, connection_id, caller=caller, now=now)
+
+
+def _cut_off(tx: Tx, connection_id: UUID, subject: str, *, reason: str, now: datetime) -> None:
+    """Let no token that the upstream issuer made for this subject so far be good for the next principal it means."""
+    key = upstream_key_of(connection_id, subject)
+    cutoff_set(tx, CutoffKind.SUBJECT, key, reason=reason, now=now)
+    tx.ends.add(subject_key(key))
 
 
 def _tell(tx: Tx, type_: str, principal_id: UUID, connection_id: UUID, *, caller: Caller, now: datetime) -> None:

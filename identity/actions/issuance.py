@@ -53,6 +53,12 @@ class PartyInactive(NotAllowed):
     code = "party_inactive"
 
 
+class TooManyTasks(Refusal):
+    """One actor opened as many tasks as it may in so short a time."""
+
+    code = "too_many_tasks"
+
+
 @dataclass(frozen=True, slots=True)
 class Issuer:
     """What signs for one tenant: its identifier and the parsed keys of the process."""
@@ -189,7 +195,8 @@ def issue_token(
 ) -> IssuedToken:
     """Sign, verify what was signed, remember it with its event.
 
-    Raises ``PartyInactive`` when a party was just cut, ``Malformed`` when nobody would take so large a token.
+    Raises ``PartyInactive`` when something that it rests on has just ended, ``TooManyTasks`` when the actor opened too
+    many, ``Malformed`` when no verifier would take so large a token.
     """
     claims = claims_of(issue, issuer=issuer.identifier, tenant=issuer.tenant)
     key = signing_key(common.keys, now)
@@ -200,8 +207,11 @@ def issue_token(
         if failed.rule is not Rule.SIZE:
             raise
         raise Malformed("the token would be too large", pointer="authorization_details", reason="token_size") from None
-    if not token_remember(tx, issue, _told(issue, claims), new_task=new_task, caller=caller, now=now):
-        raise PartyInactive("a party of this token is no longer active", reason="party_cut_off")
+    fault = token_remember(tx, issue, _told(issue, claims), new_task=new_task, caller=caller, now=now)
+    if fault == "too_many_tasks":
+        raise TooManyTasks("this actor opened too many tasks; ask again when some have expired", reason=fault)
+    if fault is not None:
+        raise PartyInactive("something that this token rests on has just ended", reason=fault)
     return IssuedToken(access_token, claims["exp"] - claims["iat"], issue.scopes, issue.authorization_details, claims)
 
 

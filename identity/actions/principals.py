@@ -11,7 +11,8 @@ from identity.model.lifecycle import Verb
 from identity.model.principal import ACTORS, Kind, Principal, Resource
 from identity.store import Tx
 from identity.store.events import event_insert
-from identity.store.lifecycle import is_unowned, owners_news_insert
+from identity.store.lifecycle import ownership_notice_insert
+from identity.store.ownership import is_unowned
 from identity.store.principals import principal_get, principal_list, principal_lock, principal_protect, resource_get
 
 
@@ -45,7 +46,8 @@ def deprovision(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now:
 
 
 def reactivate(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Principal:
-    """Let a principal begin again, with none of its old tokens, credentials or delegations.
+    """Let a principal begin again, with none of its old tokens and tasks; after a suspension with its clients and
+    delegations, after anything else without.
 
     Raises ``NotThere``, ``Conflict``; the latter also for an agent whose owners are all gone, which the workers
     would only suspend again.
@@ -76,7 +78,7 @@ def _set_protection(
         return principal
     changed = principal_protect(tx, principal, is_protected=is_protected)
     if not is_protected:
-        owners_news_insert(tx, principal_id, now=now)  # whoever answered for it may have gone meanwhile
+        ownership_notice_insert(tx, principal_id, now=now)  # whoever answered for it may have gone meanwhile
     past = "protected" if is_protected else "unprotected"
     event_insert(
         tx, Event(type=f"{principal.kind}.{past}", subject_id=principal_id, reason=reason), caller=caller, now=now

@@ -19,7 +19,7 @@ from identity.store import Tx
 from identity.store.definitions import keys_write, type_hold
 from identity.store.events import event_insert
 from identity.store.groups import members_add, members_keep_only, members_remove, owners_replace
-from identity.store.lifecycle import owners_news_insert
+from identity.store.lifecycle import ownership_notice_insert
 from identity.store.listing import Found, resource_list
 from identity.store.principals import (
     emails_replace,
@@ -193,7 +193,7 @@ def _write_members(tx: Tx, current: Resource, change: MemberChange | None, *, no
         removed += members_remove(tx, group_id, change.remove)
     added = members_add(tx, group_id, change.add, now=now) if change.add else 0
     if removed:
-        owners_news_insert(tx, group_id, now=now)
+        ownership_notice_insert(tx, group_id, now=now)
     if not (removed or added):
         return current
     return replace(current, principal=principal_touch(tx, group_id, now=now))

@@ -6,13 +6,16 @@ from enum import StrEnum
 
 
 class CutoffKind(StrEnum):
-    """What ``key`` names."""
+    """What ``key`` names. A subject is one of an upstream issuer, by ``upstream_key_of``."""
 
     TENANT = "tenant"
     PRINCIPAL = "principal"
     CLIENT = "client"
     TASK = "task"
     TOKEN = "jti"  # noqa: S105
+    CONNECTION = "connection"
+    DELEGATION = "delegation"
+    SUBJECT = "subject"
 
 
 @dataclass(frozen=True, slots=True)

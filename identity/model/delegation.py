@@ -12,6 +12,9 @@ from identity.model.tenant import DEPTH_MAX, TASK_LIFETIME_MAX_S
 Details = tuple[Mapping[str, Any], ...]
 """authorization_details (RFC 9396 §2)."""
 
+PARTY_ENDED = "party_ended"
+"""Why a delegation ended whose actor or subject was deprovisioned or deleted, or lost its last owner."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delegation:

@@ -36,6 +36,7 @@ class Held:
     parent: TokenFacts | None
     good_until: datetime
     upstream: Upstream | None = None
+    issued_at: datetime | None = None
 
     @property
     def depth(self) -> int:
@@ -72,32 +73,44 @@ def decide_exchange(
     actor: Party | None,
     delegations: Sequence[Delegation],
     *,
+    others: Sequence[Party] = (),
     restrictions: Restrictions | None,
     tenant_lifetime_max_s: int,
     now: datetime,
 ) -> Allowed | Denied:
     """Decide whether ``actor`` may act for the subject, and with what. Every result is a subset of what is held.
 
+    ``others`` are the parties besides subject, chain and actor: they too must live, and bound the lifetime.
     ``restrictions`` are those of the resource: the subject token's audience, or what is asked; None: not registered.
     """
-    denied = _refuse_parties(held, actor, now) or _refuse_target(asked, held, restrictions is not None)
+    denied = _refuse_parties(held, actor, others, now) or _refuse_target(asked, held, restrictions is not None)
     if denied is not None or actor is None:
         return denied or Denied("party", "actor_unknown")
     audience = held.parent.audience if held.parent else str(asked.resource)
     if held.chain and held.chain[0].id == actor.id:
-        return _narrow(asked, held, audience, None, held.chain, restrictions or {}, tenant_lifetime_max_s, now)
+        return _narrow(asked, held, audience, None, held.chain, others, restrictions or {}, tenant_lifetime_max_s, now)
     matching = [delegation for delegation in delegations if delegation.resource == audience]
     standing = [delegation for delegation in matching if stands(delegation, now)]
     if not standing:
         return Denied("delegation", "delegation_ended" if matching else "not_delegated")
     decisions = [
-        _narrow(asked, held, audience, delegation, (actor, *held.chain), restrictions or {}, tenant_lifetime_max_s, now)
+        _narrow(
+            asked,
+            held,
+            audience,
+            delegation,
+            (actor, *held.chain),
+            others,
+            restrictions or {},
+            tenant_lifetime_max_s,
+            now,
+        )
         for delegation in standing
     ]
     return next((decision for decision in decisions if isinstance(decision, Allowed)), decisions[0])
 
 
-def _refuse_parties(held: Held, actor: Party | None, now: datetime) -> Denied | None:
+def _refuse_parties(held: Held, actor: Party | None, others: Sequence[Party], now: datetime) -> Denied | None:
     if actor is None or actor.kind not in ACTORS:
         return Denied("party", "actor_unknown")
     if not lives(actor, now):
@@ -106,6 +119,8 @@ def _refuse_parties(held: Held, actor: Party | None, now: datetime) -> Denied | 
         return Denied("party", "subject_inactive")
     if not all(lives(link, now) for link in held.chain):
         return Denied("party", "chain_inactive")
+    if not all(lives(other, now) for other in others):
+        return Denied("party", "party_inactive")
     if held.subject.id == actor.id:
         return Denied("delegation", "actor_is_subject")
     if actor.id in {link.id for link in held.chain[1:]}:
@@ -129,6 +144,7 @@ def _narrow(
     audience: str,
     delegation: Delegation | None,
     chain: tuple[Party, ...],
+    others: Sequence[Party],
     restrictions: Restrictions,
     tenant_lifetime_max_s: int,
     now: datetime,
@@ -141,7 +157,7 @@ def _narrow(
     if isinstance(granted, Exceeded):
         return Denied(granted.fault, granted.reason)
     task_expires_at = _task_expiry(held, now)
-    expires_at = _expiry(held, delegation, chain, task_expires_at, tenant_lifetime_max_s, now)
+    expires_at = _expiry(held, delegation, (held.subject, *chain, *others), task_expires_at, tenant_lifetime_max_s, now)
     if expires_at <= now:
         return Denied("party", "lifetime_spent")
     return Allowed(
@@ -174,13 +190,13 @@ def _task_expiry(held: Held, now: datetime) -> datetime:
 def _expiry(
     held: Held,
     delegation: Delegation | None,
-    chain: tuple[Party, ...],
+    parties: Sequence[Party],
     task_expires_at: datetime,
     tenant_lifetime_max_s: int,
     now: datetime,
 ) -> datetime:
     lifetimes = [TASK_LIFETIME_MAX_S, tenant_lifetime_max_s]
-    bounds = [held.good_until, task_expires_at, held.subject.valid_until, *(actor.valid_until for actor in chain)]
+    bounds = [held.good_until, task_expires_at, *(party.valid_until for party in parties)]
     if delegation:
         lifetimes.append(delegation.max_lifetime_s)
         bounds.append(delegation.expires_at)

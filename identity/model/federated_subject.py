@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from uuid import UUID
 
 from identity.model.errors import Malformed
@@ -17,6 +18,11 @@ class FederatedSubject:
     subject: str
     principal_id: UUID
     created_at: datetime
+
+
+def upstream_key_of(connection_id: UUID, subject: str) -> str:
+    """Return the key under which a subject of a connection is cut off; the subject itself is personal and not in it."""
+    return f"{connection_id} {sha256(subject.encode()).hexdigest()}"
 
 
 def check_subject(subject: str) -> str:

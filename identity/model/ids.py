@@ -13,6 +13,9 @@ EventId = NewType("EventId", UUID)
 PLATFORM = TenantId(UUID(int=0))
 """Owner of what happens before there is a tenant: an administrator's refusals, idempotency of POST /tenants."""
 
+NO_ID = UUID(int=0)
+"""No principal, connection or client has it, and each of theirs comes after it."""
+
 RANDOM_BITS = 62
 
 

@@ -58,7 +58,11 @@ TRANSITIONS: dict[State, dict[Verb, State]] = {
 }
 
 CUTS = frozenset({Verb.SUSPEND, Verb.ABANDON, Verb.DEPROVISION, Verb.DELETE})
-"""Verbs after which nothing that rests on the principal may live, nor ever be revived."""
+"""Verbs that raise the epoch: no token and no task from before lives on, nor is ever revived."""
+
+ENDS = CUTS - {Verb.SUSPEND}
+"""Verbs that raise the end counter besides: no delegation and no client from before is ever good again. A suspension
+only holds them, until the principal is reactivated."""
 
 
 HOLDS = {Verb.SUSPEND: True, Verb.REACTIVATE: False}

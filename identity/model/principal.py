@@ -106,7 +106,8 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A principal as stored. ``version`` grows with every change; ``epoch`` with every cut.
+    """A principal as stored. ``version`` grows with every change; ``epoch`` with every cut; ``end_count`` with every
+    cut that is no suspension. ``was_owned``: it has, or had, an owner.
 
     ``is_held``: an administrator suspended it, and no source brings it back. ``is_protected``: no source changes it.
     """
@@ -123,6 +124,8 @@ class Principal:
     valid_until: datetime | None
     version: int
     epoch: int
+    end_count: int
+    was_owned: bool
     is_held: bool
     is_protected: bool
     created_at: datetime

@@ -47,6 +47,7 @@ class TokenFacts:
     """One issued token and the present state of all that it rests on, read in one statement.
 
     A token of a connection's client has no ``subject_id``: there is nobody whom it could be for, or be traded for.
+    ``connection_id`` and ``upstream_key`` name the oidc connection and its subject whose token began the chain.
     """
 
     jti: UUID
@@ -74,6 +75,9 @@ class TokenFacts:
     cutoffs: tuple[Cutoff, ...]
     tenant_state: str
     upstream: Upstream | None = None
+    connection_id: UUID | None = None
+    upstream_key: str | None = None
+    connection_holds: bool = True
 
 
 def death_of(token: TokenFacts, now: datetime) -> str | None:
@@ -94,6 +98,7 @@ def death_of(token: TokenFacts, now: datetime) -> str | None:
                 (sum(party.epoch for party in token.parties) == token.epoch_sum, "party_cut_off"),
                 (_all_hold(token.clients, map(str, token.client_ids)), "client_revoked"),
                 (_all_hold(token.delegations, map(str, token.delegation_ids)), "delegation_ended"),
+                (token.connection_holds, "connection_ended"),
                 (token.txn is None or token.task_state == TaskState.OPEN, "task_ended"),
                 (token.task_expires_at is None or now < token.task_expires_at, "task_expired"),
                 (not any(token.issued_at <= cutoff.not_before for cutoff in token.cutoffs), "cut_off"),
@@ -138,6 +143,9 @@ class Issue:
     issued_at: datetime
     expires_at: datetime
     upstream: Upstream | None = None
+    connection_id: UUID | None = None
+    upstream_key: str | None = None
+    upstream_iat: datetime | None = None
 
     @property
     def epoch_sum(self) -> int:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from flask import g
 
+from identity.actions.audit import record_refusal
 from identity.actions.client_authentication import (
     AssertionCredential,
     CommonFacts,
@@ -18,7 +19,6 @@ from identity.actions.client_authentication import (
     caller_of,
     parse_assertion,
     parse_secret,
-    spend_assertion,
 )
 from identity.actions.issuance import Issuer
 from identity.actions.upstream import UpstreamKeysNeeded
@@ -29,6 +29,7 @@ from identity.http import (
     house,
     issuer_for,
     open_transaction,
+    refusal_detail,
     refusals_audited,
     request_id,
     tenant_of,
@@ -55,7 +56,6 @@ class OAuthCall:
     tx: Tx
     facts: Any = None
     client: Client | None = None
-    callers: list[Caller] = field(default_factory=list)
 
     def authenticate(self, common: CommonFacts) -> Client:
         """Authenticate the client on what was read. Raises ``InvalidClient``."""
@@ -64,15 +64,15 @@ class OAuthCall:
             self.credential,
             keys=self.house.client_keys,
             tenant_id=self.tenant.id,
+            is_spent_here=g.get("assertion_is_spent", False),
         )
-        self.callers.append(caller_of(client.client_id, request_id()))
         self.client = client
         return client
 
     @property
     def caller(self) -> Caller:
         """Who asks, as far as it is proved."""
-        return self.callers[-1]
+        return anonymous() if self.client is None else caller_of(self.client.client_id, request_id())
 
 
 def present_call() -> OAuthCall:
@@ -83,32 +83,52 @@ def present_call() -> OAuthCall:
 
 @contextmanager
 def oauth_call(slug: str) -> Iterator[OAuthCall]:
-    """Open one request to the token service of one tenant: form rules, credential, transaction."""
+    """Open one request to the token service of one tenant: form rules, credential, transaction.
+
+    From when the client is proved, whatever ends the transaction commits: the use of its assertion stays (RFC 7523 §3,
+    jti), with the event of a refusal. Nothing else was written then, for a token is written in one statement or not.
+    """
     tenant, shared = tenant_of(slug), house()
-    callers = [anonymous()]
-    with refusals_audited("oauth", tenant.id, lambda: callers[-1]):
+    with refusals_audited("oauth", tenant.id, anonymous, is_recorded=is_recorded):
         now = shared.clock()
         form = read_form()
         issuer = issuer_for(tenant)
         credential = read_credential(form, issuer.identifier, now)
-        with assertion_spent_though_refused(), open_transaction(tenant.id) as tx:
-            g.oauth_call = OAuthCall(shared, tenant, issuer, form, credential, now, tx, callers=callers)
-            yield g.oauth_call
+        with open_transaction(tenant.id, is_brief=True) as tx:
+            call = g.oauth_call = OAuthCall(shared, tenant, issuer, form, credential, now, tx)
+            with outcome_kept(call) as kept:
+                yield call
+        if kept:
+            raise kept[0]
 
 
 @contextmanager
-def assertion_spent_though_refused() -> Iterator[None]:
-    """Let an assertion serve once also when its request is refused, and with that rolled back (RFC 7523 §3, jti)."""
+def outcome_kept(call: OAuthCall) -> Iterator[list[Exception]]:
+    """Hold back what ends the request of a proved client until its transaction is committed."""
+    kept: list[Exception] = []
     try:
-        yield
+        yield kept
     except Unavailable:
-        raise  # nothing was decided; the client shall try again
-    except Refusal:
-        call = present_call()
-        if call.client is not None:
-            with open_transaction(call.tenant.id) as tx:
-                spend_assertion(tx, call.credential, now=call.now)
-        raise
+        raise  # nothing was decided; the client shall try again, with the same assertion
+    except Refusal as refusal:
+        if call.client is None:
+            raise
+        record_refused(call, refusal)
+        kept.append(refusal)
+    except UpstreamKeysNeeded as needed:
+        g.assertion_is_spent = True
+        kept.append(needed)
+
+
+def record_refused(call: OAuthCall, refusal: Refusal) -> None:
+    """Write the event of a refusal into the transaction that it ends."""
+    record_refusal(call.tx, "oauth", refusal, detail=refusal_detail(refusal), caller=call.caller, now=call.now)
+    g.recorded_refusal = refusal
+
+
+def is_recorded(refusal: Refusal) -> bool:
+    """Return whether the event of a refusal has been committed with the request."""
+    return g.get("recorded_refusal") is refusal
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from flask import Response, jsonify
 
 from identity.actions.client_authentication import InvalidClient
 from identity.actions.exchange import InvalidAuthorizationDetails
-from identity.actions.issuance import InvalidScope, InvalidTarget, PartyInactive, UnauthorizedClient
+from identity.actions.issuance import InvalidScope, InvalidTarget, PartyInactive, TooManyTasks, UnauthorizedClient
 from identity.model.errors import (
     Malformed,
     NotAuthenticated,
@@ -25,6 +25,7 @@ ERRORS: tuple[tuple[type[Refusal], int, str], ...] = (
     (InvalidScope, 400, "invalid_scope"),
     (InvalidAuthorizationDetails, 400, "invalid_authorization_details"),
     (PartyInactive, 400, "invalid_grant"),
+    (TooManyTasks, 429, "temporarily_unavailable"),
     (OverLimit, 413, "invalid_request"),
     (Unavailable, 503, "temporarily_unavailable"),
     (NotThere, 404, "invalid_request"),
@@ -51,8 +52,8 @@ def render_refusal(refusal: Refusal) -> Response:
     response.headers["Cache-Control"] = "no-store"
     if status == 401 and tried_basic():
         response.headers["WWW-Authenticate"] = 'Basic realm="token service", charset="UTF-8"'
-    if status == 503:
-        response.headers["Retry-After"] = "1"
+    if status in (429, 503):
+        response.headers["Retry-After"] = "1" if status == 503 else "60"
     return response
 
 

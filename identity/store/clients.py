@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from identity.model.client import AuthMethod, Client, GrantType
+from identity.store.locks import client_key
 from identity.store.tables import clients
 from identity.store.tx import Tx
 
@@ -47,8 +48,8 @@ def client_from(row: Any) -> Client:
     )
 
 
-def client_insert(tx: Tx, client: Client) -> None:
-    """Write a new client."""
+def client_insert(tx: Tx, client: Client, *, principal_end_count: int) -> None:
+    """Write a new client, with the end counter that its locked principal has."""
     tx.execute(
         insert(clients).values(
             tenant_id=tx.tenant_id,
@@ -62,6 +63,7 @@ def client_insert(tx: Tx, client: Client) -> None:
             jwks=None if client.jwks is None else dict(client.jwks),
             scopes=list(client.scopes),
             grant_types=list(client.grant_types),
+            principal_end_count=principal_end_count,
             created_at=client.created_at,
         )
     )
@@ -98,6 +100,7 @@ def client_update(tx: Tx, client_id: str, values: Mapping[str, Any]) -> Client:
 
 def client_revoke(tx: Tx, client_id: str, *, now: datetime) -> Client:
     """End a locked client for ever."""
+    tx.ends.add(client_key(client_id))
     return client_update(tx, client_id, {"revoked_at": now})
 
 
@@ -113,7 +116,24 @@ def connection_clients_revoke(tx: Tx, connection_id: UUID, *, now: datetime) -> 
         .values(version=clients.c.version + 1, revoked_at=now)
         .returning(clients.c.client_id)
     )
-    return list(tx.execute(statement).scalars())
+    revoked = list(tx.execute(statement).scalars())
+    tx.ends.update(map(client_key, revoked))
+    return revoked
+
+
+def live_clients_count(tx: Tx, principal_id: UUID, *, limit: int) -> int:
+    """Return how many clients of a principal are not revoked, ``limit`` at most."""
+    live = (
+        select(clients.c.client_id)
+        .where(
+            clients.c.tenant_id == tx.tenant_id,
+            clients.c.principal_id == principal_id,
+            clients.c.revoked_at.is_(None),
+        )
+        .limit(limit)
+        .subquery()
+    )
+    return int(tx.execute(select(func.count()).select_from(live)).scalar_one())
 
 
 def client_list(tx: Tx, *, principal_id: UUID | None, after: str | None, limit: int) -> list[Client]:

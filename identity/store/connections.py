@@ -19,6 +19,7 @@ from identity.model.connection import (
 )
 from identity.model.credential import ConnectionToken
 from identity.model.errors import Taken
+from identity.store.locks import connection_key
 from identity.store.tables import connection_tokens, connections, tenants
 from identity.store.tx import Tx
 
@@ -77,6 +78,12 @@ def connection_insert(tx: Tx, values: Mapping[str, Any], *, now: datetime) -> Co
         return connection_from(tx.execute(statement.returning(*COLUMNS)).one())
     except IntegrityError:
         raise Taken("a connection for this issuer is there already", reason="issuer_taken") from None
+
+
+def connection_end(tx: Tx, connection_id: UUID, *, now: datetime) -> None:
+    """End a locked connection for ever."""
+    tx.ends.add(connection_key(connection_id))
+    connection_update(tx, connection_id, {"ended_at": now})
 
 
 def connection_update(tx: Tx, connection_id: UUID, values: Mapping[str, Any]) -> Connection | None:

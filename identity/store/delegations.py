@@ -4,11 +4,28 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import and_, case, func, insert, literal, not_, or_, select, update
 
-from identity.model.delegation import Delegation
-from identity.store.tables import delegations
+from identity.model.delegation import PARTY_ENDED, Delegation
+from identity.store.locks import delegation_key
+from identity.store.tables import delegations, principals
 from identity.store.tx import Tx
+
+# Not coalesce: what row-level security may not show to a function is not looked up by an index.
+SUBJECT = (delegations.c.subject_id, delegations.c.subject_group_id)
+OF_PARTY = principals.c.tenant_id == delegations.c.tenant_id
+END_COUNT = select(principals.c.end_count).where(OF_PARTY)
+HAS_PARTIES = and_(
+    END_COUNT.where(principals.c.id == delegations.c.actor_id).scalar_subquery() == delegations.c.actor_end_count,
+    END_COUNT.where(principals.c.id.in_(SUBJECT)).scalar_subquery() == delegations.c.subject_end_count,
+)
+PARTIES_ENDED_AT = (
+    select(func.max(principals.c.ended_at))
+    .where(OF_PARTY, principals.c.id.in_([delegations.c.actor_id, *SUBJECT]))
+    .scalar_subquery()
+)
+WITHOUT_PARTY = and_(delegations.c.ended_at.is_(None), not_(HAS_PARTIES))
+"""It ended with a party, and no worker has written so yet."""
 
 COLUMNS = (
     delegations.c.id,
@@ -22,8 +39,8 @@ COLUMNS = (
     delegations.c.max_depth,
     delegations.c.created_at,
     delegations.c.expires_at,
-    delegations.c.ended_at,
-    delegations.c.ended_reason,
+    case((WITHOUT_PARTY, PARTIES_ENDED_AT), else_=delegations.c.ended_at).label("ended_at"),
+    case((WITHOUT_PARTY, literal(PARTY_ENDED)), else_=delegations.c.ended_reason).label("ended_reason"),
 )
 
 
@@ -46,8 +63,8 @@ def delegation_from(row: Any) -> Delegation:
     )
 
 
-def delegation_insert(tx: Tx, delegation: Delegation) -> None:
-    """Write a new delegation."""
+def delegation_insert(tx: Tx, delegation: Delegation, *, actor_end_count: int, subject_end_count: int) -> None:
+    """Write a new delegation, with the end counters that its locked parties have."""
     tx.execute(
         insert(delegations).values(
             tenant_id=tx.tenant_id,
@@ -60,6 +77,8 @@ def delegation_insert(tx: Tx, delegation: Delegation) -> None:
             authorization_details=[dict(entry) for entry in delegation.authorization_details],
             max_lifetime_s=delegation.max_lifetime_s,
             max_depth=delegation.max_depth,
+            actor_end_count=actor_end_count,
+            subject_end_count=subject_end_count,
             created_at=delegation.created_at,
             expires_at=delegation.expires_at,
         )
@@ -75,12 +94,14 @@ def delegation_get(tx: Tx, delegation_id: UUID) -> Delegation | None:
 
 def delegation_end(tx: Tx, delegation_id: UUID, *, reason: str, now: datetime) -> Delegation | None:
     """End a delegation; None when there is none that has not ended."""
+    tx.ends.add(delegation_key(delegation_id))
     statement = (
         update(delegations)
         .where(
             delegations.c.tenant_id == tx.tenant_id,
             delegations.c.id == delegation_id,
             delegations.c.ended_at.is_(None),
+            HAS_PARTIES,
         )
         .values(ended_at=now, ended_reason=reason)
         .returning(*COLUMNS)

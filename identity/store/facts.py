@@ -28,6 +28,7 @@ from identity.store.json_rows import (
     restrictions_from,
     token_from,
 )
+from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, TASK_STANDS, covers
 from identity.store.tx import Tx
 
 DELEGATIONS_READ_MAX = 100  # of one actor for one subject at one resource
@@ -36,28 +37,13 @@ CLIENT = """
 client AS (
     SELECT c.client_id, c.client_name, c.principal_id, c.audience, c.connection_id, c.token_endpoint_auth_method,
            encode(c.secret_hash, 'hex') AS secret_hash, c.jwks, c.scopes, c.grant_types, c.version, c.created_at,
-           c.revoked_at
+           c.revoked_at, {CLIENT_STANDS} AS stands
       FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = :client_id),
 fresh AS (
     INSERT INTO used_assertions (tenant_id, client_id, jti_hash, expires_at)
     SELECT :tenant, client.client_id, CAST(:assertion_hash AS bytea), CAST(:assertion_expires_at AS timestamptz)
       FROM client WHERE CAST(:assertion_hash AS bytea) IS NOT NULL
         ON CONFLICT DO NOTHING RETURNING 1)"""
-
-# From the person upwards through every active group; UNION ends a circle.
-# A prepared plan is made for the average tenant, and there a join may rather read all of a small table; in the one
-# large tenant that would be everybody's memberships. LATERAL with OFFSET 0, a scalar subquery and = ANY (ARRAY(...))
-# leave the planner nothing but to look up what is asked.
-MEMBERSHIP = """
-membership (id) AS (
-    SELECT m.group_id FROM group_members m
-     WHERE m.tenant_id = :tenant AND m.member_id = ({member}) AND {ACTIVE}
-    UNION
-    SELECT m.group_id FROM membership below CROSS JOIN LATERAL (
-        SELECT group_id FROM group_members WHERE tenant_id = :tenant AND member_id = below.id OFFSET 0) m
-     WHERE {ACTIVE})"""
-
-ACTIVE = "(SELECT g.state FROM principals g WHERE g.tenant_id = :tenant AND g.id = m.group_id) = 'active'"
 
 PARTY = """json_build_object('id', p.id, 'kind', p.kind, 'state', p.state, 'epoch', p.epoch,
                              'valid_from', p.valid_from, 'valid_until', p.valid_until)"""
@@ -74,19 +60,21 @@ asked (jti, facts) AS (SELECT t.jti, json_build_object(
     'parties', (SELECT json_agg({PARTY}) FROM principals p
                  WHERE p.tenant_id = :tenant AND p.id = ANY (t.party_ids)),
     'delegations', (SELECT json_agg(json_build_object('id', d.id, 'holds',
-                        d.ended_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > :now)
-                        AND (d.subject_id = t.subject_id OR d.subject_group_id IN (SELECT id FROM membership))))
+                        {DELEGATION_STANDS} AND {COVERS_TOKEN}))
                       FROM delegations d WHERE d.tenant_id = :tenant AND d.id = ANY (t.delegation_ids)),
-    'clients', (SELECT json_agg(json_build_object('id', c.client_id, 'holds', c.revoked_at IS NULL AND NOT EXISTS (
-                    SELECT FROM connections u WHERE u.tenant_id = :tenant AND u.id = c.connection_id
-                                                AND u.ended_at IS NOT NULL)))
+    'connection_id', t.connection_id, 'upstream_key', t.upstream_key,
+    'connection_holds', t.connection_id IS NULL OR (
+        SELECT u.ended_at IS NULL FROM connections u WHERE u.tenant_id = :tenant AND u.id = t.connection_id),
+    'clients', (SELECT json_agg(json_build_object('id', c.client_id, 'holds', {CLIENT_STANDS}))
                   FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = ANY (t.client_ids)),
-    'task_state', k.state, 'task_expires_at', k.expires_at,
+    'task_state', CASE WHEN k.state <> 'open' OR {TASK_STANDS} THEN k.state ELSE 'cancelled' END,
+    'task_expires_at', k.expires_at,
     'cutoffs', (SELECT json_agg(json_build_object('kind', o.kind, 'key', o.key, 'not_before', o.not_before))
                   FROM (SELECT 'tenant' AS kind, CAST(:tenant AS text) AS key
                         UNION ALL SELECT 'principal', CAST(id AS text) FROM unnest(t.party_ids) AS id
                         UNION ALL SELECT 'client', id FROM unnest(t.client_ids) AS id
                         UNION ALL SELECT 'task', CAST(t.txn AS text)
+                        UNION ALL SELECT 'subject', t.upstream_key
                         UNION ALL SELECT 'jti', CAST(id AS text) FROM unnest(t.ancestor_ids || t.jti) AS id) AS i
                  CROSS JOIN LATERAL (SELECT kind, key, not_before FROM cutoffs
                                       WHERE tenant_id = :tenant AND kind = i.kind AND key = i.key OFFSET 0) AS o))
@@ -109,21 +97,26 @@ COMMON = f"""
 
 def _statement(template: str, **holes: str) -> TextClause:
     """Put the parts together. Blanks are folded: the driver keeps only short statements parsed."""
-    parts = {"CLIENT": CLIENT, "ISSUER": ISSUER, "COMMON": COMMON, "MEMBERSHIP": MEMBERSHIP, "ASKED": ASKED}
-    whole = template.format(**parts, PARTY=PARTY)
-    return text(" ".join(whole.format(**holes, PARTY=PARTY, ACTIVE=ACTIVE).split()))
+    parts = {"CLIENT": CLIENT, "ISSUER": ISSUER, "COMMON": COMMON, "ASKED": ASKED}
+    conditions = {
+        "PARTY": PARTY,
+        "CLIENT_STANDS": CLIENT_STANDS,
+        "DELEGATION_STANDS": DELEGATION_STANDS,
+        "TASK_STANDS": TASK_STANDS,
+        "COVERS_TOKEN": covers("t.subject_id"),
+        "COVERS_SUBJECT": covers("(SELECT id FROM subject)"),
+    }
+    return text(" ".join(template.format(**parts, **conditions).format(**holes, **conditions).split()))
 
-
-SPEND = _statement("WITH {CLIENT} SELECT count(*) FROM fresh")
 
 EXCHANGE = _statement(
     """
-WITH RECURSIVE {CLIENT},
+WITH {CLIENT},
 upstream AS (
     SELECT u.id, u.kind, u.name, u.dialect, u.issuer, u.jwks_uri, u.jwks, u.audiences, u.subject_claim, u.match,
            u.provisioned_by, u.token_kinds, u.max_age_s, u.max_lifetime_s, u.upstream_act, u.version, u.created_at,
-           u.ended_at, CAST(:claims AS jsonb) ->> u.subject_claim AS subject
-      FROM connections u
+           u.ended_at, s.subject, u.id || ' ' || encode(sha256(convert_to(s.subject, 'UTF8')), 'hex') AS upstream_key
+      FROM connections u CROSS JOIN LATERAL (SELECT CAST(:claims AS jsonb) ->> u.subject_claim AS subject) AS s
      WHERE u.tenant_id = :tenant AND u.kind = 'oidc' AND u.issuer = :issuer AND u.ended_at IS NULL),
 namesakes AS (
     SELECT p.id, p.connection_id, p.deleted_at FROM principals p
@@ -138,11 +131,23 @@ person AS (
 actor AS (SELECT coalesce(
     (SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :actor_jti),
     (SELECT principal_id FROM client)) AS id),
+target AS (SELECT coalesce(
+    (SELECT t.audience FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti), :resource) AS audience),
 subject AS (SELECT coalesce(
     (SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti),
     (SELECT id FROM person LIMIT 1)) AS id),
-{MEMBERSHIP},
-{ASKED}
+{ASKED},
+granted AS (
+    SELECT d.* FROM delegations d
+     WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.subject_id = (SELECT id FROM subject)
+       AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target)
+    UNION ALL
+    SELECT d.* FROM (
+        SELECT g.* FROM delegations g
+         WHERE g.tenant_id = :tenant AND g.ended_at IS NULL AND g.subject_group_id IS NOT NULL
+           AND g.actor_id = (SELECT id FROM actor) AND g.resource = (SELECT audience FROM target)
+         ORDER BY g.id LIMIT :delegations_max) d
+     WHERE {COVERS_SUBJECT})
 SELECT {COMMON},
     (SELECT row_to_json(upstream) FROM upstream) AS upstream,
     ARRAY(SELECT id FROM person LIMIT 2) AS persons,
@@ -152,25 +157,28 @@ SELECT {COMMON},
     (SELECT facts FROM asked WHERE jti = :actor_jti) AS actor_token,
     (SELECT json_agg({PARTY}) FROM principals p WHERE p.tenant_id = :tenant AND p.id = ANY (ARRAY(
         SELECT id FROM subject UNION SELECT id FROM actor UNION SELECT principal_id FROM client
-        UNION SELECT unnest(t.party_ids) FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti))
+        UNION SELECT unnest(t.party_ids) FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti
+        UNION SELECT subject_group_id FROM granted))
         ) AS parties,
     (SELECT json_agg(d) FROM (
         SELECT d.id, d.actor_id, d.subject_id, d.subject_group_id, d.resource, d.scopes, d.authorization_details,
                d.max_lifetime_s, d.max_depth, d.created_at, d.expires_at, d.ended_at, d.ended_reason
-          FROM delegations d
-         WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.actor_id = (SELECT id FROM actor)
-           AND d.resource = coalesce(
-               (SELECT t.audience FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti), :resource)
-           AND (d.subject_id = (SELECT id FROM subject) OR d.subject_group_id IN (SELECT id FROM membership))
+          FROM granted d
+         WHERE d.actor_end_count = (
+                SELECT a.end_count FROM principals a WHERE a.tenant_id = :tenant AND a.id = d.actor_id)
+           AND d.subject_end_count = (
+                SELECT s.end_count FROM principals s
+                 WHERE s.tenant_id = :tenant AND s.id = ANY (ARRAY[d.subject_id, d.subject_group_id]))
          ORDER BY d.id LIMIT :delegations_max) AS d) AS delegations,
-    (SELECT max(o.not_before) FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'principal'
-        AND o.key = ANY (ARRAY(SELECT CAST(id AS text) FROM namesakes UNION SELECT CAST(id AS text) FROM person))
-        ) AS subject_cut_off,
-    (SELECT r.authorization_details_scopes FROM resources r WHERE r.tenant_id = :tenant AND r.audience = coalesce(
-        (SELECT t.audience FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti), :resource)
-        ) AS restrictions
+    greatest(
+        (SELECT max(o.not_before) FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'principal'
+            AND o.key = ANY (ARRAY(SELECT CAST(id AS text) FROM namesakes UNION SELECT CAST(id AS text) FROM person))),
+        (SELECT o.not_before FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'subject'
+            AND o.key = (SELECT upstream_key FROM upstream))) AS subject_cut_off,
+    (SELECT upstream_key FROM upstream) AS upstream_key,
+    (SELECT r.authorization_details_scopes FROM resources r
+      WHERE r.tenant_id = :tenant AND r.audience = (SELECT audience FROM target)) AS restrictions
 """,
-    member="SELECT id FROM subject",
     jtis=":subject_jti, :actor_jti",
 ).bindparams(bindparam("claims", type_=JSONB))
 
@@ -186,21 +194,18 @@ SELECT {COMMON},
 
 LIFE = _statement(
     """
-WITH RECURSIVE {CLIENT},
-{MEMBERSHIP},
+WITH {CLIENT},
 {ASKED}
 SELECT {COMMON},
     (SELECT facts FROM asked) AS token
 """,
-    member="SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :jti",
     jtis=":jti",
 )
 
 
 ACCESS = _statement(
     """
-WITH RECURSIVE {MEMBERSHIP},
-{ASKED}
+WITH {ASKED}
 SELECT {ISSUER},
     (SELECT facts FROM asked) AS token,
     (SELECT json_build_object('id', u.id, 'dialect', u.dialect, 'catalogue_version', (
@@ -209,7 +214,6 @@ SELECT {ISSUER},
             SELECT c.connection_id FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = (
                 SELECT t.client_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :jti))) AS connection
 """,
-    member="SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :jti",
     jtis=":jti",
 )
 
@@ -225,9 +229,12 @@ class ClientQuestion:
 
 @dataclass(frozen=True, slots=True)
 class CommonFacts:
-    """What every question of the token service needs. ``is_fresh``: the assertion had not been seen before."""
+    """What every question of the token service needs. ``is_fresh``: the assertion had not been seen before.
+    ``client_stands``: it is not revoked, nor has its principal or its connection ended.
+    """
 
     client: Client | None
+    client_stands: bool
     is_fresh: bool
     tenant_slug: str
     tenant_state: str
@@ -275,8 +282,9 @@ class ExchangeFacts:
     """For a client that asks to act for somebody. ``persons``: whom an upstream claim names; exactly one is right.
 
     ``subject_cut_off`` is the last one of whoever the claim ever named: who was deleted and provisioned anew has
-    another id, but an upstream token from before does not say so. ``restrictions`` are those of the resource: the
-    subject token's audience where it is ours, else what is asked for; None when no such resource is registered.
+    another id, but an upstream token from before does not say so. ``upstream_key`` is that of the claimed subject.
+    ``restrictions`` are those of the resource: the subject token's audience where it is ours, else what is asked for;
+    None when no such resource is registered.
     """
 
     common: CommonFacts
@@ -289,6 +297,7 @@ class ExchangeFacts:
     parties: Mapping[UUID, Party]
     delegations: tuple[Delegation, ...]
     subject_cut_off: datetime | None
+    upstream_key: str | None
     restrictions: Restrictions | None
 
 
@@ -328,6 +337,7 @@ def exchange_facts_read(
         parties={party.id: party for party in parties_from(row.parties)},
         delegations=tuple(delegation_from(item) for item in row.delegations or ()),
         subject_cut_off=row.subject_cut_off,
+        upstream_key=row.upstream_key,
         restrictions=None if row.restrictions is None else restrictions_from(row.restrictions),
     )
 
@@ -360,11 +370,6 @@ def access_facts_read(tx: Tx, *, jti: UUID | None, now: datetime) -> AccessFacts
     )
 
 
-def assertion_spend(tx: Tx, client: ClientQuestion, *, now: datetime) -> None:
-    """Spend an assertion, where the statement that asked about it was rolled back."""
-    tx.execute(SPEND, _client_parameters(tx, client, now))
-
-
 def _client_parameters(tx: Tx, client: ClientQuestion, now: datetime) -> dict[str, Any]:
     return {
         "tenant": tx.tenant_id,
@@ -378,6 +383,7 @@ def _client_parameters(tx: Tx, client: ClientQuestion, now: datetime) -> dict[st
 def _common(row: Any) -> CommonFacts:
     return CommonFacts(
         client=None if row.client is None else client_from(row.client),
+        client_stands=row.client is not None and row.client["stands"],
         is_fresh=row.fresh == 1,
         tenant_slug=row.tenant["slug"],
         tenant_state=row.tenant["state"],

@@ -65,21 +65,20 @@ def federated_subject_delete(tx: Tx, *, connection_id: UUID, subject: str, princ
     return tx.execute(statement).rowcount == 1
 
 
-def federated_subject_release(tx: Tx, connection_id: UUID, subject: str) -> None:
-    """Remove the link of a subject whose principal was deleted."""
+def federated_subject_release(tx: Tx, connection_id: UUID, subject: str) -> bool:
+    """Remove the link of a subject whose principal was deleted; False when there is none."""
     gone = exists().where(
         principals.c.tenant_id == tx.tenant_id,
         principals.c.id == federated_subjects.c.principal_id,
         principals.c.deleted_at.is_not(None),
     )
-    tx.execute(
-        delete(federated_subjects).where(
-            federated_subjects.c.tenant_id == tx.tenant_id,
-            federated_subjects.c.connection_id == connection_id,
-            federated_subjects.c.subject == subject,
-            gone,
-        )
+    statement = delete(federated_subjects).where(
+        federated_subjects.c.tenant_id == tx.tenant_id,
+        federated_subjects.c.connection_id == connection_id,
+        federated_subjects.c.subject == subject,
+        gone,
     )
+    return tx.execute(statement).rowcount == 1
 
 
 def federated_subject_list(tx: Tx, principal_id: UUID, *, limit: int) -> list[FederatedSubject]:

@@ -173,6 +173,9 @@ def token_from(item: Mapping[str, Any] | None, tenant_state: str) -> TokenFacts 
             for cutoff in item["cutoffs"] or ()
         ),
         tenant_state=tenant_state,
+        connection_id=id_or_none(item["connection_id"]),
+        upstream_key=item["upstream_key"],
+        connection_holds=item["connection_holds"],
         upstream=upstream_from(item["upstream"]),
     )
 

@@ -1,4 +1,7 @@
-"""What ends when a principal is cut off, and who is left without an owner."""
+"""What ends in the same instant as a principal, and what workers write down afterwards, a batch at a time.
+
+Every reader takes for ended what keeps another epoch or end counter than its party has, so the batches decide nothing.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,99 +13,94 @@ from sqlalchemy import insert, text, update
 from identity.store.tables import outbox, principals
 from identity.store.tx import Tx
 
-TASKS_TOLD_MAX = 500  # tasks of one principal that get an event each; the count is always told
+BATCH = 500  # rows of each kind that one transaction of a worker ends
 
-# Standing permissions, credentials, tasks and the cut-off end in one statement, with the news of it for the workers.
-# A delegation or task has two parties, which may be cut off at once: its rows are locked in one order, or each cut
-# might hold what the other waits for.
+# All of it is found by key, and none of it grows with what others can write: clients and unique values of one principal
+# are few.
 CUT = text("""
-WITH ended AS (
-    UPDATE delegations SET ended_at = :now, ended_reason = :reason
-     WHERE tenant_id = :tenant AND id IN (
-        SELECT id FROM delegations
-         WHERE tenant_id = :tenant AND ended_at IS NULL
-           AND (actor_id = :principal OR subject_id = :principal OR subject_group_id = :principal)
-         ORDER BY id FOR NO KEY UPDATE) RETURNING id),
-closed AS (
+WITH closed AS (
     UPDATE clients SET revoked_at = :now, version = version + 1
-     WHERE tenant_id = :tenant AND principal_id = :principal AND revoked_at IS NULL RETURNING client_id),
-cancelled AS (
-    UPDATE tasks SET state = 'cancelled', ended_at = :now
-     WHERE tenant_id = :tenant AND txn IN (
-        SELECT txn FROM tasks
-         WHERE tenant_id = :tenant AND state = 'open' AND (subject_id = :principal OR actor_id = :principal)
-         ORDER BY txn FOR NO KEY UPDATE) RETURNING txn, subject_id, actor_id),
+     WHERE tenant_id = :tenant AND principal_id = :principal AND revoked_at IS NULL AND :is_end RETURNING 1),
+freed AS (
+    DELETE FROM principal_keys WHERE tenant_id = :tenant AND principal_id = :principal AND :is_deleted RETURNING 1),
 cut AS (
     INSERT INTO cutoffs (tenant_id, kind, key, not_before, reason)
     VALUES (:tenant, 'principal', CAST(:principal AS text), :now, :reason)
     ON CONFLICT (tenant_id, kind, key) DO UPDATE
        SET not_before = greatest(cutoffs.not_before, excluded.not_before), reason = excluded.reason RETURNING 1),
-news AS (
+notice AS (
     INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
-    VALUES (:tenant, :news_id, :principal, 'reconcile', :now, :now) RETURNING 1)
-SELECT (SELECT count(*) FROM ended) AS delegations, (SELECT count(*) FROM closed) AS clients,
-       (SELECT count(*) FROM cancelled) AS tasks,
-       ARRAY(SELECT ARRAY[txn, subject_id, actor_id] FROM cancelled LIMIT :told_max) AS told
+    VALUES (:tenant, :notice_id, :principal, 'reconcile', :now, :now) RETURNING 1)
+SELECT (SELECT count(*) FROM closed) AS clients
 """)
 
-NEWS = text("""
+NOTICE = text("""
 INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
-SELECT :tenant, :news_id, :principal, 'reconcile', :now, :now
- WHERE EXISTS (SELECT FROM principal_owners WHERE tenant_id = :tenant AND :principal IN (owner_id, principal_id))
+SELECT :tenant, :notice_id, :principal, 'reconcile', :now, :now
+ WHERE EXISTS (SELECT FROM principal_owners WHERE tenant_id = :tenant AND owner_id = :principal)
+    OR EXISTS (SELECT FROM principal_owners WHERE tenant_id = :tenant AND principal_id = :principal)
     OR EXISTS (SELECT FROM group_members WHERE tenant_id = :tenant AND member_id = :principal)
 """)
 
-# Once the rows are gone nobody could tell from the principal which groups it had stood in for. Who adds a member
-# locks only its key, so that directories may be pushed in parallel, and may thus come a moment too late: hence the
-# condition, with which this can be done again.
-MEMBERSHIPS_END = text("""
-WITH deleted AS (
-    SELECT id FROM principals WHERE tenant_id = :tenant AND id = :principal AND deleted_at IS NOT NULL),
-freed AS (
-    DELETE FROM principal_keys WHERE tenant_id = :tenant AND principal_id = (SELECT id FROM deleted)),
-gone AS (
-    DELETE FROM group_members WHERE tenant_id = :tenant AND member_id = (SELECT id FROM deleted)
-    RETURNING group_id)
-INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
-SELECT :tenant, gen_random_uuid(), gone.group_id, 'reconcile', :now, :now FROM gone
- WHERE EXISTS (SELECT FROM principal_owners o WHERE o.tenant_id = :tenant AND o.owner_id = gone.group_id)
-    OR EXISTS (SELECT FROM group_members m WHERE m.tenant_id = :tenant AND m.member_id = gone.group_id)
+# A row has two parties, which two workers may be at: each leaves to the other what that one has locked.
+DELEGATIONS_END = text("""
+WITH of_actor AS MATERIALIZED (
+    SELECT id FROM delegations WHERE tenant_id = :tenant AND ended_at IS NULL AND actor_id = :principal
+       AND actor_end_count <> :end_count LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),
+of_person AS MATERIALIZED (
+    SELECT id FROM delegations WHERE tenant_id = :tenant AND ended_at IS NULL AND subject_id = :principal
+       AND subject_end_count <> :end_count LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),
+of_group AS MATERIALIZED (
+    SELECT id FROM delegations WHERE tenant_id = :tenant AND ended_at IS NULL AND subject_group_id = :principal
+       AND subject_end_count <> :end_count LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE delegations SET ended_at = :now, ended_reason = :reason
+ WHERE tenant_id = :tenant AND ended_at IS NULL AND id = ANY (ARRAY(
+    SELECT id FROM of_actor UNION SELECT id FROM of_person UNION SELECT id FROM of_group))
 """)
 
-# Upwards from the principal to every group that it is in; then the agents owned there which nobody active owns.
-UNOWNED = text("""
-WITH RECURSIVE above (id) AS (
-    SELECT CAST(:principal AS uuid)
-    UNION SELECT m.group_id FROM group_members m JOIN above a ON m.member_id = a.id WHERE m.tenant_id = :tenant
-),
-candidates AS (
-    SELECT p.id FROM principals p
-     WHERE p.tenant_id = :tenant AND p.state = 'active' AND p.kind IN ('agent', 'service_account')
-       AND NOT p.is_protected
-       AND (p.id = :principal
-            OR EXISTS (SELECT FROM principal_owners o JOIN above a ON a.id = o.owner_id
-                        WHERE o.tenant_id = :tenant AND o.principal_id = p.id))
-       AND EXISTS (SELECT FROM principal_owners o WHERE o.tenant_id = :tenant AND o.principal_id = p.id)
-),
-answerable (agent_id, id) AS (
-    SELECT o.principal_id, o.owner_id FROM principal_owners o JOIN candidates c ON c.id = o.principal_id
-     WHERE o.tenant_id = :tenant
-    UNION
-    SELECT a.agent_id, m.member_id FROM group_members m JOIN answerable a ON m.group_id = a.id
-      JOIN principals g ON g.id = a.id AND g.tenant_id = :tenant AND g.state = 'active'
-     WHERE m.tenant_id = :tenant
-)
-SELECT c.id FROM candidates c
- WHERE NOT EXISTS (
-    SELECT FROM answerable a JOIN principals u ON u.tenant_id = :tenant AND u.id = a.id
-     WHERE a.agent_id = c.id AND u.kind = 'user' AND u.state = 'active')
- ORDER BY c.id <> :principal, c.id LIMIT :limit
+# Of the tasks of one party, those that were opened before its last cut: a range of an index each.
+TASKS_END = text("""
+WITH of_actor AS MATERIALIZED (
+    SELECT txn FROM tasks WHERE tenant_id = :tenant AND state = 'open' AND actor_id = :principal
+       AND actor_epoch < :epoch LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),
+of_subject AS MATERIALIZED (
+    SELECT txn FROM tasks WHERE tenant_id = :tenant AND state = 'open' AND subject_id = :principal
+       AND subject_epoch < :epoch LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE tasks SET state = 'cancelled', ended_at = :now
+ WHERE tenant_id = :tenant AND state = 'open' AND txn = ANY (ARRAY(
+    SELECT txn FROM of_actor UNION SELECT txn FROM of_subject))
+RETURNING txn, subject_id, actor_id, expires_at > :now AS was_running
+""")
+
+# What a deleted principal was a member of, and if it was a group, who was in it. Groups that answer for agents, or are
+# in one that may, are looked at afterwards.
+MEMBERSHIPS_END = text("""
+WITH deleted AS MATERIALIZED (
+    SELECT id FROM principals WHERE tenant_id = :tenant AND id = :principal AND deleted_at IS NOT NULL),
+gone AS (
+    DELETE FROM group_members WHERE tenant_id = :tenant AND member_id = (SELECT id FROM deleted)
+       AND group_id = ANY (ARRAY(
+            SELECT group_id FROM group_members WHERE tenant_id = :tenant AND member_id = (SELECT id FROM deleted)
+             LIMIT :limit))
+    RETURNING group_id),
+emptied AS (
+    DELETE FROM group_members WHERE tenant_id = :tenant AND group_id = (SELECT id FROM deleted)
+       AND member_id = ANY (ARRAY(
+            SELECT member_id FROM group_members WHERE tenant_id = :tenant AND group_id = (SELECT id FROM deleted)
+             LIMIT :limit))
+    RETURNING 1),
+notices AS (
+    INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
+    SELECT :tenant, gen_random_uuid(), gone.group_id, 'reconcile', :now, :now FROM gone
+     WHERE (SELECT true FROM principal_owners o WHERE o.tenant_id = :tenant AND o.owner_id = gone.group_id LIMIT 1)
+        OR (SELECT true FROM group_members m WHERE m.tenant_id = :tenant AND m.member_id = gone.group_id LIMIT 1))
+SELECT greatest((SELECT count(*) FROM gone), (SELECT count(*) FROM emptied)) AS most
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class EndedTask:
-    """A task that ended, and its parties."""
+    """A task that ended before it expired, and its parties."""
 
     txn: UUID
     subject_id: UUID
@@ -110,54 +108,62 @@ class EndedTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How much of each kind ended, and which tasks, as far as each can be told of by itself."""
+class EndedRows:
+    """One batch: the tasks that are told of by themselves, and whether there may be more rows."""
 
-    counts: dict[str, int]
     tasks: tuple[EndedTask, ...]
+    is_more: bool
 
 
-def principal_cut(tx: Tx, principal_id: UUID, *, reason: str, now: datetime) -> Ended:
-    """End everything that rests on a locked principal."""
+def principal_cut(tx: Tx, principal_id: UUID, *, is_end: bool, is_deleted: bool, reason: str, now: datetime) -> int:
+    """Write the cut-off of a locked principal and the notice for the workers; an end revokes its clients, a deletion
+    frees its unique values. Return how many clients were revoked.
+    """
     parameters = {
         "tenant": tx.tenant_id,
         "principal": principal_id,
+        "is_end": is_end,
+        "is_deleted": is_deleted,
         "reason": reason,
         "now": now,
-        "news_id": tx.new_id(),
-        "told_max": TASKS_TOLD_MAX,
+        "notice_id": tx.new_id(),
     }
-    row = tx.execute(CUT, parameters).one()
-    counts = {"delegations": row.delegations, "clients": row.clients, "tasks": row.tasks}
-    return Ended(counts, tuple(EndedTask(*task) for task in row.told))
+    return int(tx.execute(CUT, parameters).scalar_one())
 
 
-def memberships_end(tx: Tx, principal_id: UUID, *, now: datetime) -> None:
-    """Take a deleted principal out of every group, and free what was unique to it; tell the workers of those groups
-    that answer for agents.
+def ended_rows_end(tx: Tx, principal_id: UUID, *, end_count: int, epoch: int, reason: str, now: datetime) -> EndedRows:
+    """Write of one batch of delegations and tasks that they have ended: those that keep another count or epoch of this
+    party than it has, whatever its state is by now.
+    """
+    named = {"tenant": tx.tenant_id, "principal": principal_id, "limit": BATCH, "now": now}
+    ended = tx.execute(DELEGATIONS_END, named | {"end_count": end_count, "reason": reason}).rowcount
+    tasks = tx.execute(TASKS_END, named | {"epoch": epoch}).all()
+    running = tuple(EndedTask(row.txn, row.subject_id, row.actor_id) for row in tasks if row.was_running)
+    return EndedRows(running, is_more=ended >= BATCH or len(tasks) >= BATCH)
+
+
+def memberships_end(tx: Tx, principal_id: UUID, *, now: datetime) -> bool:
+    """Delete one batch of the memberships of a deleted principal, and of those in it; True when there may be more.
 
     Nothing for a principal that is not deleted.
     """
-    tx.execute(MEMBERSHIPS_END, {"tenant": tx.tenant_id, "principal": principal_id, "now": now})
+    named = {"tenant": tx.tenant_id, "principal": principal_id, "limit": BATCH, "now": now}
+    return int(tx.execute(MEMBERSHIPS_END, named).scalar_one()) >= BATCH
 
 
-def owners_news_insert(tx: Tx, principal_id: UUID, *, now: datetime) -> None:
-    """Tell the workers that who answers for an agent may have changed; nothing where nobody owns or is owned."""
-    tx.execute(NEWS, {"tenant": tx.tenant_id, "principal": principal_id, "now": now, "news_id": tx.new_id()})
+def ownership_notice_insert(tx: Tx, principal_id: UUID, *, now: datetime) -> None:
+    """Ask the workers to look at a principal where it owns, is owned, or is in a group."""
+    tx.execute(NOTICE, {"tenant": tx.tenant_id, "principal": principal_id, "now": now, "notice_id": tx.new_id()})
 
 
-def news_insert(tx: Tx, principal_id: UUID, *, now: datetime) -> None:
-    """Ask the workers to look at a principal once more."""
-    tx.execute(
-        insert(outbox).values(
-            tenant_id=tx.tenant_id,
-            id=tx.new_id(),
-            principal_id=principal_id,
-            kind="reconcile",
-            created_at=now,
-            available_at=now,
-        )
-    )
+def notices_insert(tx: Tx, principal_ids: Sequence[UUID], *, now: datetime) -> None:
+    """Ask the workers to look at each of these principals once more."""
+    if principal_ids:
+        rows = [
+            {"tenant_id": tx.tenant_id, "id": tx.new_id(), "principal_id": id_, "kind": "reconcile",
+             "created_at": now, "available_at": now} for id_ in principal_ids
+        ]  # fmt: skip
+        tx.execute(insert(outbox), rows)
 
 
 def principal_observe(tx: Tx, principal_id: UUID) -> None:
@@ -167,18 +173,3 @@ def principal_observe(tx: Tx, principal_id: UUID) -> None:
         .where(principals.c.tenant_id == tx.tenant_id, principals.c.id == principal_id)
         .values(observed_version=principals.c.version)
     )
-
-
-def unowned_list(tx: Tx, principal_id: UUID, *, limit: int) -> Sequence[UUID]:
-    """Return active agents and service accounts that ``principal_id`` answered for and nobody active answers for now.
-
-    An owner group counts while it is active and somebody active is in it, directly or through another group. An
-    agent that never had an owner is not among them, nor is one that an administrator protects: he answers for it.
-    """
-    rows = tx.execute(UNOWNED, {"tenant": tx.tenant_id, "principal": principal_id, "limit": limit})
-    return rows.scalars().all()
-
-
-def is_unowned(tx: Tx, agent_id: UUID) -> bool:
-    """Return whether an active agent or service account has owners, and none of them answers for it now."""
-    return agent_id in unowned_list(tx, agent_id, limit=1)  # it comes before those that it would answer for

@@ -27,8 +27,9 @@ from sqlalchemy.sql.selectable import LateralFromClause
 from identity.model.listing import Listing, Place, SortValue
 from identity.model.principal import Kind, Stored
 from identity.model.query import ALWAYS, Condition
+from identity.store.named_beside import MEMBERS_SHOWN_MAX, TENANT
 from identity.store.ordering import Sorted, compile_order
-from identity.store.principals import KINDS_KEPT_MAX, MEMBERS_SHOWN_MAX, TENANT, is_of
+from identity.store.principals import KINDS_KEPT_MAX, is_of
 from identity.store.query import Clause, compile_condition
 from identity.store.stored import stored_from, stored_of
 from identity.store.tables import principal_counts, principals

@@ -1,6 +1,6 @@
 """Principals: one row each, with those that they are named beside."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
@@ -14,7 +14,6 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
-    case,
     cast,
     delete,
     func,
@@ -22,32 +21,34 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
-    true,
     update,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from identity.model.errors import OverLimit, Taken
+from identity.model.errors import Taken
 from identity.model.lifecycle import State
 from identity.model.principal import (
     Kind,
     Principal,
     Profile,
-    Reference,
     Resource,
     canonical_name,
     shown_name,
 )
+from identity.store.named_beside import (
+    GROUPS_SHOWN_MAX,
+    MEMBERS_SHOWN_MAX,
+    OWNERS_SHOWN_MAX,
+    TENANT,
+    named_beside,
+    references,
+)
 from identity.store.schema import TEXTS
-from identity.store.tables import group_members, principal_emails, principal_owners, principals
+from identity.store.tables import principal_emails, principals
 from identity.store.tx import Tx
 
 KINDS_KEPT_MAX = 1_000  # statements that are kept put together; there are as many kinds as tenants define
-MEMBERS_SHOWN_MAX = 20_000  # in one representation; a larger group is read with excludedAttributes=members
-GROUPS_SHOWN_MAX = 1_000
-OWNERS_SHOWN_MAX = 1_000
 
 COLUMNS = (
     principals.c.id,
@@ -62,6 +63,8 @@ COLUMNS = (
     principals.c.valid_until,
     principals.c.version,
     principals.c.epoch,
+    principals.c.end_count,
+    principals.c.was_owned,
     principals.c.is_held,
     principals.c.is_protected,
     principals.c.created_at,
@@ -101,6 +104,8 @@ def principal_from(row: Any) -> Principal:
         valid_until=row.valid_until,
         version=row.version,
         epoch=row.epoch,
+        end_count=row.end_count,
+        was_owned=row.was_owned,
         is_held=row.is_held,
         is_protected=row.is_protected,
         created_at=row.created_at,
@@ -109,31 +114,7 @@ def principal_from(row: Any) -> Principal:
 
 
 # Statements are put together once: that costs several times what their execution does.
-TENANT = bindparam("tenant", type_=principals.c.tenant_id.type)
 ID = bindparam("principal", type_=principals.c.id.type)
-
-
-def _named(table: Any, ours: Any, theirs: Any, limit: int) -> ColumnElement[Any]:
-    """Return a JSON array of the living principals that ``table`` names beside the outer principal."""
-    other = principals.alias()
-    # Each by its id, behind a limit: a plan that was made without statistics might rather compare all with all.
-    living = (
-        select(other.c.id, other.c.kind, func.coalesce(other.c.display_name, other.c.name).label("display"))
-        .where(other.c.tenant_id == TENANT, other.c.id == theirs, other.c.deleted_at.is_(None))
-        .limit(1)
-        .lateral()
-    )
-    named = (
-        select(*living.c)
-        .select_from(table.join(living, true()))
-        .where(table.c.tenant_id == TENANT, ours == principals.c.id)
-        .order_by(theirs)
-        .limit(limit + 1)
-        .correlate(principals)
-        .subquery()
-    )
-    item = func.jsonb_build_array(named.c.id, named.c.kind, named.c.display)
-    return select(func.jsonb_agg(aggregate_order_by(item, named.c.id))).select_from(named).scalar_subquery()
 
 
 @lru_cache(KINDS_KEPT_MAX)
@@ -142,49 +123,14 @@ def resources_of(kinds: tuple[Kind, ...], with_members: bool) -> Select[Any]:
     return select(*COLUMNS, *named_beside(kinds, with_members))
 
 
-def named_beside(kinds: tuple[Kind, ...], with_members: bool) -> Sequence[ColumnElement[Any]]:
-    """Return those named beside a principal: groups, members and owners."""
-    members, owners, groups = group_members.alias(), principal_owners.alias(), group_members.alias()
-    holders = (Kind.GROUP,) if with_members else ()
-    members_of = _named(members, members.c.group_id, members.c.member_id, MEMBERS_SHOWN_MAX)
-    owners_of = _named(owners, owners.c.principal_id, owners.c.owner_id, OWNERS_SHOWN_MAX)
-    groups_of = _named(groups, groups.c.member_id, groups.c.group_id, GROUPS_SHOWN_MAX)
-    return (
-        _where_kind(kinds, GROUPED, groups_of).label("groups"),
-        _where_kind(kinds, holders, members_of).label("members"),
-        _where_kind(kinds, OWNED, owners_of).label("owners"),
-    )
-
-
-GROUPED = (Kind.USER, Kind.AGENT, Kind.SERVICE_ACCOUNT)
-OWNED = (Kind.AGENT, Kind.SERVICE_ACCOUNT)
-
-
-def _where_kind(kinds: tuple[Kind, ...], having: tuple[Kind, ...], found: ColumnElement[Any]) -> ColumnElement[Any]:
-    asked = [kind for kind in kinds if kind in having]
-    if len(asked) == len(kinds):
-        return found
-    return case((principals.c.kind.in_(asked), found)) if asked else literal(None)
-
-
-def _references(items: Sequence[Sequence[str]] | None, limit: int) -> tuple[Reference, ...]:
-    check_number(items, limit)
-    return tuple(Reference(UUID(id_), Kind(kind), display) for id_, kind, display in items or ())
-
-
-def check_number(items: Sequence[Any] | None, limit: int) -> None:
-    if items is not None and len(items) > limit:
-        raise OverLimit(f"more than {limit} members; ask with excludedAttributes=members", reason="too_many_members")
-
-
 def resource_from(row: Any) -> Resource:
     """Return the resource in a row of ``resources_of``."""
     return Resource(
         principal=principal_from(row),
         # Cut, not refused: nobody's deprovisioning may fail because he is in too many groups.
-        groups=_references((row.groups or ())[:GROUPS_SHOWN_MAX], GROUPS_SHOWN_MAX),
-        members=_references(row.members, MEMBERS_SHOWN_MAX),
-        owners=_references(row.owners, OWNERS_SHOWN_MAX),
+        groups=references((row.groups or ())[:GROUPS_SHOWN_MAX], GROUPS_SHOWN_MAX),
+        members=references(row.members, MEMBERS_SHOWN_MAX),
+        owners=references(row.owners, OWNERS_SHOWN_MAX),
     )
 
 
@@ -224,9 +170,13 @@ def resource_lock(tx: Tx, kind: Kind, principal_id: UUID) -> Resource | None:
     if kind in (Kind.AGENT, Kind.SERVICE_ACCOUNT):
         held = principal_lock(tx, principal_id, kind=kind)
         return None if held is None else resource_get(tx, kind, principal_id, with_members=False)
-    statement = _living_resource(kind, False).with_for_update(key_share=True, of=principals)
-    row = tx.execute(statement, {"tenant": tx.tenant_id, "principal": principal_id}).first()
+    row = tx.execute(_locked_resource(kind), {"tenant": tx.tenant_id, "principal": principal_id}).first()
     return None if row is None else resource_from(row)
+
+
+@lru_cache(KINDS_KEPT_MAX)
+def _locked_resource(kind: Kind) -> Select[Any]:
+    return _living_resource(kind, False).with_for_update(key_share=True, of=principals)
 
 
 def principal_lock(tx: Tx, principal_id: UUID, *, kind: Kind | None = None) -> Principal | None:
@@ -327,12 +277,16 @@ def principal_touch(tx: Tx, principal_id: UUID, *, now: datetime) -> Principal:
 
 
 def principal_set_state(
-    tx: Tx, principal: Principal, state: State, *, is_held: bool, cut: bool, now: datetime
+    tx: Tx, principal: Principal, state: State, *, is_held: bool, cut: bool, end: bool, now: datetime
 ) -> Principal:
-    """Write a locked principal's state; a cut raises its epoch, which kills every token that rests on it."""
+    """Write a locked principal's state. A cut raises its epoch, which kills every token and task that rests on it; an
+    end raises its end counter, which ends every delegation and client.
+    """
     values, statement = {"state": state, "is_held": is_held, "updated_at": now}, UPDATE
     if cut:
         statement = statement.values(epoch=principals.c.epoch + 1)
+    if end:
+        statement = statement.values(end_count=principals.c.end_count + 1, ended_at=now)
     if state is State.DELETED:
         values["deleted_at"] = now
     says_so = "active" in principal.document if principal.kind.is_custom else principal.kind is not Kind.GROUP
@@ -365,6 +319,13 @@ def emails_replace(tx: Tx, principal_id: UUID, profile: Profile) -> None:
     tx.execute(EMAILS_DELETE, names)
     if profile.emails:
         tx.execute(EMAILS_INSERT, names | _emails_of(profile))
+
+
+def principal_find(tx: Tx, principal_id: UUID) -> Principal | None:
+    """Return one principal of whatever kind, deleted or not."""
+    statement = select(*COLUMNS).where(principals.c.tenant_id == tx.tenant_id, principals.c.id == principal_id)
+    row = tx.execute(statement).first()
+    return None if row is None else principal_from(row)
 
 
 def principal_get(tx: Tx, principal_id: UUID) -> Principal | None:

@@ -7,9 +7,11 @@ from sqlalchemy import text
 from identity.model import provisioning_event
 from identity.model.async_request import RESULT_KEPT_H
 from identity.model.request import KEPT_DAYS, KEPT_MAX
+from identity.model.task import TASK_PERIODS_COUNTED, task_period
 from identity.store.tx import Tx
 
 TOKENS_KEPT = timedelta(days=1)  # after expiry; so that an administrator sees what was alive a moment ago
+TASKS_KEPT = timedelta(days=2)  # after expiry; a day longer than their tokens, which name them
 ANSWERS_KEPT = timedelta(hours=24)  # what Idempotency-Key promises
 NEWS_KEPT = timedelta(days=7)
 REQUESTS_KEPT = timedelta(days=KEPT_DAYS)
@@ -24,6 +26,14 @@ WITH assertions AS (
 dead AS (
     DELETE FROM tokens WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
         SELECT ctid FROM tokens WHERE tenant_id = :tenant AND expires_at < :tokens_before LIMIT :limit)) RETURNING 1),
+ended AS (
+    DELETE FROM tasks WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
+        SELECT k.ctid FROM tasks k WHERE k.tenant_id = :tenant AND k.expires_at < :tasks_before
+           AND (SELECT true FROM tokens t WHERE t.tenant_id = :tenant AND t.txn = k.txn LIMIT 1) IS NULL
+         LIMIT :limit)) RETURNING 1),
+counts AS (
+    DELETE FROM task_counts WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
+        SELECT ctid FROM task_counts WHERE tenant_id = :tenant AND period < :periods_before LIMIT :limit)) RETURNING 1),
 answers AS (
     DELETE FROM idempotency_keys WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
         SELECT ctid FROM idempotency_keys WHERE tenant_id = :tenant AND created_at < :answers_before LIMIT :limit))
@@ -58,7 +68,8 @@ asked AS (
          LIMIT :limit)) RETURNING 1)
 SELECT greatest((SELECT count(*) FROM assertions), (SELECT count(*) FROM dead), (SELECT count(*) FROM answers),
                 (SELECT count(*) FROM news), (SELECT count(*) FROM requests), (SELECT count(*) FROM crowd),
-                (SELECT count(*) FROM told), (SELECT count(*) FROM reports), (SELECT count(*) FROM asked)) AS most
+                (SELECT count(*) FROM told), (SELECT count(*) FROM ended), (SELECT count(*) FROM counts),
+                (SELECT count(*) FROM reports), (SELECT count(*) FROM asked)) AS most
 """)
 
 
@@ -68,6 +79,8 @@ def expired_delete(tx: Tx, *, limit: int, now: datetime) -> int:
         "tenant": tx.tenant_id,
         "now": now,
         "tokens_before": now - TOKENS_KEPT,
+        "tasks_before": now - TASKS_KEPT,
+        "periods_before": task_period(now) - TASK_PERIODS_COUNTED,
         "answers_before": now - ANSWERS_KEPT,
         "news_before": now - NEWS_KEPT,
         "requests_before": now - REQUESTS_KEPT,

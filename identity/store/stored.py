@@ -6,14 +6,14 @@ from typing import Any
 from sqlalchemy import Select, Text, cast, select
 
 from identity.model.principal import Kind, Stored, kind_of
-from identity.store.principals import (
+from identity.store.named_beside import (
     GROUPS_SHOWN_MAX,
-    KINDS_KEPT_MAX,
     MEMBERS_SHOWN_MAX,
     OWNERS_SHOWN_MAX,
     check_number,
     named_beside,
 )
+from identity.store.principals import KINDS_KEPT_MAX
 from identity.store.tables import principals
 
 

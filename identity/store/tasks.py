@@ -4,11 +4,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, case, not_, select, update
 
 from identity.model.task import Task, TaskState
-from identity.store.tables import tasks
+from identity.store.locks import task_key
+from identity.store.tables import principals, tasks
 from identity.store.tx import Tx
+
+EPOCH = select(principals.c.epoch).where(principals.c.tenant_id == tasks.c.tenant_id)
+HAS_PARTIES = and_(
+    EPOCH.where(principals.c.id == tasks.c.subject_id).scalar_subquery() == tasks.c.subject_epoch,
+    EPOCH.where(principals.c.id == tasks.c.actor_id).scalar_subquery() == tasks.c.actor_epoch,
+)
+"""Neither its subject nor its opener was cut since; else it ended, though no worker may have written so yet."""
 
 COLUMNS = (
     tasks.c.txn,
@@ -18,7 +26,9 @@ COLUMNS = (
     tasks.c.audience,
     tasks.c.scopes,
     tasks.c.authorization_details,
-    tasks.c.state,
+    case((and_(tasks.c.state == TaskState.OPEN, not_(HAS_PARTIES)), TaskState.CANCELLED), else_=tasks.c.state).label(
+        "state"
+    ),
     tasks.c.created_at,
     tasks.c.expires_at,
     tasks.c.ended_at,
@@ -50,9 +60,10 @@ def task_get(tx: Tx, txn: UUID) -> Task | None:
 
 def task_end(tx: Tx, txn: UUID, state: TaskState, *, now: datetime) -> Task | None:
     """End an open task; None when there is none that is open."""
+    tx.ends.add(task_key(txn))
     statement = (
         update(tasks)
-        .where(tasks.c.tenant_id == tx.tenant_id, tasks.c.txn == txn, tasks.c.state == TaskState.OPEN)
+        .where(tasks.c.tenant_id == tx.tenant_id, tasks.c.txn == txn, tasks.c.state == TaskState.OPEN, HAS_PARTIES)
         .values(state=state, ended_at=now)
         .returning(*COLUMNS)
     )

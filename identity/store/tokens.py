@@ -1,5 +1,6 @@
 """Issued tokens: remembered, with their event, before they leave; revoked for ever."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -10,40 +11,91 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from identity.model.access import Caller
 from identity.model.event import Event
-from identity.model.task import Task
+from identity.model.task import TASK_SLOTS, TASKS_OPENED_MAX, Task, task_period
 from identity.model.token import Issue
 from identity.model.upstream_token import Upstream
 from identity.store.events import event_row
+from identity.store.locks import (
+    client_key,
+    connection_key,
+    delegation_key,
+    issue_lock,
+    membership_key,
+    principal_key,
+    subject_key,
+    task_key,
+    token_key,
+)
+from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, TASK_STANDS, covers
 from identity.store.tables import tokens
-from identity.store.tx import Tx
+from identity.store.tx import LockKey, Tx
 
-# The parties are looked at once more in the statement that writes: if one was cut since, nothing is written.
-REMEMBER = text("""
+# Everything that the token rests on is looked at once more, under the locks that hold cuts off: of what was cut since,
+# nothing is issued. ``opened`` counts the tasks of an actor; a slot's share of the limit is all that is read.
+REMEMBER = f"""
 WITH parties AS (
     SELECT coalesce(sum(p.epoch), 0) AS epoch_sum, count(*) AS alive FROM principals p
-     WHERE p.tenant_id = :tenant_id AND p.id = ANY (CAST(:party_ids AS uuid[])) AND p.state = 'active'),
+     WHERE p.tenant_id = :tenant AND p.id = ANY (CAST(:party_ids AS uuid[])) AND p.state = 'active'
+       AND (p.valid_from IS NULL OR p.valid_from <= :now)
+       AND (p.valid_until IS NULL OR p.valid_until >= :expires_at)),
+fault (reason) AS (SELECT CASE
+    WHEN (SELECT epoch_sum <> :epoch_sum OR alive <> cardinality(CAST(:party_ids AS uuid[])) FROM parties)
+        THEN 'party_cut_off'
+    WHEN (SELECT count(*) FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = ANY (CAST(:client_ids AS text[]))
+             AND {CLIENT_STANDS}) <> cardinality(CAST(:client_ids AS text[])) THEN 'client_revoked'
+    WHEN (SELECT count(*) FROM delegations d
+           WHERE d.tenant_id = :tenant AND d.id = ANY (CAST(:delegation_ids AS uuid[]))
+             AND {DELEGATION_STANDS} AND {covers("CAST(:subject_id AS uuid)")})
+         <> cardinality(CAST(:delegation_ids AS uuid[])) THEN 'delegation_ended'
+    WHEN CAST(:connection_id AS uuid) IS NOT NULL AND NOT EXISTS (
+            SELECT FROM connections u WHERE u.tenant_id = :tenant AND u.id = :connection_id AND u.ended_at IS NULL)
+        THEN 'connection_ended'
+    WHEN CAST(:upstream_iat AS timestamptz) <= (
+            SELECT o.not_before FROM cutoffs o
+             WHERE o.tenant_id = :tenant AND o.kind = 'subject' AND o.key = CAST(:upstream_key AS text))
+        THEN 'subject_cut_off'
+    WHEN CAST(:task_expires_at AS timestamptz) IS NULL AND CAST(:txn AS uuid) IS NOT NULL AND NOT EXISTS (
+            SELECT FROM tasks k WHERE k.tenant_id = :tenant AND k.txn = :txn AND k.expires_at > :now AND {TASK_STANDS})
+        THEN 'task_ended'
+    WHEN EXISTS (SELECT FROM tokens a WHERE a.tenant_id = :tenant AND a.jti = ANY (CAST(:ancestor_ids AS uuid[]))
+                    AND a.revoked_at IS NOT NULL) THEN 'ancestor_revoked'
+    WHEN CAST(:task_expires_at AS timestamptz) IS NOT NULL AND (
+            SELECT sum(n.opened) FROM task_counts n
+             WHERE n.tenant_id = :tenant AND n.actor_id = :task_actor_id AND n.slot = :slot
+               AND n.period = ANY (ARRAY[CAST(:period AS bigint), :period - 1, :period - 2])) >= :slot_max
+        THEN 'too_many_tasks'
+    END),
+opened AS (
+    INSERT INTO task_counts (tenant_id, actor_id, period, slot, opened)
+    SELECT :tenant, CAST(:task_actor_id AS uuid), :period, :slot, 1 FROM fault
+     WHERE reason IS NULL AND CAST(:task_expires_at AS timestamptz) IS NOT NULL
+    ON CONFLICT (tenant_id, actor_id, period, slot) DO UPDATE SET opened = task_counts.opened + 1 RETURNING 1),
 task AS (
     INSERT INTO tasks (tenant_id, txn, subject_id, actor_id, delegation_id, audience, scopes, authorization_details,
-                       state, created_at, expires_at)
-    SELECT :tenant_id, :txn, :subject_id, :task_actor_id, :task_delegation_id, :audience, :scopes,
-           :authorization_details, 'open', :issued_at, CAST(:task_expires_at AS timestamptz)
-     WHERE CAST(:task_expires_at AS timestamptz) IS NOT NULL),
+                       state, subject_epoch, actor_epoch, created_at, expires_at)
+    SELECT :tenant, :txn, :subject_id, :task_actor_id, :task_delegation_id, :audience, :scopes,
+           :authorization_details, 'open', :subject_epoch, :actor_epoch, :issued_at,
+           CAST(:task_expires_at AS timestamptz)
+      FROM fault WHERE reason IS NULL AND CAST(:task_expires_at AS timestamptz) IS NOT NULL),
 token AS (
     INSERT INTO tokens (tenant_id, jti, txn, client_id, subject_id, actor_ids, ancestor_ids, delegation_ids,
                         client_ids, party_ids, epoch_sum, depth_max, audience, scopes, authorization_details,
-                        issued_at, expires_at, upstream)
-    SELECT :tenant_id, :jti, :txn, :client_id, :subject_id, :actor_ids, :ancestor_ids, :delegation_ids, :client_ids,
+                        issued_at, expires_at, upstream, connection_id, upstream_key)
+    SELECT :tenant, :jti, :txn, :client_id, :subject_id, :actor_ids, :ancestor_ids, :delegation_ids, :client_ids,
            :party_ids, :epoch_sum, :depth_max, :audience, :scopes, :authorization_details, :issued_at, :expires_at,
-           :upstream
-      FROM parties
-     WHERE parties.epoch_sum = :epoch_sum AND parties.alive = cardinality(CAST(:party_ids AS uuid[]))
-    RETURNING jti)
-INSERT INTO events (tenant_id, id, at, type, outcome, caller_kind, caller_id, subject_id, actor_ids, txn, reason,
-                    request_id, detail)
-SELECT :tenant_id, :event_id, :issued_at, :event_type, :event_outcome, :caller_kind, :caller_id, :subject_id,
-       :actor_ids, :txn, :event_reason, :request_id, :event_detail
-  FROM token RETURNING id
-""").bindparams(
+           :upstream, :connection_id, :upstream_key
+      FROM fault WHERE reason IS NULL
+    RETURNING jti),
+event AS (
+    INSERT INTO events (tenant_id, id, at, type, outcome, caller_kind, caller_id, subject_id, actor_ids, txn, reason,
+                        request_id, detail)
+    SELECT :tenant, :event_id, :issued_at, :event_type, :event_outcome, :caller_kind, :caller_id, :subject_id,
+           :actor_ids, :txn, :event_reason, :request_id, :event_detail
+      FROM token RETURNING id)
+SELECT reason FROM fault
+"""
+
+REMEMBER_STATEMENT = text(" ".join(REMEMBER.split())).bindparams(
     bindparam("authorization_details", type_=JSONB),
     bindparam("event_detail", type_=JSONB),
     bindparam("upstream", type_=JSONB(none_as_null=True)),
@@ -54,18 +106,38 @@ SELECT :tenant_id, :event_id, :issued_at, :event_type, :event_outcome, :caller_k
 )
 
 
-def token_remember(tx: Tx, issue: Issue, event: Event, *, new_task: Task | None, caller: Caller, now: datetime) -> bool:
-    """Write a token, its event, and the task that it opens, in one statement; False when a party was cut meanwhile."""
+def token_remember(
+    tx: Tx, issue: Issue, event: Event, *, new_task: Task | None, caller: Caller, now: datetime
+) -> str | None:
+    """Write a token, its event, and the task that it opens, in one statement; return None when that is done.
+
+    Otherwise nothing is written, and the answer is what ended meanwhile, or ``too_many_tasks`` of one actor.
+    """
+    issue_lock(tx, _rests_on(issue))
     recorded = event_row(tx, event, caller=caller, now=now)
-    row = tx.execute(
-        REMEMBER, _issue_parameters(tx, issue) | _task_parameters(new_task) | _event_parameters(recorded)
-    ).first()
-    return row is not None
+    parameters = _issue_parameters(tx, issue) | _task_parameters(issue, new_task, now) | _event_parameters(recorded)
+    fault: str | None = tx.execute(REMEMBER_STATEMENT, parameters | {"now": now}).scalar_one()
+    return fault
+
+
+def _rests_on(issue: Issue) -> Iterator[LockKey]:
+    yield from (principal_key(party.id) for party in issue.parties)
+    yield from map(client_key, issue.client_ids)
+    yield from map(delegation_key, issue.delegation_ids)
+    yield from map(token_key, issue.ancestor_ids)
+    if issue.txn is not None:
+        yield task_key(issue.txn)
+    if issue.delegation_ids and issue.subject is not None:
+        yield membership_key(issue.subject.id)
+    if issue.connection_id is not None:
+        yield connection_key(issue.connection_id)
+    if issue.upstream_key is not None:
+        yield subject_key(issue.upstream_key)
 
 
 def _issue_parameters(tx: Tx, issue: Issue) -> dict[str, Any]:
     return {
-        "tenant_id": tx.tenant_id,
+        "tenant": tx.tenant_id,
         "jti": issue.jti,
         "txn": issue.txn,
         "client_id": issue.client_id,
@@ -82,15 +154,24 @@ def _issue_parameters(tx: Tx, issue: Issue) -> dict[str, Any]:
         "authorization_details": [dict(entry) for entry in issue.authorization_details],
         "issued_at": issue.issued_at,
         "expires_at": issue.expires_at,
+        "connection_id": issue.connection_id,
+        "upstream_key": issue.upstream_key,
+        "upstream_iat": issue.upstream_iat,
         "upstream": asdict(issue.upstream) if issue.upstream and issue.upstream != Upstream() else None,
     }
 
 
-def _task_parameters(task: Task | None) -> dict[str, Any]:
+def _task_parameters(issue: Issue, task: Task | None, now: datetime) -> dict[str, Any]:
+    epochs = {party.id: party.epoch for party in issue.parties}
     return {
         "task_actor_id": task.actor_id if task else None,
         "task_delegation_id": task.delegation_id if task else None,
         "task_expires_at": task.expires_at if task else None,
+        "subject_epoch": epochs[task.subject_id] if task else 0,
+        "actor_epoch": epochs[task.actor_id] if task else 0,
+        "period": task_period(now),
+        "slot": issue.jti.int % TASK_SLOTS,
+        "slot_max": TASKS_OPENED_MAX // TASK_SLOTS,
     }
 
 
@@ -109,6 +190,7 @@ def _event_parameters(row: dict[str, Any]) -> dict[str, Any]:
 
 def token_revoke(tx: Tx, jti: UUID, *, now: datetime) -> bool:
     """Revoke one token; False when it was already, or is not there."""
+    tx.ends.add(token_key(jti))
     statement = (
         update(tokens)
         .where(tokens.c.tenant_id == tx.tenant_id, tokens.c.jti == jti, tokens.c.revoked_at.is_(None))

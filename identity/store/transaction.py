@@ -9,20 +9,33 @@ from uuid import UUID
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from identity.model.errors import Malformed, Unavailable
 from identity.model.ids import RANDOM_BITS, TenantId, new_id
 from identity.store.events import event_flush
+from identity.store.locks import cut_lock_sql
 from identity.store.tx import Tx, Unwritten
 
 Role = Literal["identity_app", "identity_relay"]
 
 STATEMENT_TIMEOUT_MS = 5_000
-LOCK_TIMEOUT_MS = 2_000
+LOCK_TIMEOUT_MS = 4_000
+"""Longer than a transaction that issues a token can live, so that none of them makes a cut fail."""
+
+BRIEF_TIMEOUT_MS = 1_000
+"""Of a statement, and of the pauses between two, where a token is issued: a cut waits for it."""
+
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_S = 3
+ENDED = frozenset({"25P03", "25P04"})
+"""SQLSTATE of a session that the database ended: idle in a transaction, or a transaction that took too long."""
+
+BRIEF = (
+    f"; SET LOCAL statement_timeout = {BRIEF_TIMEOUT_MS}"
+    f"; SET LOCAL idle_in_transaction_session_timeout = {BRIEF_TIMEOUT_MS}"
+)
 PLANNER = {"enable_seqscan": "off", "jit": "off", "plan_cache_mode": "force_generic_plan"}
 """Everything here is looked up by key. A plan that reads a small table whole is kept when the table is no longer small,
 and compiling a statement takes longer than any of them runs."""
@@ -65,26 +78,33 @@ def _new_id() -> UUID:
 
 @contextmanager
 def transaction(
-    engine: Engine, tenant_id: TenantId, *, ids: Callable[[], UUID] = _new_id, holds_events: bool = False
+    engine: Engine,
+    tenant_id: TenantId,
+    *,
+    ids: Callable[[], UUID] = _new_id,
+    holds_events: bool = False,
+    is_brief: bool = False,
 ) -> Iterator[Tx]:
     """Open one transaction of one tenant; commit when the block ends, roll back when it raises.
 
-    Raises ``Unavailable`` when the database does not answer in time.
+    A brief one is ended by the database when it makes others wait. Raises ``Unavailable`` when the database does not
+    answer in time.
 
     ``SET LOCAL`` ends with the transaction, so a pooled connection never remembers a tenant.
     """
     tenant = UUID(str(tenant_id))  # the only value ever put into SQL as text; a UUID can hold no SQL
     with _faults_explained(), engine.connect() as connection:
-        connection.exec_driver_sql(f"BEGIN; SET LOCAL app.tenant = '{tenant}'")
+        limits = BRIEF if is_brief else ""
+        connection.exec_driver_sql(f"BEGIN; SET LOCAL app.tenant = '{tenant}'{limits}")
         try:
             tx = Tx(connection, tenant_id, ids, Unwritten() if holds_events else None)
             yield tx
             event_flush(tx)
+            connection.exec_driver_sql(f"{cut_lock_sql(tx)}COMMIT")
         except BaseException:
-            with suppress(DBAPIError):  # a broken connection has rolled back already; the first error is the news
+            with suppress(SQLAlchemyError):  # a broken connection has rolled back already; the first error is the news
                 connection.exec_driver_sql("ROLLBACK")
             raise
-        connection.exec_driver_sql("COMMIT")
 
 
 @contextmanager
@@ -92,7 +112,9 @@ def rebound(tx: Tx, tenant_id: TenantId) -> Iterator[Tx]:
     """Work for another tenant within the same transaction: a tenant and the answer about it are kept in one commit."""
     theirs, ours = UUID(str(tenant_id)), UUID(str(tx.tenant_id))
     tx.connection.exec_driver_sql(f"SET LOCAL app.tenant = '{theirs}'")
-    yield Tx(tx.connection, tenant_id, tx.new_id)
+    yield (rebound_tx := Tx(tx.connection, tenant_id, tx.new_id))
+    if rebound_tx.ends:
+        raise AssertionError("what ends in a tenant ends in a transaction of its own")
     tx.connection.exec_driver_sql(f"SET LOCAL app.tenant = '{ours}'")  # after an error there is only ROLLBACK
 
 
@@ -102,5 +124,15 @@ def _faults_explained() -> Iterator[None]:
         yield
     except (DataError, UnicodeEncodeError) as error:
         raise Malformed("a value cannot be stored", reason="unstorable_value") from error
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    except PoolTimeout as error:
         raise Unavailable("the database does not answer; try again", private=str(error)) from error
+    except DBAPIError as error:
+        if not _is_interrupted(error):
+            raise
+        raise Unavailable("the database does not answer; try again", private=str(error)) from error
+
+
+def _is_interrupted(error: DBAPIError) -> bool:
+    """True where the database gave up or went away, and nothing is wrong with the statement."""
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated or sqlstate in ENDED

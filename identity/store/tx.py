@@ -26,18 +26,24 @@ class Unwritten:
         self.provisioning.clear()
 
 
+LockKey = tuple[str, UUID | str | int]
+"""What a token may rest on: a kind, and which of it (``store.locks``)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tx:
     """One transaction of one tenant. The database knows the tenant too: row-level security holds the wall again.
 
     ``new_id`` hands out ids for new rows, as a sequence would. ``unwritten`` is None, or holds events that wait to go
-    into one statement with the request that caused them; before the commit they are written in any case.
+    into one statement with the request that caused them; before the commit they are written in any case. ``ends`` is
+    what this transaction ends: before it commits it waits for the tokens that are about to be issued on it.
     """
 
     connection: Connection
     tenant_id: TenantId
     new_id: Callable[[], UUID]
     unwritten: Unwritten | None = None
+    ends: set[LockKey] = field(default_factory=set)
 
     def execute(
         self, statement: Executable, parameters: Sequence[dict[str, Any]] | dict[str, Any] | None = None

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from identity.actions.connections import create_scim_connection
 from identity.actions.provisioning import amend_principal, create_principal, delete_principal, get_principal
-from identity.actions.reconciliation import reconcile_principal
+from identity.actions.reconciliation import BEGINNING, reconcile_principal
 from identity.model.access import Caller, CallerKind
 from identity.model.connection import Dialect
 from identity.model.event import RecordedEvent
@@ -236,3 +236,11 @@ def work(tenant: Tenant, reconcile: Reconcile = reconcile_principal) -> int:
 def settle_row(tenant: Tenant, outbox_id: UUID, reconcile: Reconcile = reconcile_principal) -> None:
     begin = partial(transaction, tenant.house.engine)
     settle(begin, reconcile, tenant.planted.id, outbox_id, clock=tenant.house.clock)
+
+
+def reconcile_whole(tenant: Tenant, principal_id: UUID, caller: Caller) -> None:
+    """Reconcile one principal to the end, each step in a transaction of its own, as a worker does."""
+    place = BEGINNING
+    while place is not None:
+        with tenant.tx() as tx:
+            place = reconcile_principal(tx, principal_id, place=place, caller=caller, now=tenant.now)

@@ -19,6 +19,7 @@ from tests.actions.sources import (
     onlooker,
     principal,
     rows,
+    work,
 )
 from tests.trips import round_trips
 from tests.world import Tenant
@@ -145,6 +146,7 @@ def test_a_group_in_itself_through_another_can_be_deleted(source: Source, acme: 
     source.join(one, two)
     source.delete(Kind.GROUP, one)
     assert source.members(two) == set()
+    work(acme)
     assert count(acme, "group_members WHERE member_id = :id", id=one) == 0
 
 

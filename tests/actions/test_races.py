@@ -153,6 +153,7 @@ def test_both_parties_of_many_tasks_can_be_cut_off_at_once(acme: Tenant) -> None
         engage(acme, [person], [agent], 200)
         cuts = [(person, Verb.DEPROVISION), (agent, Verb.SUSPEND)]
         assert together(*(lambda who=who, verb=verb: acme.befall(who, verb) for who, verb in cuts)) == [None, None]
+    work(acme)
     assert count(acme, "tasks WHERE state = 'open'") == 0
 
 
@@ -250,18 +251,21 @@ INVARIANTS = {
         SELECT count(*) FROM group_members m JOIN principals p ON p.id = m.member_id WHERE p.deleted_at IS NOT NULL""",
     "a deleted principal that is not marked so": """
         SELECT count(*) FROM principals WHERE (state = 'deleted') <> (deleted_at IS NOT NULL)""",
-    "a standing delegation of a party that is not active": """
+    "a standing delegation of a party that ended": """
         SELECT count(*) FROM delegations d JOIN principals p ON p.id IN (d.actor_id, d.subject_id, d.subject_group_id)
-         WHERE d.ended_at IS NULL AND p.state <> 'active'""",
-    "a client of an agent that is not active": """
+         WHERE d.ended_at IS NULL AND p.state <> 'active' AND NOT (p.state = 'suspended' AND p.is_held)""",
+    "a client of an agent that ended": """
         SELECT count(*) FROM clients c JOIN principals p ON p.id = c.principal_id
-         WHERE c.revoked_at IS NULL AND p.state <> 'active'""",
+         WHERE c.revoked_at IS NULL AND p.state <> 'active' AND NOT (p.state = 'suspended' AND p.is_held)""",
     "an open task of a party that is not active": """
         SELECT count(*) FROM tasks t JOIN principals p ON p.id IN (t.actor_id, t.subject_id)
          WHERE t.state = 'open' AND p.state <> 'active'""",
     "a cut without its cut-off": """
         SELECT count(*) FROM principals p WHERE p.epoch > 0
            AND NOT EXISTS (SELECT FROM cutoffs c WHERE c.kind = 'principal' AND c.key = p.id::text)""",
+    "an end that no worker wrote down": """
+        SELECT count(*) FROM delegations d JOIN principals p ON p.id = d.actor_id
+         WHERE d.ended_at IS NULL AND d.actor_end_count <> p.end_count""",
     "a version that no event explains": """
         SELECT count(*) FROM principals p WHERE p.version - 1 > (
             SELECT count(*) * 2 FROM events e WHERE e.subject_id = p.id)""",

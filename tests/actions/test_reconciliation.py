@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from identity.actions.principals import reactivate
-from identity.actions.reconciliation import reconcile_principal
+from identity.actions.reconciliation import Place, reconcile_principal
 from identity.model.access import Caller
 from identity.model.errors import Conflict
 from identity.model.lifecycle import State, Verb
@@ -24,6 +24,7 @@ from tests.actions.sources import (
     due,
     forget_news,
     principal,
+    reconcile_whole,
     rows,
     settle_row,
     state,
@@ -253,8 +254,7 @@ def test_reconciling_again_writes_nothing_but_that_it_looked(source: Source, acm
     work(acme)
     before = digest(acme)
     for _ in range(2):
-        with acme.tx() as tx:
-            assert not reconcile_principal(tx, owned.person, caller=ADMINISTRATOR, now=acme.now)
+        reconcile_whole(acme, owned.person, ADMINISTRATOR)
     assert digest(acme) == before
 
 
@@ -329,9 +329,9 @@ def test_an_agent_that_gets_an_owner_while_the_worker_decides_stays(source: Sour
     owned = owned_by(source, "person")
     acme.befall(owned.person, Verb.DEPROVISION)
 
-    def slowly(tx: Tx, principal_id: UUID, *, caller: Caller, now: object) -> bool | None:
+    def slowly(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: object) -> Place | None:
         source.amend(Kind.AGENT, owned.agent, owners=frozenset({acme.planted.dana}))
-        return reconcile_principal(tx, principal_id, caller=caller, now=acme.now)
+        return reconcile_principal(tx, principal_id, place=place, caller=caller, now=acme.now)
 
     [row] = due(acme)
     settle_row(acme, row, slowly)

@@ -8,7 +8,8 @@ import pytest
 
 from identity.actions.retention import ROWS_IN_ONE_GO, sweep_expired
 from identity.model.ids import PLATFORM, TenantId
-from identity.store.retention import ANSWERS_KEPT, NEWS_KEPT, RESULTS_KEPT, TOKENS_KEPT, TOLD_KEPT
+from identity.model.tenant import TASK_DURATION_S
+from identity.store.retention import ANSWERS_KEPT, NEWS_KEPT, RESULTS_KEPT, TASKS_KEPT, TOKENS_KEPT, TOLD_KEPT
 from identity.store.transaction import transaction
 from tests.actions.sources import count, digest, rows
 from tests.actions.test_lifecycle import clock_of
@@ -54,7 +55,7 @@ def test_what_is_in_use_stays(acme: Tenant) -> None:
     assert acme.is_live(token)
 
 
-def test_a_token_stays_for_a_day_after_its_end_and_its_task_and_events_for_ever(acme: Tenant) -> None:
+def test_a_token_stays_for_a_day_after_its_end_its_task_for_two_and_its_events_for_ever(acme: Tenant) -> None:
     acme.task_token()
     lives = timedelta(seconds=120)
     events = count(acme, "events")
@@ -63,6 +64,11 @@ def test_a_token_stays_for_a_day_after_its_end_and_its_task_and_events_for_ever(
     sweep(acme, lives + TOKENS_KEPT + SECOND)
     assert count(acme, "tokens") == 0
     assert (count(acme, "tasks"), count(acme, "events")) == (1, events)
+    lives = timedelta(seconds=TASK_DURATION_S)
+    sweep(acme, lives + TASKS_KEPT)
+    assert count(acme, "tasks") == 1
+    sweep(acme, lives + TASKS_KEPT + SECOND)
+    assert (count(acme, "tasks"), count(acme, "task_counts"), count(acme, "events")) == (0, 0, events)
 
 
 def test_a_used_assertion_stays_as_long_as_it_could_be_used_again(acme: Tenant) -> None:

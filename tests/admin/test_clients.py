@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
-from identity.actions.clients import get_client
+from identity.actions.clients import CLIENTS_MAX, get_client
 from identity.actions.tenants import resolve_tenant
 from identity.http import House
 from identity.model.credential import same_secret
@@ -151,14 +151,13 @@ def test_a_client_is_of_an_active_principal_of_the_same_tenant(acme: Admin, riva
 
 
 @pytest.mark.promise(1)
-def test_suspending_an_agent_ends_its_clients_and_reactivating_it_revives_none(
-    acme: Admin, provision: Provision
-) -> None:
+def test_a_principal_has_at_most_fifty_live_clients(acme: Admin, provision: Provision) -> None:
+    """All of them end with it, in one transaction."""
     bot = provision("acme", "agent")
-    client = acme.post("/clients", {"principal_id": bot})["client_id"]
-    acme.post(f"/principals/{bot}/suspend", {"reason": "odd"}, 200)
-    acme.post(f"/principals/{bot}/reactivate", {"reason": "fine"}, 200)
-    assert acme.get(f"/clients/{client}")["revoked_at"] is not None
+    clients = [acme.post("/clients", {"principal_id": bot})["client_id"] for _ in range(CLIENTS_MAX)]
+    assert acme.post("/clients", {"principal_id": bot}, 409)["code"] == "too_many_clients"
+    acme.delete(f"/clients/{clients[0]}")
+    acme.post("/clients", {"principal_id": bot})
 
 
 def test_revoking_is_final_and_writes_a_cutoff(acme: Admin, rival: Admin, provision: Provision) -> None:

@@ -30,9 +30,10 @@ def test_a_principal_is_shown_with_those_who_answer_for_it(acme: Admin, rival: A
 
 @pytest.mark.promise(1)
 @pytest.mark.parametrize(("verb", "state"), VERBS.items())
-def test_a_cut_ends_delegations_clients_and_tokens_in_one_answer(
+def test_a_cut_is_the_same_twice_and_an_end_ends_delegations_and_clients_in_one_answer(
     acme: Admin, rival: Admin, provision: Provision, resource: str, verb: str, state: str
 ) -> None:
+    is_end = verb != "suspend"
     bot, sam = provision("acme", "agent"), provision("acme", "user")
     client = acme.post("/clients", {"principal_id": bot})["client_id"]
     grant = {"actor_id": bot, "subject_id": sam, "resource": resource, "scopes": ["invoices.read"]}
@@ -40,24 +41,27 @@ def test_a_cut_ends_delegations_clients_and_tokens_in_one_answer(
     rival.post(f"/principals/{bot}/{verb}", {}, 404)
     for _ in range(2):
         assert acme.post(f"/principals/{bot}/{verb}", {"reason": "left"}, 200)["state"] == state
-    assert acme.get(f"/clients/{client}")["revoked_at"] is not None
+    assert (acme.get(f"/clients/{client}")["revoked_at"] is not None) == is_end
     ended = acme.get(f"/delegations/{delegation}")
-    assert (ended["ended_reason"], ended["ended_at"] is not None) == ("left", True)
+    assert (ended["ended_reason"], ended["ended_at"] is not None) == ("party_ended" if is_end else None, is_end)
     assert ("principal", bot) in {(cut["kind"], cut["key"]) for cut in acme.get("/cutoffs")["items"]}
     [event] = acme.events(type=f"agent.{state}")
     assert (event["subject_id"], event["reason"]) == (bot, "left")
-    assert event["detail"]["ended"] == {"clients": 1, "delegations": 1, "tasks": 0}
+    assert event["detail"]["ended"] == {"clients": int(is_end)}
 
 
-def test_a_reactivated_agent_begins_without_its_old_delegations(
-    acme: Admin, provision: Provision, resource: str
+@pytest.mark.parametrize(("verb", "is_back"), [("suspend", True), ("deprovision", False)])
+def test_a_reactivated_agent_has_its_delegations_and_clients_after_a_suspension_only(
+    acme: Admin, provision: Provision, resource: str, verb: str, is_back: bool
 ) -> None:
     bot, sam = provision("acme", "agent"), provision("acme", "user")
     grant = {"actor_id": bot, "subject_id": sam, "resource": resource, "scopes": ["invoices.read"]}
     delegation = acme.post("/delegations", grant)["id"]
-    acme.post(f"/principals/{bot}/suspend", {}, 200)
+    client = acme.post("/clients", {"principal_id": bot})["client_id"]
+    acme.post(f"/principals/{bot}/{verb}", {}, 200)
     assert acme.post(f"/principals/{bot}/reactivate", {}, 200)["state"] == "active"
-    assert acme.get(f"/delegations/{delegation}")["ended_at"] is not None
+    assert (acme.get(f"/delegations/{delegation}")["ended_at"] is None) == is_back
+    assert (acme.get(f"/clients/{client}")["revoked_at"] is None) == is_back
 
 
 def test_an_agent_whose_owners_are_gone_is_not_reactivated(acme: Admin, provision: Provision) -> None:

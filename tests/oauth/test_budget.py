@@ -37,7 +37,7 @@ def test_an_exchange_takes_at_most_five_round_trips_however_long_the_chain(world
         with statements(world) as sent:
             acme.task_token(name, parent)
         assert len(sent) <= 5, sent
-        assert len(sent) == 4  # BEGIN, read, write, COMMIT
+        assert len(sent) == 5  # BEGIN, read, lock, write, COMMIT
 
 
 @pytest.mark.promise(10)

@@ -99,7 +99,7 @@ def test_another_agents_task_is_nothing_without_a_delegation_of_ones_own(acme: T
     assert str(refused.txn) == claims_in(stolen)["txn"]
     proof = {"actor_token": access_token(acme.ask(thief, grant_type="client_credentials"))}
     assert acme.exchange("invoice-bot", stolen, actor_token_type=f"{TYPE}access_token", **proof).status_code == 400
-    assert acme.last_event().event.reason == "not_delegated"
+    assert acme.last_event().event.reason == "actor_token_presenter"
 
 
 def test_dropping_the_actor_token_does_not_drop_the_chain(acme: Tenant) -> None:

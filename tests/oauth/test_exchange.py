@@ -24,10 +24,8 @@ from tests.world import (
     Tenant,
     World,
     access_token,
-    actors_in,
     claims_in,
     directory,
-    employ,
     let_act,
     provision,
     trust,
@@ -263,50 +261,6 @@ def test_a_nul_in_a_claim_is_bad_input_and_no_fault_of_ours(acme: Tenant) -> Non
         token = acme.id_token(**claims)
         answer = acme.exchange("invoice-bot", token, subject_token_type=f"{TYPE}id_token", resource=ERP)
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
-
-
-@pytest.mark.promise(3)
-def test_a_token_ends_with_the_actor_token_that_it_rests_on(world: World) -> None:
-    acme = world.acme
-    proof = acme.own_token("ocr-bot")
-    world.clock.forward(250)
-    form = {"actor_token": proof, "actor_token_type": f"{TYPE}access_token"}
-    answer = acme.exchange("invoice-bot", **form)
-    assert answer.json()["expires_in"] == 50
-    task_token = access_token(answer)
-    assert actors_in(task_token) == [str(acme.agent("ocr-bot").id)]
-    assert claims_in(task_token)["client_id"] == acme.agent("invoice-bot").client_id
-    assert acme.is_live(task_token)
-    assert acme.post("revoke", acme.agent("ocr-bot"), token=proof).status_code == 200
-    assert not acme.is_live(task_token), "revoked with the proof of who acts"
-    assert acme.exchange("invoice-bot", **form).json()["error"] == "invalid_request"
-
-
-def test_an_actor_token_is_an_agents_own_for_this_issuer(acme: Tenant, rival: Tenant) -> None:
-    task_token = acme.task_token()
-    wrong = {
-        "actor_token_audience": [acme.own_token("ocr-bot", resource=ERP), task_token],
-        "actor_token_unknown": [rival.own_token("ocr-bot"), acme.id_token()],
-    }
-    for reason, tokens in wrong.items():
-        for token in tokens:
-            form = {"actor_token": token, "actor_token_type": f"{TYPE}access_token"}
-            answer = acme.exchange("invoice-bot", **form)
-            assert answer.json()["error"] == "invalid_request"
-            assert acme.last_event().event.reason == reason
-    forged = acme.own_token("ocr-bot")[:-8] + "AAAAAAAA"
-    acme.exchange("invoice-bot", actor_token=forged, actor_token_type=f"{TYPE}access_token")
-    assert acme.last_event().event.reason == "actor_token_signature"
-
-
-def test_the_actor_of_an_actor_token_needs_a_delegation_of_its_own(acme: Tenant) -> None:
-    with acme.tx() as tx:
-        stranger = employ(tx, "stranger", acme.planted.dana)
-    proof = access_token(acme.ask(stranger, grant_type="client_credentials"))
-    form = {"actor_token": proof, "actor_token_type": f"{TYPE}access_token"}
-    assert acme.exchange("invoice-bot", **form).json()["error"] == "invalid_request"
-    assert acme.last_event().event.reason == "not_delegated"
-    assert acme.exchange(stranger).status_code == 400
 
 
 def test_a_token_of_ours_is_no_id_token_and_one_for_an_agent_itself_names_no_person(acme: Tenant) -> None:

@@ -20,9 +20,11 @@ from config.app import create_app
 from config.settings import load_settings
 from identity.model.errors import Malformed
 from identity.model.lifecycle import Verb
+from tests.actions.sources import reconcile_whole
 from tests.oauth.conftest import SEAL
 from tests.world import (
     ADMIN_TOKEN,
+    ADMINISTRATOR,
     ERP,
     TYPE,
     Tenant,
@@ -78,6 +80,7 @@ def test_after_the_2xx_of_a_deprovision_nothing_is_accepted_or_issued(
     assert not acme.is_live(second)
     for refused in (acme.exchange("invoice-bot", person="eve"), acme.exchange("ocr-bot", first)):
         assert refused.status_code == 400
+    reconcile_whole(acme, UUID(user_id), ADMINISTRATOR)
     assert "task.cancelled" in {recorded.event.type for recorded in acme.events()}
 
 
@@ -180,7 +183,7 @@ def test_each_kind_of_token_serves_at_one_place_only(acme: Tenant) -> None:
         "ID token": lambda token: acme.exchange(knows, token, **subject).status_code == 200,
         "task token": lambda token: acme.exchange(knows, token).status_code == 200,
         "own token": lambda token: acme.exchange(
-            signs, actor_token=token, actor_token_type=f"{TYPE}access_token"
+            knows, actor_token=token, actor_token_type=f"{TYPE}access_token"
         ).status_code == 200,
         "assertion": lambda token: acme.post("token", None, client_assertion=token, **proof, **own).status_code == 200,
     }  # fmt: skip

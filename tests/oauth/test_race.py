@@ -20,7 +20,7 @@ def between_reading_and_writing(world: World, act: Any) -> Iterator[None]:
     is_done = threading.Event()
 
     def before(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "INSERT INTO tokens" in statement and not is_done.is_set():
+        if "pg_advisory_xact_lock_shared" in statement and not is_done.is_set():
             is_done.set()
             act()
 

@@ -9,7 +9,7 @@ import pytest
 
 from config.postgres import SUPERUSER
 from identity.http import House
-from identity.store.principals import MEMBERS_SHOWN_MAX
+from identity.store.named_beside import MEMBERS_SHOWN_MAX
 from tests.conftest import Server
 from tests.scim.sources import Source
 

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from identity.actions.retention import ROWS_IN_ONE_GO, sweep_expired
 from identity.http import House
 from identity.model.request import KEPT_MAX
-from identity.store.principals import MEMBERS_SHOWN_MAX
+from identity.store.named_beside import MEMBERS_SHOWN_MAX
 from identity.store.transaction import transaction
 from tests.conftest import Server
 from tests.growth import LARGE, PERSON, SMALL, grow, keep_first_plans, look, rows_read

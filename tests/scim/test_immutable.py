@@ -43,7 +43,7 @@ def resource(badge: dict[str, Any]) -> Resource:
         Principal(
             id=UUID(int=7), kind=Kind.USER, connection_id=None, state=State.ACTIVE, name="sam", external_id=None,
             display_name=None, document=document, valid_from=None, valid_until=None, version=1, epoch=1,
-            is_held=False, is_protected=False,
+            end_count=0, was_owned=False, is_held=False, is_protected=False,
             created_at=NOW, updated_at=NOW,
         )
     )  # fmt: skip

@@ -1,7 +1,6 @@
 """Whom an administrator protects, no connection changes: accounts for the emergency outlive a mistaken source."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +8,7 @@ import pytest
 
 from identity.actions.audit import list_events
 from identity.actions.principals import protect, reactivate, suspend, unprotect
-from identity.actions.reconciliation import reconcile_principal
+from identity.actions.reconciliation import BEGINNING, reconcile_principal
 from identity.http import House
 from identity.model.access import Caller, CallerKind
 from identity.model.principal import Principal
@@ -145,11 +144,10 @@ def test_a_protected_agent_outlives_its_owners_until_it_is_given_back(
 
 def settle(house: House, source: Source, principal_id: str) -> None:
     """Do what the workers do after a change."""
-    reconcile = partial(reconcile_principal, caller=WORKER, now=house.clock())
-    while True:
+    place = BEGINNING
+    while place is not None:
         with transaction(house.engine, source.tenant_id) as tx:
-            if not reconcile(tx, UUID(principal_id)):
-                return
+            place = reconcile_principal(tx, UUID(principal_id), place=place, caller=WORKER, now=house.clock())
 
 
 def test_what_is_given_back_is_the_sources_again(

@@ -8,13 +8,14 @@ from uuid import UUID
 
 from config.celery import run_worker
 from config.settings import load_settings
+from identity.actions.reconciliation import Place
 from identity.model.access import Caller
 from identity.model.event import Event
 from identity.store import Tx
 from identity.store.events import event_insert
 
 
-def effect(tx: Tx, principal_id: UUID, *, caller: Caller, now: datetime) -> None:
+def effect(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: datetime) -> None:
     """Write one event; the row that asked for it is named by the caller's request id."""
     event_insert(tx, Event(type="test.effect", subject_id=principal_id), caller=caller, now=now)
     time.sleep(float(os.environ.get("EFFECT_WAIT_S", "0")))

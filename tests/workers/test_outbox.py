@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy.exc import ProgrammingError
 
+from identity.actions.reconciliation import Place
 from identity.model.access import Caller
 from identity.model.ids import PLATFORM, TenantId
 from identity.store import Tx
@@ -43,11 +44,11 @@ class Broken(Exception):  # noqa: N818
     pass
 
 
-def breaks(tx: Tx, principal_id: UUID, *, caller: Caller, now: datetime) -> None:
+def breaks(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: datetime) -> None:
     raise Broken("secret-in-the-message")
 
 
-def works(tx: Tx, principal_id: UUID, *, caller: Caller, now: datetime) -> None:
+def works(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: datetime) -> None:
     pass
 
 
@@ -142,7 +143,7 @@ def test_poison_is_given_up_after_twelve_attempts_and_stays_to_be_seen(
 def test_a_row_in_the_hands_of_one_worker_is_left_alone_by_the_next(world: World, as_app: Begin) -> None:
     [row] = world.news(world.principals(1))
 
-    def meanwhile(tx: Tx, principal_id: UUID, *, caller: Caller, now: datetime) -> None:
+    def meanwhile(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: datetime) -> None:
         settle(as_app, breaks, world.tenant_id, row, clock=clock)
 
     settle(as_app, meanwhile, world.tenant_id, row, clock=clock)

@@ -38,7 +38,12 @@ clients = tenant_table(
     refers(("connection_id",), "connections", ("id",)),
     CheckConstraint("num_nonnulls(principal_id, audience, connection_id) = 1", name="one_party"),
     index_of("ix_clients_principal", "tenant_id", "principal_id"),
-    Index("ix_clients_live", "tenant_id", "principal_id", postgresql_where=text("revoked_at IS NULL")),
+    Index(
+        "ix_clients_live",
+        "tenant_id",
+        "principal_id",
+        postgresql_where=text("revoked_at IS NULL AND principal_id IS NOT NULL"),
+    ),
     index_of("ix_clients_connection", "tenant_id", "connection_id"),
     key=("client_id",),
 )
@@ -79,7 +84,7 @@ delegations = tenant_table(
     Index("ix_delegations_actor_group", "tenant_id", "actor_id", "resource", "id",
           postgresql_where=text("ended_at IS NULL AND subject_group_id IS NOT NULL")),
     Index("ix_delegations_person", "tenant_id", "subject_id", "actor_id", "resource",
-          postgresql_where=text("ended_at IS NULL")),
+          postgresql_where=text("ended_at IS NULL AND subject_id IS NOT NULL")),
     Index("ix_delegations_group", "tenant_id", "subject_group_id", postgresql_where=text("ended_at IS NULL")),
     key=("id",),
 )  # fmt: skip
@@ -106,8 +111,9 @@ tasks = tenant_table(
     index_of("ix_tasks_actor", "tenant_id", "actor_id"),
     index_of("ix_tasks_expires_at", "tenant_id", "expires_at"),
     Index("ix_tasks_open_of_subject", "tenant_id", "subject_id", "subject_epoch",
-          postgresql_where=text("state = 'open'")),
-    Index("ix_tasks_open_of_actor", "tenant_id", "actor_id", "actor_epoch", postgresql_where=text("state = 'open'")),
+          postgresql_where=text("state = 'open' AND subject_epoch IS NOT NULL")),
+    Index("ix_tasks_open_of_actor", "tenant_id", "actor_id", "actor_epoch",
+          postgresql_where=text("state = 'open' AND actor_epoch IS NOT NULL")),
     key=("txn",),
 )  # fmt: skip
 

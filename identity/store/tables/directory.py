@@ -89,6 +89,7 @@ principals = tenant_table(
     Column("observed_version", BigInteger, nullable=False, server_default="0"),
     Column("epoch", BigInteger, nullable=False, server_default="0"),
     Column("end_count", BigInteger, nullable=False, server_default="0"),
+    Column("ended_at", Instant),  # when the end counter was raised last
     Column("was_owned", Boolean, nullable=False, server_default=text("false")),
     Column("is_held", Boolean, nullable=False, server_default=text("false")),
     Column("is_protected", Boolean, nullable=False, server_default=text("false")),
@@ -145,19 +146,21 @@ principal_owners = tenant_table(
     key=("principal_id", "owner_id"),
 )
 
+# ``nested_in`` is the group again where the member is one, too: groups within a group are found by it alone.
 group_members = tenant_table(
     "group_members",
     Column("group_id", Uuid, nullable=False),
     Column("member_id", Uuid, nullable=False),
     Column("source_id", Uuid, nullable=False, server_default=text("'00000000-0000-0000-0000-000000000000'")),
-    Column("is_nested", Boolean, nullable=False, server_default=text("false")),
+    Column("nested_in", Uuid),
     Column("added_at", Instant, nullable=False),
     refers(("group_id",), "principals", ("id",)),
     refers(("member_id",), "principals", ("id",)),
     Index("ix_group_members_of", "tenant_id", "member_id", "source_id", "group_id"),
-    Index("ix_group_members_nested", "tenant_id", "group_id", "member_id", postgresql_where=text("is_nested")),
+    Index("ix_group_members_nested", "tenant_id", "nested_in", "member_id",
+          postgresql_where=text("nested_in IS NOT NULL")),
     key=("group_id", "member_id"),
-)
+)  # fmt: skip
 
 federated_subjects = tenant_table(
     "federated_subjects",

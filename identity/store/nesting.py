@@ -1,0 +1,72 @@
+"""Membership as text of a statement: from a group downwards, never from a member upwards.
+
+What is read depends on the groups within the group that is asked about, which are few, and not on how many groups a
+person is in, which any source may add to. LATERAL with OFFSET 0 and scalar subqueries leave the planner nothing but to
+look up what is asked, one row after the other; of EXISTS it may make a join that reads all of a tenant.
+"""
+
+from identity.model.nesting import NESTING_MAX
+
+STATE = "(SELECT holder.state FROM principals holder WHERE holder.tenant_id = :tenant AND holder.id = {id})"
+
+ACTIVE_USER = """(
+    SELECT u.kind = 'user' AND u.state = 'active' FROM principals u WHERE u.tenant_id = :tenant AND u.id = {id})"""
+
+NESTED = f"""
+    nested (id, depth) AS (
+        SELECT {{group}}, 0 WHERE {STATE.format(id="{group}")} = 'active'
+        UNION
+        SELECT m.member_id, n.depth + 1 FROM nested n CROSS JOIN LATERAL (
+            SELECT member_id FROM group_members WHERE tenant_id = :tenant AND nested_in = n.id OFFSET 0) m
+         WHERE n.depth < {NESTING_MAX} AND {STATE.format(id="m.member_id")} = 'active')"""
+"""An active group and the active groups within it."""
+
+
+def is_member(group: str, member: str) -> str:
+    """Return the condition that ``member`` is in the active ``group``, directly or through active groups within it."""
+    return f"""EXISTS (
+    WITH RECURSIVE {NESTED.format(group=group)}
+    SELECT FROM nested n WHERE (
+        SELECT true FROM group_members direct
+         WHERE direct.tenant_id = :tenant AND direct.group_id = n.id AND direct.member_id = {member}))"""
+
+
+def has_active_user(group: str) -> str:
+    """Return the condition that an active user is in the active ``group``; the first that is found will do."""
+    return f"""EXISTS (
+    WITH RECURSIVE {NESTED.format(group=group)}
+    SELECT FROM nested n CROSS JOIN LATERAL (
+        SELECT m.member_id FROM group_members m
+         WHERE m.tenant_id = :tenant AND m.group_id = n.id AND m.nested_in IS NULL
+           AND {ACTIVE_USER.format(id="m.member_id")}
+         LIMIT 1) AS found)"""
+
+
+DELEGATION_STANDS = """(d.ended_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > :now)
+    AND d.actor_end_count = (
+        SELECT a.end_count FROM principals a WHERE a.tenant_id = :tenant AND a.id = d.actor_id)
+    AND d.subject_end_count = (
+        SELECT s.end_count FROM principals s
+         WHERE s.tenant_id = :tenant AND s.id = ANY (ARRAY[d.subject_id, d.subject_group_id])))"""
+"""The condition that the delegation ``d`` has not ended, whether that has been written of it or not."""
+
+
+def covers(subject: str) -> str:
+    """Return the condition that the delegation ``d`` is for this subject: the person, or a member of the group."""
+    return (
+        f"(d.subject_id = {subject} OR d.subject_group_id IS NOT NULL AND {is_member('d.subject_group_id', subject)})"
+    )
+
+
+CLIENT_STANDS = """(c.revoked_at IS NULL
+    AND (c.principal_id IS NULL OR (
+        SELECT o.state = 'active' AND o.end_count = c.principal_end_count FROM principals o
+         WHERE o.tenant_id = :tenant AND o.id = c.principal_id))
+    AND (c.connection_id IS NULL OR (
+        SELECT u.ended_at IS NULL FROM connections u WHERE u.tenant_id = :tenant AND u.id = c.connection_id)))"""
+"""The condition that the client ``c`` is not revoked, and that its principal and its connection stand."""
+
+TASK_STANDS = """(k.state = 'open'
+    AND k.subject_epoch = (SELECT s.epoch FROM principals s WHERE s.tenant_id = :tenant AND s.id = k.subject_id)
+    AND k.actor_epoch = (SELECT a.epoch FROM principals a WHERE a.tenant_id = :tenant AND a.id = k.actor_id))"""
+"""The condition that the task ``k`` is open, and that neither its subject nor its opener was cut since."""
