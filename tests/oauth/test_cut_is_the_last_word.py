@@ -1,0 +1,157 @@
+"""No token is issued on what a committed cut ended, in whatever order the two transactions end."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy import text
+
+from identity.actions.clients import revoke_client
+from identity.actions.connections import end_connection
+from identity.actions.delegation import end_delegation
+from identity.actions.tasks import cancel_task
+from identity.model.lifecycle import Verb
+from identity.store.groups import members_remove
+from tests.oauth.test_race import between_reading_and_writing
+from tests.world import ADMINISTRATOR, Tenant, World, access_token, claims_in
+
+Cut = Callable[[Tenant, str], None]
+
+
+def by_principal(verb: Verb, who: str) -> Cut:
+    def cut(acme: Tenant, _parent: str) -> None:
+        named = {"sam": acme.planted.sam, "actor": acme.agent("ocr-bot").id, "first actor": acme.agent().id}
+        acme.befall(named[who], verb)
+
+    return cut
+
+
+def delegation_ended(acme: Tenant, _parent: str) -> None:
+    with acme.tx() as tx:
+        end_delegation(tx, acme.planted.delegations["ocr-bot"], caller=ADMINISTRATOR, now=acme.now)
+
+
+def client_revoked(acme: Tenant, _parent: str) -> None:
+    with acme.tx() as tx:
+        revoke_client(tx, acme.agent("ocr-bot").client_id, caller=ADMINISTRATOR, now=acme.now)
+
+
+def task_cancelled(acme: Tenant, parent: str) -> None:
+    with acme.tx() as tx:
+        cancel_task(tx, claims_in(parent)["txn"], reason="test", caller=ADMINISTRATOR, now=acme.now)
+
+
+def parent_revoked(acme: Tenant, parent: str) -> None:
+    assert acme.post("revoke", acme.agent(), token=parent).status_code == 200
+
+
+def member_removed(acme: Tenant, _parent: str) -> None:
+    with acme.tx() as tx:
+        assert members_remove(tx, acme.planted.finance, [acme.planted.sam]) == 1
+
+
+def connection_ended(acme: Tenant, _parent: str) -> None:
+    [(connection_id,)] = acme.sql("SELECT id FROM connections WHERE tenant_id = :tenant AND kind = 'oidc'")
+    with acme.tx() as tx:
+        end_connection(tx, connection_id, caller=ADMINISTRATOR, now=acme.now)
+
+
+CUTS: dict[str, Cut] = {
+    "suspend the person": by_principal(Verb.SUSPEND, "sam"),
+    "deprovision the person": by_principal(Verb.DEPROVISION, "sam"),
+    "delete the person": by_principal(Verb.DELETE, "sam"),
+    "suspend the actor": by_principal(Verb.SUSPEND, "actor"),
+    "deprovision an earlier actor": by_principal(Verb.DEPROVISION, "first actor"),
+    "end the delegation": delegation_ended,
+    "revoke the client": client_revoked,
+    "cancel the task": task_cancelled,
+    "revoke the parent": parent_revoked,
+    "remove the member": member_removed,
+    "end the connection": connection_ended,
+}
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("cut", CUTS)
+def test_what_ended_between_reading_and_writing_is_seen_by_the_statement_that_writes(world: World, cut: str) -> None:
+    acme = world.acme
+    parent = acme.task_token()
+    with between_reading_and_writing(world, lambda: CUTS[cut](acme, parent)):
+        answer = acme.exchange("ocr-bot", parent)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"] == "invalid_grant"
+    assert acme.sql("SELECT count(*) FROM tokens WHERE tenant_id = :tenant")[0][0] == 1, "only the parent"
+
+
+@contextmanager
+def held_before_commit(world: World, released: threading.Event) -> Iterator[threading.Event]:
+    """Hold the next transaction that wrote a token before its COMMIT; the event that is yielded says when it is."""
+    held, writers = threading.Event(), set[int]()
+
+    def before(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "INSERT INTO tokens" in statement:
+            writers.add(threading.get_ident())
+        elif statement.endswith("COMMIT") and threading.get_ident() in writers and not held.is_set():
+            held.set()
+            assert released.wait(20)
+
+    sqlalchemy_event.listen(world.house.engine, "before_cursor_execute", before)
+    try:
+        yield held
+    finally:
+        sqlalchemy_event.remove(world.house.engine, "before_cursor_execute", before)
+
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_cut_waits_for_the_token_that_is_about_to_be_issued_and_then_ends_it(world: World, cut: str) -> None:
+    acme, released = world.acme, threading.Event()
+    parent = acme.task_token()
+    with held_before_commit(world, released) as held, ThreadPoolExecutor(2) as threads:
+        asked = threads.submit(acme.exchange, "ocr-bot", parent)
+        assert held.wait(20)
+        cutting = threads.submit(CUTS[cut], acme, parent)
+        while not cutting.done() and not waiting(world):
+            pass
+        assert not cutting.done(), "the token's COMMIT comes first"
+        released.set()
+        token = access_token(asked.result())
+        cutting.result()
+    assert not acme.is_live(token)
+
+
+def waiting(world: World) -> bool:
+    with world.house.engine.connect() as connection:
+        return bool(connection.execute(text(WAITING)).scalar_one())
+
+
+@pytest.mark.promise(1)
+def test_a_token_that_is_held_up_makes_a_cut_wait_for_a_second_and_not_fail(world: World) -> None:
+    """As when a web process is stopped between its last statement and its COMMIT: the database ends it."""
+    acme, released = world.acme, threading.Event()
+    with held_before_commit(world, released) as held, ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(acme.exchange, "invoice-bot")
+        assert held.wait(20)
+        acme.befall(acme.planted.sam, Verb.DEPROVISION)
+        released.set()
+        assert asked.result().status_code == 503
+    assert acme.sql("SELECT count(*) FROM tokens WHERE tenant_id = :tenant")[0][0] == 0
+
+
+@pytest.mark.promise(4)
+def test_a_held_up_token_of_one_tenant_holds_up_nothing_of_its_twin(world: World) -> None:
+    """The twin has the same ids; its locks have other numbers."""
+    released = threading.Event()
+    with held_before_commit(world, released) as held, ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(world.acme.exchange, "invoice-bot")
+        assert held.wait(20)
+        world.rival.befall(world.rival.planted.sam, Verb.DEPROVISION)
+        released.set()
+        assert asked.result().status_code == 200

@@ -1,0 +1,128 @@
+"""The race: eight ways to end something, against exchange, introspection and SCIM in processes of their own."""
+
+import itertools
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from threading import Event
+from uuid import UUID
+
+import httpx2
+import pytest
+
+from tests.oauth.test_promises import OFF, another_process, scim
+from tests.world import ADMIN_TOKEN, Agent, Tenant, World, access_token, claims_in, employ, let_act
+
+ROUNDS = int(os.environ.get("IDENTITY_PROVE_ROUNDS", "2"))
+"""Of each of the eight kinds; 125 make the thousand."""
+
+ASKERS = 3
+BEFORE, AFTER = 4, 2  # answers that are waited for before the cut, and attempts of each asker after it
+NUMBERS = itertools.count()
+CORE = "urn:ietf:params:scim:schemas:core:2.0:"
+PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A person, an agent that may act for the person, and one that it may hand on to."""
+
+    here: Tenant
+    there: Tenant
+    person: str
+    user_id: str
+    group_id: str
+    bot: Agent
+    delegation: UUID
+    parent: str
+    attempts: list[tuple[float, int, str | None]] = field(default_factory=list)
+
+    def ask(self) -> None:
+        began = time.monotonic()
+        answer = self.here.exchange(self.bot, self.parent)
+        self.attempts.append((began, answer.status_code, answer.json().get("access_token")))
+
+    def administrate(self, method: str, path: str) -> httpx2.Response:
+        url = f"/admin/v1/tenants/{self.there.slug}{path}"
+        body = {"reason": "test"} if method == "POST" else None
+        return self.there.http.request(method, url, json=body, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+
+    def leave(self) -> httpx2.Response:
+        operation = {"op": "remove", "path": f'members[value eq "{self.user_id}"]'}
+        body = {"schemas": [PATCH], "Operations": [operation]}
+        return scim(self.there, "PATCH", f"/Groups/{self.group_id}", body)
+
+
+ENDINGS: dict[str, Callable[[Round], httpx2.Response]] = {
+    "active=false": lambda it: scim(it.there, "PATCH", f"/Users/{it.user_id}", OFF),
+    "DELETE": lambda it: scim(it.there, "DELETE", f"/Users/{it.user_id}"),
+    "administrator deprovisions": lambda it: it.administrate("POST", f"/principals/{it.user_id}/deprovision"),
+    "agent suspended": lambda it: it.administrate("POST", f"/principals/{it.bot.id}/suspend"),
+    "delegation ended": lambda it: it.administrate("DELETE", f"/delegations/{it.delegation}"),
+    "client revoked": lambda it: it.administrate("DELETE", f"/clients/{it.bot.client_id}"),
+    "task cancelled": lambda it: it.administrate("POST", f"/tasks/{claims_in(it.parent)['txn']}/cancel"),
+    "removed from the group": lambda it: it.leave(),
+}
+
+
+def begin(world: World, here: Tenant, there: Tenant) -> Round:
+    acme, number = world.acme, next(NUMBERS)
+    person = f"racer{number}"
+    user = {"schemas": [f"{CORE}User"], "userName": person, "externalId": f"ext-{person}", "active": True}
+    user_id = scim(there, "POST", "/Users", user).json()["id"]
+    group = {"schemas": [f"{CORE}Group"], "displayName": f"Racers {number}", "members": [{"value": user_id}]}
+    group_id = scim(there, "POST", "/Groups", group).json()["id"]
+    with acme.tx() as tx:
+        bot = employ(tx, f"racing-bot{number}", acme.planted.dana)
+        let_act(tx, acme.agent().id, UUID(group_id))
+        delegation = let_act(tx, bot.id, UUID(group_id))
+    parent = access_token(here.exchange("invoice-bot", person=person))
+    return Round(here, there, person, user_id, group_id, bot, delegation, parent)
+
+
+def race(it: Round, ending: Callable[[Round], httpx2.Response]) -> tuple[float, int]:
+    """Ask without pause, end it, ask on; return when the answer to the end had come, and how many tokens there were."""
+    ended = Event()
+
+    def ask() -> None:
+        after = 0
+        while after < AFTER:
+            after += ended.is_set()
+            it.ask()
+
+    with ThreadPoolExecutor(ASKERS) as threads:
+        asking = [threads.submit(ask) for _ in range(ASKERS)]
+        while sum(status == 200 for _, status, _ in it.attempts) < BEFORE:
+            assert not any(each.done() for each in asking)
+        began = time.monotonic()
+        answer = ending(it)
+        done, issued = time.monotonic(), tokens_of(it)
+        ended.set()
+        for each in asking:
+            each.result()
+    assert answer.status_code < 300, answer.text
+    assert done - began < 1.5, "a cut is not held up"
+    return done, issued
+
+
+def tokens_of(it: Round) -> int:
+    return int(it.here.sql("SELECT count(*) FROM tokens WHERE tenant_id = :tenant AND subject_id = :id",
+                           id=it.user_id)[0][0])  # fmt: skip
+
+
+@pytest.mark.promise(1)
+@pytest.mark.timeout(60 + 30 * ROUNDS)
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_after_the_2xx_nothing_is_accepted_and_no_token_is_committed(world: World, ending: str) -> None:
+    acme = world.acme
+    with another_process(world) as (_, http_here), another_process(world) as (_, http_there):
+        here, there = replace(acme, http=http_here), replace(acme, http=http_there)
+        for _ in range(ROUNDS):
+            it = begin(world, here, there)
+            done, issued = race(it, ENDINGS[ending])
+            assert {status for began, status, _ in it.attempts if began > done} <= {400, 401}
+            assert tokens_of(it) == issued, "committed after the cut"
+            tokens = [token for _, _, token in it.attempts if token]
+            assert not any(there.is_live(token) for token in tokens)

@@ -1,0 +1,180 @@
+"""What a decision costs does not depend on what others wrote: a small tenant beside a large one.
+
+Each verb runs in a tenant whose person is in very many groups and has very many tasks, and beside one like it; with
+statistics that are stale, and with none at all. No statement reads more than a few rows beyond what is answered.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, event
+
+from config.postgres import SUPERUSER
+from identity.actions.provisioning import amend_principal
+from identity.actions.reconciliation import BEGINNING, Place, reconcile_principal
+from identity.model.lifecycle import Verb
+from identity.model.membership import MemberChange
+from identity.model.principal import Amendment, Kind, Profile
+from identity.store.lifecycle import BATCH
+from identity.store.ownership import GROUPS_BATCH
+from tests.conftest import Server
+from tests.world import ADMINISTRATOR, ERP, Tenant, World, employ
+
+READ_MAX = 50
+ROWS_OF_A_STEP = 8 * BATCH
+"""Of one batch of a worker: each row in an index and in its table, with what is looked up for it."""
+
+ROWS = int(os.environ.get("IDENTITY_PROVE_ROWS", "4000"))
+TASKS, MEMBERSHIPS, MEMBERS, AGENTS = ROWS, ROWS, ROWS // 2, 100
+READ = """
+SELECT coalesce(sum(pg_stat_get_xact_tuples_returned(oid)), 0) FROM pg_class
+ WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i')
+"""
+ID = "CAST('{prefix}-0000-7000-8000-' || lpad(to_hex(n), 12, '0') AS uuid)"
+GROUPS, PEOPLE, BOTS = (ID.format(prefix=prefix) for prefix in ("0191aaaa", "0191bbbb", "0191cccc"))
+PLANT = f"""
+SET session_replication_role = replica;
+INSERT INTO principals (tenant_id, id, kind, state, name, name_key, document, created_at, updated_at)
+SELECT :tenant, {GROUPS}, 'group', 'active', 'g' || n, 'g' || n, '{{}}', now(), now()
+  FROM generate_series(1, {MEMBERSHIPS}) n;
+INSERT INTO group_members (tenant_id, group_id, member_id, source_id, added_at)
+SELECT :tenant, {GROUPS}, :sam, :other, now() FROM generate_series(1, {MEMBERSHIPS}) n;
+INSERT INTO principals (tenant_id, id, kind, state, name, name_key, document, created_at, updated_at)
+SELECT :tenant, {PEOPLE}, 'user', 'active', 'p' || n, 'p' || n, '{{}}', now(), now()
+  FROM generate_series(1, {MEMBERS}) n;
+INSERT INTO group_members (tenant_id, group_id, member_id, added_at)
+SELECT :tenant, :finance, {PEOPLE}, now() FROM generate_series(1, {MEMBERS}) n;
+INSERT INTO principals (tenant_id, id, kind, state, name, name_key, document, created_at, updated_at, was_owned)
+SELECT :tenant, {BOTS}, 'agent', 'active', 'b' || n, 'b' || n, '{{}}', now(), now(), true
+  FROM generate_series(1, {AGENTS}) n;
+INSERT INTO principal_owners (tenant_id, principal_id, owner_id, since)
+SELECT :tenant, {BOTS}, :finance, now() FROM generate_series(1, {AGENTS}) n;
+INSERT INTO tasks SELECT (jsonb_populate_record(t, jsonb_build_object('txn', gen_random_uuid()))).*
+  FROM tasks t, generate_series(1, {TASKS}) WHERE t.ctid = (SELECT ctid FROM tasks WHERE tenant_id = :tenant LIMIT 1)
+"""
+
+
+def amend(tenant: Tenant, kind: Kind, id_: Any, **changed: Any) -> None:
+    members = changed.pop("members", None)
+    with tenant.tx() as tx:
+        amend_principal(
+            tx, kind, id_,
+            lambda found: Amendment(
+                Profile(document=found.principal.document | changed, name=found.principal.name,
+                        external_id=found.principal.external_id, active=changed.get("active", True),
+                        owners=frozenset(owner.id for owner in found.owners)),
+                members),
+            expected_version=None, caller=ADMINISTRATOR, now=tenant.now,
+        )  # fmt: skip
+
+
+VERBS: dict[str, Callable[[Tenant, str], object]] = {
+    "active=false": lambda acme, _: amend(acme, Kind.USER, acme.planted.sam, active=False),
+    "an attribute": lambda acme, _: amend(acme, Kind.USER, acme.planted.sam, nickName="Sam"),
+    "suspend the person": lambda acme, _: acme.befall(acme.planted.sam, Verb.SUSPEND),
+    "delete the person": lambda acme, _: acme.befall(acme.planted.sam, Verb.DELETE),
+    "suspend the agent": lambda acme, _: acme.befall(acme.agent().id, Verb.SUSPEND),
+    "deprovision the agent": lambda acme, _: acme.befall(acme.agent().id, Verb.DEPROVISION),
+    "delete the group": lambda acme, _: acme.befall(acme.planted.finance, Verb.DELETE),
+    "remove a member": lambda acme, _: amend(
+        acme, Kind.GROUP, acme.planted.finance, members=MemberChange(remove=frozenset({acme.planted.sam}))),
+    "exchange": lambda acme, _: acme.task_token(),
+    "hand on": lambda acme, token: acme.task_token("ocr-bot", token),
+    "introspection": lambda acme, token: acme.introspect(token),
+    "a token for itself": lambda acme, _: acme.own_token("ocr-bot", resource=ERP),
+}  # fmt: skip
+ANSWERED = dict.fromkeys(("active=false", "an attribute"), 4 * 1_000)
+"""Of the first thousand groups of the person, which are answered: index entry and row of each membership and group."""
+
+
+@contextmanager
+def read_by_each(engine: Engine) -> Iterator[list[tuple[str, int]]]:
+    """Yield a list that gets each statement, and how many rows and index entries it read."""
+    seen: list[tuple[str, int]] = []
+    last = [0]
+
+    def count(cursor: Any) -> int:
+        other = cursor.connection.cursor()
+        other.execute(READ)
+        return int(other.fetchone()[0])
+
+    def before(_conn: Any, cursor: Any, *_: Any) -> None:
+        last[0] = count(cursor)
+
+    def after(_conn: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.endswith(("COMMIT", "ROLLBACK")):
+            seen.append((statement, 0 if statement.startswith("BEGIN") else count(cursor) - last[0]))
+
+    event.listen(engine, "before_cursor_execute", before)
+    event.listen(engine, "after_cursor_execute", after)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", before)
+        event.remove(engine, "after_cursor_execute", after)
+
+
+def plant(server: Server, tenant: Tenant, *, statistics: str) -> None:
+    superuser = psycopg.connect(
+        host=server.socket_folder, user=SUPERUSER, dbname=tenant.house.engine.url.database, autocommit=True
+    )
+    values = {
+        "tenant": tenant.planted.id, "sam": tenant.planted.sam, "finance": tenant.planted.finance,
+        "other": "01910000-0000-7000-8000-000000000000",
+    }  # fmt: skip
+    with superuser as connection:
+        if statistics == "stale":
+            connection.execute("ANALYZE")
+        planted = PLANT
+        for name, value in values.items():
+            planted = planted.replace(f":{name}", f"'{value}'::uuid")
+        connection.execute(planted.encode())
+
+
+@pytest.mark.promise(1)
+@pytest.mark.promise(10)
+@pytest.mark.timeout(60 + ROWS // 500)
+@pytest.mark.parametrize("statistics", ["stale", "none"])
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_others_wrote_changes_neither_the_statements_nor_what_they_read(
+    server: Server, world: World, verb: str, statistics: str
+) -> None:
+    token = world.acme.task_token()
+    world.rival.task_token()
+    plant(server, world.rival, statistics=statistics)
+    plant(server, world.acme, statistics="none")
+    world.house.engine.dispose()
+    with read_by_each(world.house.engine) as large:
+        VERBS[verb](world.acme, token)
+    allowed = READ_MAX + ANSWERED.get(verb, 0)
+    assert [(read, statement[:90]) for statement, read in large if read > allowed] == []
+
+
+@pytest.mark.promise(2)
+@pytest.mark.timeout(60 + ROWS // 500)
+def test_a_cascade_looks_at_the_leavers_own_agents_first_and_at_a_large_group_only_until_it_answers(
+    server: Server, world: World
+) -> None:
+    acme = world.acme
+    with acme.tx() as tx:
+        only_his = employ(tx, "only-his-bot", acme.planted.sam)
+    acme.task_token()
+    plant(server, acme, statistics="none")
+    acme.befall(acme.planted.sam, Verb.DEPROVISION)
+    place: Place | None = BEGINNING
+    steps = 0
+    while place is not None:
+        with read_by_each(world.house.engine) as seen, acme.tx() as tx:
+            place = reconcile_principal(tx, acme.planted.sam, place=place, caller=ADMINISTRATOR, now=acme.now)
+        steps += 1
+        assert max(read for _, read in seen) <= ROWS_OF_A_STEP
+    state = "SELECT state FROM principals WHERE tenant_id = :tenant AND id = :id"
+    assert acme.sql(state, id=only_his.id) == [("suspended",)]
+    assert steps <= 10 + TASKS // BATCH + MEMBERSHIPS // GROUPS_BATCH
+    with read_by_each(world.house.engine) as seen, acme.tx() as tx:
+        following = reconcile_principal(tx, acme.planted.finance, caller=ADMINISTRATOR, now=acme.now)
+    assert (following, max(read for _, read in seen) <= READ_MAX) == (None, True), "its first active user answers"
