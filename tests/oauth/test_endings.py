@@ -2,9 +2,11 @@
 
 import itertools
 import os
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Event
 from uuid import UUID
@@ -126,3 +128,28 @@ def test_after_the_2xx_nothing_is_accepted_and_no_token_is_committed(world: Worl
             assert tokens_of(it) == issued, "committed after the cut"
             tokens = [token for _, _, token in it.attempts if token]
             assert not any(there.is_live(token) for token in tokens)
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("ending", ["administrator deprovisions", "agent suspended", "delegation ended"])
+def test_sixteen_clients_of_a_web_process_that_is_stopped_hold_up_no_cut(world: World, ending: str) -> None:
+    with another_process(world) as (stopped, http_here), another_process(world) as (_, http_there):
+        it = begin(world, replace(world.acme, http=http_here), replace(world.acme, http=http_there))
+
+        def ask() -> None:
+            with suppress(httpx2.HTTPError):
+                while True:
+                    it.ask()
+
+        with ThreadPoolExecutor(16) as threads:
+            for _ in range(16):
+                threads.submit(ask)
+            while sum(status == 200 for _, status, _ in it.attempts) < 2 * 16:
+                pass
+            stopped.send_signal(signal.SIGSTOP)
+            began = time.monotonic()
+            answer = ENDINGS[ending](it)
+            took = time.monotonic() - began
+            stopped.kill()
+        assert (answer.status_code < 300, took < 1.5) == (True, True), (answer.text, took)
+        assert not any(it.there.is_live(token) for _, _, token in it.attempts if token)
