@@ -4,7 +4,8 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 from uuid import UUID
@@ -12,6 +13,7 @@ from uuid import UUID
 from celery import Celery
 from celery.exceptions import SecurityWarning, SoftTimeLimitExceeded
 from celery.signals import setup_logging, worker_process_init
+from celery.worker.state import active_requests
 
 from config.isolation import refuse_unisolated
 from config.process import follow_parent
@@ -19,30 +21,50 @@ from config.settings import Settings
 from config.telemetry import configure_logging
 from identity.actions.sealing import Seal
 from identity.model.async_request import OUTBOX_KIND
-from identity.model.ids import TenantId
+from identity.model.ids import PLATFORM, TenantId
 from identity.model.outbox import Progress
 from identity.store import Tx
 from identity.store.notices import Notices, connection_string
-from identity.store.outbox import Due
+from identity.store.outbox import outbox_is_untaken
 from identity.store.transaction import Role, make_engine, transaction
 from workers import broker
-from workers.cascade import Reconcile, Work, register_tasks
-from workers.messages import RECONCILE, SWEEP
-from workers.relay import CHANNEL, SWEEP_EVERY_S, run_relay
+from workers.cascade import ObserveQuiet, Reconcile, Tools, Work, nothing_is_quiet, register_tasks
+from workers.relay import CHANNEL, Relay, run_relay
+from workers.sending import CeleryBroker
 from workers.sweep import register_sweep
+from workers.watch import Pulse, leave_at_once, watch
 
 QUEUE = "celery"
 HARD_LIMIT, SOFT_LIMIT = 0.8, 0.6
 """Of the visibility timeout: when a task is killed, and when it is told to stop."""
 
-TURN_S = 2.0
+TURN_S = 1.0
 """When long work stops by itself and waits for its next turn: well before the soft limit of the shortest visibility
 timeout (3 s of 5 s), and so soon that news of who has left never waits long behind somebody's Bulk."""
 
 Pool = Literal["threads", "prefork"]
 
+DEAF_S = 5.0
+"""How long an idle worker may leave what the broker has for it."""
+
+STUCK_S = 60.0
+"""How long a relay may take for one round, or a worker that has something in hand for all of it."""
+
+WATCHED_EVERY_S = 1.0
+
 Perform = Callable[..., Progress]
-"""``scim.async_work.perform``: workers do not know the edges, so whoever starts one hands it in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """What a worker does. ``perform`` is ``scim.async_work.perform``: workers do not know the edges, so whoever starts
+    one hands it in.
+    """
+
+    reconcile: Reconcile
+    observe_quiet: ObserveQuiet = nothing_is_quiet
+    perform: Perform | None = None
+
 
 ALWAYS = {
     "accept_content": ["json"],  # pickle would let whoever reaches the broker run code here
@@ -58,6 +80,7 @@ ALWAYS = {
     "worker_soft_shutdown_timeout": 10.0,
     "worker_max_tasks_per_child": 10_000,
     "worker_cancel_long_running_tasks_on_connection_loss": True,
+    "worker_enable_prefetch_count_reduction": False,  # tasks that have lost their connection would keep others out
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
     "broker_channel_error_retry": True,
@@ -72,6 +95,7 @@ ALWAYS = {
 def make_celery(settings: Settings, role: Role) -> Celery:
     """Return the Celery of a process: ``identity_relay`` puts messages in, ``identity_app`` takes them out."""
     app = Celery("identity", set_as_current=False)
+    app.pulse = Pulse()
     visible_s = settings.broker_visibility_timeout_s
     app.conf.update(
         ALWAYS,
@@ -125,13 +149,24 @@ def _rabbitmq(url: str) -> dict[str, Any]:
     }
 
 
-def make_worker(settings: Settings, reconcile: Reconcile, perform: Perform | None = None) -> Celery:
+def _messages_waiting(settings: Settings) -> Callable[[Any], int]:
+    if settings.broker_url is None:
+        return broker.messages_waiting
+    if settings.broker_url.get_secret_value().startswith("redis"):
+        from workers import redis_broker  # noqa: PLC0415 - as above
+
+        return redis_broker.messages_waiting
+    from workers import rabbitmq_broker  # noqa: PLC0415 - as above
+
+    return rabbitmq_broker.messages_waiting
+
+
+def make_worker(settings: Settings, duties: Duties) -> Celery:
     """Return a Celery that knows every task; its database connections open in the process that runs them."""
     app = make_celery(settings, "identity_app")
     begin = _begin(settings, "identity_app", settings.worker_threads + 1)
-    register_tasks(
-        app, begin, reconcile, now, {} if perform is None else {OUTBOX_KIND: _work(settings, begin, perform)}
-    )
+    works = {} if duties.perform is None else {OUTBOX_KIND: _work(settings, begin, duties.perform)}
+    register_tasks(app, Tools(begin, duties.reconcile, now, works, duties.observe_quiet))
     register_sweep(app, begin, now)
     return app
 
@@ -153,9 +188,7 @@ def _work(settings: Settings, begin: Callable[..., AbstractContextManager[Tx]], 
     return work
 
 
-def run_worker(
-    settings: Settings, reconcile: Reconcile, perform: Perform | None = None, *, pool: Pool | None = None
-) -> None:
+def run_worker(settings: Settings, duties: Duties, *, pool: Pool | None = None) -> None:
     """Run a worker in this process until it is told to stop (SIGTERM, SIGINT).
 
     Threads on the queue in PostgreSQL: its transport blocks, and then the children of a prefork pool share
@@ -170,7 +203,9 @@ def run_worker(
     setup_logging.connect(
         lambda **_: configure_logging(settings.log_format, settings.log_level), weak=False
     )  # Celery then leaves the logs alone, in the children too
-    make_worker(settings, reconcile, perform).worker_main(
+    app = make_worker(settings, duties)
+    _watch_worker(settings, app)
+    app.worker_main(
         [
             "--quiet", "worker", f"--pool={pool}", f"--concurrency={settings.worker_threads}",
             "--without-gossip", "--without-mingle", "--without-heartbeat", f"--loglevel={settings.log_level}",
@@ -178,21 +213,30 @@ def run_worker(
     )  # fmt: skip
 
 
-def run_relay_until(settings: Settings, stopped: Callable[[], bool]) -> None:
+def _watch_worker(settings: Settings, app: Celery) -> None:
+    """Let the worker end when the broker has rows for it and it has taken nothing for a while."""
+    begin = _begin(settings, "identity_relay", 1)
+
+    def is_deaf() -> bool:
+        idle_s = app.pulse.age_s()
+        if idle_s < (STUCK_S if active_requests else DEAF_S):
+            return False
+        with begin(PLATFORM) as tx:
+            return outbox_is_untaken(tx, age=timedelta(seconds=DEAF_S))
+
+    watch(is_deaf, every_s=WATCHED_EVERY_S, leave=leave_at_once)
+
+
+def run_relay_until(settings: Settings, stopped: Callable[[], bool], leave: Callable[[], None] = leave_at_once) -> None:
     """Run the relay in this thread until ``stopped``."""
     refuse_unisolated(settings, stopped)
     app = make_celery(settings, "identity_relay")
-
-    def send(due: Due) -> None:
-        app.send_task(RECONCILE, args=[str(due.tenant_id), str(due.id)], retry=False)
-
-    def send_sweep() -> None:
-        # Where no worker runs, the queue keeps the last ones only as long as they mean something.
-        app.send_task(SWEEP, expires=SWEEP_EVERY_S, retry=False)
-
     notices = Notices(connection_string(settings.database_url.get_secret_value(), "identity_relay"), CHANNEL)
-    begin = _begin(settings, "identity_relay", 1)
-    run_relay(begin, send, notices, send_sweep=send_sweep, clock=now, stopped=stopped)
+    relay = Relay(_begin(settings, "identity_relay", 1), CeleryBroker(app, _messages_waiting(settings)), notices)
+    pulse: Pulse = app.pulse
+    watch(lambda: not stopped() and pulse.age_s() > STUCK_S, every_s=WATCHED_EVERY_S, leave=leave)
+    run_relay(relay, stopped=stopped, lives=pulse.beat)
+    relay.broker.reset()
     app.close()
 
 

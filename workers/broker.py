@@ -17,7 +17,7 @@ from pgmq import PGMQueue
 from psycopg_pool import ConnectionPool
 
 from identity.store.notices import Notices
-from identity.store.queue import Received, message_set_aside, queue_read
+from identity.store.queue import Received, message_set_aside, queue_read, queue_waiting
 from workers.messages import (
     MESSAGE_BYTES_MAX,
     SET_ASIDE_MAX,
@@ -31,6 +31,7 @@ LOOK_S = 2.0  # how late a message is found again after its visibility timeout
 LISTEN_SLICE_S = 0.2  # how late a signal to stop is seen
 BUSY_S = 0.01  # pause while every slot of this worker is taken
 CONNECTIONS_MAX = 2
+COUNTED_MAX = 100
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +54,12 @@ class QueueChannel(pgmq.Channel):
         pass
 
     def _size(self, queue: str) -> int:
-        return 0  # asked at every declaration, needed by nobody, and a sender may not count
+        return 0  # asked at every declaration, and needed by nobody there
+
+    def waiting(self) -> int:
+        """Return how many messages wait for a worker, ``COUNTED_MAX`` at most."""
+        with self.connection.pool.connection() as connection:
+            return queue_waiting(connection, most=COUNTED_MAX)
 
     def _get_bulk(self, queue: str, *_: Any, **__: Any) -> None:
         with self.connection.pool.connection() as connection:
@@ -139,6 +145,11 @@ class QueueTransport(pgmq.Transport):
             self._look_at = time.monotonic() + LOOK_S
             raise TimeoutError from None
         self._look_at = 0.0  # where one message was there may be more
+
+
+def messages_waiting(connection: Any) -> int:
+    """Return how many messages wait for a worker, of a connection of kombu's."""
+    return int(connection.default_channel.waiting())
 
 
 def register_transport() -> None:

@@ -1,9 +1,12 @@
-"""What follows from a change: each row of the outbox is one principal to be brought in line, once, in its own
-transaction, or other work that knows by itself what of it is done. A task carries ids only; running it again, or twice
-at once, changes nothing."""
+"""What follows from a change: each row of the outbox is one principal to be brought in line, or other work that knows
+by itself what of it is done. A task takes a batch of rows of one tenant: those on which nothing rests are done
+together, every other one in transactions of its own. A task carries ids only; running it again, or twice at once,
+changes nothing.
+"""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Protocol
@@ -18,7 +21,14 @@ from identity.model.ids import TenantId
 from identity.model.outbox import Progress
 from identity.store import Tx
 from identity.store.lifecycle import notices_insert
-from identity.store.outbox import outbox_begin, outbox_done, outbox_fail, outbox_lock, outbox_resume
+from identity.store.outbox import (
+    Attempt,
+    outbox_begin,
+    outbox_done,
+    outbox_fail,
+    outbox_hold,
+    outbox_resume,
+)
 from workers.messages import RECONCILE
 
 KIND = "reconcile"
@@ -50,74 +60,106 @@ class Work(Protocol):
 Works = Mapping[str, Work]
 """By the kind of the row."""
 
+ObserveQuiet = Callable[[Tx, Sequence[UUID]], set[UUID]]
+"""What returns those of many principals that are in line already, and writes so."""
 
-def register_tasks(
-    app: Celery, begin: Begin, reconcile: Reconcile, clock: Callable[[], datetime], works: Works
-) -> None:
+
+def nothing_is_quiet(_tx: Tx, _principal_ids: Sequence[UUID]) -> set[UUID]:
+    """Take no principal for quiet."""
+    return set()
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What tasks work with. ``works`` is by the kind of the row."""
+
+    begin: Begin
+    reconcile: Reconcile
+    clock: Callable[[], datetime]
+    works: Works = field(default_factory=lambda: NO_OTHERS)
+    observe_quiet: ObserveQuiet = nothing_is_quiet
+
+
+def register_tasks(app: Celery, tools: Tools) -> None:
     """Give ``app`` the tasks that workers run."""
 
     @app.task(name=RECONCILE)  # type: ignore[untyped-decorator]
-    def reconcile_task(tenant_id: str, outbox_id: str) -> None:
-        tenant, row = TenantId(UUID(tenant_id)), UUID(outbox_id)
-        with structlog.contextvars.bound_contextvars(tenant=tenant_id, outbox_id=outbox_id):
-            settle(begin, reconcile, tenant, row, clock=clock, works=works)
+    def reconcile_task(tenant_id: str, *outbox_ids: str) -> None:
+        with structlog.contextvars.bound_contextvars(tenant=tenant_id):
+            settle(tools, TenantId(UUID(tenant_id)), [UUID(id_) for id_ in outbox_ids])
 
 
-def settle(
-    begin: Begin,
-    reconcile: Reconcile,
-    tenant_id: TenantId,
-    outbox_id: UUID,
-    *,
-    clock: Callable[[], datetime],
-    works: Works = NO_OTHERS,
-) -> None:
-    """Do what a row asks for and mark it done; on failure remember why and when to try again."""
-    with begin(tenant_id) as tx:
-        attempt = outbox_begin(tx, outbox_id, now=clock())
-    if attempt is None:
-        return  # done already, or another worker is at it
-    if attempt.is_dead:
-        log.error("outbox_row_given_up", attempts=attempt.number)
-        return
+def settle(tools: Tools, tenant_id: TenantId, outbox_ids: Sequence[UUID]) -> None:
+    """Do what rows ask for and mark them done; on failure remember why and when to try again."""
+    with tools.begin(tenant_id) as tx:
+        attempts = outbox_begin(tx, outbox_ids)  # left out: what is done already, or another worker is at
+    for dead in (attempt for attempt in attempts if attempt.is_dead):
+        log.error("outbox_row_given_up", outbox_id=str(dead.id), attempts=dead.number)
+    left = _settle_quiet(tools, tenant_id, [attempt for attempt in attempts if not attempt.is_dead])
+    while left:
+        _settle_one(tools, tenant_id, left[0], others=left[1:])
+        left = left[1:]
+
+
+def _settle_quiet(tools: Tools, tenant_id: TenantId, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
+    """Mark done, together, what has nothing to change; return the rest."""
+    asked = {attempt.id: attempt.principal_id for attempt in attempts if attempt.kind == KIND and attempt.principal_id}
+    if len(asked) < 2:
+        return attempts
     try:
-        if attempt.kind == KIND:
-            _work(begin, reconcile, tenant_id, outbox_id, clock=clock)
-        else:
-            _carry_on(begin, works[attempt.kind], tenant_id, outbox_id, clock=clock)
-    except Exception as error:
-        log.exception("outbox_row_failed", attempt=attempt.number)
-        pause = timedelta(seconds=min(RETRY_MIN_S * 2**attempt.number, RETRY_MAX_S))
-        with begin(tenant_id) as tx:
-            outbox_fail(tx, outbox_id, error=type(error).__name__, available_at=clock() + pause)
+        with tools.begin(tenant_id) as tx:
+            held = outbox_hold(tx, list(asked))
+            quiet = tools.observe_quiet(tx, [asked[id_] for id_ in held])
+            done = {id_ for id_ in held if asked[id_] in quiet}
+            outbox_done(tx, done)
+    except Exception:  # each by itself will say which it is
+        log.exception("outbox_batch_failed", rows=len(asked))
+        return attempts
+    return [attempt for attempt in attempts if attempt.id not in done]
 
 
-def _carry_on(begin: Begin, work: Work, tenant_id: TenantId, outbox_id: UUID, *, clock: Callable[[], datetime]) -> None:
+def _settle_one(tools: Tools, tenant_id: TenantId, attempt: Attempt, *, others: Sequence[Attempt]) -> None:
+    with structlog.contextvars.bound_contextvars(outbox_id=str(attempt.id)):
+        try:
+            if attempt.kind == KIND:
+                _work(tools, tenant_id, attempt, [other.id for other in others])
+            else:
+                _carry_on(tools, tools.works[attempt.kind], tenant_id, attempt.id)
+        except Exception as error:
+            log.exception("outbox_row_failed", attempt=attempt.number)
+            pause = timedelta(seconds=min(RETRY_MIN_S * 2**attempt.number, RETRY_MAX_S))
+            with tools.begin(tenant_id) as tx:
+                outbox_fail(tx, attempt.id, error=type(error).__name__, pause=pause)
+
+
+def _carry_on(tools: Tools, work: Work, tenant_id: TenantId, outbox_id: UUID) -> None:
     """Give long work its turn; what is not done then waits for the next, so that nobody's Bulk keeps others out."""
     progress = work(tenant_id, outbox_id)
     if progress is Progress.LEFT:
         return  # whoever is at it marks the row; if that one dies, the row is sent again
-    with begin(tenant_id) as tx:
+    with tools.begin(tenant_id) as tx:
         if progress is Progress.DONE:
-            outbox_done(tx, outbox_id, now=clock())
+            outbox_done(tx, [outbox_id])
         else:
-            outbox_resume(tx, outbox_id, now=clock())
+            outbox_resume(tx, outbox_id)
 
 
-def _work(
-    begin: Begin, reconcile: Reconcile, tenant_id: TenantId, outbox_id: UUID, *, clock: Callable[[], datetime]
-) -> None:
+def _work(tools: Tools, tenant_id: TenantId, attempt: Attempt, others: Sequence[UUID]) -> None:
+    """Reconcile step by step. Each step holds the row, and those that wait in this task, a while longer."""
+    if attempt.principal_id is None:
+        raise LookupError("a row without a principal has nothing to reconcile")
     place: Place | None = BEGINNING
     for round_ in range(ROUNDS_MAX):
-        with begin(tenant_id) as tx:
-            principal_id = outbox_lock(tx, outbox_id)
-            if principal_id is None:
+        with tools.begin(tenant_id) as tx:
+            if attempt.id not in outbox_hold(tx, [attempt.id, *others]):
                 return
-            caller = Caller(CallerKind.WORKER, id="cascade", request_id=f"outbox:{outbox_id}")
-            place = reconcile(tx, principal_id, place=place or BEGINNING, caller=caller, now=clock())
+            caller = Caller(CallerKind.WORKER, id="cascade", request_id=f"outbox:{attempt.id}")
+            place = tools.reconcile(
+                tx, attempt.principal_id, place=place or BEGINNING, caller=caller, now=tools.clock()
+            )
             if place is not None and round_ == ROUNDS_MAX - 1:
-                notices_insert(tx, [principal_id], now=clock())
+                notices_insert(tx, [attempt.principal_id])
             elif place is not None:
                 continue
-            outbox_done(tx, outbox_id, now=clock())
+            outbox_done(tx, [attempt.id])
             return

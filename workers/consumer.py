@@ -6,6 +6,9 @@ from typing import Any
 import structlog
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer
+from celery.worker.state import maybe_shutdown
+
+from workers.watch import Pulse
 
 log = structlog.get_logger(__name__)
 celery_log = get_logger(__name__)
@@ -20,12 +23,25 @@ class LastingConsumer(Consumer):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.channel_errors = (Exception,)  # with ``broker_channel_error_retry``: any fault is followed by another try
+        self.pulse: Pulse = self.app.pulse
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however long that takes; look for the broker every second, not less and less often."""
+
+        def on_error(error: Exception, pause_s: float) -> None:
+            log.warning("broker_does_not_answer", error=type(error).__name__, looks_again_in_s=pause_s)
+
+        conn.ensure_connection(
+            on_error, max_retries=None, callback=maybe_shutdown, interval_start=0.2, interval_step=0.2, interval_max=1.0
+        )
+        return conn
 
     def create_task_handler(self, *arguments: Any, **options: Any) -> Callable[[Any], None]:
         """Return what handles each message."""
         handle = super().create_task_handler(*arguments, **options)
 
         def on_message(message: Any) -> None:
+            self.pulse.beat()
             foreign = getattr(message, "foreign", None)
             if foreign is not None:
                 log.error("message_set_aside", reason=foreign)

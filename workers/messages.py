@@ -1,25 +1,25 @@
 """The messages that a queue may hold. The relay sends two kinds; every other message is foreign.
 
-A message is read into a value and built anew from it: only the task, its arguments and its expiry reach Celery.
-Headers that would delay a task, extend its time limits, compress its body or name another queue are left behind.
+A message is read into a value and built anew from it: only the task and its arguments reach Celery. Headers that would
+delay a task, let it expire, extend its time limits, compress its body or name another queue are left behind.
 """
 
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 RECONCILE = "identity.reconcile"
 SWEEP = "identity.sweep"
-ARGUMENTS = {RECONCILE: 2, SWEEP: 0}
-"""How many UUIDs each task takes: the tenant and the row of the outbox."""
+ROWS_MAX = 50
+ARGUMENTS = {RECONCILE: range(2, ROWS_MAX + 2), SWEEP: range(1)}
+"""How many UUIDs each task takes: the tenant and rows of the outbox."""
 
 DELIVERIES_MAX = 5
 MESSAGE_BYTES_MAX = 16_384
-"""A message of ours has about 1,000 bytes."""
+"""A message of ours has at most 6,000 bytes."""
 SET_ASIDE_MAX = 1_000
 """Messages kept for an operator to look at; the oldest go first."""
 
@@ -39,14 +39,13 @@ class TaskMessage:
     id: str
     task: str
     arguments: tuple[str, ...]
-    expires_at: datetime | None
 
     def headers(self) -> dict[str, Any]:
         """Return the headers of Celery's message protocol, version 2."""
         return {
             "lang": "py", "task": self.task, "id": self.id, "root_id": self.id, "parent_id": None, "group": None,
-            "eta": None, "expires": self.expires_at and self.expires_at.isoformat(), "retries": 0,
-            "timelimit": [None, None], "argsrepr": repr(self.arguments), "kwargsrepr": "{}", "ignore_result": True,
+            "eta": None, "expires": None, "retries": 0,
+            "timelimit": [None, None], "argsrepr": "", "kwargsrepr": "{}", "ignore_result": True,
         }  # fmt: skip
 
     def body(self) -> bytes:
@@ -63,9 +62,7 @@ def read_task(content_type: object, headers: object, body: object) -> TaskMessag
     task = headers.get("task")
     if not isinstance(task, str) or task not in ARGUMENTS:
         raise ForeignMessageError("unknown_task")
-    return TaskMessage(
-        _uuid(headers.get("id"), "id"), task, _arguments(body, ARGUMENTS[task]), _expiry(headers.get("expires"))
-    )
+    return TaskMessage(_uuid(headers.get("id"), "id"), task, _arguments(body, ARGUMENTS[task]))
 
 
 def read_envelope(text: str | bytes | None, *, delivery: int | None = None) -> tuple[TaskMessage, int]:
@@ -124,9 +121,9 @@ def _decoded(body: object) -> bytes:
         raise ForeignMessageError("body_encoding") from error
 
 
-def _arguments(body: object, count: int) -> tuple[str, ...]:
+def _arguments(body: object, counts: range) -> tuple[str, ...]:
     match _json(body):
-        case [list(arguments), dict(keywords), dict()] if len(arguments) == count and not keywords:
+        case [list(arguments), dict(keywords), dict()] if len(arguments) in counts and not keywords:
             return tuple(_uuid(argument, "arguments") for argument in arguments)
     raise ForeignMessageError("arguments")
 
@@ -136,15 +133,6 @@ def _uuid(value: object, reason: str) -> str:
         return str(UUID(value)) if isinstance(value, str) else _refuse(reason)
     except ValueError as error:
         raise ForeignMessageError(reason) from error
-
-
-def _expiry(value: object) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        return datetime.fromisoformat(value if isinstance(value, str) else _refuse("expires")).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ForeignMessageError("expires") from error
 
 
 def _noted(value: object) -> int:

@@ -81,6 +81,14 @@ def task_queue() -> Queue:
     return Queue(QUEUE, exchange, routing_key=QUEUE, queue_arguments=QUEUE_ARGUMENTS)  # type: ignore[no-untyped-call]
 
 
+def messages_waiting(connection: Any) -> int:
+    """Return how many messages wait for a worker, of a connection of kombu's; the queue is made where there is none."""
+    declared = connection.default_channel.queue_declare(
+        QUEUE, durable=True, auto_delete=False, arguments=QUEUE_ARGUMENTS
+    )
+    return int(declared.message_count)
+
+
 def _read(message: Any) -> tuple[dict[str, Any], bytes]:
     properties = message.properties
     body = message.body.encode(errors="replace") if isinstance(message.body, str) else message.body

@@ -21,6 +21,7 @@ from workers.messages import (
     read_envelope,
 )
 
+QUEUE = "celery"
 SET_ASIDE = "identity.set_aside"
 
 log = structlog.get_logger(__name__)
@@ -105,6 +106,11 @@ def _is_restorable(kept: bytes) -> bool:
     except (ValueError, TypeError, RecursionError, ForeignMessageError):
         return False
     return exchange == "" and isinstance(queue, str)
+
+
+def messages_waiting(connection: Any) -> int:
+    """Return how many messages wait for a worker, of a connection of kombu's."""
+    return int(connection.default_channel._size(QUEUE))
 
 
 def register_transport() -> None:

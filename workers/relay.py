@@ -1,76 +1,161 @@
-"""Outbox to broker: whatever is due is sent until a worker has marked it done. Any number may run."""
+"""Outbox to broker: whatever is due is sent until a worker has marked it done. Any number may run.
+
+The broker is given little at a time, so that what follows from an end never waits behind a backlog: the relay keeps
+``ROOM`` messages waiting there, and takes the next ones in the order of their priority, from each tenant in turn. So
+messages that nobody takes do not pile up either.
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
-from time import sleep
+from dataclasses import dataclass, field
+from time import monotonic, sleep
+from typing import Protocol
+from uuid import UUID
 
 import structlog
 
 from identity.model.ids import PLATFORM, TenantId
+from identity.model.outbox import LONG, ORDINARY, URGENT
 from identity.store import Tx
-from identity.store.notices import Notices, wait_for
-from identity.store.outbox import Due, outbox_claim, outbox_release
+from identity.store.notices import Notices
+from identity.store.outbox import Batch, outbox_claim, outbox_release, outbox_tenants_due
+from workers.messages import ROWS_MAX
+from workers.turns import Turns
 
 CHANNEL = "outbox"
-BATCH = 100
-IDLE_S = 5.0  # how late a row is sent again; new rows are announced and sent at once
-PAUSE_MAX_S = 30.0
+ROOM = 8
+"""Messages that wait in the broker for a worker; more are sent when workers have taken some."""
+
+BATCH = {URGENT: ROWS_MAX // 2, ORDINARY: ROWS_MAX, LONG: 1}
+"""Rows in one message, by priority."""
+
+LOOK_S = 2.0  # how late a row is found that was not announced, or is due again
+NO_ROOM_S = 0.02  # how late it is seen that a worker has taken a message
+WAIT_SLICE_S = 0.25  # how late a signal to stop is seen
+PAUSE_MAX_S = 2.0  # how late it is seen that the broker or the database is back
 SWEEP_EVERY_S = 600.0
 
 Begin = Callable[[TenantId], AbstractContextManager[Tx]]
-Send = Callable[[Due], None]
 
 log = structlog.get_logger(__name__)
 
 
-def send_due(begin: Begin, send: Send, *, now: datetime) -> int:
-    """Send one batch of what is due and return its size.
+class Broker(Protocol):
+    """Where messages go. Each method raises when the broker is away."""
 
-    What ``send`` refuses is due again at once. Nothing is sent while the claim is uncommitted: a worker would be
-    quicker, find the row locked, and leave it alone.
-    """
-    with begin(PLATFORM) as tx:  # the relay's role sees ids of every tenant's rows and nothing else
-        batch = outbox_claim(tx, limit=BATCH, now=now)
-    for position, due in enumerate(batch):
+    def waiting(self) -> int:
+        """Return how many messages wait for a worker."""
+        ...
+
+    def send(self, batch: Batch) -> None:
+        """Ask for rows of the outbox to be worked on."""
+        ...
+
+    def send_sweep(self) -> None:
+        """Ask for a sweep."""
+        ...
+
+    def reset(self) -> None:
+        """Forget connections, which may be broken."""
+        ...
+
+
+@dataclass
+class Relay:
+    """One relay; ``turns`` is whose rows are taken next."""
+
+    begin: Begin
+    broker: Broker
+    notices: Notices
+    turns: Turns[TenantId] = field(default_factory=Turns)
+    look_at: float = 0.0
+    sweep_at: float = 0.0
+
+    def send_due(self) -> bool:
+        """Send what is due while the broker has room; return whether more may be due than it had room for.
+
+        Nothing is sent while the claim is uncommitted: a worker would be quicker, find the rows locked, and leave them
+        alone. What could not be sent is due again at once.
+        """
+        if not self.turns:
+            return False
+        room = ROOM - self.broker.waiting()
+        if room <= 0:
+            return bool(self.turns)
+        with self.begin(PLATFORM) as tx:  # the relay's role sees ids of every tenant's rows and nothing else
+            batches = self._claim(tx, room)
+        for position, batch in enumerate(batches):
+            try:
+                self.broker.send(batch)
+            except Exception:
+                self._release(batches[position:])
+                raise
+        return bool(self.turns)
+
+    def _claim(self, tx: Tx, room: int) -> list[Batch]:
+        batches: list[Batch] = []
+        while len(batches) < room and (turn := self.turns.next(is_idle=room == ROOM and not batches)):
+            priority, tenant_id = turn
+            claimed = outbox_claim(tx, tenant_id, priority=priority, limit=BATCH[priority])
+            batches += claimed.messages()
+            if len(claimed.ids) == BATCH[priority]:
+                self.turns.add(priority, tenant_id)
+        return batches
+
+    def _release(self, batches: list[Batch]) -> None:
+        with self.begin(PLATFORM) as tx:
+            for batch in batches:
+                outbox_release(tx, batch)
+        self.look_at = 0.0
+
+    def look(self) -> None:
+        """Find out whose rows are due; what is announced needs no look."""
+        self.look_at = monotonic() + LOOK_S
+        with self.begin(PLATFORM) as tx:
+            due = outbox_tenants_due(tx)
+        for tenant_id in due:
+            self.turns.add_all(tenant_id)
+
+    def sweep_when_due(self) -> None:
+        """Ask for a sweep from time to time, the first one at once."""
+        if monotonic() >= self.sweep_at and self.broker.waiting() < ROOM:
+            self.broker.send_sweep()
+            self.sweep_at = monotonic() + SWEEP_EVERY_S
+
+    def go_round(self) -> None:
+        """Send what is due, and wait until there may be more."""
+        self.notices.listen()  # before looking, so that nothing falls between the look and the wait
+        self.sweep_when_due()
+        if monotonic() >= self.look_at:
+            self.look()
+        is_more = self.send_due()
+        wait_s = NO_ROOM_S if is_more else min(WAIT_SLICE_S, max(0.0, self.look_at - monotonic()))
+        for announced in self.notices.wait(wait_s):
+            self._hear(announced)
+
+    def _hear(self, announced: str) -> None:
+        """Note that a tenant has news; whatever names none is a reason to look."""
         try:
-            send(due)
-        except Exception:
-            with begin(PLATFORM) as tx:
-                outbox_release(tx, batch[position:], now=now)
-            raise
-    return len(batch)
+            self.turns.add_all(TenantId(UUID(announced)))
+        except ValueError:
+            self.look_at = 0.0
 
 
-def run_relay(
-    begin: Begin,
-    send: Send,
-    notices: Notices,
-    *,
-    send_sweep: Callable[[], None],
-    clock: Callable[[], datetime],
-    stopped: Callable[[], bool],
-) -> None:
-    """Send what is due until ``stopped``; sleep until a new row is announced, and when the broker is away.
-
-    The sweep is sent at once and then again every ``SWEEP_EVERY_S``.
-    """
-    failures, sweep_at = 0, clock()
+def run_relay(relay: Relay, *, stopped: Callable[[], bool], lives: Callable[[], None]) -> None:
+    """Send what is due until ``stopped``; call ``lives`` each time round, also while the broker is away."""
+    failures = 0
     while not stopped():
+        lives()
         try:
-            notices.listen()
-            if clock() >= sweep_at:
-                send_sweep()
-                sweep_at = clock() + timedelta(seconds=SWEEP_EVERY_S)
-            while not stopped() and send_due(begin, send, now=clock()) == BATCH:
-                pass
+            relay.go_round()
             failures = 0
-            wait_for(notices, IDLE_S, until=stopped)
         except Exception as error:
             failures += 1
             log.warning("relay_failed", error=type(error).__name__, failures=failures)
-            _pause(min(0.25 * 2**failures, PAUSE_MAX_S), stopped)
-    notices.close()
+            relay.look_at = 0.0
+            relay.broker.reset()
+            _pause(min(0.25 * 2 ** min(failures, 10), PAUSE_MAX_S), stopped)
+    relay.notices.close()
 
 
 def _pause(seconds: float, stopped: Callable[[], bool]) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 
 import click
 from psycopg import Error as PsycopgError
@@ -64,7 +63,7 @@ def workers_keep_up(settings: Settings) -> Finding:
     engine = make_engine(settings.database_url.get_secret_value(), role="identity_relay", pool_size=1)
     try:
         with transaction(engine, PLATFORM) as tx:
-            backlog = outbox_backlog(tx, now=datetime.now(UTC))
+            backlog = outbox_backlog(tx)
     finally:
         engine.dispose()
     if backlog.dead:

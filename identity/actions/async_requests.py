@@ -47,7 +47,6 @@ def accept_async_request(tx: Tx, asked: bytes, *, seal: Seal, caller: Caller, no
         raise TooOften(f"{PENDING_MAX} asynchronous requests of this connection are waiting", wait_s=PENDING_WAIT_S)
     id_ = tx.new_id()
     sealed = seal.close(asked, tenant_id=tx.tenant_id, purpose=f"{PURPOSE}:{id_}")
-    due_at = now + timedelta(seconds=wait_s)
     async_request_insert(
         tx,
         id_,
@@ -56,7 +55,7 @@ def accept_async_request(tx: Tx, asked: bytes, *, seal: Seal, caller: Caller, no
         client_id=caller.client_id,
         request_id=caller.request_id,
         now=now,
-        due_at=due_at,
+        wait=timedelta(seconds=wait_s),
     )
     event_insert(tx, Event(type="async_request.accepted", detail={"txn": str(id_)}), caller=caller, now=now)
     return id_

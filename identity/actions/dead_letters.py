@@ -26,7 +26,7 @@ def replay_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime
         return row
     if row.state is OutboxState.DONE:
         raise Conflict("the work is done, or was discarded", reason="outbox_done")
-    replayed = outbox_replay(tx, outbox_id, now=now)
+    replayed = outbox_replay(tx, outbox_id)
     _tell(tx, "outbox.replayed", row, caller=caller, now=now)
     return replayed
 
@@ -41,7 +41,7 @@ def discard_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetim
         raise Conflict("the workers have not given this up", reason="outbox_waiting")
     if row.state is OutboxState.DONE:
         return row
-    discarded = outbox_discard(tx, outbox_id, now=now)
+    discarded = outbox_discard(tx, outbox_id)
     if row.kind == OUTBOX_KIND:
         async_request_finish(tx, outbox_id, now=now)
     _tell(tx, "outbox.discarded", row, caller=caller, now=now)

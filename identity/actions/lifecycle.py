@@ -75,7 +75,7 @@ def bring(
     changed = principal_set_state(tx, principal, state, is_held=is_held, cut=verb in CUTS, end=verb in ENDS, now=now)
     ended = _cut(tx, principal, verb, reason=reason, now=now) if verb in CUTS else {}
     if state is State.ACTIVE and principal.kind in ACTORS:
-        ownership_notice_insert(tx, principal.id, now=now)  # its owners may have gone while it was away
+        ownership_notice_insert(tx, principal.id)  # its owners may have gone while it was away
     is_told = (state is State.ACTIVE) is not (principal.state is State.ACTIVE) or state is State.DELETED
     told = state_told(TOLD[verb], changed) if is_told else None
     return changed, (_told(principal, changed, verb, ended, reason, told),)

@@ -78,7 +78,7 @@ def _set_protection(
         return principal
     changed = principal_protect(tx, principal, is_protected=is_protected)
     if not is_protected:
-        ownership_notice_insert(tx, principal_id, now=now)  # whoever answered for it may have gone meanwhile
+        ownership_notice_insert(tx, principal_id)  # whoever answered for it may have gone meanwhile
     past = "protected" if is_protected else "unprotected"
     event_insert(
         tx, Event(type=f"{principal.kind}.{past}", subject_id=principal_id, reason=reason), caller=caller, now=now

@@ -193,7 +193,7 @@ def _write_members(tx: Tx, current: Resource, change: MemberChange | None, *, no
         removed += members_remove(tx, group_id, change.remove)
     added = members_add(tx, group_id, change.add, now=now) if change.add else 0
     if removed:
-        ownership_notice_insert(tx, group_id, now=now)
+        ownership_notice_insert(tx, group_id)
     if not (removed or added):
         return current
     return replace(current, principal=principal_touch(tx, group_id, now=now))

@@ -1,6 +1,7 @@
 """Reconciling: bring what rests on a principal in line with its present state. Running it again changes nothing."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from identity.store.events import event_insert
 from identity.store.lifecycle import ended_rows_end, memberships_end, notices_insert, principal_observe
 from identity.store.ownership import group_and_above, group_answers, groups_above, is_unowned, unowned_list
 from identity.store.principals import principal_find, principal_lock
+from identity.store.quiet import quiet_observe
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +24,21 @@ class Place:
     """How far one reconciliation got; each of its steps is a transaction of its own.
 
     ``owner`` is whose agents are looked at, ``agents_after`` the last that was; ``groups_after`` the source and id of
-    the last group that the principal is in.
+    the last group that the principal is in; ``version`` that of the principal at the first step.
     """
 
+    version: int | None = None
     owner: UUID | None = None
     agents_after: UUID | None = None
     groups_after: tuple[UUID, UUID] | None = None
 
 
 BEGINNING = Place()
+
+
+def observe_quiet(tx: Tx, principal_ids: Sequence[UUID]) -> set[UUID]:
+    """Return those of many principals that ``reconcile_principal`` would find in line, and write that they are."""
+    return quiet_observe(tx, principal_ids)
 
 
 def reconcile_principal(
@@ -46,14 +54,16 @@ def reconcile_principal(
     principal = principal_find(tx, principal_id)
     if principal is None:
         return None
+    place = place if place.version is not None else replace(place, version=principal.version)
     if _ended_rows_remain(tx, principal, caller=caller, now=now):
         return place
     if principal.kind in ACTORS:
         _suspend_if_unowned(tx, principal_id, caller=caller, now=now)
     following = _next_step(tx, principal, place, caller=caller, now=now)
-    if following is None:
-        principal_observe(tx, principal_id)
-    return following
+    if following is not None:
+        return replace(following, version=place.version)
+    principal_observe(tx, principal_id, place.version or principal.version)
+    return None
 
 
 def _next_step(tx: Tx, principal: Principal, place: Place, *, caller: Caller, now: datetime) -> Place | None:
@@ -66,7 +76,7 @@ def _next_step(tx: Tx, principal: Principal, place: Place, *, caller: Caller, no
         if following is not None:
             return following
     above = groups_above(tx, principal.id, after=place.groups_after)
-    notices_insert(tx, above.may_answer, now=now)
+    notices_insert(tx, above.may_answer)
     return None if above.last is None else Place(groups_after=above.last)
 
 
@@ -103,7 +113,7 @@ def _ended_rows_remain(tx: Tx, principal: Principal, *, caller: Caller, now: dat
     ]
     if told:
         event_insert(tx, *told, caller=caller, now=now)
-    return memberships_end(tx, principal.id, now=now) or rows.is_more
+    return memberships_end(tx, principal.id) or rows.is_more
 
 
 def _look_at_agents(tx: Tx, owner_id: UUID, after: UUID | None, *, caller: Caller, now: datetime) -> Place | None:

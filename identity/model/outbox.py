@@ -5,6 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+URGENT, ORDINARY, LONG = 0, 1, 2
+"""In which order rows are taken: what follows from an end first; long work when nothing else waits for a worker."""
+
 
 class OutboxState(StrEnum):
     """``dead`` was tried as often as allowed and waits for an administrator."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,15 +10,16 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import IntegrityError
 
 from identity.model.async_request import OUTBOX_KIND, AsyncRequest, AsyncResult, InOtherHands, Report
+from identity.model.outbox import LONG
 from identity.store.tables import async_reports
 from identity.store.tx import Tx
 
 # The row of the outbox has the id of the request, so whoever gets the one finds the other.
-INSERT = text("""
+INSERT = text(f"""
 WITH accepted AS (
     INSERT INTO async_requests (tenant_id, id, connection_id, client_id, request_id, sealed_body, created_at)
     VALUES (:tenant, :id, :connection, :client_id, :request_id, :sealed, :now))
-INSERT INTO outbox (tenant_id, id, kind, created_at, available_at) VALUES (:tenant, :id, :kind, :now, :due_at)
+INSERT INTO outbox (tenant_id, id, kind, priority, available_at) VALUES (:tenant, :id, :kind, {LONG}, now() + :wait)
 """)
 
 PENDING = text("""
@@ -87,9 +88,9 @@ def async_request_insert(
     client_id: str | None,
     request_id: str,
     now: datetime,
-    due_at: datetime,
+    wait: timedelta,
 ) -> None:
-    """Write a request, and ask the workers for it from ``due_at`` on."""
+    """Write a request, and ask the workers for it when ``wait`` is over."""
     parameters = {
         "tenant": tx.tenant_id,
         "id": id_,
@@ -99,7 +100,7 @@ def async_request_insert(
         "sealed": sealed,
         "kind": OUTBOX_KIND,
         "now": now,
-        "due_at": due_at,
+        "wait": wait,
     }
     tx.execute(INSERT, parameters)
 

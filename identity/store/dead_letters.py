@@ -1,6 +1,5 @@
 """Outbox rows as an administrator sees them: what waits, what was given up, and what becomes of that."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -62,15 +61,15 @@ def outbox_lock_any(tx: Tx, outbox_id: UUID) -> OutboxRow | None:
     return None if row is None else _row(row)
 
 
-def outbox_replay(tx: Tx, outbox_id: UUID, *, now: datetime) -> OutboxRow:
+def outbox_replay(tx: Tx, outbox_id: UUID) -> OutboxRow:
     """Let a locked row begin anew at once, and wake the relay when this commits."""
-    tx.execute(select(func.pg_notify("outbox", "")))
-    return _update(tx, outbox_id, {"dead_at": None, "attempts": 0, "available_at": now})
+    tx.execute(select(func.pg_notify("outbox", str(tx.tenant_id))))
+    return _update(tx, outbox_id, {"dead_at": None, "attempts": 0, "sent_at": None, "available_at": func.now()})
 
 
-def outbox_discard(tx: Tx, outbox_id: UUID, *, now: datetime) -> OutboxRow:
+def outbox_discard(tx: Tx, outbox_id: UUID) -> OutboxRow:
     """Close a locked row without its work."""
-    return _update(tx, outbox_id, {"done_at": now})
+    return _update(tx, outbox_id, {"done_at": func.now()})
 
 
 def _update(tx: Tx, outbox_id: UUID, values: dict[str, Any]) -> OutboxRow:

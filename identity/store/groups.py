@@ -80,8 +80,8 @@ WITH wanted AS (SELECT unnest(CAST(:ids AS uuid[])) AS id),
                  SELECT :tenant, :principal_id, id, :now FROM found ON CONFLICT DO NOTHING RETURNING 1),
      owned AS (UPDATE principals SET was_owned = true
                 WHERE tenant_id = :tenant AND id = :principal_id AND NOT was_owned AND EXISTS (SELECT FROM found)),
-     notice AS (INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
-              VALUES (:tenant, :notice_id, :principal_id, 'reconcile', :now, :now))
+     notice AS (INSERT INTO outbox (tenant_id, id, principal_id, kind)
+              VALUES (:tenant, :notice_id, :principal_id, 'reconcile'))
 SELECT w.id, f.kind, f.display FROM wanted w LEFT JOIN found f USING (id) ORDER BY w.id
 """)
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import insert, text, update
+from sqlalchemy import func, insert, text, update
 
+from identity.model.outbox import URGENT
 from identity.store.tables import outbox, principals
 from identity.store.tx import Tx
 
@@ -17,7 +18,7 @@ BATCH = 500  # rows of each kind that one transaction of a worker ends
 
 # All of it is found by key, and none of it grows with what others can write: clients and unique values of one principal
 # are few.
-CUT = text("""
+CUT = text(f"""
 WITH closed AS (
     UPDATE clients SET revoked_at = :now, version = version + 1
      WHERE tenant_id = :tenant AND principal_id = :principal AND revoked_at IS NULL AND :is_end RETURNING 1),
@@ -29,14 +30,14 @@ cut AS (
     ON CONFLICT (tenant_id, kind, key) DO UPDATE
        SET not_before = greatest(cutoffs.not_before, excluded.not_before), reason = excluded.reason RETURNING 1),
 notice AS (
-    INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
-    VALUES (:tenant, :notice_id, :principal, 'reconcile', :now, :now) RETURNING 1)
+    INSERT INTO outbox (tenant_id, id, principal_id, kind, priority)
+    VALUES (:tenant, :notice_id, :principal, 'reconcile', {URGENT}) RETURNING 1)
 SELECT (SELECT count(*) FROM closed) AS clients
 """)
 
 NOTICE = text("""
-INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
-SELECT :tenant, :notice_id, :principal, 'reconcile', :now, :now
+INSERT INTO outbox (tenant_id, id, principal_id, kind)
+SELECT :tenant, :notice_id, :principal, 'reconcile'
  WHERE EXISTS (SELECT FROM principal_owners WHERE tenant_id = :tenant AND owner_id = :principal)
     OR EXISTS (SELECT FROM principal_owners WHERE tenant_id = :tenant AND principal_id = :principal)
     OR EXISTS (SELECT FROM group_members WHERE tenant_id = :tenant AND member_id = :principal)
@@ -74,7 +75,7 @@ RETURNING txn, subject_id, actor_id, expires_at > :now AS was_running
 
 # What a deleted principal was a member of, and if it was a group, who was in it. Groups that answer for agents, or are
 # in one that may, are looked at afterwards.
-MEMBERSHIPS_END = text("""
+MEMBERSHIPS_END = text(f"""
 WITH deleted AS MATERIALIZED (
     SELECT id FROM principals WHERE tenant_id = :tenant AND id = :principal AND deleted_at IS NOT NULL),
 gone AS (
@@ -90,8 +91,8 @@ emptied AS (
              LIMIT :limit))
     RETURNING 1),
 notices AS (
-    INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)
-    SELECT :tenant, gen_random_uuid(), gone.group_id, 'reconcile', :now, :now FROM gone
+    INSERT INTO outbox (tenant_id, id, principal_id, kind, priority)
+    SELECT :tenant, gen_random_uuid(), gone.group_id, 'reconcile', {URGENT} FROM gone
      WHERE (SELECT true FROM principal_owners o WHERE o.tenant_id = :tenant AND o.owner_id = gone.group_id LIMIT 1)
         OR (SELECT true FROM group_members m WHERE m.tenant_id = :tenant AND m.member_id = gone.group_id LIMIT 1))
 SELECT greatest((SELECT count(*) FROM gone), (SELECT count(*) FROM emptied)) AS most
@@ -142,34 +143,37 @@ def ended_rows_end(tx: Tx, principal_id: UUID, *, end_count: int, epoch: int, re
     return EndedRows(running, is_more=ended >= BATCH or len(tasks) >= BATCH)
 
 
-def memberships_end(tx: Tx, principal_id: UUID, *, now: datetime) -> bool:
+def memberships_end(tx: Tx, principal_id: UUID) -> bool:
     """Delete one batch of the memberships of a deleted principal, and of those in it; True when there may be more.
 
     Nothing for a principal that is not deleted.
     """
-    named = {"tenant": tx.tenant_id, "principal": principal_id, "limit": BATCH, "now": now}
+    named = {"tenant": tx.tenant_id, "principal": principal_id, "limit": BATCH}
     return int(tx.execute(MEMBERSHIPS_END, named).scalar_one()) >= BATCH
 
 
-def ownership_notice_insert(tx: Tx, principal_id: UUID, *, now: datetime) -> None:
+def ownership_notice_insert(tx: Tx, principal_id: UUID) -> None:
     """Ask the workers to look at a principal where it owns, is owned, or is in a group."""
-    tx.execute(NOTICE, {"tenant": tx.tenant_id, "principal": principal_id, "now": now, "notice_id": tx.new_id()})
+    tx.execute(NOTICE, {"tenant": tx.tenant_id, "principal": principal_id, "notice_id": tx.new_id()})
 
 
-def notices_insert(tx: Tx, principal_ids: Sequence[UUID], *, now: datetime) -> None:
-    """Ask the workers to look at each of these principals once more."""
+def notices_insert(tx: Tx, principal_ids: Sequence[UUID]) -> None:
+    """Ask the workers to look at each of these principals once more: what follows from the end of another."""
     if principal_ids:
         rows = [
             {"tenant_id": tx.tenant_id, "id": tx.new_id(), "principal_id": id_, "kind": "reconcile",
-             "created_at": now, "available_at": now} for id_ in principal_ids
+             "priority": URGENT} for id_ in principal_ids
         ]  # fmt: skip
         tx.execute(insert(outbox), rows)
 
 
-def principal_observe(tx: Tx, principal_id: UUID) -> None:
-    """Write that what rests on a principal is in line with its present version."""
+def principal_observe(tx: Tx, principal_id: UUID, version: int) -> None:
+    """Write that what rests on a principal is in line with this version of it: the one that was looked at. A later one
+    may have been committed meanwhile, and has a notice of its own.
+    """
+    observed = func.greatest(principals.c.observed_version, version)
     tx.execute(
         update(principals)
         .where(principals.c.tenant_id == tx.tenant_id, principals.c.id == principal_id)
-        .values(observed_version=principals.c.version)
+        .values(observed_version=observed)
     )

@@ -1,6 +1,5 @@
 """Waiting for PostgreSQL to say that there is something to do (LISTEN), instead of asking again and again."""
 
-from collections.abc import Callable
 from contextlib import suppress
 
 import psycopg
@@ -36,17 +35,17 @@ class Notices:
             connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(self._channel)))
             self._connection = connection
 
-    def wait(self, seconds: float) -> bool:
-        """Return True as soon as something is announced, else False after ``seconds``; also True when a lost
+    def wait(self, seconds: float) -> list[str]:
+        """Return what is announced as soon as something is, else nothing after ``seconds``; an empty text when a lost
         connection was found again, since an announcement may have been missed meanwhile.
 
         Raises ``psycopg.OperationalError`` when the database cannot be reached.
         """
         if self._connection is None or self._connection.closed:
             self.listen()
-            return True
+            return [""]
         try:
-            return bool(list(self._connection.notifies(timeout=seconds, stop_after=1)))
+            return [notice.payload for notice in self._connection.notifies(timeout=seconds, stop_after=1)]
         except psycopg.OperationalError:
             self.close()
             raise
@@ -57,11 +56,3 @@ class Notices:
         if connection is not None:
             with suppress(psycopg.Error):
                 connection.close()
-
-
-def wait_for(notices: Notices, seconds: float, *, until: Callable[[], bool], slice_s: float = 0.25) -> None:
-    """Wait for an announcement, for ``seconds``, or until ``until`` says so, whichever comes first."""
-    slices = max(1, round(seconds / slice_s))
-    for _ in range(slices):  # a slice costs no query: it only lets a signal be seen in time
-        if until() or notices.wait(slice_s):
-            return

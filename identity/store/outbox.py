@@ -1,13 +1,15 @@
 """The outbox: news for the workers, written in the transaction that made it, sent later and more than once.
 
-The relay sees rows of every tenant and sends them until they are done; a worker counts an attempt before it
-begins, so that work which kills its worker is counted too, and marks the row done in the transaction that
-does the work.
+The relay claims rows tenant by tenant and sends them until they are done. A worker counts an attempt before it begins,
+so that work which kills its worker is counted too, and marks the row done in the transaction that does the work. Every
+time here is of the database's clock: web, relay and worker may disagree about theirs.
+
+``sent_at`` says since when the broker has had a row; it is empty while a worker has it, and while it is not due.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import text
@@ -16,74 +18,105 @@ from identity.model.ids import TenantId
 from identity.store.tx import Tx
 
 ATTEMPTS_MAX = 12
-RESEND_MIN = timedelta(seconds=10)
-RESEND_MAX = timedelta(minutes=15)
+LEASE = timedelta(seconds=4)
+"""How long a row that was sent, or that a worker has begun, is left alone; then it is due again."""
+
 ERROR_LENGTH_MAX = 300
 
-# Sent again after as long as it has waited already: twice the pause each time, without a counter. How often a
-# row was sent says nothing about the work (workers may be stopped for a night), so it never kills a row.
-CLAIM = text("""
-UPDATE outbox SET sent_at = :now,
-       available_at = :now + least(greatest(:now - created_at, :resend_min), :resend_max) * (1 + random() / 4)
- WHERE (tenant_id, id) IN (
-    SELECT tenant_id, id FROM outbox
-     WHERE done_at IS NULL AND dead_at IS NULL AND available_at <= :now
-     ORDER BY available_at LIMIT :limit FOR UPDATE SKIP LOCKED)
-RETURNING tenant_id, id
+OPEN = "done_at IS NULL AND dead_at IS NULL"
+
+# Within one tenant, so that no statement locks rows of two.
+CLAIM = text(f"""
+UPDATE outbox SET sent_at = coalesce(sent_at, now()), available_at = now() + :lease * (1 + random() / 4)
+ WHERE tenant_id = :tenant AND id = ANY (ARRAY(
+    SELECT id FROM outbox
+     WHERE tenant_id = :tenant AND priority = :priority AND {OPEN} AND available_at <= now()
+     ORDER BY available_at LIMIT :limit FOR UPDATE SKIP LOCKED))
+RETURNING id, attempts
 """)
+
+TENANTS_DUE = text(f"SELECT tenant_id FROM outbox WHERE {OPEN} AND available_at <= now() GROUP BY tenant_id")
 
 RELEASE = text("""
-UPDATE outbox SET sent_at = NULL, available_at = :now
- WHERE (tenant_id, id) IN (SELECT * FROM unnest(CAST(:tenants AS uuid[]), CAST(:ids AS uuid[]))) AND done_at IS NULL
+UPDATE outbox SET sent_at = NULL, available_at = now()
+ WHERE tenant_id = :tenant AND id = ANY (:ids) AND done_at IS NULL
 """)
 
-BEGIN = text("""
-UPDATE outbox SET attempts = attempts + 1,
-       dead_at = CASE WHEN attempts >= :attempts_max THEN :now END
- WHERE tenant_id = :tenant AND id IN (
-    SELECT id FROM outbox
-     WHERE tenant_id = :tenant AND id = :id AND done_at IS NULL AND dead_at IS NULL FOR UPDATE SKIP LOCKED)
-RETURNING attempts, dead_at IS NOT NULL AS is_dead, kind
+BEGIN = text(f"""
+UPDATE outbox SET attempts = attempts + 1, sent_at = NULL, available_at = now() + :lease,
+       dead_at = CASE WHEN attempts >= :attempts_max THEN now() END
+ WHERE tenant_id = :tenant AND id = ANY (ARRAY(
+    SELECT id FROM outbox WHERE tenant_id = :tenant AND id = ANY (:ids) AND {OPEN} FOR UPDATE SKIP LOCKED))
+RETURNING id, principal_id, attempts, dead_at IS NOT NULL AS is_dead, kind
 """)
 
-LOCK = text("""
-SELECT principal_id FROM outbox
- WHERE tenant_id = :tenant AND id = :id AND done_at IS NULL AND dead_at IS NULL FOR UPDATE SKIP LOCKED
+HOLD = text(f"""
+UPDATE outbox SET available_at = now() + :lease
+ WHERE tenant_id = :tenant AND id = ANY (ARRAY(
+    SELECT id FROM outbox WHERE tenant_id = :tenant AND id = ANY (:ids) AND {OPEN} FOR UPDATE SKIP LOCKED))
+RETURNING id
 """)
 
-DONE = text("""
-UPDATE outbox SET done_at = :now, last_error = NULL WHERE tenant_id = :tenant AND id = :id
-""")
+DONE = text("UPDATE outbox SET done_at = now(), last_error = NULL WHERE tenant_id = :tenant AND id = ANY (:ids)")
 
 FAIL = text("""
-UPDATE outbox SET last_error = :error, available_at = :available_at
+UPDATE outbox SET last_error = :error, sent_at = NULL, available_at = now() + :pause
  WHERE tenant_id = :tenant AND id = :id AND done_at IS NULL
 """)
 
 RESUME = text("""
-UPDATE outbox SET attempts = 0, available_at = :now
- WHERE tenant_id = :tenant AND id = :id AND done_at IS NULL RETURNING pg_notify('outbox', '')
+UPDATE outbox SET attempts = 0, sent_at = NULL, available_at = now()
+ WHERE tenant_id = :tenant AND id = :id AND done_at IS NULL RETURNING pg_notify('outbox', CAST(:tenant AS text))
 """)
 
 SUMMARY = text("""
 SELECT count(*) FILTER (WHERE dead_at IS NULL) AS waiting, count(dead_at) AS dead,
-       extract(epoch FROM CAST(:now AS timestamptz) - min(created_at) FILTER (WHERE dead_at IS NULL)) AS oldest_s
+       extract(epoch FROM now() - min(created_at) FILTER (WHERE dead_at IS NULL)) AS oldest_s
   FROM outbox WHERE done_at IS NULL
+""")
+
+IS_UNTAKEN = text(f"""
+SELECT EXISTS (SELECT FROM outbox WHERE {OPEN} AND sent_at < now() - :age) AS is_untaken
 """)
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """A row that is to be sent now."""
+class Claimed:
+    """Rows of one tenant that are to be sent now. Those in ``retried`` were begun before, by a worker that died or
+    failed: each goes alone.
+    """
 
     tenant_id: TenantId
-    id: UUID
+    fresh: tuple[UUID, ...]
+    retried: tuple[UUID, ...] = ()
+
+    @property
+    def ids(self) -> tuple[UUID, ...]:
+        """All of them."""
+        return self.fresh + self.retried
+
+    def messages(self) -> list["Batch"]:
+        """Return what is sent together."""
+        together = [Batch(self.tenant_id, self.fresh)] if self.fresh else []
+        return [*together, *(Batch(self.tenant_id, (id_,)) for id_ in self.retried)]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one tenant that one message names."""
+
+    tenant_id: TenantId
+    ids: tuple[UUID, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A run that is about to begin: the how-many-eth, of what kind, and whether the row was given up instead."""
+    """A run that is about to begin: of which row, the how-many-eth, of what kind, and whether the row was given up
+    instead. ``principal_id`` is None where the row asks for something else.
+    """
 
+    id: UUID
+    principal_id: UUID | None
     number: int
     is_dead: bool
     kind: str
@@ -98,59 +131,63 @@ class Backlog:
     oldest_s: float
 
 
-def outbox_claim(tx: Tx, *, limit: int, now: datetime) -> Sequence[Due]:
-    """Take rows of all tenants that are due and put off their next turn; any number of relays may do so at
-    once.
+def outbox_tenants_due(tx: Tx) -> list[TenantId]:
+    """Return the tenants that have rows which are due; for the relay's role."""
+    return [TenantId(id_) for id_ in tx.execute(TENANTS_DUE).scalars()]
+
+
+def outbox_claim(tx: Tx, tenant_id: TenantId, *, priority: int, limit: int) -> Claimed:
+    """Take rows of one tenant that are due, oldest first, and put off their next turn; any number of relays may do so
+    at once. For the relay's role.
     """
-    parameters = {"now": now, "limit": limit, "resend_min": RESEND_MIN, "resend_max": RESEND_MAX}
-    return [Due(TenantId(row.tenant_id), row.id) for row in tx.execute(CLAIM, parameters)]
+    parameters = {"tenant": tenant_id, "priority": priority, "limit": limit, "lease": LEASE}
+    rows = tx.execute(CLAIM, parameters).all()
+    fresh = tuple(row.id for row in rows if not row.attempts)
+    return Claimed(tenant_id, fresh, tuple(row.id for row in rows if row.attempts))
 
 
-def outbox_release(tx: Tx, rows: Sequence[Due], *, now: datetime) -> None:
+def outbox_release(tx: Tx, batch: Batch) -> None:
     """Make rows due again that were claimed and could not be sent."""
-    tenants, ids = [row.tenant_id for row in rows], [row.id for row in rows]
-    tx.execute(RELEASE, {"tenants": tenants, "ids": ids, "now": now})
+    tx.execute(RELEASE, {"tenant": batch.tenant_id, "ids": list(batch.ids)})
 
 
-def outbox_begin(tx: Tx, outbox_id: UUID, *, now: datetime) -> Attempt | None:
-    """Count an attempt; None when the row is done, given up, or in the hands of another worker this very
-    moment.
+def outbox_begin(tx: Tx, ids: Sequence[UUID]) -> list[Attempt]:
+    """Count an attempt of each row, in the order of ``ids``; left out are those that are done, given up, or in the
+    hands of another worker this very moment.
     """
-    parameters = {"tenant": tx.tenant_id, "id": outbox_id, "now": now, "attempts_max": ATTEMPTS_MAX}
-    row = tx.execute(BEGIN, parameters).one_or_none()
-    return None if row is None else Attempt(row.attempts, row.is_dead, row.kind)
+    parameters = {"tenant": tx.tenant_id, "ids": list(ids), "attempts_max": ATTEMPTS_MAX, "lease": LEASE}
+    begun = {row.id: row for row in tx.execute(BEGIN, parameters)}
+    found = (begun[id_] for id_ in dict.fromkeys(ids) if id_ in begun)
+    return [Attempt(row.id, row.principal_id, row.attempts, row.is_dead, row.kind) for row in found]
 
 
-def outbox_lock(tx: Tx, outbox_id: UUID) -> UUID | None:
-    """Lock a row that is to be worked on and return its principal; None as in ``outbox_begin``."""
-    found: UUID | None = tx.execute(LOCK, {"tenant": tx.tenant_id, "id": outbox_id}).scalar_one_or_none()
-    return found
+def outbox_hold(tx: Tx, ids: Sequence[UUID]) -> set[UUID]:
+    """Lock rows that are worked on, or will be by this worker, for another ``LEASE``; return those that are its own."""
+    return set(tx.execute(HOLD, {"tenant": tx.tenant_id, "ids": list(ids), "lease": LEASE}).scalars())
 
 
-def outbox_done(tx: Tx, outbox_id: UUID, *, now: datetime) -> None:
-    """Mark the row done, in the transaction that did the work."""
-    tx.execute(DONE, {"tenant": tx.tenant_id, "id": outbox_id, "now": now})
+def outbox_done(tx: Tx, ids: Iterable[UUID]) -> None:
+    """Mark rows done, in the transaction that did the work."""
+    tx.execute(DONE, {"tenant": tx.tenant_id, "ids": list(ids)})
 
 
-def outbox_fail(tx: Tx, outbox_id: UUID, *, error: str, available_at: datetime) -> None:
-    """Remember why an attempt failed and when the next one is due."""
-    tx.execute(
-        FAIL,
-        {
-            "tenant": tx.tenant_id,
-            "id": outbox_id,
-            "error": error[:ERROR_LENGTH_MAX],
-            "available_at": available_at,
-        },
-    )
+def outbox_fail(tx: Tx, outbox_id: UUID, *, error: str, pause: timedelta) -> None:
+    """Remember why an attempt failed, and let the next one wait."""
+    parameters = {"tenant": tx.tenant_id, "id": outbox_id, "error": error[:ERROR_LENGTH_MAX], "pause": pause}
+    tx.execute(FAIL, parameters)
 
 
-def outbox_resume(tx: Tx, outbox_id: UUID, *, now: datetime) -> None:
+def outbox_resume(tx: Tx, outbox_id: UUID) -> None:
     """Let a row whose work got on, and is not done, be sent again at once."""
-    tx.execute(RESUME, {"tenant": tx.tenant_id, "id": outbox_id, "now": now})
+    tx.execute(RESUME, {"tenant": tx.tenant_id, "id": outbox_id})
 
 
-def outbox_backlog(tx: Tx, *, now: datetime) -> Backlog:
+def outbox_backlog(tx: Tx) -> Backlog:
     """Return how much waits, over all tenants; for the relay's role."""
-    row = tx.execute(SUMMARY, {"now": now}).one()
+    row = tx.execute(SUMMARY).one()
     return Backlog(row.waiting, row.dead, float(row.oldest_s or 0))
+
+
+def outbox_is_untaken(tx: Tx, *, age: timedelta) -> bool:
+    """Return whether the broker has had a row for longer than ``age`` that no worker has begun (the relay's role)."""
+    return bool(tx.execute(IS_UNTAKEN, {"age": age}).scalar_one())

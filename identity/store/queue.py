@@ -19,6 +19,9 @@ INSERT INTO pgmq.a_celery (msg_id, vt, read_ct, enqueued_at, last_read_at, messa
 SELECT msg_id, vt, read_ct, enqueued_at, last_read_at, message, headers FROM taken
 ON CONFLICT DO NOTHING
 """
+WAITING = """
+SELECT count(*) FROM (SELECT FROM pgmq.q_celery WHERE vt <= clock_timestamp() LIMIT %s) AS waiting
+"""
 TRIM = """
 DELETE FROM pgmq.a_celery
  WHERE msg_id IN (SELECT msg_id FROM pgmq.a_celery ORDER BY archived_at DESC, msg_id DESC OFFSET %s)
@@ -38,6 +41,12 @@ def queue_read(connection: psycopg.Connection[Any], *, limit: int, visible_s: in
     """Take up to ``limit`` messages; none of them is given to another worker for ``visible_s`` seconds."""
     parameters = {"limit": limit, "visible_s": visible_s, "bytes_max": bytes_max}
     return [Received(*row) for row in connection.execute(READ, parameters)]
+
+
+def queue_waiting(connection: psycopg.Connection[Any], *, most: int) -> int:
+    """Return how many messages wait for a worker, ``most`` at most; one that a worker has taken does not wait."""
+    [[count]] = connection.execute(WAITING, (most,))
+    return int(count)
 
 
 def message_set_aside(connection: psycopg.Connection[Any], message_id: int, *, keep: int) -> None:

@@ -25,7 +25,7 @@ from identity.store.principals import principal_get
 from identity.store.tables import metadata
 from identity.store.transaction import transaction
 from tests.world import ADMINISTRATOR, Tenant
-from workers.cascade import Reconcile, settle
+from workers.cascade import Reconcile, Tools, settle
 
 NOBODY: frozenset[UUID] = frozenset()
 
@@ -235,7 +235,7 @@ def work(tenant: Tenant, reconcile: Reconcile = reconcile_principal) -> int:
 
 def settle_row(tenant: Tenant, outbox_id: UUID, reconcile: Reconcile = reconcile_principal) -> None:
     begin = partial(transaction, tenant.house.engine)
-    settle(begin, reconcile, tenant.planted.id, outbox_id, clock=tenant.house.clock)
+    settle(Tools(begin, reconcile, tenant.house.clock), tenant.planted.id, [outbox_id])
 
 
 def reconcile_whole(tenant: Tenant, principal_id: UUID, caller: Caller) -> None:

@@ -19,7 +19,7 @@ from identity.store import Tx
 from identity.store.transaction import transaction
 from scim.async_work import perform
 from tests.scim.sources import Source
-from workers.cascade import settle
+from workers.cascade import Tools, settle
 
 
 class Killed(BaseException):
@@ -59,7 +59,7 @@ class Worker:
     def settle(self, source: Source, id_: UUID) -> None:
         """Do a row of the outbox as a task does."""
         begin, works = partial(transaction, self.house.engine), {OUTBOX_KIND: self.perform}
-        settle(begin, reconcile_principal, source.tenant_id, id_, clock=self.house.clock, works=works)
+        settle(Tools(begin, reconcile_principal, self.house.clock, works), source.tenant_id, [id_])
 
     def work(self, source: Source) -> None:
         """Do every asynchronous request that a tenant's outbox asks for."""

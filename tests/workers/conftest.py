@@ -15,11 +15,7 @@ from tests.workers.rabbitmq import shared_rabbitmq
 def world(owner_url: str, database_url: str) -> World:
     """A database with one tenant."""
     made = World(owner_url, database_url, TenantId(uuid4()))
-    with made.sql() as connection:
-        connection.execute(
-            "INSERT INTO tenants (tenant_id, slug, display_name, created_at) VALUES (%s, 'acme', 'Acme', now())",
-            (made.tenant_id,),
-        )
+    made.make_tenant("acme")
     return made
 
 

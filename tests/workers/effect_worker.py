@@ -6,7 +6,7 @@ import time
 from datetime import datetime
 from uuid import UUID
 
-from config.celery import run_worker
+from config.celery import Duties, run_worker
 from config.settings import load_settings
 from identity.actions.reconciliation import Place
 from identity.model.access import Caller
@@ -22,4 +22,4 @@ def effect(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: dat
 
 
 if __name__ == "__main__":
-    run_worker(load_settings(), effect, pool="prefork" if sys.argv[1] == "prefork" else "threads")
+    run_worker(load_settings(), Duties(effect), pool="prefork" if sys.argv[1] == "prefork" else "threads")

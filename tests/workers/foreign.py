@@ -14,7 +14,7 @@ import redis
 from kombu import Connection
 
 from tests.workers.plant import Plant
-from workers.messages import SET_ASIDE_MAX
+from workers.messages import ROWS_MAX, SET_ASIDE_MAX
 from workers.rabbitmq_broker import QUEUE_ARGUMENTS, SET_ASIDE_ARGUMENTS
 
 TENANT, ROW = str(UUID(int=1)), str(UUID(int=2))
@@ -47,14 +47,11 @@ MESSAGES: dict[str, tuple[Parts, str]] = {
     "a body that is too large": (message(json.dumps([[TENANT, ROW], {}, {"x": "x" * 20_000}])), "size"),
     "a body of another shape": (message({"args": [TENANT, ROW]}), "arguments"),
     "one argument too few": (message([[TENANT], {}, {}]), "arguments"),
-    "one argument too many": (message([[TENANT, ROW, ROW], {}, {}]), "arguments"),
+    "more rows than a batch has": (message([[TENANT, *[ROW] * (ROWS_MAX + 1)], {}, {}]), "arguments"),
     "an argument that is no UUID": (message([[TENANT, "'; --"], {}, {}]), "arguments"),
     "an argument that is a number": (message([[TENANT, 7], {}, {}]), "arguments"),
     "an argument by name": (message([[TENANT, ROW], {"works": {}}, {}]), "arguments"),
     "arguments that are no list": (message(["ab", {}, {}]), "arguments"),
-    "an expiry that is no time": (message(expires="soon"), "expires"),
-    "an expiry that is a number": (message(expires=7), "expires"),
-    "an expiry beyond all time": (message(expires="9999-12-31T23:59:59-23:59"), "expires"),
 }
 
 

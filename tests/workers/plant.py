@@ -23,6 +23,7 @@ import pytest
 from config.celery import run_relay_until
 from config.settings import Settings, load_settings
 from identity.model.ids import TenantId
+from identity.model.outbox import ORDINARY
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -61,16 +62,33 @@ class World:
             )
         return ids
 
-    def news(self, principal_ids: list[UUID]) -> list[UUID]:
+    def news(self, principal_ids: list[UUID], *, priority: int = ORDINARY) -> list[UUID]:
         ids = [uuid4() for _ in principal_ids]
-        now = datetime.now(UTC)
         with self.sql() as connection, connection.cursor() as cursor:
             cursor.executemany(
-                "INSERT INTO outbox (tenant_id, id, principal_id, kind, created_at, available_at)"
-                " VALUES (%s, %s, %s, 'reconcile', %s, %s)",
-                [(self.tenant_id, id_, who, now, now) for id_, who in zip(ids, principal_ids, strict=True)],
+                "INSERT INTO outbox (tenant_id, id, principal_id, kind, priority) VALUES (%s, %s, %s, 'reconcile', %s)",
+                [(self.tenant_id, id_, who, priority) for id_, who in zip(ids, principal_ids, strict=True)],
             )
         return ids
+
+    def principal_of(self, outbox_id: UUID) -> UUID:
+        with self.sql() as connection:
+            row = connection.execute("SELECT principal_id FROM outbox WHERE id = %s", (outbox_id,)).fetchone()
+        assert row is not None
+        return UUID(str(row[0]))
+
+    def neighbour(self) -> "World":
+        """Another tenant of the same database."""
+        made = World(self.owner_url, self.url, TenantId(uuid4()))
+        made.make_tenant(f"tenant-{made.tenant_id}")
+        return made
+
+    def make_tenant(self, slug: str) -> None:
+        with self.sql() as connection:
+            connection.execute(
+                "INSERT INTO tenants (tenant_id, slug, display_name, created_at) VALUES (%s, %s, 'Acme', now())",
+                (self.tenant_id, slug),
+            )
 
     def count(self, condition: str) -> int:
         with self.sql() as connection:

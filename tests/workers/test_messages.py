@@ -6,7 +6,7 @@ from base64 import b64decode
 import pytest
 
 from tests.workers.foreign import ENVELOPES, MESSAGES, NOT_JSON, ROW, TENANT, Parts, enveloped, message
-from workers.messages import DELIVERIES_MAX, SWEEP, ForeignMessageError, build_envelope, read_envelope, read_task
+from workers.messages import DELIVERIES_MAX, ROWS_MAX, SWEEP, ForeignMessageError, build_envelope, read_envelope, read_task
 
 
 @pytest.mark.parametrize(("parts", "reason"), MESSAGES.values(), ids=MESSAGES)
@@ -59,7 +59,17 @@ def test_the_sixth_delivery_is_one_too_many(counted_by: str) -> None:
         read_envelope(sent, delivery=DELIVERIES_MAX + 1 if counted_by == "the queue" else None)
 
 
-def test_a_sweep_has_no_arguments_and_may_expire() -> None:
-    sent = message([[], {}, {}], task=SWEEP, expires="2026-11-24T10:00:00+01:00")
-    task, _ = read_envelope(enveloped(sent))
-    assert (task.arguments, task.headers()["expires"]) == ((), "2026-11-24T09:00:00+00:00")
+def test_a_sweep_has_no_arguments() -> None:
+    task, _ = read_envelope(enveloped(message([[], {}, {}], task=SWEEP)))
+    assert task.arguments == ()
+
+
+@pytest.mark.parametrize("expires", ["2026-11-24T10:00:00+01:00", "soon", 7, "9999-12-31T23:59:59-23:59"])
+def test_no_message_expires_by_the_clock_of_whoever_sent_it(expires: object) -> None:
+    task, _ = read_envelope(enveloped(message(expires=expires)))
+    assert task.headers()["expires"] is None
+
+
+def test_a_batch_of_as_many_rows_as_are_allowed_fits_into_a_message() -> None:
+    task, _ = read_envelope(enveloped(message([[TENANT, *[ROW] * ROWS_MAX], {}, {}])))
+    assert len(task.arguments) == ROWS_MAX + 1

@@ -1,6 +1,6 @@
 """What happened, what is to happen, and what was answered."""
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy import Column, Index, Integer, LargeBinary, SmallInteger, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from identity.store.schema import EMPTY_ARRAY, IDS, Instant, index_of, refers, tenant_table
@@ -30,15 +30,22 @@ outbox = tenant_table(
     Column("id", Uuid, nullable=False),
     Column("principal_id", Uuid),
     Column("kind", Text, nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("available_at", Instant, nullable=False),
+    Column("priority", SmallInteger, nullable=False, server_default="1"),
+    Column("created_at", Instant, nullable=False, server_default=text("now()")),
+    Column("available_at", Instant, nullable=False, server_default=text("now()")),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("sent_at", Instant),
     Column("done_at", Instant),
     Column("dead_at", Instant),
     Column("last_error", Text),
     refers(("principal_id",), "principals", ("id",)),
-    Index("ix_outbox_due", "available_at", postgresql_where=text("done_at IS NULL AND dead_at IS NULL")),
+    Index(
+        "ix_outbox_open",
+        "tenant_id",
+        "priority",
+        "available_at",
+        postgresql_where=text("done_at IS NULL AND dead_at IS NULL"),
+    ),
     key=("id",),
 )
 
