@@ -44,7 +44,7 @@ timeout (3 s of 5 s), and so soon that news of who has left never waits long beh
 
 Pool = Literal["threads", "prefork"]
 
-DEAF_S = 5.0
+DEAF_S = 8.0
 """How long an idle worker may leave what the broker has for it."""
 
 STUCK_S = 60.0

@@ -104,7 +104,7 @@ def settle(tools: Tools, tenant_id: TenantId, outbox_ids: Sequence[UUID]) -> Non
 def _settle_quiet(tools: Tools, tenant_id: TenantId, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
     """Mark done, together, what has nothing to change; return the rest."""
     asked = {attempt.id: attempt.principal_id for attempt in attempts if attempt.kind == KIND and attempt.principal_id}
-    if len(asked) < 2:
+    if not asked:
         return attempts
     try:
         with tools.begin(tenant_id) as tx:

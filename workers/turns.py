@@ -8,12 +8,16 @@ from identity.model.outbox import LONG, ORDINARY, URGENT
 
 Party = TypeVar("Party", bound=Hashable)
 
+IN_A_ROW_MAX = 3
+"""Urgent turns while others wait; then one of these has its turn."""
+
 
 @dataclass(slots=True)
 class Turns(Generic[Party]):
     """Who may have rows of which priority, in the order of their turns. A party is added again while it has more."""
 
     _waiting: dict[int, dict[Party, None]] = field(default_factory=lambda: {URGENT: {}, ORDINARY: {}, LONG: {}})
+    _urgent_in_a_row: int = 0
     _was_long: bool = False
 
     def __bool__(self) -> bool:
@@ -34,11 +38,18 @@ class Turns(Generic[Party]):
         Long work has turns only while workers are idle (``is_idle``: nothing waits for them), and then every other one,
         so that neither it nor ordinary rows keep each other out.
         """
-        order = [URGENT, LONG, ORDINARY] if is_idle and not self._was_long else [URGENT, ORDINARY, LONG]
-        for priority in order:
+        for priority in self._order():
             if self._waiting[priority] and (priority != LONG or is_idle):
-                self._was_long = priority == LONG
-                party = next(iter(self._waiting[priority]))
-                del self._waiting[priority][party]
-                return priority, party
+                return priority, self._take(priority)
         return None
+
+    def _order(self) -> list[int]:
+        others = [ORDINARY, LONG] if self._was_long else [LONG, ORDINARY]
+        return [*others, URGENT] if self._urgent_in_a_row >= IN_A_ROW_MAX else [URGENT, *others]
+
+    def _take(self, priority: int) -> Party:
+        self._urgent_in_a_row = self._urgent_in_a_row + 1 if priority == URGENT else 0
+        self._was_long = priority == LONG if priority != URGENT else self._was_long
+        party = next(iter(self._waiting[priority]))
+        del self._waiting[priority][party]
+        return party

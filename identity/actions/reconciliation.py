@@ -16,7 +16,7 @@ from identity.store.events import event_insert
 from identity.store.lifecycle import ended_rows_end, memberships_end, notices_insert, principal_observe
 from identity.store.ownership import group_and_above, group_answers, groups_above, is_unowned, unowned_list
 from identity.store.principals import principal_find, principal_lock
-from identity.store.quiet import quiet_observe
+from identity.store.quiet import quiet_observe, remains_find
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ def reconcile_principal(
     place = place if place.version is not None else replace(place, version=principal.version)
     if _ended_rows_remain(tx, principal, caller=caller, now=now):
         return place
-    if principal.kind in ACTORS:
-        _suspend_if_unowned(tx, principal_id, caller=caller, now=now)
+    if principal.kind in ACTORS and is_unowned(tx, principal_id):
+        _suspend(tx, principal_id, caller=caller, now=now)
     following = _next_step(tx, principal, place, caller=caller, now=now)
     if following is not None:
         return replace(following, version=place.version)
@@ -96,6 +96,11 @@ def _look_at_groups(tx: Tx, group_id: UUID, place: Place, *, caller: Caller, now
 
 def _ended_rows_remain(tx: Tx, principal: Principal, *, caller: Caller, now: datetime) -> bool:
     """End one batch of what rests on a principal that was cut since; True when there may be more."""
+    remains = remains_find(tx, principal.id)
+    if remains.memberships and memberships_end(tx, principal.id):
+        return True
+    if not (remains.delegations or remains.tasks):
+        return False
     rows = ended_rows_end(
         tx, principal.id, end_count=principal.end_count, epoch=principal.epoch, reason=PARTY_ENDED, now=now
     )
@@ -113,22 +118,21 @@ def _ended_rows_remain(tx: Tx, principal: Principal, *, caller: Caller, now: dat
     ]
     if told:
         event_insert(tx, *told, caller=caller, now=now)
-    return memberships_end(tx, principal.id) or rows.is_more
+    return rows.is_more
 
 
 def _look_at_agents(tx: Tx, owner_id: UUID, after: UUID | None, *, caller: Caller, now: datetime) -> Place | None:
     """Suspend the next agent of an owner that nobody active answers for; None when there is none left."""
     batch = unowned_list(tx, owner_id, after=after)
     for agent_id in batch.unowned[:1]:
-        _suspend_if_unowned(tx, agent_id, caller=caller, now=now)
-        return Place(owner=owner_id, agents_after=agent_id)
+        _suspend(tx, agent_id, caller=caller, now=now)
+        if len(batch.unowned) > 1:
+            return Place(owner=owner_id, agents_after=agent_id)
     return None if batch.last is None else Place(owner=owner_id, agents_after=batch.last)
 
 
-def _suspend_if_unowned(tx: Tx, agent_id: UUID, *, caller: Caller, now: datetime) -> None:
+def _suspend(tx: Tx, agent_id: UUID, *, caller: Caller, now: datetime) -> None:
     """Lock, and look once more: it may have got an owner, or gone away, while nobody held it."""
-    if not is_unowned(tx, agent_id):
-        return
     agent = principal_lock(tx, agent_id)
     if agent is not None and is_unowned(tx, agent_id):
         apply_state(tx, agent, Verb.ABANDON, reason="no_active_owner", caller=caller, now=now)

@@ -21,6 +21,9 @@ ATTEMPTS_MAX = 12
 LEASE = timedelta(seconds=4)
 """How long a row that was sent, or that a worker has begun, is left alone; then it is due again."""
 
+LOST_AFTER = timedelta(seconds=20)
+"""When a row is sent again though other messages wait in the broker, and its own may be among them."""
+
 ERROR_LENGTH_MAX = 300
 
 OPEN = "done_at IS NULL AND dead_at IS NULL"
@@ -31,6 +34,7 @@ UPDATE outbox SET sent_at = coalesce(sent_at, now()), available_at = now() + :le
  WHERE tenant_id = :tenant AND id = ANY (ARRAY(
     SELECT id FROM outbox
      WHERE tenant_id = :tenant AND priority = :priority AND {OPEN} AND available_at <= now()
+       AND (sent_at IS NULL OR :is_idle OR sent_at < now() - :lost_after)
      ORDER BY available_at LIMIT :limit FOR UPDATE SKIP LOCKED))
 RETURNING id, attempts
 """)
@@ -136,11 +140,18 @@ def outbox_tenants_due(tx: Tx) -> list[TenantId]:
     return [TenantId(id_) for id_ in tx.execute(TENANTS_DUE).scalars()]
 
 
-def outbox_claim(tx: Tx, tenant_id: TenantId, *, priority: int, limit: int) -> Claimed:
+def outbox_claim(tx: Tx, tenant_id: TenantId, *, priority: int, limit: int, is_idle: bool) -> Claimed:
     """Take rows of one tenant that are due, oldest first, and put off their next turn; any number of relays may do so
-    at once. For the relay's role.
+    at once. For the relay's role. While messages wait in the broker (it is not ``is_idle``), what was sent is there.
     """
-    parameters = {"tenant": tenant_id, "priority": priority, "limit": limit, "lease": LEASE}
+    parameters = {
+        "tenant": tenant_id,
+        "priority": priority,
+        "limit": limit,
+        "lease": LEASE,
+        "lost_after": LOST_AFTER,
+        "is_idle": is_idle,
+    }
     rows = tx.execute(CLAIM, parameters).all()
     fresh = tuple(row.id for row in rows if not row.attempts)
     return Claimed(tenant_id, fresh, tuple(row.id for row in rows if row.attempts))

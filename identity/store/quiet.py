@@ -1,10 +1,12 @@
-"""Which principals have nothing resting on them that a worker would change: looked at many at a time.
+"""What a look by key can tell before any row is written: of principals, whether something rests on them that has ended.
 
-Most rows of the outbox are of that kind (an agent was created, and somebody answers for it), so they are done by one
-statement. The conditions are those of the steps of ``actions.reconciliation``; what is not surely quiet takes them.
+Most rows of the outbox are of principals on which nothing rests (an agent was created, and somebody answers for it), so
+many of them are done by one statement. Its conditions are those of the steps of ``actions.reconciliation``; what is not
+surely quiet takes them.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import text
@@ -12,34 +14,67 @@ from sqlalchemy import text
 from identity.store.nesting import ACTIVE_USER
 from identity.store.tx import Tx
 
-# Scalar subqueries: each is a look-up by key, whatever the statistics say. What somebody holds is not surely quiet.
+
+def _any(rows: str) -> str:
+    """Return the condition that there is such a row: a scalar subquery, a look-up by key whatever statistics say."""
+    return f"(SELECT true FROM {rows} LIMIT 1) IS NOT NULL"
+
+
+LIVE_DELEGATION = "delegations d WHERE d.tenant_id = :tenant AND d.ended_at IS NULL"
+OPEN_TASK = "tasks t WHERE t.tenant_id = :tenant AND t.state = 'open'"
+DELEGATIONS = " OR ".join((
+    _any(f"{LIVE_DELEGATION} AND d.actor_id = p.id AND d.actor_end_count <> p.end_count"),
+    _any(f"{LIVE_DELEGATION} AND d.subject_id = p.id AND d.subject_end_count <> p.end_count"),
+    _any(f"{LIVE_DELEGATION} AND d.subject_group_id = p.id AND d.subject_end_count <> p.end_count"),
+))  # fmt: skip
+TASKS = " OR ".join((
+    _any(f"{OPEN_TASK} AND t.actor_id = p.id AND t.actor_epoch < p.epoch"),
+    _any(f"{OPEN_TASK} AND t.subject_id = p.id AND t.subject_epoch < p.epoch"),
+))  # fmt: skip
+IN_A_GROUP = _any("group_members m WHERE m.tenant_id = :tenant AND m.member_id = p.id")
+HAS_MEMBERS = _any("group_members m WHERE m.tenant_id = :tenant AND m.group_id = p.id")
+OWNS = _any("principal_owners o WHERE o.tenant_id = :tenant AND o.owner_id = p.id")
+
+REMAINS = text(f"""
+SELECT {DELEGATIONS} AS delegations, {TASKS} AS tasks,
+       p.deleted_at IS NOT NULL AND ({IN_A_GROUP} OR {HAS_MEMBERS}) AS memberships
+  FROM principals p WHERE p.tenant_id = :tenant AND p.id = :principal
+""")
+
+# What somebody holds is not surely quiet.
 OBSERVE = text(f"""
 WITH quiet AS MATERIALIZED (
     SELECT p.id, p.version FROM principals p
      WHERE p.tenant_id = :tenant AND p.id = ANY (:ids) AND p.kind <> 'group'
-       AND (p.deleted_at IS NULL
-            OR (SELECT true FROM group_members m WHERE m.tenant_id = :tenant AND m.member_id = p.id LIMIT 1) IS NULL)
-       AND (p.kind <> 'user' OR p.state = 'active'
-            OR ((SELECT true FROM principal_owners o
-                  WHERE o.tenant_id = :tenant AND o.owner_id = p.id LIMIT 1) IS NULL
-                AND (SELECT true FROM group_members m
-                      WHERE m.tenant_id = :tenant AND m.member_id = p.id LIMIT 1) IS NULL))
+       AND (p.deleted_at IS NULL OR NOT ({IN_A_GROUP}))
+       AND (p.kind <> 'user' OR p.state = 'active' OR NOT ({OWNS} OR {IN_A_GROUP}))
        AND (p.kind NOT IN ('agent', 'service_account') OR p.state <> 'active' OR p.is_protected
             OR (SELECT coalesce(bool_or({ACTIVE_USER.format(id="o.owner_id")}), true) FROM principal_owners o
                  WHERE o.tenant_id = :tenant AND o.principal_id = p.id))
-       AND (SELECT true FROM delegations d WHERE d.tenant_id = :tenant AND d.ended_at IS NULL
-               AND d.actor_id = p.id AND d.actor_end_count <> p.end_count LIMIT 1) IS NULL
-       AND (SELECT true FROM delegations d WHERE d.tenant_id = :tenant AND d.ended_at IS NULL
-               AND d.subject_id = p.id AND d.subject_end_count <> p.end_count LIMIT 1) IS NULL
-       AND (SELECT true FROM tasks t WHERE t.tenant_id = :tenant AND t.state = 'open'
-               AND t.actor_id = p.id AND t.actor_epoch < p.epoch LIMIT 1) IS NULL
-       AND (SELECT true FROM tasks t WHERE t.tenant_id = :tenant AND t.state = 'open'
-               AND t.subject_id = p.id AND t.subject_epoch < p.epoch LIMIT 1) IS NULL
+       AND NOT ({DELEGATIONS}) AND NOT ({TASKS})
      FOR NO KEY UPDATE OF p SKIP LOCKED)
 UPDATE principals p SET observed_version = greatest(p.observed_version, quiet.version)
   FROM quiet WHERE p.tenant_id = :tenant AND p.id = quiet.id
 RETURNING p.id
 """)
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """Which rows that ended with a principal nobody has written down yet."""
+
+    delegations: bool
+    tasks: bool
+    memberships: bool
+
+
+NOTHING = Remains(delegations=False, tasks=False, memberships=False)
+
+
+def remains_find(tx: Tx, principal_id: UUID) -> Remains:
+    """Return what rests on a principal and ended with it; nothing where there is none."""
+    row = tx.execute(REMAINS, {"tenant": tx.tenant_id, "principal": principal_id}).one_or_none()
+    return NOTHING if row is None else Remains(row.delegations, row.tasks, row.memberships)
 
 
 def quiet_observe(tx: Tx, principal_ids: Sequence[UUID]) -> set[UUID]:

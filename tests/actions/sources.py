@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from identity.actions.connections import create_scim_connection
 from identity.actions.provisioning import amend_principal, create_principal, delete_principal, get_principal
-from identity.actions.reconciliation import BEGINNING, reconcile_principal
+from identity.actions.reconciliation import BEGINNING, observe_quiet, reconcile_principal
 from identity.model.access import Caller, CallerKind
 from identity.model.connection import Dialect
 from identity.model.event import RecordedEvent
@@ -223,11 +223,12 @@ def forget_news(tenant: Tenant) -> None:
 
 
 def work(tenant: Tenant, reconcile: Reconcile = reconcile_principal) -> int:
-    """Do what the workers would, until nothing is left; return how many rows of the outbox it took."""
+    """Do what the workers would, in batches, until nothing is left; return how many rows of the outbox it took."""
     number = 0
+    begin = partial(transaction, tenant.house.engine)
+    tools = Tools(begin, reconcile, tenant.house.clock, observe_quiet=observe_quiet)
     while waiting := due(tenant):
-        for id_ in waiting:
-            settle_row(tenant, id_, reconcile)
+        settle(tools, tenant.planted.id, waiting)
         number += len(waiting)
         assert count(tenant, "outbox WHERE last_error IS NOT NULL") == 0
     return number

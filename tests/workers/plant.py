@@ -92,7 +92,19 @@ class World:
 
     def count(self, condition: str) -> int:
         with self.sql() as connection:
-            row = connection.execute(f"SELECT count(*) FROM outbox WHERE {condition}".encode()).fetchone()
+            row = connection.execute(
+                f"SELECT count(*) FROM outbox WHERE tenant_id = '{self.tenant_id}' AND ({condition})".encode()
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def suspended(self) -> int:
+        """How many agents were suspended."""
+        with self.sql() as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM principals WHERE kind = 'agent' AND state = 'suspended' AND tenant_id = %s",
+                (self.tenant_id,),
+            ).fetchone()
         assert row is not None
         return int(row[0])
 

@@ -6,7 +6,15 @@ from base64 import b64decode
 import pytest
 
 from tests.workers.foreign import ENVELOPES, MESSAGES, NOT_JSON, ROW, TENANT, Parts, enveloped, message
-from workers.messages import DELIVERIES_MAX, ROWS_MAX, SWEEP, ForeignMessageError, build_envelope, read_envelope, read_task
+from workers.messages import (
+    DELIVERIES_MAX,
+    ROWS_MAX,
+    SWEEP,
+    ForeignMessageError,
+    build_envelope,
+    read_envelope,
+    read_task,
+)
 
 
 @pytest.mark.parametrize(("parts", "reason"), MESSAGES.values(), ids=MESSAGES)

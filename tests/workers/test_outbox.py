@@ -19,6 +19,7 @@ from identity.store.notices import Notices, connection_string
 from identity.store.outbox import (
     ATTEMPTS_MAX,
     LEASE,
+    LOST_AFTER,
     Batch,
     outbox_backlog,
     outbox_begin,
@@ -144,6 +145,28 @@ def test_a_tenant_with_a_backlog_leaves_the_next_turn_to_the_others(
     assert urgent in sent.rows
 
 
+def test_what_was_sent_is_not_sent_again_while_other_messages_wait(world: World, as_relay: Begin) -> None:
+    world.news(world.principals(1))
+    sent = Sent()
+    one = relay(world, as_relay, sent)
+    one.send_due()
+    sent.full = 1
+    for seconds, times in ((2 * LEASE.total_seconds(), 1), (LOST_AFTER.total_seconds(), 2)):
+        pass_time(world, seconds)
+        one.look()
+        one.send_due()
+        assert len(sent.batches) == times
+
+
+def test_urgent_rows_of_one_tenant_do_not_keep_out_ordinary_ones_of_another(world: World, as_relay: Begin) -> None:
+    world.news(world.principals(10 * BATCH[URGENT]), priority=URGENT)
+    neighbour = world.neighbour()
+    [ordinary] = neighbour.news(neighbour.principals(1))
+    sent = Sent()
+    relay(world, as_relay, sent).send_due()
+    assert ordinary in sent.rows
+
+
 def test_what_follows_from_an_end_is_sent_before_what_is_older(world: World, as_relay: Begin) -> None:
     world.news(world.principals(2 * BATCH[ORDINARY]))
     [urgent] = world.news(world.principals(1), priority=URGENT)
@@ -203,7 +226,7 @@ def test_a_worker_quicker_than_the_relay_finds_the_row_free(world: World, as_rel
 def test_two_relays_at_once_never_take_the_same_row(world: World, as_relay: Begin) -> None:
     world.news(world.principals(20))
     with as_relay(PLATFORM) as first, as_relay(PLATFORM) as second:
-        taken = [outbox_claim(tx, world.tenant_id, priority=ORDINARY, limit=15) for tx in (first, second)]
+        taken = [outbox_claim(tx, world.tenant_id, priority=ORDINARY, limit=15, is_idle=True) for tx in (first, second)]
     assert [len(claimed.ids) for claimed in taken] == [15, 5]
     assert len({id_ for claimed in taken for id_ in claimed.ids}) == 20
 
