@@ -5,6 +5,7 @@ import binascii
 import os
 import sys
 from hashlib import sha256
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -38,6 +39,9 @@ NOT_SETTINGS = frozenset(
 )
 """Environment variables of ours that are read elsewhere."""
 
+BROKER_LIBRARIES = {"redis": ("redis", "packaging")}
+"""By the beginning of the URL: what the extra of that name installs."""
+
 KEY_BYTES = 32  # AES-256
 
 
@@ -55,6 +59,9 @@ def _database_url(value: str) -> str:
 def _broker_url(value: str) -> str:
     if urlsplit(value).scheme not in ("redis", "rediss", "redis+socket", "amqp", "amqps"):
         raise ValueError("must begin with redis://, rediss://, amqp:// or amqps://; unset it to use PostgreSQL")
+    missing = [name for name in BROKER_LIBRARIES.get(value[:5], ()) if find_spec(name) is None]
+    if missing:
+        raise ValueError(f"Redis needs {' and '.join(missing)}: pip install 'identity-foundation[redis]'")
     return value
 
 

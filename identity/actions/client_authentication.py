@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,10 +39,15 @@ NOT_AN_ID = re.compile(r"idf_|eyJ")
 ASSERTION_TYPES = frozenset({"client-authentication+jwt", "jwt", ""})
 """``typ`` of a client assertion (RFC 10070); access tokens and proofs of other kinds are not among them."""
 
+OFF_BY_MAX_S = 10**10
+"""More is not written down: a claim may have any number of digits."""
 
 FAULTS_OF_REQUESTS = {
     "assertion_audience": "aud of an assertion is the issuer identifier of this server alone, as a string",
-    "assertion_expired": f"exp, iat and nbf are whole seconds, exp at most {ASSERTION_LIFETIME_MAX_S} s from now",
+    "assertion_times": "exp, iat and nbf of an assertion are whole seconds, and exp is there",
+    "assertion_not_yet_valid": "iat and nbf of an assertion are not in the future, by the clock of this server",
+    "assertion_expired": "exp of an assertion is in the future, by the clock of this server",
+    "assertion_lifetime": f"exp of an assertion is at most {ASSERTION_LIFETIME_MAX_S} s from now",
     "assertion_issuer": "iss and sub of an assertion are both the client id",
     "assertion_subject": "sub of an assertion is the client id",
     "assertion_jti": f"jti of an assertion is a string of 1 to {JTI_LENGTH_MAX} characters",
@@ -140,7 +146,9 @@ def parse_assertion(assertion: str, issuer: str, now: datetime) -> AssertionCred
     client_id = token.claims.get("sub")
     fault = request_fault(token, issuer=issuer, now=now)
     if fault is not None:
-        raise InvalidClient(fault, claimed=client_id)
+        refusal = InvalidClient(fault, claimed=client_id)
+        refusal.claimed |= _by_how_much(fault, token.claims, now)
+        raise refusal
     return AssertionCredential(str(client_id), token)
 
 
@@ -151,19 +159,34 @@ def request_fault(token: UnverifiedToken, *, issuer: str, now: datetime) -> str 
     that also names us, could have been meant for somebody else.
     """
     header, claims, second = token.envelope.header, token.claims, now.timestamp()
-    client_id, jti, exp = claims.get("sub"), claims.get("jti"), claims.get("exp", 0)
-    earliest, latest, begun = second - LEEWAY_S, second + ASSERTION_LIFETIME_MAX_S + LEEWAY_S, second + LEEWAY_S
+    client_id, jti = claims.get("sub"), claims.get("jti")
+    times = {name: claims.get(name, 0) for name in ("exp", "iat", "nbf")}
     rules = (
         (isinstance(client_id, str) and CLIENT_ID.fullmatch(client_id), "assertion_subject"),
         (str(header.get("typ", "")).lower() in ASSERTION_TYPES and "crit" not in header, "assertion_type"),
         (claims.get("iss") == client_id, "assertion_issuer"),
         (claims.get("aud") == issuer, "assertion_audience"),
         (isinstance(jti, str) and 0 < len(jti) <= JTI_LENGTH_MAX, "assertion_jti"),
-        (_is_whole(exp) and earliest < exp <= latest, "assertion_expired"),
-        (_is_whole(claims.get("iat", 0)) and claims.get("iat", 0) <= begun, "assertion_expired"),
-        (_is_whole(claims.get("nbf", 0)) and claims.get("nbf", 0) <= begun, "assertion_expired"),
+        ("exp" in claims and all(map(_is_whole, times.values())), "assertion_times"),
     )
-    return next((rule for holds, rule in rules if not holds), None)
+    return next((rule for holds, rule in rules if not holds), None) or _time_fault(times, second)
+
+
+def _time_fault(times: Mapping[str, int], second: float) -> str | None:
+    if max(times["iat"], times["nbf"]) > second + LEEWAY_S:
+        return "assertion_not_yet_valid"
+    if times["exp"] <= second - LEEWAY_S:
+        return "assertion_expired"
+    return "assertion_lifetime" if times["exp"] > second + ASSERTION_LIFETIME_MAX_S + LEEWAY_S else None
+
+
+def _by_how_much(fault: str, claims: Mapping[str, Any], now: datetime) -> dict[str, str]:
+    """Return for the event by how many seconds this server's clock and the assertion disagree, where that is why."""
+    names = {"assertion_not_yet_valid": ("iat", "nbf"), "assertion_expired": ("exp",)}.get(fault)
+    if names is None:
+        return {}
+    seconds = max(claims.get(name, 0) for name in names) - int(now.timestamp())
+    return {"off_by_s": str(max(-OFF_BY_MAX_S, min(seconds, OFF_BY_MAX_S)))}
 
 
 def authenticate_client(

@@ -78,7 +78,7 @@ def test_a_client_that_exists_is_answered_as_one_that_does_not(
     [
         ("another audience", "assertion_audience"),
         ("an assertion that is over", "assertion_expired"),
-        ("an assertion of tomorrow", "assertion_expired"),
+        ("an assertion of tomorrow", "assertion_not_yet_valid"),
         ("another issuer", "assertion_issuer"),
         ("no jti", "assertion_jti"),
         ("another type", "assertion_type"),
@@ -116,6 +116,23 @@ def test_the_event_names_the_client_that_was_claimed(quiet: Tenant, fault: str) 
     post(quiet, **FAULTS[fault](quiet, UNKNOWN))
     event = quiet.last_event()
     assert (event.event.detail["claimed_client_id"], event.caller_kind) == (UNKNOWN, "anonymous")
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason", "off_by_s"),
+    [
+        ({"exp": -3540}, "assertion_expired", "-3540"),
+        ({"iat": 3600, "exp": 3660}, "assertion_not_yet_valid", "3600"),
+        ({"nbf": 3600}, "assertion_not_yet_valid", "3600"),
+    ],
+)
+def test_a_refusal_for_the_time_says_by_how_many_seconds_the_clocks_disagree(
+    quiet: Tenant, claims: dict[str, int], reason: str, off_by_s: str
+) -> None:
+    second = int(quiet.now.timestamp())
+    post(quiet, **asserted(**{name: second + value for name, value in claims.items()})(quiet, UNKNOWN))
+    event = quiet.last_event().event
+    assert (event.reason, event.detail["off_by_s"]) == (reason, off_by_s)
 
 
 def test_what_is_claimed_is_kept_short_and_printable(quiet: Tenant) -> None:

@@ -1,0 +1,13 @@
+"""The database's clock beside this machine's."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+
+def clock_ahead_by(connection: Connection, clock: Callable[[], datetime]) -> timedelta:
+    """Return by how much ``clock`` is ahead of the database's; behind it where negative. Exact to half a round trip."""
+    asked_at = clock()
+    theirs: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+    return asked_at + (clock() - asked_at) / 2 - theirs

