@@ -5,15 +5,21 @@ from datetime import datetime
 from uuid import UUID
 
 from identity.model.access import Caller
-from identity.model.delegation import Delegation, Details, check_limits
-from identity.model.errors import Conflict, Malformed, NotThere
+from identity.model.delegation import DELEGATIONS_MAX, Delegation, Details, check_limits
+from identity.model.errors import Conflict, Malformed, NotThere, OverLimit
 from identity.model.event import Event
 from identity.model.lifecycle import State
 from identity.model.principal import ACTORS, Kind, Principal
 from identity.model.resource import check_offered
 from identity.model.scope import check_scopes
 from identity.store import Tx
-from identity.store.delegations import delegation_end, delegation_get, delegation_insert, delegation_list
+from identity.store.delegations import (
+    delegation_end,
+    delegation_get,
+    delegation_insert,
+    delegation_list,
+    delegations_count,
+)
 from identity.store.events import event_insert
 from identity.store.principals import principal_lock
 from identity.store.resources import resource_server_get
@@ -39,10 +45,20 @@ class Grant:
 def grant_delegation(tx: Tx, grant: Grant, *, tenant_lifetime_max_s: int, caller: Caller, now: datetime) -> Delegation:
     """Let an agent act for a person, or for the members of a group, at one resource server.
 
-    Raises ``Malformed`` for what is not there or cannot be granted, ``Conflict`` for a party that is not active.
+    Raises ``Malformed`` for what is not there or cannot be granted, ``Conflict`` for a party that is not active,
+    ``OverLimit``.
     """
     _check_grant(tx, grant, tenant_lifetime_max_s, now)
     actor, subject = _check_parties(tx, grant)
+    if (
+        delegations_count(tx, actor_id=actor.id, subject_id=grant.subject_id, resource=grant.resource)
+        >= DELEGATIONS_MAX
+    ):
+        whom = "groups" if grant.subject_id is None else "one person"
+        raise OverLimit(
+            f"an actor has at most {DELEGATIONS_MAX} delegations for {whom} at one resource; end some",
+            reason="too_many_delegations",
+        )
     delegation = Delegation(
         id=tx.new_id(),
         actor_id=grant.actor_id,

@@ -43,6 +43,12 @@ def stands(delegation: Delegation, now: datetime) -> bool:
     return delegation.ended_at is None and (delegation.expires_at is None or now < delegation.expires_at)
 
 
+DELEGATIONS_MAX = 100
+"""Not ended, expired ones among them: of one actor for groups at one resource, and for one person there. An exchange
+looks at as many.
+"""
+
+
 def check_limits(*, max_lifetime_s: int, max_depth: int, tenant_lifetime_max_s: int) -> None:
     """Refuse what no token could ever get. Raises ``Malformed``."""
     longest = min(TASK_LIFETIME_MAX_S, tenant_lifetime_max_s)

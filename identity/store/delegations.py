@@ -85,6 +85,21 @@ def delegation_insert(tx: Tx, delegation: Delegation, *, actor_end_count: int, s
     )
 
 
+def delegations_count(tx: Tx, *, actor_id: UUID, subject_id: UUID | None, resource: str) -> int:
+    """Return how many delegations of an actor at a resource have not ended: those for one person, or for any group."""
+    is_like_it = (
+        delegations.c.subject_group_id.is_not(None) if subject_id is None else delegations.c.subject_id == subject_id
+    )
+    statement = select(func.count()).where(
+        delegations.c.tenant_id == tx.tenant_id,
+        delegations.c.actor_id == actor_id,
+        delegations.c.resource == resource,
+        delegations.c.ended_at.is_(None),
+        is_like_it,
+    )
+    return int(tx.execute(statement).scalar_one())
+
+
 def delegation_get(tx: Tx, delegation_id: UUID) -> Delegation | None:
     """Return one delegation, ended or not."""
     statement = select(*COLUMNS).where(delegations.c.tenant_id == tx.tenant_id, delegations.c.id == delegation_id)

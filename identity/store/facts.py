@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from identity.model.authority import Restrictions
 from identity.model.client import Client
 from identity.model.connection import Connection, Dialect
-from identity.model.delegation import Delegation
+from identity.model.delegation import DELEGATIONS_MAX, Delegation
 from identity.model.signing_key import SigningKey
 from identity.model.token import Party, TokenFacts
 from identity.store.json_rows import (
@@ -30,8 +30,6 @@ from identity.store.json_rows import (
 )
 from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, TASK_STANDS, covers
 from identity.store.tx import Tx
-
-DELEGATIONS_READ_MAX = 100  # of one actor for one subject at one resource
 
 CLIENT = """
 client AS (
@@ -322,7 +320,7 @@ def exchange_facts_read(
             "subject_jti": subject_jti,
             "actor_jti": actor_jti,
             "resource": resource,
-            "delegations_max": DELEGATIONS_READ_MAX,
+            "delegations_max": DELEGATIONS_MAX,
         },
     ).one()
     common = _common(row)

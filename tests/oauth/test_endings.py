@@ -78,9 +78,10 @@ def begin(world: World, here: Tenant, there: Tenant) -> Round:
     group_id = scim(there, "POST", "/Groups", group).json()["id"]
     with acme.tx() as tx:
         bot = employ(tx, f"racing-bot{number}", acme.planted.dana)
-        let_act(tx, acme.agent().id, UUID(group_id))
+        first = employ(tx, f"first-bot{number}", acme.planted.dana)
+        let_act(tx, first.id, UUID(group_id))
         delegation = let_act(tx, bot.id, UUID(group_id))
-    parent = access_token(here.exchange("invoice-bot", person=person))
+    parent = access_token(here.exchange(first, person=person))
     return Round(here, there, person, user_id, group_id, bot, delegation, parent)
 
 
