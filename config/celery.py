@@ -13,6 +13,7 @@ from celery import Celery
 from celery.exceptions import SecurityWarning, SoftTimeLimitExceeded
 from celery.signals import setup_logging, worker_process_init
 
+from config.database import engine_of
 from config.isolation import refuse_unisolated
 from config.process import follow_parent
 from config.settings import Settings
@@ -24,7 +25,8 @@ from identity.model.outbox import Progress
 from identity.store import Tx
 from identity.store.notices import Notices, connection_string
 from identity.store.outbox import Due
-from identity.store.transaction import Role, make_engine, transaction
+from identity.store.session import Role
+from identity.store.transaction import transaction
 from workers import broker
 from workers.cascade import Reconcile, Work, register_tasks
 from workers.messages import RECONCILE, SWEEP
@@ -87,9 +89,11 @@ def _broker(settings: Settings, role: Role) -> dict[str, Any]:
     visible_s = settings.broker_visibility_timeout_s
     if settings.broker_url is None:
         broker.register_transport()
-        conn_string = connection_string(settings.database_url.get_secret_value(), role)
         options: dict[str, Any] = {
-            "conn_string": conn_string,
+            "conn_string": connection_string(settings.database_url.get_secret_value()),
+            "listen_string": connection_string(settings.listen_url),
+            "role": role,
+            "is_prepared": settings.database_prepared,
             "visibility_timeout": visible_s,
             "wait_time_seconds": 0,
         }
@@ -162,7 +166,7 @@ def run_worker(
     one lock, which a child that is killed while idle takes with it. Elsewhere processes, which may be ended
     when they overrun their time. With threads the database's own time-outs bound each task.
     """
-    refuse_unisolated(settings)
+    refuse_unisolated(settings, listens=settings.broker_url is None)
     pool = pool or ("threads" if settings.broker_url is None else "prefork")
     # Celery warns of root because of pickle, which this application neither sends nor accepts.
     warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -180,7 +184,7 @@ def run_worker(
 
 def run_relay_until(settings: Settings, stopped: Callable[[], bool]) -> None:
     """Run the relay in this thread until ``stopped``."""
-    refuse_unisolated(settings, stopped)
+    refuse_unisolated(settings, stopped, role="identity_relay", listens=True)
     app = make_celery(settings, "identity_relay")
 
     def send(due: Due) -> None:
@@ -190,7 +194,7 @@ def run_relay_until(settings: Settings, stopped: Callable[[], bool]) -> None:
         # Where no worker runs, the queue keeps the last ones only as long as they mean something.
         app.send_task(SWEEP, expires=SWEEP_EVERY_S, retry=False)
 
-    notices = Notices(connection_string(settings.database_url.get_secret_value(), "identity_relay"), CHANNEL)
+    notices = Notices(connection_string(settings.listen_url), CHANNEL)
     begin = _begin(settings, "identity_relay", 1)
     run_relay(begin, send, notices, send_sweep=send_sweep, clock=now, stopped=stopped)
     app.close()
@@ -202,5 +206,4 @@ def now() -> datetime:
 
 
 def _begin(settings: Settings, role: Role, pool_size: int) -> Callable[[TenantId], AbstractContextManager[Tx]]:
-    engine = make_engine(settings.database_url.get_secret_value(), role=role, pool_size=pool_size)
-    return partial(transaction, engine)
+    return partial(transaction, engine_of(settings, role=role, pool_size=pool_size))

@@ -151,7 +151,7 @@ def test_a_row_in_the_hands_of_one_worker_is_left_alone_by_the_next(world: World
 
 
 def test_new_rows_are_announced_and_a_lost_listener_comes_back(world: World) -> None:
-    notices = Notices(connection_string(world.owner_url, "identity_relay"), "outbox")
+    notices = Notices(connection_string(world.owner_url), "outbox")
     notices.listen()
     who = world.principals(1)
     world.news(who)
