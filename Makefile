@@ -14,7 +14,7 @@ INSTALL = if command -v uv >/dev/null; then uv pip install --quiet --python $(BI
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt $(1); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test prove lint bench bench-scale fuzz format coverage clean redis rabbitmq
+.PHONY: help run setup test prove lint bench bench-scale fuzz format coverage clean redis rabbitmq pgbouncer postgresql
 
 ##@ Use it
 
@@ -25,10 +25,10 @@ setup: $(VENV)/.ready ## Install only: .venv/bin/identity is there afterwards
 
 ##@ Work on it
 
-test: $(VENV)/.ready-to-test redis rabbitmq ## Run every test on a real PostgreSQL, the brokers' also on Redis and RabbitMQ
+test: $(VENV)/.ready-to-test redis rabbitmq pgbouncer postgresql ## Run every test on a real PostgreSQL, some also on Redis, RabbitMQ and PgBouncer
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
-prove: $(VENV)/.ready-to-test redis rabbitmq ## Run the long proofs whole, of which the tests run about a fiftieth; an hour
+prove: $(VENV)/.ready-to-test redis rabbitmq pgbouncer ## Run the long proofs whole, of which the tests run about a fiftieth; an hour
 	@IDENTITY_PROVE_CHAINS=10000 IDENTITY_PROVE_ROWS=200000 IDENTITY_PROVE_ROUNDS=125 IDENTITY_PROVE_ASSERTIONS=500 \
 		$(BIN)/python -m pytest -n auto --maxprocesses 4 tests/oauth/test_authority_chains.py tests/oauth/test_law.py \
 		tests/oauth/test_endings.py tests/oauth/test_one_assertion.py $(ARGS)
@@ -105,3 +105,29 @@ rabbitmq: redis
 			</dev/null >/dev/null 2>&1 || echo "No RabbitMQ could be installed: tests that need one will say so."; \
 		[ -z "$$made" ] || rm -f $$policy; \
 	else echo "No rabbitmq-server on the PATH: the broker tests that need one will be skipped, and say so."; fi
+
+# As above. One after the other: two installations at the same time wait for each other's lock and fail.
+pgbouncer: rabbitmq
+	@if command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing pgbouncer for the tests of poolers (once) ..."; \
+		policy=/usr/sbin/policy-rc.d; made=; \
+		[ -e $$policy ] || { made=1; printf '#!/bin/sh\nexit 101\n' >$$policy && chmod 755 $$policy; }; \
+		timeout 180 sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends pgbouncer' \
+			</dev/null >/dev/null 2>&1 || echo "No PgBouncer could be installed: tests that need one will say so."; \
+		[ -z "$$made" ] || rm -f $$policy; \
+	else echo "No pgbouncer on the PATH: the tests that need one will be skipped, and say so."; fi
+
+# The embedded PostgreSQL has no pg_dump, and one of Debian's dumps no newer server: tests of dumps run Debian's server, too.
+postgresql: pgbouncer
+	@if ls /usr/lib/postgresql/*/bin/pg_dump >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing postgresql for the tests of dumps (once) ..."; \
+		policy=/usr/sbin/policy-rc.d; made=; \
+		[ -e $$policy ] || { made=1; printf '#!/bin/sh\nexit 101\n' >$$policy && chmod 755 $$policy; }; \
+		conf=/etc/postgresql-common/createcluster.conf; \
+		[ -e $$conf ] || { mkdir -p $${conf%/*} && echo 'create_main_cluster = false' >$$conf; }; \
+		timeout 300 sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql' \
+			</dev/null >/dev/null 2>&1 || echo "No PostgreSQL could be installed: tests that need pg_dump will say so."; \
+		[ -z "$$made" ] || rm -f $$policy; \
+	else echo "No PostgreSQL with pg_dump is installed: the tests that need one will be skipped, and say so."; fi

@@ -7,7 +7,7 @@ import structlog
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from config.database import is_at_head
+from config.database import engine_of, is_at_head
 from config.door import Door
 from config.metrics import add_metrics
 from config.outgoing import make_fetch
@@ -22,7 +22,7 @@ from identity.http import BURST_S, House, guard_every_answer, utc_now
 from identity.model.rate import Rate
 from identity.oauth.routes import blueprint as oauth
 from identity.store.isolation import check_isolation
-from identity.store.transaction import make_engine
+from identity.store.transaction import check_role, untenanted
 from scim.protected_resource import blueprint as protected_resource
 from scim.routes import blueprint as scim
 from scim.routes import on_http_exception as scim_error
@@ -37,7 +37,7 @@ def make_house(settings: Settings) -> House:
     """Return what the edges share: engine, keys, clock, network."""
     seal = Seal(settings.key_encryption_key_bytes)
     return House(
-        engine=make_engine(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size),
+        engine=engine_of(settings, pool_size=settings.database_pool_size),
         seal=seal,
         keys=KeyRing(seal),
         upstream_keys=UpstreamKeys(make_fetch(allow_loopback=settings.outgoing_allow_loopback)),
@@ -52,8 +52,9 @@ def make_house(settings: Settings) -> House:
 
 
 def create_app(settings: Settings, house: House | None = None) -> Flask:
-    """Return the application. Raises ``Unavailable`` when row-level security does not bind us."""
+    """Return the application. Raises ``Unavailable`` without our role, or row-level security that binds us."""
     shared = house or make_house(settings)
+    check_role(shared.engine)
     check_isolation(shared.engine)
     app = Flask("identity", static_folder=None)
     app.extensions["identity"] = shared
@@ -88,7 +89,7 @@ def add_health(app: Flask, house: House) -> None:
 def is_ready(house: House) -> bool:
     """True when the database answers and its schema is the one that this code was written for."""
     try:
-        with house.engine.connect() as connection:
+        with untenanted(house.engine) as connection:
             return is_at_head(connection)
     except Exception:  # whatever is wrong, the answer is the same: not ready; the log says why
         log.warning("not_ready", exc_info=True)

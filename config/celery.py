@@ -15,6 +15,7 @@ from celery.exceptions import SecurityWarning, SoftTimeLimitExceeded
 from celery.signals import setup_logging, worker_process_init
 from celery.worker.state import active_requests
 
+from config.database import engine_of
 from config.isolation import refuse_unisolated
 from config.process import follow_parent
 from config.settings import Settings
@@ -26,7 +27,8 @@ from identity.model.outbox import Progress
 from identity.store import Tx
 from identity.store.notices import Notices, connection_string
 from identity.store.outbox import outbox_is_untaken
-from identity.store.transaction import Role, make_engine, transaction
+from identity.store.session import Role
+from identity.store.transaction import transaction
 from workers import broker
 from workers.cascade import ObserveQuiet, Reconcile, Tools, Work, nothing_is_quiet, register_tasks
 from workers.relay import CHANNEL, Relay, run_relay
@@ -111,9 +113,11 @@ def _broker(settings: Settings, role: Role) -> dict[str, Any]:
     visible_s = settings.broker_visibility_timeout_s
     if settings.broker_url is None:
         broker.register_transport()
-        conn_string = connection_string(settings.database_url.get_secret_value(), role)
         options: dict[str, Any] = {
-            "conn_string": conn_string,
+            "conn_string": connection_string(settings.database_url.get_secret_value()),
+            "listen_string": connection_string(settings.listen_url),
+            "role": role,
+            "is_prepared": settings.database_prepared,
             "visibility_timeout": visible_s,
             "wait_time_seconds": 0,
         }
@@ -195,7 +199,7 @@ def run_worker(settings: Settings, duties: Duties, *, pool: Pool | None = None) 
     one lock, which a child that is killed while idle takes with it. Elsewhere processes, which may be ended
     when they overrun their time. With threads the database's own time-outs bound each task.
     """
-    refuse_unisolated(settings)
+    refuse_unisolated(settings, listens=settings.broker_url is None)
     pool = pool or ("threads" if settings.broker_url is None else "prefork")
     # Celery warns of root because of pickle, which this application neither sends nor accepts.
     warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -229,9 +233,9 @@ def _watch_worker(settings: Settings, app: Celery) -> None:
 
 def run_relay_until(settings: Settings, stopped: Callable[[], bool], leave: Callable[[], None] = leave_at_once) -> None:
     """Run the relay in this thread until ``stopped``."""
-    refuse_unisolated(settings, stopped)
+    refuse_unisolated(settings, stopped, role="identity_relay", listens=True)
     app = make_celery(settings, "identity_relay")
-    notices = Notices(connection_string(settings.database_url.get_secret_value(), "identity_relay"), CHANNEL)
+    notices = Notices(connection_string(settings.listen_url), CHANNEL)
     relay = Relay(_begin(settings, "identity_relay", 1), CeleryBroker(app, _messages_waiting(settings)), notices)
     pulse: Pulse = app.pulse
     watch(lambda: not stopped() and pulse.age_s() > STUCK_S, every_s=WATCHED_EVERY_S, leave=leave)
@@ -246,5 +250,4 @@ def now() -> datetime:
 
 
 def _begin(settings: Settings, role: Role, pool_size: int) -> Callable[[TenantId], AbstractContextManager[Tx]]:
-    engine = make_engine(settings.database_url.get_secret_value(), role=role, pool_size=pool_size)
-    return partial(transaction, engine)
+    return partial(transaction, engine_of(settings, role=role, pool_size=pool_size))

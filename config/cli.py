@@ -17,6 +17,7 @@ COMMANDS = {
     "relay": "config.commands.run",
     "migrate": "config.commands.migrate",
     "doctor": "config.commands.doctor",
+    "restored": "config.commands.restored",
     "tenant": "config.commands.tenant",
     "connection": "config.commands.connection",
     "schema": "config.commands.schema",

@@ -11,13 +11,27 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from config.settings import Settings
+from identity.store.session import Role
+from identity.store.transaction import make_engine
+
 if TYPE_CHECKING:
     from alembic.config import Config
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 REVISION = re.compile(r'^(revision|down_revision) = (?:"(\w+)"|None)$', re.MULTILINE)
 CURRENT = "SELECT version_num FROM alembic_version"
+
+
+def engine_of(settings: Settings, *, role: Role = "identity_app", pool_size: int = 1) -> "Engine":
+    """Return an engine on the installation's database, as its settings say."""
+    return make_engine(
+        settings.database_url.get_secret_value(),
+        role=role,
+        pool_size=pool_size,
+        is_prepared=settings.database_prepared,
+    )
 
 
 def migrate(owner_url: str) -> None:

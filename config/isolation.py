@@ -1,29 +1,72 @@
-"""No program of an installation serves or works before the database says that it isolates tenants from each other."""
+"""No program of an installation serves or works before the database says that it isolates tenants from each other,
+gives the program its role, and, where the program waits for announcements, lets it hear them.
+"""
 
+import secrets
 import time
 from collections.abc import Callable
 
+import psycopg
 import structlog
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from config.database import engine_of
 from config.settings import Settings
+from identity.model.errors import Unavailable
 from identity.store.isolation import check_isolation
-from identity.store.transaction import make_engine
+from identity.store.notices import connection_string, is_heard
+from identity.store.session import Role
+from identity.store.transaction import check_role
 
 PAUSE_S = 1.0
+HEARD_WITHIN_S = 3.0  # an announcement takes milliseconds
 
 log = structlog.get_logger(__name__)
 
 
-def refuse_unisolated(settings: Settings, stopped: Callable[[], bool] = lambda: False) -> None:
-    """Wait until the database answers or ``stopped``. Raises ``Unavailable``, which names every fault of the login."""
-    engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)
+def refuse_unisolated(
+    settings: Settings,
+    stopped: Callable[[], bool] = lambda: False,
+    *,
+    role: Role = "identity_app",
+    listens: bool = False,
+) -> None:
+    """Wait until the database answers and has roles, or ``stopped``.
+
+    Raises ``Unavailable``, which names every fault of the login, or says that ``role`` is not had or nothing is heard.
+    """
+    engine = engine_of(settings, role=role)
     try:
-        while not stopped():
-            try:
-                return check_isolation(engine)
-            except OperationalError as error:
-                log.warning("database_does_not_answer", error=type(error.orig).__name__)
-                time.sleep(PAUSE_S)
+        while not stopped() and not _is_checked(settings, engine, listens=listens):
+            time.sleep(PAUSE_S)
     finally:
         engine.dispose()
+
+
+def _is_checked(settings: Settings, engine: Engine, *, listens: bool) -> bool:
+    """Return False where it is worth asking again."""
+    try:
+        check_role(engine)
+        check_isolation(engine)
+        if listens:
+            check_hearing(settings, engine)
+    except (OperationalError, psycopg.OperationalError) as error:
+        log.warning("database_does_not_answer", error=type(getattr(error, "orig", error)).__name__)
+        return False
+    except Unavailable as refusal:
+        if refusal.reason != "role_missing":
+            raise
+        log.warning("database_is_not_migrated", detail=refusal.detail)
+        return False
+    return True
+
+
+def check_hearing(settings: Settings, engine: Engine) -> None:
+    """Announce something and listen to it. Raises ``Unavailable`` when it is not heard."""
+    channel = f"identity_heard_{secrets.token_hex(8)}"
+    if not is_heard(connection_string(settings.listen_url), engine, channel=channel, seconds=HEARD_WITHIN_S):
+        raise Unavailable(
+            "LISTEN hears nothing, so new work would wait: a pooler is between, or it is a standby or another database."
+            " Set IDENTITY_DATABASE_LISTEN_URL to a direct connection to the database itself"
+        )

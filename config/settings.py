@@ -107,6 +107,10 @@ class Settings(BaseSettings):
     """PostgreSQL 15 or newer; the login is a member of identity_app and identity_relay alone, and owns nothing."""
     owner_database_url: Annotated[SecretStr, BeforeValidator(_database_url)] | None = None
     """The login that owns the tables, for ``identity migrate`` only; else ``database_url``."""
+    database_listen_url: Annotated[SecretStr, BeforeValidator(_database_url)] | None = None
+    """Where relays, and workers on the queue in PostgreSQL, LISTEN: past a pooler; else ``database_url``."""
+    database_prepared: bool = True
+    """Whether statements are prepared; false behind a pooler that does not keep prepared statements apart."""
     broker_url: Annotated[SecretStr, BeforeValidator(_broker_url)] | None = None
     """Redis or RabbitMQ; else a queue in the same PostgreSQL."""
     external_url: str = ""
@@ -186,6 +190,11 @@ class Settings(BaseSettings):
     def owner_url(self) -> str:
         """The database as the owner of the tables."""
         return (self.owner_database_url or self.database_url).get_secret_value()
+
+    @property
+    def listen_url(self) -> str:
+        """The database as it is listened to."""
+        return (self.database_listen_url or self.database_url).get_secret_value()
 
     @property
     def admin_token_hash(self) -> bytes | None:

@@ -14,10 +14,9 @@ from typing import Any
 import structlog
 from kombu.transport import TRANSPORT_ALIASES, pgmq
 from pgmq import PGMQueue
-from psycopg_pool import ConnectionPool
 
 from identity.store.notices import Notices
-from identity.store.queue import Received, message_set_aside, queue_read, queue_waiting
+from identity.store.queue import QueuePool, Received, message_set_aside, queue_read, queue_waiting
 from workers.messages import (
     MESSAGE_BYTES_MAX,
     SET_ASIDE_MAX,
@@ -30,7 +29,6 @@ CHANNEL = "queue"
 LOOK_S = 2.0  # how late a message is found again after its visibility timeout
 LISTEN_SLICE_S = 0.2  # how late a signal to stop is seen
 BUSY_S = 0.01  # pause while every slot of this worker is taken
-CONNECTIONS_MAX = 2
 COUNTED_MAX = 100
 
 log = structlog.get_logger(__name__)
@@ -106,21 +104,15 @@ class QueueTransport(pgmq.Transport):
     def __init__(self, client: Any, **options: Any) -> None:
         super().__init__(client, **options)  # type: ignore[no-untyped-call]
         self._options: dict[str, Any] = client.transport_options
-        self._notices = Notices(self._options["conn_string"], CHANNEL)
-        self.pool: ConnectionPool | None = None
+        self._notices = Notices(self._options["listen_string"], CHANNEL)
+        self.pool: QueuePool | None = None
         self._look_at = 0.0
 
     def _create_pgmq_client(self) -> PGMQueue:
         # Given a URL, pgmq would drop every option that it does not know, sslmode included.
-        self.pool = ConnectionPool(
-            self._options["conn_string"],
-            min_size=1,
-            max_size=CONNECTIONS_MAX,
-            timeout=3.0,
-            reconnect_timeout=3.0,
-            open=True,
-        )
-        return PGMQueue(pool=self.pool, vt=int(self._options["visibility_timeout"]), init_extension=False)
+        options = self._options
+        self.pool = QueuePool(options["conn_string"], role=options["role"], is_prepared=options["is_prepared"])
+        return PGMQueue(pool=self.pool, vt=int(options["visibility_timeout"]), init_extension=False)
 
     def close_connection(self, connection: Any) -> None:
         """Close everything that this connection opened."""

@@ -8,13 +8,15 @@ from psycopg import Error as PsycopgError
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.commands.output import answer, json_option
-from config.database import schema_state
+from config.database import engine_of, schema_state
+from config.isolation import check_hearing
 from config.settings import Settings, SettingsError, load_settings
 from identity.model.errors import Unavailable
 from identity.model.ids import PLATFORM
 from identity.store.isolation import check_isolation
 from identity.store.outbox import outbox_backlog
-from identity.store.transaction import make_engine, transaction
+from identity.store.session import Role
+from identity.store.transaction import check_role, transaction
 
 OLDEST_S_MAX = 60
 
@@ -46,9 +48,35 @@ def schema_is_at_head(settings: Settings) -> Finding:
     return Finding("schema", is_well=current == head, advice=advice)
 
 
+def roles_are_had(settings: Settings) -> Finding:
+    """The login becomes both roles: that of web and workers, and that of the relay."""
+    roles: tuple[Role, ...] = ("identity_app", "identity_relay")
+    for role in roles:
+        engine = engine_of(settings, role=role)
+        try:
+            check_role(engine)
+        except Unavailable as error:
+            return Finding("role", is_well=False, advice=error.detail)
+        finally:
+            engine.dispose()
+    return Finding("role", is_well=True)
+
+
+def announcements_are_heard(settings: Settings) -> Finding:
+    """Who listens hears what a transaction announces."""
+    engine = engine_of(settings, role="identity_relay")
+    try:
+        check_hearing(settings, engine)
+    except Unavailable as error:
+        return Finding("listen", is_well=False, advice=error.detail)
+    finally:
+        engine.dispose()
+    return Finding("listen", is_well=True)
+
+
 def tenants_are_isolated(settings: Settings) -> Finding:
     """Row-level security binds the application's login, and all that it may become."""
-    engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)
+    engine = engine_of(settings)
     try:
         check_isolation(engine)
     except Unavailable as error:
@@ -60,7 +88,7 @@ def tenants_are_isolated(settings: Settings) -> Finding:
 
 def workers_keep_up(settings: Settings) -> Finding:
     """News reaches the workers, and none of it was given up."""
-    engine = make_engine(settings.database_url.get_secret_value(), role="identity_relay", pool_size=1)
+    engine = engine_of(settings, role="identity_relay")
     try:
         with transaction(engine, PLATFORM) as tx:
             backlog = outbox_backlog(tx)
@@ -78,7 +106,9 @@ def workers_keep_up(settings: Settings) -> Finding:
 CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     settings_are_whole,
     schema_is_at_head,
+    roles_are_had,
     tenants_are_isolated,
+    announcements_are_heard,
     workers_keep_up,
 )
 
@@ -87,8 +117,8 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
 @json_option
 @click.pass_context
 def doctor(context: click.Context) -> None:
-    """Look for what is wrong: settings, schema, isolation of tenants, the workers. Exit 1 when something
-    is.
+    """Look for what is wrong: settings, schema, roles, isolation of tenants, the workers. Exit 1 when
+    something is.
     """
     findings = list(_look(load_settings()))
     words = "\n".join(
@@ -101,7 +131,9 @@ def doctor(context: click.Context) -> None:
 def _look(settings: Settings) -> Iterator[Finding]:
     for check in CHECKS:
         try:
-            yield check(settings)
+            yield (found := check(settings))
         except (SQLAlchemyError, PsycopgError) as error:
             yield Finding("database", is_well=False, advice=f"does not answer: {type(error).__name__}")
             return
+        if check is roles_are_had and not found.is_well:
+            return  # nothing else can be asked

@@ -209,7 +209,8 @@ def authenticate_client(
         reason = "secret"
     else:
         key_set = keys.of(tenant_id, client) if client else KeySet({})
-        reason = assertion_fault(credential, key_set, is_fresh=common.is_fresh or is_spent_here) or ""
+        is_fresh = (common.is_fresh or is_spent_here) and not may_be_spent(credential.token.claims, common.cut_off)
+        reason = assertion_fault(credential, key_set, is_fresh=is_fresh) or ""
         proved, method = not reason, AuthMethod.PRIVATE_KEY_JWT
     if client is None or not common.client_stands or common.tenant_state != "active":
         raise InvalidClient("client_unknown" if client is None else "client_revoked", claimed=credential.claimed)
@@ -233,6 +234,17 @@ def assertion_fault(credential: AssertionCredential, keys: KeySet, *, is_fresh: 
     if not is_signed:
         return "assertion_signature"
     return None if is_fresh else "assertion_replayed"
+
+
+def may_be_spent(claims: Mapping[str, Any], cut_off: datetime | None) -> bool:
+    """True for an assertion that may have been used before the tenant's cut-off: of those no record is left.
+
+    One without ``iat`` was good for so long at most before it expires.
+    """
+    if cut_off is None:
+        return False
+    made = claims["iat"] if "iat" in claims else claims["exp"] - ASSERTION_LIFETIME_MAX_S
+    return bool(made <= cut_off.timestamp())
 
 
 def caller_of(client_id: str, request_id: str) -> Caller:

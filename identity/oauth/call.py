@@ -58,7 +58,9 @@ class OAuthCall:
     client: Client | None = None
 
     def authenticate(self, common: CommonFacts) -> Client:
-        """Authenticate the client on what was read. Raises ``InvalidClient``."""
+        """Authenticate the client on what was read. Raises ``InvalidClient``, ``Unavailable``."""
+        if common.cut_off is not None and self.now <= common.cut_off:  # a token of now would be dead at once
+            raise Unavailable("this tenant was restored a moment ago; try again in half a minute", reason="restored")
         client = authenticate_client(
             common,
             self.credential,

@@ -97,6 +97,15 @@ def json_of(waiting: Unwritten) -> dict[str, str]:
     }
 
 
+def event_last(tx: Tx, type: str | None = None) -> RecordedEvent | None:  # noqa: A002 - as below
+    """Return the newest event, or the newest of one type."""
+    statement = select(events).where(events.c.tenant_id == tx.tenant_id).order_by(events.c.id.desc()).limit(1)
+    if type is not None:
+        statement = statement.where(events.c.type == type)
+    row = tx.execute(statement).first()
+    return None if row is None else _recorded(row)
+
+
 def event_list(
     tx: Tx,
     *,
@@ -118,22 +127,23 @@ def event_list(
         )
     if type is not None:
         statement = statement.where(events.c.type == type)
-    return [
-        RecordedEvent(
-            id=row.id,
-            at=row.at,
-            caller_kind=row.caller_kind,
-            caller_id=row.caller_id,
-            request_id=row.request_id,
-            event=Event(
-                type=row.type,
-                outcome=Outcome(row.outcome),
-                subject_id=row.subject_id,
-                actor_ids=tuple(row.actor_ids),
-                txn=row.txn,
-                reason=row.reason,
-                detail=row.detail,
-            ),
-        )
-        for row in tx.execute(statement)
-    ]
+    return [_recorded(row) for row in tx.execute(statement)]
+
+
+def _recorded(row: Any) -> RecordedEvent:
+    return RecordedEvent(
+        id=row.id,
+        at=row.at,
+        caller_kind=row.caller_kind,
+        caller_id=row.caller_id,
+        request_id=row.request_id,
+        event=Event(
+            type=row.type,
+            outcome=Outcome(row.outcome),
+            subject_id=row.subject_id,
+            actor_ids=tuple(row.actor_ids),
+            txn=row.txn,
+            reason=row.reason,
+            detail=row.detail,
+        ),
+    )

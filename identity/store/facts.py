@@ -79,6 +79,9 @@ asked (jti, facts) AS (SELECT t.jti, json_build_object(
    FROM tokens t LEFT JOIN tasks k ON k.tenant_id = :tenant AND k.txn = t.txn
   WHERE t.tenant_id = :tenant AND t.jti IN ({jtis}))"""
 
+TENANT_CUT_OFF = """(SELECT o.not_before FROM cutoffs o
+      WHERE o.tenant_id = :tenant AND o.kind = 'tenant' AND o.key = CAST(:tenant AS text))"""
+
 ISSUER = """
     (SELECT json_build_object('slug', n.slug, 'state', n.state, 'task_lifetime_max_s', n.task_lifetime_max_s)
        FROM tenants n WHERE n.tenant_id = :tenant) AS tenant,
@@ -89,6 +92,7 @@ ISSUER = """
         AND (s.verify_until IS NULL OR s.verify_until > :now)) AS keys"""
 
 COMMON = f"""
+    {TENANT_CUT_OFF} AS tenant_cut_off,
     (SELECT row_to_json(client) FROM client) AS client,
     (SELECT count(*) FROM fresh) AS fresh, {ISSUER}"""
 
@@ -98,6 +102,7 @@ def _statement(template: str, **holes: str) -> TextClause:
     parts = {"CLIENT": CLIENT, "ISSUER": ISSUER, "COMMON": COMMON, "ASKED": ASKED}
     conditions = {
         "PARTY": PARTY,
+        "TENANT_CUT_OFF": TENANT_CUT_OFF,
         "CLIENT_STANDS": CLIENT_STANDS,
         "DELEGATION_STANDS": DELEGATION_STANDS,
         "TASK_STANDS": TASK_STANDS,
@@ -172,7 +177,8 @@ SELECT {COMMON},
         (SELECT max(o.not_before) FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'principal'
             AND o.key = ANY (ARRAY(SELECT CAST(id AS text) FROM namesakes UNION SELECT CAST(id AS text) FROM person))),
         (SELECT o.not_before FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'subject'
-            AND o.key = (SELECT upstream_key FROM upstream))) AS subject_cut_off,
+            AND o.key = (SELECT upstream_key FROM upstream)),
+        {TENANT_CUT_OFF}) AS subject_cut_off,
     (SELECT upstream_key FROM upstream) AS upstream_key,
     (SELECT r.authorization_details_scopes FROM resources r
       WHERE r.tenant_id = :tenant AND r.audience = (SELECT audience FROM target)) AS restrictions
@@ -199,7 +205,6 @@ SELECT {COMMON},
 """,
     jtis=":jti",
 )
-
 
 ACCESS = _statement(
     """
@@ -228,7 +233,8 @@ class ClientQuestion:
 @dataclass(frozen=True, slots=True)
 class CommonFacts:
     """What every question of the token service needs. ``is_fresh``: the assertion had not been seen before.
-    ``client_stands``: it is not revoked, nor has its principal or its connection ended.
+    ``client_stands``: it is not revoked, nor has its principal or its connection ended. ``cut_off``: everything in the
+    tenant that was issued up to then is dead, and what was used up to then may not be known here.
     """
 
     client: Client | None
@@ -238,6 +244,7 @@ class CommonFacts:
     tenant_state: str
     task_lifetime_max_s: int
     keys: tuple[SigningKey, ...]
+    cut_off: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,10 +286,10 @@ class AccessFacts:
 class ExchangeFacts:
     """For a client that asks to act for somebody. ``persons``: whom an upstream claim names; exactly one is right.
 
-    ``subject_cut_off`` is the last one of whoever the claim ever named: who was deleted and provisioned anew has
-    another id, but an upstream token from before does not say so. ``upstream_key`` is that of the claimed subject.
-    ``restrictions`` are those of the resource: the subject token's audience where it is ours, else what is asked for;
-    None when no such resource is registered.
+    ``subject_cut_off`` is the last one of the tenant, or of whoever the claim ever named: who was deleted and
+    provisioned anew has another id, but an upstream token from before does not say so. ``upstream_key`` is that of the
+    claimed subject. ``restrictions`` are those of the resource: the subject token's audience where it is ours, else
+    what is asked for; None when no such resource is registered.
     """
 
     common: CommonFacts
@@ -387,4 +394,5 @@ def _common(row: Any) -> CommonFacts:
         tenant_state=row.tenant["state"],
         task_lifetime_max_s=row.tenant["task_lifetime_max_s"],
         keys=tuple(key_from(item) for item in row.keys or ()),
+        cut_off=row.tenant_cut_off,
     )

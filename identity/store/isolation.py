@@ -7,6 +7,7 @@ The login is looked at, not only the role that a session has taken: ``SET ROLE N
 from sqlalchemy import Engine
 
 from identity.model.errors import Unavailable
+from identity.store.transaction import untenanted
 
 # The login and every role that it may become, whether by inheritance or by SET ROLE. A superuser may become any role.
 LOGIN = """
@@ -77,7 +78,7 @@ def check_isolation(engine: Engine) -> None:
 
     Raises ``Unavailable``, which names every fault, and ``sqlalchemy.exc.OperationalError`` without a database.
     """
-    with engine.connect() as connection:
+    with untenanted(engine) as connection:
         faults = [*connection.exec_driver_sql(LOGIN).scalars(), *connection.exec_driver_sql(TABLES).scalars()]
     if faults:
         raise Unavailable("the tenants are not isolated: " + "; ".join(faults))

@@ -78,6 +78,15 @@ def signing_keys_list(tx: Tx, *, now: datetime) -> list[SigningKey]:
     return [signing_key_from(row) for row in tx.execute(statement)]
 
 
+def signing_keys_revoke(tx: Tx) -> None:
+    """Let no present key verify or sign any more."""
+    tx.execute(
+        update(signing_keys)
+        .where(signing_keys.c.tenant_id == tx.tenant_id, signing_keys.c.state == KeyState.LIVE)
+        .values(state=KeyState.REVOKED)
+    )
+
+
 def signing_keys_retire(tx: Tx, *, verify_until: datetime) -> None:
     """Let every present key end at ``verify_until``, if not earlier."""
     tx.execute(

@@ -4,21 +4,23 @@ from contextlib import suppress
 
 import psycopg
 from psycopg.conninfo import make_conninfo
+from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
+
+from identity.store.transaction import untenanted
 
 CONNECT_TIMEOUT_S = 3
 
 
-def connection_string(database_url: str, role: str) -> str:
-    """Return ``database_url`` as libpq reads it, with the login's rights given up for those of ``role``."""
+def connection_string(database_url: str) -> str:
+    """Return ``database_url`` as libpq reads it, without start-up options, which a pooler refuses."""
     url = make_url(database_url).difference_update_query(["options"])
-    options = f"-c role={role} -c statement_timeout=5000 -c lock_timeout=2000 -c timezone=UTC"
     parts = url.translate_connect_args(username="user", database="dbname") | dict(url.query)
-    return make_conninfo(**parts, options=options, connect_timeout=CONNECT_TIMEOUT_S)
+    return make_conninfo(**parts, connect_timeout=CONNECT_TIMEOUT_S)
 
 
 class Notices:
-    """One connection that listens to one channel; it reconnects when it is lost."""
+    """One connection that listens to one channel; it reconnects when it is lost. Through a pooler it hears nothing."""
 
     def __init__(self, conninfo: str, channel: str) -> None:
         self._conninfo = conninfo
@@ -31,7 +33,7 @@ class Notices:
         Raises ``psycopg.OperationalError`` when the database cannot be reached.
         """
         if self._connection is None or self._connection.closed:
-            connection = psycopg.connect(self._conninfo, autocommit=True)
+            connection = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
             connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(self._channel)))
             self._connection = connection
 
@@ -56,3 +58,22 @@ class Notices:
         if connection is not None:
             with suppress(psycopg.Error):
                 connection.close()
+
+
+
+def is_heard(conninfo: str, engine: Engine, *, channel: str, seconds: float) -> bool:
+    """Say whether what ``engine`` announces reaches who listens by ``conninfo``, within ``seconds``.
+
+    It does not where a pooler is between: it gives the session that listens to somebody else. ``channel`` is one that
+    nobody else uses. Raises ``psycopg.OperationalError``, ``sqlalchemy.exc.OperationalError``.
+    """
+    notices = Notices(conninfo, channel)
+    try:
+        notices.listen()
+        with untenanted(engine) as connection:
+            connection.exec_driver_sql("SELECT pg_notify(%s, '')", (channel,))
+        return bool(notices.wait(seconds))
+    except psycopg.errors.ReadOnlySqlTransaction:  # a standby
+        return False
+    finally:
+        notices.close()

@@ -1,9 +1,14 @@
 """The queue in PostgreSQL (pgmq), as a worker takes from it. Its tables belong to no tenant: messages hold ids only."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg_pool import ConnectionPool
+
+from identity.store.session import PREPARE_AFTER, Role, begin_sql
 
 READ = """
 SELECT msg_id, read_ct, CASE WHEN octet_length(message::text) <= %(bytes_max)s THEN message::text END
@@ -26,6 +31,34 @@ TRIM = """
 DELETE FROM pgmq.a_celery
  WHERE msg_id IN (SELECT msg_id FROM pgmq.a_celery ORDER BY archived_at DESC, msg_id DESC OFFSET %s)
 """
+
+
+CONNECTIONS_MAX = 2
+WAIT_S = 3.0
+
+
+class QueuePool(ConnectionPool):
+    """Connections of one process to the queue, in which each use is one transaction with the rights of ``role``."""
+
+    def __init__(self, conninfo: str, *, role: Role, is_prepared: bool) -> None:
+        self._begin = begin_sql(role)
+        threshold = PREPARE_AFTER if is_prepared else None
+        super().__init__(
+            conninfo,
+            kwargs={"autocommit": True, "prepare_threshold": threshold},  # BEGIN is ours, and says more
+            min_size=1,
+            max_size=CONNECTIONS_MAX,
+            timeout=WAIT_S,
+            reconnect_timeout=WAIT_S,
+            open=True,
+        )
+
+    @contextmanager
+    def connection(self, timeout: float | None = None) -> Iterator[psycopg.Connection[Any]]:
+        """Lend a connection for one transaction, which commits when the block ends and rolls back when it raises."""
+        with super().connection(timeout) as connection:
+            connection.execute(self._begin.encode())
+            yield connection
 
 
 @dataclass(frozen=True, slots=True)

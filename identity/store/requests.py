@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from identity.model.access import Caller
 from identity.model.request import Change, RecordedRequest, Request, RequestOutcome, name_key_of
+from identity.model.restoration import Source
 from identity.store import provisioning_events
 from identity.store.events import INSERT_FROM_JSON, json_of
 from identity.store.tables import provisioning_requests
@@ -33,6 +34,15 @@ VALUES (:tenant_id, :id, :connection_id, :at, :request_id, :method, :path, :reso
     bindparam("principal_id", type_=Uuid),
     bindparam("connection_id", type_=Uuid),
 )
+
+SOURCES_MAX = 10_000
+HEARD = text("""
+SELECT c.id, c.name, c.dialect, heard.at
+  FROM connections c LEFT JOIN LATERAL (
+       SELECT r.at FROM provisioning_requests r WHERE r.tenant_id = :tenant AND r.connection_id = c.id
+        ORDER BY r.id DESC LIMIT 1) AS heard ON true
+ WHERE c.tenant_id = :tenant AND c.kind = 'scim' AND c.ended_at IS NULL ORDER BY c.id LIMIT :limit
+""")
 
 COLUMNS = [column for column in provisioning_requests.c if column.name not in ("tenant_id", "name_key")]
 
@@ -99,6 +109,12 @@ def request_list(
         if value is not None:
             statement = statement.where(condition())
     return [_request_from(row) for row in tx.execute(statement)]
+
+
+def sources_heard(tx: Tx) -> tuple[Source, ...]:
+    """Return the tenant's live SCIM connections, each with when it was last heard."""
+    rows = tx.execute(HEARD, {"tenant": tx.tenant_id, "limit": SOURCES_MAX})
+    return tuple(Source(row.id, row.name, row.dialect, row.at) for row in rows)
 
 
 def _request_from(row: Any) -> RecordedRequest:

@@ -4,57 +4,36 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from identity.model.errors import Malformed, Unavailable
 from identity.model.ids import RANDOM_BITS, TenantId, new_id
 from identity.store.events import event_flush
 from identity.store.locks import cut_lock_sql
+from identity.store.session import PREPARE_AFTER, Role, begin_sql
 from identity.store.tx import Tx, Unwritten
 
-Role = Literal["identity_app", "identity_relay"]
-
-STATEMENT_TIMEOUT_MS = 5_000
-LOCK_TIMEOUT_MS = 4_000
-"""Longer than a transaction that issues a token can live, so that none of them makes a cut fail."""
-
-BRIEF_TIMEOUT_MS = 1_000
-"""Of a statement, and of the pauses between two, where a token is issued: a cut waits for it."""
-
-IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_S = 3
+WRONG_LOGIN = {"42501": "role_not_granted", "22023": "role_missing"}
+"""SQLSTATE of a BEGIN: insufficient privilege, and an invalid value, such as the name of a role that is not there."""
+
 ENDED = frozenset({"25P03", "25P04"})
 """SQLSTATE of a session that the database ended: idle in a transaction, or a transaction that took too long."""
 
-BRIEF = (
-    f"; SET LOCAL statement_timeout = {BRIEF_TIMEOUT_MS}"
-    f"; SET LOCAL idle_in_transaction_session_timeout = {BRIEF_TIMEOUT_MS}"
-)
-PLANNER = {"enable_seqscan": "off", "jit": "off", "plan_cache_mode": "force_generic_plan"}
-"""Everything here is looked up by key. A plan that reads a small table whole is kept when the table is no longer small,
-and compiling a statement takes longer than any of them runs."""
 
+def make_engine(
+    database_url: str, *, role: Role = "identity_app", pool_size: int = 8, is_prepared: bool = True
+) -> Engine:
+    """Return an engine whose every transaction gives up its login's rights for those of ``role``.
 
-def make_engine(database_url: str, *, role: Role = "identity_app", pool_size: int = 8) -> Engine:
-    """Return an engine whose every connection has given up its login's rights for those of ``role``.
-
-    Connections are in autocommit mode: ``transaction`` sends its own BEGIN together with the tenant, in one
-    round trip.
+    Connections are in autocommit mode: ``transaction`` sends its own BEGIN together with role, limits and tenant, in
+    one round trip; outside of it and ``untenanted`` nothing is said. Without ``is_prepared`` no statement is prepared.
     """
-    settings = {
-        "role": role,
-        "statement_timeout": STATEMENT_TIMEOUT_MS,
-        "lock_timeout": LOCK_TIMEOUT_MS,
-        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS,
-        "timezone": "UTC",
-        **PLANNER,
-    }
     url = make_url(database_url).set(drivername="postgresql+psycopg").difference_update_query(["options"])
     return create_engine(
         url,
@@ -64,12 +43,18 @@ def make_engine(database_url: str, *, role: Role = "identity_app", pool_size: in
         max_overflow=pool_size,
         pool_timeout=CONNECT_TIMEOUT_S,
         pool_pre_ping=False,
+        execution_options={"role": role},
         connect_args={
-            "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
             "connect_timeout": CONNECT_TIMEOUT_S,
-            "prepare_threshold": 2,
+            "prepare_threshold": PREPARE_AFTER if is_prepared else None,
         },
     )
+
+
+def role_of(engine: Engine) -> Role:
+    """Return the role that the transactions of an engine take."""
+    role: Role = engine.get_execution_options()["role"]
+    return role
 
 
 def _new_id() -> UUID:
@@ -94,9 +79,8 @@ def transaction(
     """
     tenant = UUID(str(tenant_id))  # the only value ever put into SQL as text; a UUID can hold no SQL
     with _faults_explained(), engine.connect() as connection:
-        limits = BRIEF if is_brief else ""
-        connection.exec_driver_sql(f"BEGIN; SET LOCAL app.tenant = '{tenant}'{limits}")
         try:
+            _begin(connection, role_of(engine), f"; SET LOCAL app.tenant = '{tenant}'", is_brief=is_brief)
             tx = Tx(connection, tenant_id, ids, Unwritten() if holds_events else None)
             yield tx
             event_flush(tx)
@@ -105,6 +89,56 @@ def transaction(
             with suppress(SQLAlchemyError):  # a broken connection has rolled back already; the first error is the news
                 connection.exec_driver_sql("ROLLBACK")
             raise
+
+
+@contextmanager
+def untenanted(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction of no tenant: for the catalogue, and for what concerns the database alone.
+
+    Raises ``Unavailable`` where the role cannot be taken, and SQLAlchemy's errors.
+    """
+    with engine.connect() as connection:
+        try:
+            _begin(connection, role_of(engine))
+            yield connection
+            connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            with suppress(SQLAlchemyError):
+                connection.exec_driver_sql("ROLLBACK")
+            raise
+
+
+def check_role(engine: Engine) -> None:
+    """Refuse a login, or a pooler before it, that does not give a transaction the role that it asks for.
+
+    Under another role a relay would see no row, for ever, and call that no work. Raises ``Unavailable``, whose reason
+    is ``role_missing`` before the first migration, and ``sqlalchemy.exc.OperationalError`` without a database.
+    """
+    role = role_of(engine)
+    try:
+        with untenanted(engine) as connection:
+            found = connection.exec_driver_sql("SELECT current_user").scalar_one()
+    except Unavailable as refusal:
+        told = {
+            "role_missing": f"there is no role {role} in the database: run `identity migrate`",
+            "role_not_granted": f"the database's login may not become {role}: GRANT {role} TO the login",
+        }
+        detail = told.get(refusal.reason, f"the database's login does not become {role}: {refusal.private}")
+        raise Unavailable(detail, reason=refusal.reason) from refusal
+    if found != role:
+        raise Unavailable(
+            f"a transaction that asks for the role {role} has the role {found}: a pooler must pass SET LOCAL on",
+            reason="role_ignored",
+        )
+
+
+def _begin(connection: Connection, role: Role, bound: str = "", *, is_brief: bool = False) -> None:
+    """Nothing that a caller says is in this statement: what is wrong with it is wrong with the login."""
+    try:
+        connection.exec_driver_sql(begin_sql(role, is_brief=is_brief) + bound)
+    except (ProgrammingError, DataError) as error:
+        fault = WRONG_LOGIN.get(getattr(error.orig, "sqlstate", None) or "", "role_refused")
+        raise Unavailable("the database does not answer; try again", reason=fault, private=str(error.orig)) from error
 
 
 @contextmanager

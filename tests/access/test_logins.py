@@ -5,17 +5,23 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 from uuid import uuid4
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 from psycopg import sql
 
 from config.app import create_app
+from config.cli import main
 from config.database import migrate
+from config.isolation import refuse_unisolated
 from config.postgres import SUPERUSER
 from config.settings import load_settings
 from identity.model.errors import Unavailable
+from identity.store.session import Role, begin_sql
+from identity.store.transaction import check_role, make_engine
 from tests.conftest import Server
 
 ROOT = Path(__file__).parent.parent.parent
@@ -94,6 +100,10 @@ class Logins:
                 connection.execute(sql.SQL(statement).format(**names))  # type: ignore[arg-type]
 
     @property
+    def owner_url(self) -> str:
+        return self.server.url(self.database)
+
+    @property
     def url(self) -> str:
         return f"postgresql://{self.names['login']}@/{self.database}?host={self.server.socket_folder}"
 
@@ -129,6 +139,75 @@ def test_no_program_runs_with_the_owner_s_login(owner_url: str, command: str) ->
     assert ended.returncode == 1
     assert "the login identity may create roles" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+# --- the role that a program needs --------------------------------------------------------------------------------
+
+
+def ended(logins: Logins, command: str) -> tuple[int, str]:
+    """Run a program that should end by itself; return its status and all that it says."""
+    environment = {
+        "IDENTITY_DATABASE_URL": logins.url, "IDENTITY_OWNER_DATABASE_URL": logins.owner_url, "IDENTITY_PORT": "1",
+        "IDENTITY_KEY_ENCRYPTION_KEY": KEY, "IDENTITY_ADMIN_TOKEN": "x" * 32,
+    }  # fmt: skip
+    with patch("config.commands.run.signal.signal"):  # this process keeps its own
+        answer = CliRunner().invoke(main, [command], env=environment)
+    return answer.exit_code, answer.output
+
+
+@pytest.mark.parametrize(
+    ("lost", "command"),
+    [
+        ("identity_relay", "relay"),
+        ("identity_relay", "doctor"),
+        ("identity_app", "serve"),
+        ("identity_app", "worker"),
+        ("identity_app", "doctor"),
+    ],
+)
+def test_a_program_whose_login_may_not_become_its_role_says_so_and_ends(
+    logins: Logins, lost: str, command: str
+) -> None:
+    """A relay that was the application's role instead saw no row of the outbox, for ever, and nobody heard of it."""
+    logins.execute(f"REVOKE {lost} FROM {{login}}; ALTER ROLE {{login}} SET role = identity_app")
+    status, said = ended(logins, command)
+    assert status == 1
+    assert f"the database's login may not become {lost}: GRANT {lost} TO the login" in said
+
+
+def test_a_login_that_begins_as_another_role_serves_and_relays_all_the_same(logins: Logins) -> None:
+    """A transaction takes its role itself, whatever a session begins with."""
+    logins.execute("ALTER ROLE {login} SET role = identity_app")
+    assert ended(logins, "doctor")[0] == 0
+    logins.execute("ALTER ROLE {login} SET role = identity_relay")
+    create_app(load_settings(database_url=logins.url, key_encryption_key=KEY))
+
+
+def test_a_relay_needs_a_login_of_its_own_role_alone(logins: Logins) -> None:
+    logins.execute("REVOKE identity_app FROM {login}")
+    refuse_unisolated(load_settings(database_url=logins.url), role="identity_relay", listens=True)
+
+
+@pytest.mark.parametrize("role", ["identity_app", "identity_relay"])
+def test_a_role_that_is_not_taken_although_nothing_failed_is_refused(
+    logins: Logins, role: Role, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind what answers SET LOCAL by itself and does not pass it on."""
+    forgotten = f"{begin_sql(role)}; SET LOCAL role = none"
+    monkeypatch.setattr("identity.store.transaction.begin_sql", lambda *_, **__: forgotten)
+    with pytest.raises(Unavailable, match=f"asks for the role {role} has the role login_"):
+        check_role(make_engine(logins.url, role=role))
+
+
+def test_before_the_first_migration_the_role_is_missing_and_a_program_waits(logins: Logins) -> None:
+    """The run's cluster has the roles, so that one is asked for that is not there."""
+    with pytest.raises(Unavailable, match="run `identity migrate`") as refusal:
+        check_role(make_engine(logins.url, role="identity_nobody"))  # type: ignore[arg-type]
+    assert refusal.value.reason == "role_missing"
+    asked = []
+    with patch("config.isolation.check_role", side_effect=refusal.value), patch("config.isolation.PAUSE_S", 0):
+        refuse_unisolated(load_settings(database_url=logins.url), lambda: len(asked) == 3 or asked.append(1))  # type: ignore[func-returns-value]
+    assert len(asked) == 3
 
 
 def test_the_public_may_make_nothing_in_a_migrated_database(empty_owner_url: str) -> None:

@@ -58,8 +58,8 @@ class Party:
 
 
 @contextmanager
-def identity_dev(database_url: str, owner_url: str) -> Iterator[str]:
-    """Run `identity dev` on a database; yield its URL."""
+def identity_dev(database_url: str, owner_url: str, **more: str) -> Iterator[str]:
+    """Run `identity dev` on a database, with ``more`` in its environment; yield its URL."""
     folder = Path(mkdtemp(prefix="identity-conformance-"))
     given = {
         "IDENTITY_DATABASE_URL": database_url,
@@ -68,7 +68,7 @@ def identity_dev(database_url: str, owner_url: str) -> Iterator[str]:
     }
     clean = {name: value for name, value in os.environ.items() if not name.startswith("IDENTITY_")}
     command = [sys.executable, "-m", "config.cli", "dev", "--port", str(_free_port()), "--data", str(folder), "--json"]
-    process = subprocess.Popen(command, cwd=ROOT, env=clean | given, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=ROOT, env=clean | given | more, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

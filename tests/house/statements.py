@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, event
 
 from identity.store.tables import metadata
@@ -28,6 +29,9 @@ REGISTRY = re.compile(
 )
 """The registry is what a tenant is found in: by its slug, or one page of all of them."""
 
+BEGINNING = "BEGIN; SET LOCAL role = "
+"""A transaction takes its role before anything else."""
+
 
 @cache
 def tables_unnamed(statement: str) -> tuple[str, ...]:
@@ -41,18 +45,25 @@ def tables_unnamed(statement: str) -> tuple[str, ...]:
 
 @contextmanager
 def watched() -> Iterator[list[str]]:
-    """Collect what the application's role says in this process without naming its tenant."""
+    """Collect what the application says in this process without naming its tenant, or outside of a transaction, where
+    it has all the rights of its login.
+    """
     faults: list[str] = []
 
-    def look(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if not tables_unnamed(statement) or _is_said_by_a_test():
-            return
-        if "role=identity_app" in cursor.connection.info.options:
+    def look(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        role = connection.get_execution_options().get("role")
+        is_unnamed = role == "identity_app" and tables_unnamed(statement)
+        if (is_unnamed or (role and _is_outside(cursor, statement))) and not _is_said_by_a_test():
             faults.append(statement)
 
     event.listen(Engine, "before_cursor_execute", look)
     yield faults
     event.remove(Engine, "before_cursor_execute", look)
+
+
+def _is_outside(cursor: Any, statement: str) -> bool:
+    idle = cursor.connection.info.transaction_status is TransactionStatus.IDLE
+    return idle and not statement.startswith(BEGINNING)
 
 
 def _is_said_by_a_test() -> bool:

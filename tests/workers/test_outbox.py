@@ -71,7 +71,7 @@ class Sent:
 
 
 def relay(world: World, as_relay: Begin, broker: Sent) -> Relay:
-    made = Relay(as_relay, broker, Notices(connection_string(world.owner_url, "identity_relay"), "outbox"))
+    made = Relay(as_relay, broker, Notices(connection_string(world.owner_url), "outbox"))
     made.look()
     return made
 
@@ -358,7 +358,7 @@ def test_a_row_that_the_broker_has_and_no_worker_takes_is_seen(world: World, as_
 
 
 def test_the_tenant_of_new_rows_is_announced_and_a_lost_listener_comes_back(world: World) -> None:
-    notices = Notices(connection_string(world.owner_url, "identity_relay"), "outbox")
+    notices = Notices(connection_string(world.owner_url), "outbox")
     notices.listen()
     who = world.principals(1)
     world.news(who)
