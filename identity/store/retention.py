@@ -40,7 +40,7 @@ answers AS (
     RETURNING 1),
 news AS (
     DELETE FROM outbox WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
-        SELECT ctid FROM outbox WHERE tenant_id = :tenant AND done_at < :news_before LIMIT :limit)) RETURNING 1),
+        SELECT ctid FROM outbox WHERE tenant_id = :tenant AND done_at < now() - :news_kept LIMIT :limit)) RETURNING 1),
 requests AS (
     DELETE FROM provisioning_requests WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
         SELECT ctid FROM provisioning_requests WHERE tenant_id = :tenant AND at < :requests_before LIMIT :limit))
@@ -82,7 +82,7 @@ def expired_delete(tx: Tx, *, limit: int, now: datetime) -> int:
         "tasks_before": now - TASKS_KEPT,
         "periods_before": task_period(now) - TASK_PERIODS_COUNTED,
         "answers_before": now - ANSWERS_KEPT,
-        "news_before": now - NEWS_KEPT,
+        "news_kept": NEWS_KEPT,
         "requests_before": now - REQUESTS_KEPT,
         "requests_kept": KEPT_MAX,
         "told_before": now - TOLD_KEPT,

@@ -12,7 +12,7 @@ import identity.store
 from tests.house.sources import Source, sources
 from tests.house.statements import tables_unnamed
 
-OVER_ALL_TENANTS = {"outbox.CLAIM", "outbox.SUMMARY"}
+OVER_ALL_TENANTS = {"outbox.TENANTS_DUE", "outbox.IS_UNTAKEN", "outbox.SUMMARY"}
 """What the relay says: its role sees the outbox of every tenant, and nothing else."""
 
 WITHOUT_A_TENANT = {
@@ -21,6 +21,7 @@ WITHOUT_A_TENANT = {
     "notices.listen": "LISTEN reads no table",
     "queue.connection": "BEGIN reads no table",
     "queue.message_set_aside": "the queue holds ids, of every tenant",
+    "queue.queue_waiting": "the same",
     "tx.execute": "the door through which all others go",
 }
 
