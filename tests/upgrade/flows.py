@@ -1,5 +1,6 @@
 """What an installation does in a day, over HTTP alone: of any version, over any layout of the tables."""
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from tests.world import ADMIN_TOKEN, ERP, EXCHANGE, TYPE
 SCHEMA = "urn:ietf:params:scim:schemas:core:2.0"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 READ = "invoices.read"
+TRIES_MAX = 5
 
 
 @dataclass(slots=True)
@@ -27,11 +29,20 @@ class Day:
     ids: dict[str, str] = field(default_factory=dict)
     clients: dict[str, tuple[str, str]] = field(default_factory=dict)
     calls: int = 0
+    put_off: int = 0
+    slowest_s: float = 0.0
 
     def ask(self, method: str, path: str, *, status: int, **more: Any) -> Any:
-        """Send one request, to the next process; hold the answer to its status."""
-        self.calls += 1
-        answer = self.https[self.calls % len(self.https)].request(method, path, **more)
+        """Send one request, to the next process, and again where it is put off; hold the answer to its status."""
+        for _ in range(TRIES_MAX):
+            self.calls += 1
+            begun = time.monotonic()
+            answer = self.https[self.calls % len(self.https)].request(method, path, **more)
+            self.slowest_s = max(self.slowest_s, time.monotonic() - begun)
+            if answer.status_code != 503:
+                break
+            assert "Retry-After" in answer.headers
+            self.put_off += 1
         assert answer.status_code == status, (method, path, answer.status_code, answer.text)
         return answer.json() if answer.content else {}
 
