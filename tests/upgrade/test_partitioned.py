@@ -29,7 +29,9 @@ from tests.upgrade.partitioning import REGISTRY, partition
 from tests.world import Tenant, make_house, plant, serve
 
 PARTITIONED = sorted(set(metadata.tables) - {REGISTRY})
-SCANNED = re.compile(rf"(?:Scan|Insert|Update|Delete)\b.*? on (?:public\.)?((?:{'|'.join(PARTITIONED)})_\d+)\b")
+SCANNED = re.compile(rf"Scan\b.*? on (?:public\.)?((?:{'|'.join(PARTITIONED)})_\d+)\b")
+"""Not the targets of an UPDATE: PostgreSQL 15 names all of them, and goes to those that it has scanned."""
+
 NEVER = "(never executed)"
 
 
