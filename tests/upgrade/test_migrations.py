@@ -132,21 +132,29 @@ def check_moved(owner_url: str, tenant: UUID) -> None:
 # --- locks -----------------------------------------------------------------------------------------------------
 
 
-def test_a_migration_that_finds_its_table_locked_gives_way_and_is_tried_again(empty_owner_url: str) -> None:
-    migrate(empty_owner_url, "create_async_requests")
+@pytest.mark.parametrize(
+    ("revision", "table"),
+    [
+        ("hold_principals", "principals"),  # in a transaction of its own, which is tried again
+        ("restrict_scopes_by_details", "resources"),  # in the migration's, which is tried again as a whole
+        ("create_provisioning_events", "connections"),
+    ],
+)
+def test_a_migration_that_finds_its_table_locked_gives_way_and_is_tried_again(
+    empty_owner_url: str, revision: str, table: str
+) -> None:
+    before = revisions()[revisions().index(revision) - 1]
+    waiting = f"SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass"
+    migrate(empty_owner_url, before)
     with connected(empty_owner_url) as holder, holder.transaction():
-        holder.execute("LOCK TABLE principals IN ROW EXCLUSIVE MODE")
-        migrator = threading.Thread(target=migrate, args=(empty_owner_url, "hold_principals"))
+        holder.execute(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE".encode())
+        migrator = threading.Thread(target=migrate, args=(empty_owner_url, revision))
         migrator.start()
-        wait_until(empty_owner_url, f"SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND {OF_PRINCIPALS}")
-        wait_until(empty_owner_url, f"SELECT count(*) = 0 FROM pg_locks WHERE NOT granted AND {OF_PRINCIPALS}")
-        wait_until(empty_owner_url, f"SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND {OF_PRINCIPALS}")
-        assert schema_found(empty_owner_url).revision == "create_async_requests"
+        for question in (waiting, waiting.replace("> 0", "= 0"), waiting):
+            wait_until(empty_owner_url, question)
+        assert schema_found(empty_owner_url).revision == before
     migrator.join()
-    assert schema_found(empty_owner_url).revision == "hold_principals"
-
-
-OF_PRINCIPALS = "relation = 'principals'::regclass"
+    assert schema_found(empty_owner_url).revision == revision
 
 
 ORDER = ("tenants", "connections", "principals", "clients", "delegations", "tasks", "tokens", "group_members", "outbox")
@@ -225,6 +233,24 @@ def test_holds_that_the_cascade_had_made_are_mended(empty_owner_url: str) -> Non
     for tenant in TENANTS:
         with connected(empty_owner_url, tenant) as connection:
             assert connection.execute(HELD.encode(), [tenant]).fetchall() == HELD_NAMES
+
+
+def test_rows_that_a_request_has_locked_are_moved_when_it_has_ended(empty_owner_url: str) -> None:
+    migrate(empty_owner_url, "count_by_row")
+    plant(empty_owner_url, users=40)
+    waiting = """SELECT count(*) > 0 FROM pg_stat_activity
+                  WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'DO%each%'"""
+    with connected(empty_owner_url, TENANTS[1]) as request:
+        request.execute("UPDATE principals SET is_held = true WHERE state = 'suspended'")
+        with request.transaction():
+            request.execute("SELECT 1 FROM principals WHERE name = 'agent-7' FOR NO KEY UPDATE")
+            migrator = threading.Thread(target=migrate, args=(empty_owner_url, "mend_holds"))
+            migrator.start()
+            for question in (waiting, waiting.replace("> 0", "= 0"), waiting):
+                wait_until(empty_owner_url, question)
+        migrator.join()
+        assert request.execute(HELD.encode(), [TENANTS[1]]).fetchall() == HELD_NAMES
+    assert schema_found(empty_owner_url).revision == "mend_holds"
 
 
 # --- back ------------------------------------------------------------------------------------------------------

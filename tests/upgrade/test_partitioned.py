@@ -87,7 +87,7 @@ def test_start_up_refuses_a_partition_that_shows_more_than_its_table(
 
 def test_the_program_lives_through_its_days(database_url: str) -> None:
     with served(database_url) as http:
-        days = [Day([http]) for _ in range(3)]
+        days = [Day([http]) for _ in range(2)]
         for day in days:
             live_through(day)
 
