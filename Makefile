@@ -32,6 +32,7 @@ prove: $(VENV)/.ready-to-test redis rabbitmq pgbouncer ## Run the long proofs wh
 	@IDENTITY_PROVE_CHAINS=10000 IDENTITY_PROVE_ROWS=200000 IDENTITY_PROVE_ROUNDS=125 IDENTITY_PROVE_ASSERTIONS=500 \
 		$(BIN)/python -m pytest -n auto --maxprocesses 4 tests/oauth/test_authority_chains.py tests/oauth/test_law.py \
 		tests/oauth/test_endings.py tests/oauth/test_one_assertion.py $(ARGS)
+	@IDENTITY_PROVE_FAULTS=1 $(BIN)/python -m pytest -s tests/upgrade $(ARGS)
 
 lint: $(VENV)/.ready-to-test ## Check style, types, and which room may import which
 	@$(BIN)/ruff check .

@@ -20,7 +20,7 @@ from identity.model.ids import TenantId
 from identity.model.request import changes_between
 from identity.store.transaction import transaction
 
-BATCH = 50_000  # users written in one transaction
+BATCH = 1_000  # users written in one transaction: the row that counts them gets a version for each until the commit
 TEAM = 50  # users in a group; everybody is in one
 CROWD_SHARE = 10  # every tenth is in the one large group, too
 

@@ -7,7 +7,7 @@ import structlog
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from config.database import engine_of, is_at_head
+from config.database import engine_of, schema_seen
 from config.door import Door
 from config.metrics import add_metrics
 from config.outgoing import make_fetch
@@ -81,19 +81,20 @@ def add_health(app: Flask, house: House) -> None:
 
     @app.get("/readyz")
     def readyz() -> Any:
-        if not is_ready(house):
-            return jsonify(status="not ready"), 503
+        if (reason := unready(house)) is not None:
+            return jsonify(status="not ready", reason=reason), 503
         return jsonify(status="ready")
 
 
-def is_ready(house: House) -> bool:
-    """True when the database answers and its schema is the one that this code was written for."""
+def unready(house: House) -> str | None:
+    """Return why this process cannot serve: the database does not answer, or its schema does not serve this version."""
     try:
         with untenanted(house.engine) as connection:
-            return is_at_head(connection)
+            fault = schema_seen(connection).fault
     except Exception:  # whatever is wrong, the answer is the same: not ready; the log says why
         log.warning("not_ready", exc_info=True)
-        return False
+        return "the database does not answer"
+    return None if fault is None else f"the schema does not fit: {fault}"
 
 
 def add_last_resort(app: Flask) -> None:

@@ -1,13 +1,15 @@
-"""The schema of the database: where it is, where it should be, how it gets there.
+"""The schema of the database: where it is, where it should be, how it gets there, and which programs it serves.
 
 Alembic takes a fifth of a second to import, so only what migrates imports it.
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -17,11 +19,15 @@ from identity.store.transaction import make_engine
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from alembic.script import Script
     from sqlalchemy import Connection, Engine
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+COMPATIBLE_FROM = "order_outbox"
+"""The oldest schema that this program can serve. It is raised when a statement needs what a later one added."""
+
 REVISION = re.compile(r'^(revision|down_revision) = (?:"(\w+)"|None)$', re.MULTILINE)
-CURRENT = "SELECT version_num FROM alembic_version"
+CURRENT = "SELECT to_jsonb(v) FROM alembic_version v"  # as JSON: an older schema says less of itself
 
 
 def engine_of(settings: Settings, *, role: Role = "identity_app", pool_size: int = 1) -> "Engine":
@@ -34,14 +40,84 @@ def engine_of(settings: Settings, *, role: Role = "identity_app", pool_size: int
     )
 
 
-def migrate(owner_url: str) -> None:
-    """Bring the schema to its head; each migration is one transaction, and only one migrator runs at a time.
+class MigrationError(Exception):
+    """The schema cannot be brought to where it was asked to be; the message says why."""
 
-    Raises ``sqlalchemy.exc.OperationalError`` when another session holds a lock for too long: run it again.
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a database says of itself: its revision, None where nothing was ever migrated; and the oldest revision whose
+    program it serves.
+    """
+
+    revision: str | None
+    serves_from: str | None = None
+
+    @property
+    def is_at_head(self) -> bool:
+        """True when the schema is the one that this program was written for."""
+        return self.revision == head_revision()
+
+    @property
+    def is_ahead(self) -> bool:
+        """True when a later version has migrated it."""
+        return self.revision is not None and self.revision not in revisions()
+
+    @property
+    def fault(self) -> str | None:
+        """Why this program cannot serve on the schema; None where it can."""
+        known = revisions()
+        if self.revision is None:
+            return "nothing was migrated yet: run `identity migrate`"
+        if self.is_ahead:
+            refusal = f"it is at {self.revision}, which does not serve this version: install a later one"
+            return None if self.serves_from in known else refusal
+        if known.index(self.revision) < known.index(COMPATIBLE_FROM):
+            return f"it is at {self.revision}, before {COMPATIBLE_FROM}: run `identity migrate`"
+        return None
+
+
+def migrate(owner_url: str, to: str = "head") -> None:
+    """Bring the schema up to a revision. Each migration is tried again for a minute while others hold the locks that it
+    needs, and only one migrator runs at a time.
+
+    Raises ``MigrationError``; ``sqlalchemy.exc.OperationalError`` when a lock was never free: run it again.
     """
     from alembic import command  # noqa: PLC0415
 
-    command.upgrade(_alembic(owner_url), "head")
+    _refuse_unknown(owner_url, to)
+    command.upgrade(_alembic(owner_url), to)
+
+
+def migrate_down(owner_url: str, to: str, *, lose_data: bool = False) -> None:
+    """Bring the schema back to a revision. Raises ``MigrationError``, also when rows or columns would be lost and
+    ``lose_data`` does not say that they may be.
+    """
+    from alembic import command  # noqa: PLC0415
+
+    schema = _refuse_unknown(owner_url, to)
+    if schema.revision is None or revisions().index(to) > revisions().index(schema.revision):
+        raise MigrationError(f"the schema is at {schema.revision}, which is before {to}")
+    losses = [loss for step in _steps_between(to, schema.revision) if (loss := getattr(step.module, "loses", None))]
+    if losses and not lose_data:
+        raise MigrationError(f"this would lose: {'; '.join(losses)}. Add --lose-data if it may")
+    command.downgrade(_alembic(owner_url), to)
+
+
+def _steps_between(old: str, new: str) -> "list[Script]":
+    """Return the migrations after ``old`` up to ``new``, the newest first."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    return list(ScriptDirectory(str(MIGRATIONS)).iterate_revisions(new, old))
+
+
+def _refuse_unknown(owner_url: str, to: str) -> Schema:
+    schema = schema_found(owner_url)
+    if schema.is_ahead:
+        raise MigrationError(f"the schema is at {schema.revision}, which a later version has made: use that one")
+    if to not in {"head", *revisions()}:
+        raise MigrationError(f"there is no revision {to}; there are {', '.join(revisions())}")
+    return schema
 
 
 def migration_sql(owner_url: str) -> str:
@@ -54,21 +130,31 @@ def migration_sql(owner_url: str) -> str:
 
 
 @cache
-def head_revision() -> str:
-    """Return the revision that this code was written for: the one migration that no other comes after."""
+def revisions() -> tuple[str, ...]:
+    """Return the revisions that this program knows, the oldest first."""
     files = (MIGRATIONS / "versions").glob("*.py")
     steps: list[dict[str, str]] = [dict(REVISION.findall(file.read_text())) for file in files]
-    [head] = {step["revision"] for step in steps} - {step["down_revision"] for step in steps}
-    return head
+    after = {step["down_revision"]: step["revision"] for step in steps}
+    chain, last = [], ""
+    while last in after:
+        chain.append(last := after[last])
+    if len(chain) != len(steps):
+        raise AssertionError("the migrations are no chain: two come after one, or one after none")
+    return tuple(chain)
 
 
-def is_at_head(connection: "Connection") -> bool:
-    """Say whether the schema is the one that this code was written for: one statement."""
-    return bool(connection.exec_driver_sql(CURRENT).scalar_one_or_none() == head_revision())
+def head_revision() -> str:
+    """Return the revision that this code was written for: the one migration that no other comes after."""
+    return revisions()[-1]
 
 
-def schema_state(url: str) -> tuple[str | None, str]:
-    """Return (current, head) of the database behind ``url``; current is None where nothing was ever migrated.
+def schema_seen(connection: "Connection") -> Schema:
+    """Return what the schema says of itself: one statement, which the application's role may run."""
+    return _schema(connection.exec_driver_sql(CURRENT).scalar_one_or_none())
+
+
+def schema_found(url: str) -> Schema:
+    """Return what the database behind ``url`` says of itself.
 
     Raises ``psycopg.OperationalError`` when it cannot be reached.
     """
@@ -76,8 +162,20 @@ def schema_state(url: str) -> tuple[str | None, str]:
         try:
             row = connection.execute(CURRENT).fetchone()
         except psycopg.errors.UndefinedTable:
-            return None, head_revision()
-    return (row[0] if row else None), head_revision()
+            row = None
+    return _schema(row[0] if row else None)
+
+
+def schema_state(url: str) -> tuple[str | None, str]:
+    """Return (current, head) of the database behind ``url``; current is None where nothing was ever migrated.
+
+    Raises ``psycopg.OperationalError`` when it cannot be reached.
+    """
+    return schema_found(url).revision, head_revision()
+
+
+def _schema(row: Mapping[str, Any] | None) -> Schema:
+    return Schema(row["version_num"], row.get("serves_from")) if row else Schema(None)
 
 
 def _alembic(owner_url: str, output: StringIO | None = None) -> "Config":

@@ -20,7 +20,7 @@ from urllib.request import urlopen
 
 import structlog
 
-from config.database import migrate, schema_state
+from config.database import migrate, schema_found
 from config.installation import Installation, admin_token_is_given, lock_folder, open_installation
 from config.postgres import Cluster, start_cluster
 from config.process import end_with_parent, stop_process
@@ -168,8 +168,10 @@ def _start(supervisor: Supervisor, port: int) -> str:
     os.environ.update({name: value for name, value in environment.items() if name.startswith("IDENTITY_")})
     settings = load_settings()
     configure_logging(settings.log_format, settings.log_level)
-    current, head = schema_state(settings.owner_url)
-    if current != head:
+    schema = schema_found(settings.owner_url)
+    if schema.is_ahead and schema.fault is not None:
+        raise StartError(f"the schema does not fit: {schema.fault}")
+    if not schema.is_at_head and not schema.is_ahead:
         migrate(settings.owner_url)
     if supervisor.cluster is not None:
         supervisor.cluster.ensure_login()

@@ -8,7 +8,7 @@ from psycopg import Error as PsycopgError
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.commands.output import answer, json_option
-from config.database import engine_of, schema_state
+from config.database import engine_of, head_revision, schema_found
 from config.isolation import check_hearing
 from config.settings import Settings, SettingsError, load_settings
 from identity.model.errors import Unavailable
@@ -41,11 +41,14 @@ def settings_are_whole(settings: Settings) -> Finding:
     return Finding("settings", is_well=True)
 
 
-def schema_is_at_head(settings: Settings) -> Finding:
-    """The schema is the one that this version was written for."""
-    current, head = schema_state(settings.owner_url)
-    advice = "" if current == head else f"the schema is at {current}: run `identity migrate` to reach {head}"
-    return Finding("schema", is_well=current == head, advice=advice)
+def schema_fits(settings: Settings) -> Finding:
+    """The schema is the one that this version was written for, or a later one that serves it still."""
+    schema = schema_found(settings.owner_url)
+    if schema.fault is None and (schema.is_at_head or schema.is_ahead):
+        later = f"at {schema.revision}, later than this version, which it serves still" if schema.is_ahead else ""
+        return Finding("schema", is_well=True, advice=later)
+    behind = f"at {schema.revision}: run `identity migrate` to reach {head_revision()}"
+    return Finding("schema", is_well=False, advice=f"the schema is {behind if not schema.is_ahead else schema.fault}")
 
 
 def roles_are_had(settings: Settings) -> Finding:
@@ -105,7 +108,7 @@ def workers_keep_up(settings: Settings) -> Finding:
 
 CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     settings_are_whole,
-    schema_is_at_head,
+    schema_fits,
     roles_are_had,
     tenants_are_isolated,
     announcements_are_heard,

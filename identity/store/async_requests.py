@@ -30,7 +30,7 @@ READ = text("""
 SELECT a.connection_id, a.client_id, a.request_id, a.sealed_body, a.done_at, t.catalogue_version,
        (SELECT jsonb_object_agg(r.place, r.report) FROM async_reports r
          WHERE r.tenant_id = :tenant AND r.async_request_id = a.id) AS reports
-  FROM async_requests a JOIN tenants t ON t.tenant_id = a.tenant_id
+  FROM async_requests a JOIN tenants t ON t.tenant_id = :tenant
  WHERE a.tenant_id = :tenant AND a.id = :id
 """)
 
@@ -56,8 +56,8 @@ SELECT c.dialect, t.catalogue_version,
        EXISTS (SELECT FROM async_reports r
                 WHERE r.tenant_id = :tenant AND r.async_request_id = :id AND r.place = :place) AS is_reported
   FROM async_requests a
-  JOIN connections c ON c.tenant_id = a.tenant_id AND c.id = a.connection_id
-  JOIN tenants t ON t.tenant_id = a.tenant_id
+  JOIN connections c ON c.tenant_id = :tenant AND c.id = a.connection_id
+  JOIN tenants t ON t.tenant_id = :tenant
  WHERE a.tenant_id = :tenant AND a.id = :id AND a.done_at IS NULL FOR UPDATE OF a SKIP LOCKED
 """)
 

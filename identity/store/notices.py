@@ -60,7 +60,6 @@ class Notices:
                 connection.close()
 
 
-
 def is_heard(conninfo: str, engine: Engine, *, channel: str, seconds: float) -> bool:
     """Say whether what ``engine`` announces reaches who listens by ``conninfo``, within ``seconds``.
 

@@ -58,7 +58,7 @@ told AS (
 reports AS (
     DELETE FROM async_reports WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
         SELECT r.ctid FROM async_requests a
-          JOIN async_reports r ON r.tenant_id = a.tenant_id AND r.async_request_id = a.id
+          JOIN async_reports r ON r.tenant_id = :tenant AND r.async_request_id = a.id
          WHERE a.tenant_id = :tenant AND a.done_at < :results_before LIMIT :limit)) RETURNING 1),
 asked AS (
     DELETE FROM async_requests WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(

@@ -7,6 +7,8 @@ so that sources which create at the same time do not wait for each other.
 
 from alembic import op
 
+from migrations import steps
+
 revision = "create_principal_counts"
 down_revision = "create_queue"
 branch_labels = None
@@ -32,45 +34,50 @@ CREATE POLICY tenant_wall ON principal_counts TO PUBLIC
 GRANT SELECT, INSERT, UPDATE ON principal_counts TO identity_app
 """
 
-# The owner of the tables is held by the wall too, and here counts for all tenants at once.
-PRESENT = """
-ALTER TABLE principals NO FORCE ROW LEVEL SECURITY;
-ALTER TABLE principal_counts NO FORCE ROW LEVEL SECURITY;
-INSERT INTO principal_counts (tenant_id, kind, slot, living)
-SELECT tenant_id, kind, 0, count(*) FROM principals WHERE deleted_at IS NULL GROUP BY tenant_id, kind;
-ALTER TABLE principal_counts FORCE ROW LEVEL SECURITY;
-ALTER TABLE principals FORCE ROW LEVEL SECURITY
-"""
+# Those who were there before the triggers were: what is there less what is counted, in one snapshot, whoever writes.
+PRESENT = """INSERT INTO principal_counts AS kept (tenant_id, kind, slot, living)
+        SELECT tenant, kind, 0, sum(living) FROM (
+            SELECT kind, count(*) AS living FROM principals WHERE tenant_id = tenant AND deleted_at IS NULL GROUP BY kind
+            UNION ALL
+            SELECT kind, - living FROM principal_counts WHERE tenant_id = tenant) AS uncounted
+         GROUP BY kind HAVING sum(living) <> 0
+            ON CONFLICT (tenant_id, kind, slot) DO UPDATE SET living = kept.living + excluded.living"""
 
-KEPT = """
-CREATE FUNCTION principals_count_made() RETURNS trigger LANGUAGE plpgsql AS $$
+MADE = """
+CREATE OR REPLACE FUNCTION principals_count_made() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO principal_counts AS kept (tenant_id, kind, slot, living)
     SELECT tenant_id, kind, pg_backend_pid() % 16, count(*) FROM made
      WHERE deleted_at IS NULL GROUP BY tenant_id, kind ORDER BY kind
         ON CONFLICT (tenant_id, kind, slot) DO UPDATE SET living = kept.living + excluded.living;
     RETURN NULL;
-END $$;
-CREATE TRIGGER principals_count_made AFTER INSERT ON principals
-    REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION principals_count_made();
-
-CREATE FUNCTION principals_count_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+END $$
+"""
+MADE_TRIGGER = """
+CREATE OR REPLACE TRIGGER principals_count_made AFTER INSERT ON principals
+    REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION principals_count_made()
+"""
+CHANGED = """
+CREATE OR REPLACE FUNCTION principals_count_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO principal_counts AS kept (tenant_id, kind, slot, living)
     VALUES (NEW.tenant_id, NEW.kind, pg_backend_pid() % 16, CASE WHEN NEW.deleted_at IS NULL THEN 1 ELSE -1 END)
         ON CONFLICT (tenant_id, kind, slot) DO UPDATE SET living = kept.living + excluded.living;
     RETURN NULL;
-END $$;
-CREATE TRIGGER principals_count_changed AFTER UPDATE OF deleted_at ON principals FOR EACH ROW
+END $$
+"""
+CHANGED_TRIGGER = """
+CREATE OR REPLACE TRIGGER principals_count_changed AFTER UPDATE OF deleted_at ON principals FOR EACH ROW
     WHEN ((OLD.deleted_at IS NULL) <> (NEW.deleted_at IS NULL)) EXECUTE FUNCTION principals_count_changed()
 """
+KEPT = ((MADE, MADE_TRIGGER), (CHANGED, CHANGED_TRIGGER))
 
 
 def upgrade() -> None:
-    op.execute(TABLE)
-    op.execute(WALL)
-    op.execute(PRESENT)
-    op.execute(KEPT)
+    steps.once(steps.lacks_table("principal_counts"), TABLE, WALL)
+    for function, trigger in KEPT:
+        steps.alone(function, trigger)
+    steps.each_tenant(PRESENT)
 
 
 def downgrade() -> None:

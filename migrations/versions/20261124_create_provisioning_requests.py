@@ -11,6 +11,8 @@ down_revision = "create_principal_counts"
 branch_labels = None
 depends_on = None
 
+loses = "the provisioning log"  # on the way down
+
 TABLE = """
 CREATE TABLE provisioning_requests (
     tenant_id UUID NOT NULL,

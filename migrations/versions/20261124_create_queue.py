@@ -51,3 +51,4 @@ def _is_installed() -> bool:
 
 def downgrade() -> None:
     op.execute("DROP SCHEMA pgmq CASCADE")
+    op.execute("REVOKE SELECT ON alembic_version FROM identity_app, identity_relay")

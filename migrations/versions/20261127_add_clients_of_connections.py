@@ -6,48 +6,52 @@ are for no principal.
 
 from alembic import op
 
+from migrations import steps
+
 revision = "add_clients_of_connections"
 down_revision = "protect_principals"
 branch_labels = None
 depends_on = None
 
+loses = "clients of connections and their tokens"  # on the way down
+
+COLUMN = "ALTER TABLE clients ADD COLUMN IF NOT EXISTS connection_id UUID"
+
 # NOT VALID: they hold for every row to come, and reading those that are there would keep writers waiting.
-COLUMNS = """
-ALTER TABLE clients ADD COLUMN connection_id UUID;
+# In the order in which requests lock them.
+LOCK = "LOCK TABLE connections, clients IN SHARE ROW EXCLUSIVE MODE"
+OF_CONNECTIONS = """
 ALTER TABLE clients ADD CONSTRAINT fk_clients_tenant_id_connection_id FOREIGN KEY (tenant_id, connection_id)
-    REFERENCES connections (tenant_id, id) NOT VALID;
+    REFERENCES connections (tenant_id, id) NOT VALID
+"""
+ONE_PARTY = """
 ALTER TABLE clients ADD CONSTRAINT ck_clients_one_party
-    CHECK (num_nonnulls(principal_id, audience, connection_id) = 1) NOT VALID;
-ALTER TABLE tokens ALTER COLUMN subject_id DROP NOT NULL;
-ALTER TABLE tokens ADD CONSTRAINT ck_tokens_parties
+    CHECK (num_nonnulls(principal_id, audience, connection_id) = 1) NOT VALID
+"""
+NO_SUBJECT = """
+ALTER TABLE tokens ALTER COLUMN subject_id DROP NOT NULL, ADD CONSTRAINT ck_tokens_parties
     CHECK (subject_id IS NOT NULL OR cardinality(party_ids) = 0) NOT VALID
 """
 
-# Not CONCURRENTLY: no row is in it yet, and clients are few.
-INDEX = "CREATE INDEX ix_clients_connection ON clients (tenant_id, connection_id) WHERE connection_id IS NOT NULL"
-
-# What the version before could not read. Row-level security binds the owner too, and there is no one tenant here.
-DELETIONS = """
-ALTER TABLE tokens NO FORCE ROW LEVEL SECURITY;
-ALTER TABLE used_assertions NO FORCE ROW LEVEL SECURITY;
-ALTER TABLE clients NO FORCE ROW LEVEL SECURITY;
-DELETE FROM tokens WHERE subject_id IS NULL;
-DELETE FROM used_assertions u USING clients c
- WHERE c.tenant_id = u.tenant_id AND c.client_id = u.client_id AND c.connection_id IS NOT NULL;
-DELETE FROM clients WHERE connection_id IS NOT NULL;
-ALTER TABLE clients FORCE ROW LEVEL SECURITY;
-ALTER TABLE used_assertions FORCE ROW LEVEL SECURITY;
-ALTER TABLE tokens FORCE ROW LEVEL SECURITY
-"""
+# What the version before could not read.
+TOKENS = "DELETE FROM tokens t USING batch b WHERE t.tenant_id = tenant AND t.jti = b.jti AND t.subject_id IS NULL"
+ASSERTIONS = """DELETE FROM used_assertions u USING clients c
+         WHERE u.tenant_id = tenant AND c.tenant_id = tenant AND c.client_id = u.client_id AND c.connection_id IS NOT NULL"""
+CLIENTS = "DELETE FROM clients WHERE tenant_id = tenant AND connection_id IS NOT NULL"
 
 
 def upgrade() -> None:
-    op.execute(COLUMNS)
-    op.execute(INDEX)
+    steps.alone(COLUMN)
+    steps.once(steps.lacks_constraint("clients", "fk_clients_tenant_id_connection_id"), LOCK, OF_CONNECTIONS)
+    steps.once(steps.lacks_constraint("clients", "ck_clients_one_party"), ONE_PARTY)
+    steps.once(steps.lacks_constraint("tokens", "ck_tokens_parties"), NO_SUBJECT)
+    steps.create_index("ix_clients_connection", "clients (tenant_id, connection_id) WHERE connection_id IS NOT NULL")
 
 
 def downgrade() -> None:
-    op.execute(DELETIONS)
+    steps.each_batch("tokens", ("jti",), TOKENS)
+    for rows in (ASSERTIONS, CLIENTS):
+        steps.each_tenant(rows)
     op.execute("ALTER TABLE tokens DROP CONSTRAINT ck_tokens_parties, ALTER COLUMN subject_id SET NOT NULL")
     op.execute("DROP INDEX ix_clients_connection")
     op.execute("ALTER TABLE clients DROP CONSTRAINT ck_clients_one_party, DROP COLUMN connection_id")

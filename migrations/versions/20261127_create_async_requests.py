@@ -6,12 +6,19 @@ their operations, written with what it changed. The outbox row that asks for one
 
 from alembic import op
 
+from migrations import steps
+
 revision = "create_async_requests"
 down_revision = "create_provisioning_events"
 branch_labels = None
 depends_on = None
 
-TABLES = """
+loses = "asynchronous requests and their reports"  # on the way down
+
+# What the first of the tables refers to, in the order in which requests lock it.
+LOCK = "LOCK TABLE connections, clients IN SHARE ROW EXCLUSIVE MODE"
+
+REQUESTS = """
 CREATE TABLE async_requests (
     tenant_id UUID NOT NULL,
     id UUID NOT NULL,
@@ -26,8 +33,9 @@ CREATE TABLE async_requests (
     CONSTRAINT fk_async_requests_tenant_id_client_id FOREIGN KEY(tenant_id, client_id) REFERENCES clients (tenant_id, client_id)
 );
 CREATE INDEX ix_async_requests_pending ON async_requests (tenant_id, connection_id) WHERE done_at IS NULL;
-CREATE INDEX ix_async_requests_done_at ON async_requests (tenant_id, done_at) WHERE done_at IS NOT NULL;
-
+CREATE INDEX ix_async_requests_done_at ON async_requests (tenant_id, done_at) WHERE done_at IS NOT NULL
+"""
+REPORTS = """
 CREATE TABLE async_reports (
     tenant_id UUID NOT NULL,
     async_request_id UUID NOT NULL,
@@ -36,9 +44,9 @@ CREATE TABLE async_reports (
     event_id UUID NOT NULL,
     CONSTRAINT pk_async_reports PRIMARY KEY (tenant_id, async_request_id, place),
     CONSTRAINT fk_async_reports_tenant_id_async_request_id FOREIGN KEY(tenant_id, async_request_id) REFERENCES async_requests (tenant_id, id)
-);
-ALTER TABLE outbox ALTER COLUMN principal_id DROP NOT NULL
+)
 """
+OUTBOX = "ALTER TABLE outbox ALTER COLUMN principal_id DROP NOT NULL"
 
 # An unset tenant is an error or an empty string, never a match: the wall fails closed.
 WALL = """
@@ -51,19 +59,23 @@ CREATE POLICY tenant_wall ON {table} TO PUBLIC
 GRANT {grants} ON {table} TO identity_app
 """
 
-GRANTS = {"async_requests": "SELECT, INSERT, UPDATE, DELETE", "async_reports": "SELECT, INSERT, DELETE"}
+TABLES = {
+    "async_requests": (REQUESTS, "SELECT, INSERT, UPDATE, DELETE"),
+    "async_reports": (REPORTS, "SELECT, INSERT, DELETE"),
+}
+
+# What the version before could not read.
+NAMELESS = "DELETE FROM outbox o USING batch b WHERE o.tenant_id = tenant AND o.id = b.id AND o.principal_id IS NULL"
 
 
 def upgrade() -> None:
-    op.execute(TABLES)
-    for table, grants in GRANTS.items():
-        op.execute(WALL.format(table=table, grants=grants))
+    for table, (definition, grants) in TABLES.items():
+        steps.once(steps.lacks_table(table), LOCK, definition, WALL.format(table=table, grants=grants))
+    steps.alone(OUTBOX)
 
 
 def downgrade() -> None:
+    steps.each_batch("outbox", ("id",), NAMELESS)
+    op.execute("ALTER TABLE outbox ALTER COLUMN principal_id SET NOT NULL")
     op.execute("DROP TABLE async_reports")
     op.execute("DROP TABLE async_requests")
-    op.execute("ALTER TABLE outbox NO FORCE ROW LEVEL SECURITY")  # these rows are of every tenant
-    op.execute("DELETE FROM outbox WHERE principal_id IS NULL")
-    op.execute("ALTER TABLE outbox FORCE ROW LEVEL SECURITY")
-    op.execute("ALTER TABLE outbox ALTER COLUMN principal_id SET NOT NULL")

@@ -7,12 +7,16 @@ its own, whether it still holds.
 
 from alembic import op
 
+from migrations import steps
+
 revision = "create_definitions"
 down_revision = "create_provisioning_requests"
 branch_labels = None
 depends_on = None
 
-TABLES = """
+loses = "schemas and resource types that tenants define, and their unique values"  # on the way down
+
+SCHEMAS = """
 CREATE TABLE schemas (
     tenant_id UUID NOT NULL,
     key TEXT NOT NULL,
@@ -22,7 +26,9 @@ CREATE TABLE schemas (
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT pk_schemas PRIMARY KEY (tenant_id, key, version),
     CONSTRAINT fk_schemas_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (tenant_id)
-);
+)
+"""
+RESOURCE_TYPES = """
 CREATE TABLE resource_types (
     tenant_id UUID NOT NULL,
     key TEXT NOT NULL,
@@ -39,7 +45,9 @@ CREATE TABLE resource_types (
     CONSTRAINT pk_resource_types PRIMARY KEY (tenant_id, key),
     CONSTRAINT uq_resource_types_tenant_id_endpoint_key UNIQUE (tenant_id, endpoint_key),
     CONSTRAINT fk_resource_types_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (tenant_id)
-);
+)
+"""
+PRINCIPAL_KEYS = """
 CREATE TABLE principal_keys (
     tenant_id UUID NOT NULL,
     kind TEXT NOT NULL,
@@ -62,17 +70,17 @@ CREATE POLICY tenant_wall ON {table} TO PUBLIC
     WITH CHECK (tenant_id = current_setting('app.tenant')::uuid);
 GRANT {grants} ON {table} TO identity_app
 """
-GRANTS = {
-    "schemas": "SELECT, INSERT, DELETE",  # a version, once written, is what it is
-    "resource_types": "SELECT, INSERT, UPDATE, DELETE",
-    "principal_keys": "SELECT, INSERT, DELETE",
+TABLES = {
+    "schemas": (SCHEMAS, "SELECT, INSERT, DELETE"),  # a version, once written, is what it is
+    "resource_types": (RESOURCE_TYPES, "SELECT, INSERT, UPDATE, DELETE"),
+    "principal_keys": (PRINCIPAL_KEYS, "SELECT, INSERT, DELETE"),
 }
+
+VERSION = "ALTER TABLE tenants ADD COLUMN IF NOT EXISTS catalogue_version BIGINT DEFAULT 0 NOT NULL"
 
 # Checked for new rows at once; the present ones satisfied a narrower rule.
 OPEN = """
-ALTER TABLE tenants ADD COLUMN catalogue_version BIGINT DEFAULT 0 NOT NULL;
-ALTER TABLE principals DROP CONSTRAINT ck_principals_kind;
-ALTER TABLE principals ADD CONSTRAINT ck_principals_kind
+ALTER TABLE principals DROP CONSTRAINT ck_principals_kind, ADD CONSTRAINT ck_principals_kind
     CHECK (kind in ('user', 'group', 'agent', 'service_account') OR kind ~ '^custom:[A-Za-z][A-Za-z0-9]{0,63}$') NOT VALID
 """
 
@@ -85,13 +93,13 @@ ALTER TABLE tenants DROP COLUMN catalogue_version
 
 
 def upgrade() -> None:
-    op.execute(TABLES)
-    for table, grants in GRANTS.items():
-        op.execute(WALL.format(table=table, grants=grants))
-    op.execute(OPEN)
+    steps.alone(VERSION)
+    for table, (definition, grants) in TABLES.items():  # each takes a lock on the one table that it refers to
+        steps.once(steps.lacks_table(table), definition, WALL.format(table=table, grants=grants))
+    steps.alone(OPEN)
 
 
 def downgrade() -> None:
     op.execute(CLOSE)
-    for table in reversed(GRANTS):
+    for table in reversed(TABLES):
         op.execute(f"DROP TABLE {table}")

@@ -10,6 +10,8 @@ down_revision = "create_definitions"
 branch_labels = None
 depends_on = None
 
+loses = "provisioning events that nobody has read yet"  # on the way down
+
 TABLE = """
 CREATE TABLE provisioning_events (
     tenant_id UUID NOT NULL,

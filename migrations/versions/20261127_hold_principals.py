@@ -1,29 +1,36 @@
 """hold principals
 
 An administrator's suspension is a hold of its own: a source that says ``active: false`` and then ``true`` must not lift
-it. Whoever is suspended already is held: of those only an administrator was able to lift the suspension.
+it. Of those who are suspended already the administrators' are held, and whoever the audit log says nothing of: in the
+version before only an administrator was able to lift a suspension. An agent that was suspended because nobody answered for
+it is not held, as it would not be if it lost its owner today.
 """
 
 from alembic import op
+
+from migrations import steps
 
 revision = "hold_principals"
 down_revision = "create_async_requests"
 branch_labels = None
 depends_on = None
 
-COLUMN = "ALTER TABLE principals ADD COLUMN is_held BOOLEAN DEFAULT false NOT NULL"
+loses = "which suspensions are an administrator's"  # on the way down
 
-# The owner of the tables is held by the wall too, and here writes for all tenants at once.
+COLUMN = "ALTER TABLE principals ADD COLUMN IF NOT EXISTS is_held BOOLEAN DEFAULT false NOT NULL"
+
 PRESENT = """
-ALTER TABLE principals NO FORCE ROW LEVEL SECURITY;
-UPDATE principals SET is_held = true WHERE state = 'suspended';
-ALTER TABLE principals FORCE ROW LEVEL SECURITY
+        UPDATE principals p SET is_held = true FROM batch b
+         WHERE p.tenant_id = tenant AND p.id = b.id AND p.state = 'suspended' AND NOT p.is_held
+           AND coalesce((SELECT e.caller_kind = 'administrator' FROM events e
+                          WHERE e.tenant_id = tenant AND e.subject_id = b.id AND e.type LIKE '%.suspended'
+                          ORDER BY e.id DESC LIMIT 1), true)
 """
 
 
 def upgrade() -> None:
-    op.execute(COLUMN)
-    op.execute(PRESENT)
+    steps.alone(COLUMN)
+    steps.each_batch("principals", ("id",), PRESENT)
 
 
 def downgrade() -> None:

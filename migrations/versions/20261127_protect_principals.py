@@ -6,19 +6,21 @@ list of them has an index of its own.
 
 from alembic import op
 
+from migrations import steps
+
 revision = "protect_principals"
 down_revision = "hold_principals"
 branch_labels = None
 depends_on = None
 
-COLUMN = "ALTER TABLE principals ADD COLUMN is_protected BOOLEAN DEFAULT false NOT NULL"
-INDEX = "CREATE INDEX CONCURRENTLY ix_principals_protected ON principals (tenant_id, id) WHERE is_protected"
+loses = "which principals are protected"  # on the way down
+
+COLUMN = "ALTER TABLE principals ADD COLUMN IF NOT EXISTS is_protected BOOLEAN DEFAULT false NOT NULL"
 
 
 def upgrade() -> None:
-    op.execute(COLUMN)
-    with op.get_context().autocommit_block():
-        op.execute(INDEX)
+    steps.alone(COLUMN)
+    steps.create_index("ix_principals_protected", "principals (tenant_id, id) WHERE is_protected")
 
 
 def downgrade() -> None:

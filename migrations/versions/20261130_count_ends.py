@@ -8,41 +8,57 @@ downwards. Tasks are counted by actor.
 
 from alembic import op
 
+from migrations import steps
+
 revision = "count_ends"
 down_revision = "add_clients_of_connections"
 branch_labels = None
 depends_on = None
 
-COLUMNS = """
-ALTER TABLE principals ADD COLUMN end_count BIGINT DEFAULT 0 NOT NULL,
-    ADD COLUMN ended_at TIMESTAMP WITH TIME ZONE, ADD COLUMN was_owned BOOLEAN DEFAULT false NOT NULL;
-ALTER TABLE delegations ADD COLUMN actor_end_count BIGINT DEFAULT 0 NOT NULL,
-    ADD COLUMN subject_end_count BIGINT DEFAULT 0 NOT NULL;
-ALTER TABLE clients ADD COLUMN principal_end_count BIGINT DEFAULT 0 NOT NULL;
-ALTER TABLE tasks ADD COLUMN subject_epoch BIGINT DEFAULT 0 NOT NULL, ADD COLUMN actor_epoch BIGINT DEFAULT 0 NOT NULL;
-ALTER TABLE tokens ADD COLUMN connection_id UUID, ADD COLUMN upstream_key TEXT;
-ALTER TABLE group_members ADD COLUMN source_id UUID DEFAULT '00000000-0000-0000-0000-000000000000' NOT NULL,
-    ADD COLUMN nested_in UUID
-"""
+loses = "how often principals ended, so that what rests on them may be good again; the sources of memberships; task counts"  # on the way down
 
-# The owner of the tables is held by row-level security too, and here writes for all tenants at once.
-PRESENT = """
-ALTER TABLE principals NO FORCE ROW LEVEL SECURITY;
-ALTER TABLE principal_owners NO FORCE ROW LEVEL SECURITY;
-ALTER TABLE group_members NO FORCE ROW LEVEL SECURITY;
-ALTER TABLE tasks NO FORCE ROW LEVEL SECURITY;
-UPDATE principals p SET was_owned = true
- WHERE EXISTS (SELECT FROM principal_owners o WHERE o.tenant_id = p.tenant_id AND o.principal_id = p.id);
-UPDATE group_members m SET source_id = coalesce(g.connection_id, m.source_id), nested_in = CASE WHEN p.kind = 'group' THEN m.group_id END
-  FROM principals g, principals p
- WHERE g.tenant_id = m.tenant_id AND g.id = m.group_id AND p.tenant_id = m.tenant_id AND p.id = m.member_id;
-UPDATE tasks t SET subject_epoch = s.epoch, actor_epoch = a.epoch FROM principals s, principals a
- WHERE s.tenant_id = t.tenant_id AND s.id = t.subject_id AND a.tenant_id = t.tenant_id AND a.id = t.actor_id
-   AND t.state = 'open';
-ALTER TABLE tasks FORCE ROW LEVEL SECURITY;
-ALTER TABLE group_members FORCE ROW LEVEL SECURITY;
-ALTER TABLE principal_owners FORCE ROW LEVEL SECURITY;
-ALTER TABLE principals FORCE ROW LEVEL SECURITY
+COLUMNS = (
+    """
+ALTER TABLE principals ADD COLUMN IF NOT EXISTS end_count BIGINT DEFAULT 0 NOT NULL,
+    ADD COLUMN IF NOT EXISTS ended_at TIMESTAMP WITH TIME ZONE,
+    ADD COLUMN IF NOT EXISTS was_owned BOOLEAN DEFAULT false NOT NULL
+""",
+    """
+ALTER TABLE delegations ADD COLUMN IF NOT EXISTS actor_end_count BIGINT DEFAULT 0 NOT NULL,
+    ADD COLUMN IF NOT EXISTS subject_end_count BIGINT DEFAULT 0 NOT NULL
+""",
+    "ALTER TABLE clients ADD COLUMN IF NOT EXISTS principal_end_count BIGINT DEFAULT 0 NOT NULL",
+    """
+ALTER TABLE tasks ADD COLUMN IF NOT EXISTS subject_epoch BIGINT DEFAULT 0 NOT NULL,
+    ADD COLUMN IF NOT EXISTS actor_epoch BIGINT DEFAULT 0 NOT NULL
+""",
+    "ALTER TABLE tokens ADD COLUMN IF NOT EXISTS connection_id UUID, ADD COLUMN IF NOT EXISTS upstream_key TEXT",
+    """
+ALTER TABLE group_members
+    ADD COLUMN IF NOT EXISTS source_id UUID DEFAULT '00000000-0000-0000-0000-000000000000' NOT NULL,
+    ADD COLUMN IF NOT EXISTS nested_in UUID
+""",
+)
+
+OWNED = """
+        UPDATE principals p SET was_owned = true FROM batch b
+         WHERE p.tenant_id = tenant AND p.id = b.id AND NOT p.was_owned
+           AND EXISTS (SELECT FROM principal_owners o WHERE o.tenant_id = tenant AND o.principal_id = b.id)
+"""
+MEMBERS = """
+        UPDATE group_members m SET source_id = s.source_id, nested_in = s.nested_in
+          FROM batch b CROSS JOIN LATERAL (
+                SELECT coalesce(g.connection_id, '00000000-0000-0000-0000-000000000000') AS source_id,
+                       CASE WHEN p.kind = 'group' THEN b.group_id END AS nested_in FROM principals g, principals p
+                 WHERE g.tenant_id = tenant AND g.id = b.group_id AND p.tenant_id = tenant AND p.id = b.member_id) s
+         WHERE m.tenant_id = tenant AND m.group_id = b.group_id AND m.member_id = b.member_id
+           AND (m.source_id, m.nested_in) IS DISTINCT FROM (s.source_id, s.nested_in)
+"""
+TASKS = """
+        UPDATE tasks t SET subject_epoch = s.epoch, actor_epoch = a.epoch FROM batch b, principals s, principals a
+         WHERE t.tenant_id = tenant AND t.txn = b.txn AND t.state = 'open'
+           AND s.tenant_id = tenant AND s.id = t.subject_id AND a.tenant_id = tenant AND a.id = t.actor_id
+           AND (t.subject_epoch, t.actor_epoch) IS DISTINCT FROM (s.epoch, a.epoch)
 """
 
 COUNTS = """
@@ -62,65 +78,56 @@ ALTER TABLE task_counts ALTER COLUMN tenant_id SET (n_distinct = 1);
 CREATE POLICY tenant_wall ON task_counts TO PUBLIC
     USING (tenant_id = current_setting('app.tenant')::uuid)
     WITH CHECK (tenant_id = current_setting('app.tenant')::uuid);
-GRANT SELECT, INSERT, UPDATE, DELETE ON task_counts TO identity_app;
-GRANT DELETE ON tasks TO identity_app
+GRANT SELECT, INSERT, UPDATE, DELETE ON task_counts TO identity_app
 """
 
 # What each new index is for, and what it replaces. Where a predicate names a column that is always set, it is there so that
 # no look-up by another key takes the index for its tenant_id alone.
-INDEXES = (
+INDEXES = {
     # memberships of one member, by source; in the order in which they are shown
-    "CREATE INDEX CONCURRENTLY ix_group_members_of ON group_members (tenant_id, member_id, source_id, group_id)",
-    "DROP INDEX CONCURRENTLY ix_group_members_member",
+    "ix_group_members_of": "group_members (tenant_id, member_id, source_id, group_id)",
     # groups within a group: of a column of its own, so that no look-up of them goes through all members
-    "CREATE INDEX CONCURRENTLY ix_group_members_nested ON group_members (tenant_id, nested_in, member_id) WHERE nested_in IS NOT NULL",
+    "ix_group_members_nested": "group_members (tenant_id, nested_in, member_id) WHERE nested_in IS NOT NULL",
     # agents of one owner, in order
-    "CREATE INDEX CONCURRENTLY ix_principal_owners_of ON principal_owners (tenant_id, owner_id, principal_id)",
-    "DROP INDEX CONCURRENTLY ix_principal_owners_owner",
+    "ix_principal_owners_of": "principal_owners (tenant_id, owner_id, principal_id)",
     # delegations for one person, and those of one actor for groups
-    "CREATE INDEX CONCURRENTLY ix_delegations_person ON delegations (tenant_id, subject_id, actor_id, resource) WHERE ended_at IS NULL AND subject_id IS NOT NULL",
-    "DROP INDEX CONCURRENTLY ix_delegations_subject",
-    "CREATE INDEX CONCURRENTLY ix_delegations_actor_group ON delegations (tenant_id, actor_id, resource, id) WHERE ended_at IS NULL AND subject_group_id IS NOT NULL",
+    "ix_delegations_person": "delegations (tenant_id, subject_id, actor_id, resource) WHERE ended_at IS NULL AND subject_id IS NOT NULL",
+    "ix_delegations_actor_group": "delegations (tenant_id, actor_id, resource, id) WHERE ended_at IS NULL AND subject_group_id IS NOT NULL",
     # live clients of one principal
-    "CREATE INDEX CONCURRENTLY ix_clients_live ON clients (tenant_id, principal_id) WHERE revoked_at IS NULL AND principal_id IS NOT NULL",
+    "ix_clients_live": "clients (tenant_id, principal_id) WHERE revoked_at IS NULL AND principal_id IS NOT NULL",
     # tasks of one party that were opened before its last cut; and those that expired
-    "CREATE INDEX CONCURRENTLY ix_tasks_open_of_subject ON tasks (tenant_id, subject_id, subject_epoch) WHERE state = 'open' AND subject_epoch IS NOT NULL",
-    "CREATE INDEX CONCURRENTLY ix_tasks_open_of_actor ON tasks (tenant_id, actor_id, actor_epoch) WHERE state = 'open' AND actor_epoch IS NOT NULL",
-    "CREATE INDEX CONCURRENTLY ix_tasks_expires_at ON tasks (tenant_id, expires_at) WHERE expires_at IS NOT NULL",
-)
-
-INDEXES_BEFORE = (
-    "DROP INDEX CONCURRENTLY ix_tasks_expires_at",
-    "DROP INDEX CONCURRENTLY ix_tasks_open_of_actor",
-    "DROP INDEX CONCURRENTLY ix_tasks_open_of_subject",
-    "DROP INDEX CONCURRENTLY ix_clients_live",
-    "DROP INDEX CONCURRENTLY ix_delegations_actor_group",
-    "CREATE INDEX CONCURRENTLY ix_delegations_subject ON delegations (tenant_id, subject_id) WHERE ended_at IS NULL",
-    "DROP INDEX CONCURRENTLY ix_delegations_person",
-    "CREATE INDEX CONCURRENTLY ix_principal_owners_owner ON principal_owners (tenant_id, owner_id)",
-    "DROP INDEX CONCURRENTLY ix_principal_owners_of",
-    "DROP INDEX CONCURRENTLY ix_group_members_nested",
-    "CREATE INDEX CONCURRENTLY ix_group_members_member ON group_members (tenant_id, member_id)",
-    "DROP INDEX CONCURRENTLY ix_group_members_of",
-)
+    "ix_tasks_open_of_subject": "tasks (tenant_id, subject_id, subject_epoch) WHERE state = 'open' AND subject_epoch IS NOT NULL",
+    "ix_tasks_open_of_actor": "tasks (tenant_id, actor_id, actor_epoch) WHERE state = 'open' AND actor_epoch IS NOT NULL",
+    "ix_tasks_expires_at": "tasks (tenant_id, expires_at) WHERE expires_at IS NOT NULL",
+}
+INDEXES_BEFORE = {
+    "ix_group_members_member": "group_members (tenant_id, member_id)",
+    "ix_principal_owners_owner": "principal_owners (tenant_id, owner_id)",
+    "ix_delegations_subject": "delegations (tenant_id, subject_id) WHERE ended_at IS NULL",
+}
 
 
-def one_by_one(statements: tuple[str, ...]) -> None:
-    """Run each statement in no transaction, as ``CONCURRENTLY`` wants it."""
-    for statement in statements:
-        with op.get_context().autocommit_block():
-            op.execute(statement)
+def exchange_indexes(new: dict[str, str], old: dict[str, str]) -> None:
+    """Build the new ones, then drop the old: no look-up is ever without its index."""
+    for name, definition in new.items():
+        steps.create_index(name, definition)
+    for name in old:
+        steps.drop_index(name)
 
 
 def upgrade() -> None:
-    op.execute(COLUMNS)
-    op.execute(PRESENT)
-    op.execute(COUNTS)
-    one_by_one(INDEXES)
+    for columns in COLUMNS:
+        steps.alone(columns)
+    steps.each_batch("principals", ("id",), OWNED)
+    steps.each_batch("group_members", ("group_id", "member_id"), MEMBERS)
+    steps.each_batch("tasks", ("txn",), TASKS)
+    steps.once(steps.lacks_table("task_counts"), COUNTS)
+    steps.alone("GRANT DELETE ON tasks TO identity_app")
+    exchange_indexes(INDEXES, INDEXES_BEFORE)
 
 
 def downgrade() -> None:
-    one_by_one(INDEXES_BEFORE)
+    exchange_indexes(INDEXES_BEFORE, INDEXES)
     op.execute("REVOKE DELETE ON tasks FROM identity_app")
     op.execute("DROP TABLE task_counts")
     op.execute("ALTER TABLE group_members DROP COLUMN source_id, DROP COLUMN nested_in")

@@ -11,6 +11,8 @@ down_revision = "tell_upstream"
 branch_labels = None
 depends_on = None
 
+loses = "which types of authorization details restrict which scopes"  # on the way down
+
 
 def upgrade() -> None:
     op.execute("ALTER TABLE resources ADD COLUMN authorization_details_scopes JSONB DEFAULT '{}' NOT NULL")

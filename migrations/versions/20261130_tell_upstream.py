@@ -6,22 +6,27 @@ becomes of an ``act`` in them. A token of ours keeps what its first upstream tok
 
 from alembic import op
 
+from migrations import steps
+
 revision = "tell_upstream"
 down_revision = "count_ends"
 branch_labels = None
 depends_on = None
 
-COLUMNS = """
-ALTER TABLE connections ADD COLUMN token_kinds TEXT[] DEFAULT '{id_token,access_token}' NOT NULL,
-    ADD COLUMN max_age_s INTEGER DEFAULT 86400 NOT NULL,
-    ADD COLUMN max_lifetime_s INTEGER DEFAULT 86400 NOT NULL,
-    ADD COLUMN upstream_act TEXT DEFAULT 'refuse' NOT NULL;
-ALTER TABLE tokens ADD COLUMN upstream JSONB
+loses = "which upstream tokens connections take"  # on the way down
+
+CONNECTIONS = """
+ALTER TABLE connections ADD COLUMN IF NOT EXISTS token_kinds TEXT[] DEFAULT '{id_token,access_token}' NOT NULL,
+    ADD COLUMN IF NOT EXISTS max_age_s INTEGER DEFAULT 86400 NOT NULL,
+    ADD COLUMN IF NOT EXISTS max_lifetime_s INTEGER DEFAULT 86400 NOT NULL,
+    ADD COLUMN IF NOT EXISTS upstream_act TEXT DEFAULT 'refuse' NOT NULL
 """
+TOKENS = "ALTER TABLE tokens ADD COLUMN IF NOT EXISTS upstream JSONB"
 
 
 def upgrade() -> None:
-    op.execute(COLUMNS)
+    steps.alone(CONNECTIONS)
+    steps.alone(TOKENS)
 
 
 def downgrade() -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from config.app import create_app
 from config.database import migrate
+from config.postgres import SUPERUSER
 from config.settings import load_settings
 from identity.model.errors import Refusal, Unavailable
 from identity.model.ids import TenantId
@@ -130,6 +131,14 @@ def test_start_up_refuses(owner_url: str, database_url: str, breakage: str) -> N
 
 def test_start_up_allows_a_view_that_asks_as_its_reader(owner_url: str, database_url: str) -> None:
     execute(owner_url, "CREATE VIEW mine WITH (security_invoker = true) AS SELECT * FROM tokens")
+    create_app(load_settings(database_url=database_url, key_encryption_key="A" * 43 + "="))
+
+
+def test_start_up_leaves_to_an_extension_what_it_owns(owner_url: str, database_url: str) -> None:
+    with psycopg.connect(owner_url.replace("+psycopg", ""), user=SUPERUSER, autocommit=True) as superuser:
+        superuser.execute("CREATE VIEW public.statistics AS SELECT 1; ALTER EXTENSION plpgsql ADD VIEW statistics")
+        superuser.execute("CREATE FUNCTION public.reset() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'")
+        superuser.execute("ALTER EXTENSION plpgsql ADD FUNCTION reset()")
     create_app(load_settings(database_url=database_url, key_encryption_key="A" * 43 + "="))
 
 

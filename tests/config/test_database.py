@@ -9,7 +9,7 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from config.database import MIGRATIONS, head_revision, is_at_head, migrate, migration_sql, schema_state
+from config.database import MIGRATIONS, head_revision, migrate, migration_sql, schema_seen, schema_state
 from identity.store.isolation import check_isolation
 from identity.store.transaction import make_engine
 
@@ -24,7 +24,7 @@ def test_a_fresh_database_is_migrated_to_the_head(empty_owner_url: str) -> None:
     assert schema_state(empty_owner_url) == (None, head_revision())
     migrate(empty_owner_url)
     with create_engine(empty_owner_url).connect() as connection:
-        assert is_at_head(connection)
+        assert schema_seen(connection).is_at_head
 
 
 def test_several_migrators_at_once_migrate_once_and_none_fails(empty_owner_url: str) -> None:
@@ -48,7 +48,7 @@ def test_the_wall_stands_after_migration(database_url: str) -> None:
 
 def test_the_application_can_see_that_the_schema_is_at_the_head(database_url: str) -> None:
     with make_engine(database_url).connect() as connection:
-        assert is_at_head(connection)
+        assert schema_seen(connection).is_at_head
 
 
 def test_the_owner_of_the_tables_is_no_superuser(owner_url: str) -> None:

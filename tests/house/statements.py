@@ -24,6 +24,12 @@ TOUCHED = re.compile(rf"(?:\b(?:FROM|JOIN|INTO|UPDATE|USING)\s+(?:ONLY\s+)?|,\s*
 NAMED = re.compile(
     rf"\btenant_id\s*(?:=|IN\b)|\(tenant_id, \w+\)\s*IN\b|\bINTO\s+{_TABLE}\s*\(\s*tenant_id\b", re.IGNORECASE
 )
+BOUND = re.compile(
+    rf"\btenant_id\s*=\s*(?::tenant\b|:tenant_id\b|%\(\w+\)s|\$\d+)|\bINTO\s+{_TABLE}\s*\(\s*tenant_id\b", re.IGNORECASE
+)
+OF_ONE_TENANT = re.compile(r"\bRECURSIVE\b|\bFOR\s+((NO\s+KEY\s+)?UPDATE|(KEY\s+)?SHARE)\b", re.IGNORECASE)
+"""What a distributed PostgreSQL runs for one tenant only; it sees that where each table is compared with the tenant."""
+
 REGISTRY = re.compile(
     r"SELECT [^()]* FROM tenants (?:WHERE tenants\.(?:slug =|tenant_id >)|ORDER BY tenants\.tenant_id)"
 )
@@ -43,6 +49,18 @@ def tables_unnamed(statement: str) -> tuple[str, ...]:
     return tuple(touched)
 
 
+@cache
+def tables_unbound(statement: str) -> tuple[str, ...]:
+    """Return the tables of a statement that recurses or locks rows if it compares fewer of them with the tenant itself,
+    rather than with another table's, else nothing.
+    """
+    folded = " ".join(statement.split())
+    touched = TOUCHED.findall(folded)
+    if not OF_ONE_TENANT.search(folded) or len(touched) <= len(BOUND.findall(folded)):
+        return ()
+    return tuple(touched)
+
+
 @contextmanager
 def watched() -> Iterator[list[str]]:
     """Collect what the application says in this process without naming its tenant, or outside of a transaction, where
@@ -52,7 +70,7 @@ def watched() -> Iterator[list[str]]:
 
     def look(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         role = connection.get_execution_options().get("role")
-        is_unnamed = role == "identity_app" and tables_unnamed(statement)
+        is_unnamed = role == "identity_app" and (tables_unnamed(statement) or tables_unbound(statement))
         if (is_unnamed or (role and _is_outside(cursor, statement))) and not _is_said_by_a_test():
             faults.append(statement)
 

@@ -27,7 +27,7 @@ INSERT INTO principals (tenant_id, id, kind, state, name, name_key, external_id,
                         document, created_at, updated_at)
 SELECT '{{tenant}}', {PERSON.format(n="n")}, 'user', 'active', 'u' || n, 'u' || lpad(n::text, 6, '0'),
        'e' || lpad(n::text, 6, '0'), 'd' || n, 'd' || lpad(n::text, 6, '0'), '{{{{}}}}', now(), now()
-  FROM generate_series(1, 20000) AS n
+  FROM generate_series({{first}}, {{first}} + 499) AS n
 """
 MIDDLE = UUID("00000000-0000-7000-8000-000000002710")  # the 10,000th
 
@@ -43,7 +43,8 @@ def engine(database_url: str, owner_url: str) -> Iterator[Engine]:
     with psycopg.connect(owner_url.replace("+psycopg", ""), autocommit=True) as owner:
         for tenant_id in tenants:
             owner.execute(f"SET app.tenant = '{tenant_id}'")
-            owner.execute(PEOPLE.format(tenant=tenant_id))
+            for first in range(1, 20_000, 500):  # each is counted in one row, a version for each until the commit
+                owner.execute(PEOPLE.format(tenant=tenant_id, first=first))
         owner.execute("ANALYZE principals")
     yield built
     built.dispose()
