@@ -17,7 +17,6 @@ OVER_ALL_TENANTS = {"outbox.TENANTS_DUE", "outbox.IS_UNTAKEN", "outbox.SUMMARY"}
 
 WITHOUT_A_TENANT = {
     "tenants.tenant_find": "the registry: a tenant is found by its slug",
-    "dead_letters.outbox_replay": "pg_notify reads no table",
     "notices.listen": "LISTEN reads no table",
     "queue.connection": "BEGIN reads no table",
     "queue.message_set_aside": "the queue holds ids, of every tenant",
