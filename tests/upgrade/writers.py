@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from identity.store.transaction import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS
+from identity.store.session import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS
 from tests.upgrade.planting import AGENT, AUDIENCE, DELEGATION, GROUP, OTHER, PRINCIPAL, TENANTS, USER, id_of
 
 ALLOWED = frozenset({"55P03", "40P01", "57014"})
