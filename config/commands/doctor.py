@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 import click
 from psycopg import Error as PsycopgError
@@ -13,12 +16,18 @@ from config.isolation import check_hearing
 from config.settings import Settings, SettingsError, load_settings
 from identity.model.errors import Unavailable
 from identity.model.ids import PLATFORM
+from identity.store import Tx
+from identity.store.clock import clock_ahead_by
 from identity.store.isolation import check_isolation
-from identity.store.outbox import outbox_backlog
+from identity.store.outbox import outbox_backlog, outbox_is_untaken
 from identity.store.session import Role
-from identity.store.transaction import check_role, transaction
+from identity.store.transaction import check_role, transaction, untenanted
 
 OLDEST_S_MAX = 60
+UNTAKEN_S_MAX = 10
+CLOCK_OFF_S_MAX = 1.0
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +98,54 @@ def tenants_are_isolated(settings: Settings) -> Finding:
     return Finding("isolation", is_well=True)
 
 
-def workers_keep_up(settings: Settings) -> Finding:
-    """News reaches the workers, and none of it was given up."""
+def clocks_agree(settings: Settings) -> Finding:
+    """This machine's clock is that of the database, within a second."""
+    engine = engine_of(settings)
+    try:
+        with untenanted(engine) as connection:
+            ahead_s = clock_ahead_by(connection, lambda: datetime.now(UTC)).total_seconds()
+    finally:
+        engine.dispose()
+    if abs(ahead_s) <= CLOCK_OFF_S_MAX:
+        return Finding("clock", is_well=True)
+    how = f"{abs(ahead_s):.1f} s {'ahead of' if ahead_s > 0 else 'behind'} the database's"
+    return Finding("clock", is_well=False, advice=f"this machine's clock is {how}: tokens go by it; set both by NTP")
+
+
+def nothing_was_given_up(settings: Settings) -> Finding:
+    """No row of the outbox was tried as often as allowed, and given up."""
+    dead = _of_outbox(settings, outbox_backlog).dead
+    advice = f"{dead} rows were given up: GET /admin/v1/tenants/{{tenant}}/outbox?state=dead" if dead else ""
+    return Finding("dead letters", is_well=not dead, advice=advice)
+
+
+def workers_take_what_the_broker_has(settings: Settings) -> Finding:
+    """No row was given to the broker, and taken by no worker."""
+    untaken = _of_outbox(settings, partial(outbox_is_untaken, age=timedelta(seconds=UNTAKEN_S_MAX)))
+    advice = (
+        f"the broker has had rows for {UNTAKEN_S_MAX} s that no worker has begun: is a worker up?" if untaken else ""
+    )
+    return Finding("workers", is_well=not untaken, advice=advice)
+
+
+def the_outbox_is_short(settings: Settings) -> Finding:
+    """What follows from changes is done within a minute."""
+    backlog = _of_outbox(settings, outbox_backlog)
+    if backlog.oldest_s <= OLDEST_S_MAX:
+        return Finding("outbox", is_well=True)
+    advice = (
+        f"{backlog.waiting} rows wait, the oldest for {backlog.oldest_s:.0f} s: is a relay up, and are workers enough?"
+    )
+    return Finding("outbox", is_well=False, advice=advice)
+
+
+def _of_outbox(settings: Settings, ask: Callable[[Tx], Answer]) -> Answer:
     engine = engine_of(settings, role="identity_relay")
     try:
         with transaction(engine, PLATFORM) as tx:
-            backlog = outbox_backlog(tx)
+            return ask(tx)
     finally:
         engine.dispose()
-    if backlog.dead:
-        advice = f"{backlog.dead} rows were given up: GET /admin/v1/tenants/{{tenant}}/outbox?state=dead"
-        return Finding("outbox", is_well=False, advice=advice)
-    if backlog.oldest_s > OLDEST_S_MAX:
-        advice = f"{backlog.waiting} rows wait, the oldest for {backlog.oldest_s:.0f} s: is a worker and a relay up?"
-        return Finding("outbox", is_well=False, advice=advice)
-    return Finding("outbox", is_well=True)
 
 
 CHECKS: tuple[Callable[[Settings], Finding], ...] = (
@@ -112,7 +154,10 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     roles_are_had,
     tenants_are_isolated,
     announcements_are_heard,
-    workers_keep_up,
+    clocks_agree,
+    nothing_was_given_up,
+    workers_take_what_the_broker_has,
+    the_outbox_is_short,
 )
 
 
@@ -120,15 +165,24 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
 @json_option
 @click.pass_context
 def doctor(context: click.Context) -> None:
-    """Look for what is wrong: settings, schema, roles, isolation of tenants, the workers. Exit 1 when
-    something is.
+    """Look for what is wrong: settings, schema, roles, isolation of tenants, clocks, the outbox and the
+    workers. Exit 1 when something is.
     """
-    findings = list(_look(load_settings()))
+    findings = list(_findings())
     words = "\n".join(
         f"{'ok ' if found.is_well else 'NO '} {found.name}  {found.advice}".rstrip() for found in findings
     )
     answer({"findings": [asdict(found) for found in findings]}, words)
     context.exit(0 if all(found.is_well for found in findings) else 1)
+
+
+def _findings() -> Iterator[Finding]:
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        yield Finding("settings", is_well=False, advice=str(error))
+        return
+    yield from _look(settings)
 
 
 def _look(settings: Settings) -> Iterator[Finding]:

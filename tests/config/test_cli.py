@@ -98,7 +98,8 @@ def test_the_doctor_finds_nothing_wrong_with_a_whole_installation(database_url: 
     result = run("doctor", "--json", database_url=database_url, key_encryption_key=KEY, admin_token="x" * 32)
     assert result.exit_code == 0
     assert {found["name"]: found["is_well"] for found in json.loads(result.output)["findings"]} == {
-        "settings": True, "schema": True, "role": True, "isolation": True, "listen": True, "outbox": True,
+        "settings": True, "schema": True, "role": True, "isolation": True, "listen": True, "clock": True,
+        "dead letters": True, "workers": True, "outbox": True,
     }  # fmt: skip
 
 
