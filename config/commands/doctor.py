@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.commands.output import answer, json_option
 from config.database import schema_state
+from config.disk import room_of
 from config.settings import Settings, SettingsError, load_settings
 from identity.model.errors import Unavailable
 from identity.model.ids import PLATFORM
@@ -76,11 +77,25 @@ def workers_keep_up(settings: Settings) -> Finding:
     return Finding("outbox", is_well=True)
 
 
+def disk_has_room(settings: Settings) -> Finding:
+    """The disk of a database on this machine is not nearly full."""
+    room = room_of(settings.database_url.get_secret_value())
+    if room is None:
+        return Finding(
+            "disk", is_well=True, advice="the database's disk cannot be seen from here: watch it where it is"
+        )
+    if room.is_little:
+        advice = f"{room.free // 1_000_000} MB of {room.total // 1_000_000} MB are free in {room.folder}: make room"
+        return Finding("disk", is_well=False, advice=advice)
+    return Finding("disk", is_well=True)
+
+
 CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     settings_are_whole,
     schema_is_at_head,
     tenants_are_isolated,
     workers_keep_up,
+    disk_has_room,
 )
 
 
@@ -88,7 +103,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
 @json_option
 @click.pass_context
 def doctor(context: click.Context) -> None:
-    """Look for what is wrong: settings, schema, isolation of tenants, the workers. Exit 1 when something
+    """Look for what is wrong: settings, schema, isolation of tenants, the workers, the disk. Exit 1 when something
     is.
     """
     findings = list(_look(load_settings()))
