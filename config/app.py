@@ -7,10 +7,10 @@ import structlog
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from config.database import is_at_head
 from config.door import Door
 from config.metrics import add_metrics
 from config.outgoing import make_fetch
+from config.readiness import Readiness
 from config.settings import Settings
 from identity.actions.keys import KeyRing
 from identity.actions.sealing import Seal
@@ -21,7 +21,6 @@ from identity.fairness import Turns
 from identity.http import BURST_S, House, guard_every_answer, utc_now
 from identity.model.rate import Rate
 from identity.oauth.routes import blueprint as oauth
-from identity.store.isolation import check_isolation
 from identity.store.transaction import make_engine
 from scim.protected_resource import blueprint as protected_resource
 from scim.routes import blueprint as scim
@@ -54,7 +53,13 @@ def make_house(settings: Settings) -> House:
 def create_app(settings: Settings, house: House | None = None) -> Flask:
     """Return the application. Raises ``Unavailable`` when row-level security does not bind us."""
     shared = house or make_house(settings)
-    check_isolation(shared.engine)
+    readiness = Readiness(shared.engine)
+    readiness.check_isolation()
+    return assemble_app(shared, readiness)
+
+
+def assemble_app(shared: House, readiness: Readiness) -> Flask:
+    """Return the application, whatever the database says: nothing may ask it before it ``is_isolated``."""
     app = Flask("identity", static_folder=None)
     app.extensions["identity"] = shared
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -64,15 +69,15 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     guard_every_answer(app)
     for blueprint in (oauth, scim, protected_resource, admin):
         app.register_blueprint(blueprint)
-    add_health(app, shared)
+    add_health(app, readiness)
     add_metrics(app)
     add_last_resort(app)
-    app.wsgi_app = Door(app.wsgi_app, shared.turns, shared.tenants, shared.body_bytes_max)  # type: ignore[assignment]
+    app.wsgi_app = Door(app.wsgi_app, shared.turns, shared.tenants)  # type: ignore[assignment]
     return app
 
 
-def add_health(app: Flask, house: House) -> None:
-    """Say whether the process lives and can serve. The broker is no part of that: tokens need none."""
+def add_health(app: Flask, readiness: Readiness) -> None:
+    """Say whether the process lives and can serve; ``reason`` is the part that is at fault."""
 
     @app.get("/livez")
     def livez() -> Response:
@@ -80,19 +85,10 @@ def add_health(app: Flask, house: House) -> None:
 
     @app.get("/readyz")
     def readyz() -> Any:
-        if not is_ready(house):
-            return jsonify(status="not ready"), 503
+        reason = readiness.fault()
+        if reason is not None:
+            return jsonify(status="not ready", reason=reason), 503
         return jsonify(status="ready")
-
-
-def is_ready(house: House) -> bool:
-    """True when the database answers and its schema is the one that this code was written for."""
-    try:
-        with house.engine.connect() as connection:
-            return is_at_head(connection)
-    except Exception:  # whatever is wrong, the answer is the same: not ready; the log says why
-        log.warning("not_ready", exc_info=True)
-        return False
 
 
 def add_last_resort(app: Flask) -> None:

@@ -27,3 +27,16 @@ def refuse_unisolated(settings: Settings, stopped: Callable[[], bool] = lambda: 
                 time.sleep(PAUSE_S)
     finally:
         engine.dispose()
+
+
+def isolation_is_proved(settings: Settings) -> bool:
+    """Return False when the database does not answer. Raises ``Unavailable``, which names every fault of the login."""
+    engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        check_isolation(engine)
+    except OperationalError as error:
+        log.warning("database_does_not_answer", error=type(error.orig).__name__)
+        return False
+    finally:
+        engine.dispose()
+    return True

@@ -1,7 +1,7 @@
-"""The database goes away in the middle of a request: every route says 503, in its surface's words, and nothing is changed.
+"""The database goes away in the middle of a request: every route says 503 in its own form, and nothing is changed.
 
-What is lost is the one connection that the request works on, at each of its statements in turn. Where it was lost before
-anything was asked of it, another is taken and the request is answered as ever.
+What is lost is the one connection that the request works on, at each of its statements in turn. Where it was lost
+before anything was asked of it, another is taken and the request is answered as ever.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from tests.access.asks import ADMIN, ASKS, OAUTH, PUBLIC, SCIM, Ask
 from tests.access.belongings import Estate
 from tests.conftest import Server
 
-IN_FULL = "IDENTITY_PROVE_FAULTS" in os.environ
+IN_FULL = bool(os.environ.get("IDENTITY_PROVE_FAULTS"))
 STATEMENTS_MAX = 40
 SCIM_ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 WITHOUT_DATABASE = ("/livez", "/readyz", "/admin/v1/openapi.json", "/admin/v1/problems/conflict")
