@@ -1,13 +1,15 @@
 """The yardstick: a Flask route that answers a small JSON document, on the same server with the same settings."""
 
 import sys
-from typing import Any
 
 from flask import Flask, Response, jsonify
 
-from config.process import follow_parent
+from config.door import Door
+from config.front import Front
 from config.settings import load_settings
-from config.web import web_server
+from config.web import begin_web_process, web_server
+from config.web_process import front_of
+from identity.fairness import Turns
 
 PATH = "/bare"
 
@@ -20,17 +22,20 @@ def create_app() -> Flask:
     def bare() -> Response:
         return jsonify(status="bare", number=17, active=True)
 
+    app.wsgi_app = Door(app.wsgi_app, Turns(), frozenset())  # type: ignore[method-assign]
     return app
 
 
 def main(port: int) -> None:
     """Serve it until told to stop."""
 
-    def load(_target: str) -> Any:
-        follow_parent()
-        return create_app()
+    settings = load_settings(port=port)
 
-    web_server(load_settings(port=port)).serve(target_loader=load)
+    def load(_target: str) -> Front:
+        begin_web_process()
+        return front_of(create_app(), settings)
+
+    web_server(settings).serve(target_loader=load)
 
 
 if __name__ == "__main__":

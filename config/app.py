@@ -7,10 +7,11 @@ import structlog
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from config.database import engine_of, schema_seen
+from config.database import engine_of
 from config.door import Door
 from config.metrics import add_metrics
 from config.outgoing import make_fetch
+from config.readiness import Readiness
 from config.settings import Settings
 from identity.actions.keys import KeyRing
 from identity.actions.sealing import Seal
@@ -21,8 +22,6 @@ from identity.fairness import Turns
 from identity.http import BURST_S, House, guard_every_answer, utc_now
 from identity.model.rate import Rate
 from identity.oauth.routes import blueprint as oauth
-from identity.store.isolation import check_isolation
-from identity.store.transaction import check_role, untenanted
 from scim.protected_resource import blueprint as protected_resource
 from scim.routes import blueprint as scim
 from scim.routes import on_http_exception as scim_error
@@ -54,8 +53,13 @@ def make_house(settings: Settings) -> House:
 def create_app(settings: Settings, house: House | None = None) -> Flask:
     """Return the application. Raises ``Unavailable`` without our role, or row-level security that binds us."""
     shared = house or make_house(settings)
-    check_role(shared.engine)
-    check_isolation(shared.engine)
+    readiness = Readiness(shared.engine, shared.clock)
+    readiness.check_isolation()
+    return assemble_app(shared, readiness)
+
+
+def assemble_app(shared: House, readiness: Readiness) -> Flask:
+    """Return the application, whatever the database says: nothing may ask it before it ``is_isolated``."""
     app = Flask("identity", static_folder=None)
     app.extensions["identity"] = shared
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -65,15 +69,15 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     guard_every_answer(app)
     for blueprint in (oauth, scim, protected_resource, admin):
         app.register_blueprint(blueprint)
-    add_health(app, shared)
+    add_health(app, readiness)
     add_metrics(app)
     add_last_resort(app)
-    app.wsgi_app = Door(app.wsgi_app, shared.turns, shared.tenants, shared.body_bytes_max)  # type: ignore[assignment]
+    app.wsgi_app = Door(app.wsgi_app, shared.turns, shared.tenants)  # type: ignore[assignment]
     return app
 
 
-def add_health(app: Flask, house: House) -> None:
-    """Say whether the process lives and can serve. The broker is no part of that: tokens need none."""
+def add_health(app: Flask, readiness: Readiness) -> None:
+    """Say whether the process lives and can serve; ``reason`` is the part that is at fault."""
 
     @app.get("/livez")
     def livez() -> Response:
@@ -81,20 +85,10 @@ def add_health(app: Flask, house: House) -> None:
 
     @app.get("/readyz")
     def readyz() -> Any:
-        if (reason := unready(house)) is not None:
-            return jsonify(status="not ready", reason=reason), 503
-        return jsonify(status="ready")
-
-
-def unready(house: House) -> str | None:
-    """Return why this process cannot serve: the database does not answer, or its schema does not serve this version."""
-    try:
-        with untenanted(house.engine) as connection:
-            fault = schema_seen(connection).fault
-    except Exception:  # whatever is wrong, the answer is the same: not ready; the log says why
-        log.warning("not_ready", exc_info=True)
-        return "the database does not answer"
-    return None if fault is None else f"the schema does not fit: {fault}"
+        found = readiness.look()
+        if found.fault is not None:
+            return jsonify(status="not ready", reason=found.fault, **found.told()), 503
+        return jsonify(status="ready", **found.told())
 
 
 def add_last_resort(app: Flask) -> None:

@@ -70,3 +70,12 @@ def check_hearing(settings: Settings, engine: Engine) -> None:
             "LISTEN hears nothing, so new work would wait: a pooler is between, or it is a standby or another database."
             " Set IDENTITY_DATABASE_LISTEN_URL to a direct connection to the database itself"
         )
+
+
+def isolation_is_proved(settings: Settings) -> bool:
+    """Return False when the database does not answer or was never migrated. Raises ``Unavailable`` as above."""
+    engine = engine_of(settings)
+    try:
+        return _is_checked(settings, engine, listens=False)
+    finally:
+        engine.dispose()

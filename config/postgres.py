@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -107,6 +107,16 @@ def start_cluster(folder: Path, *, durable: bool = True, binaries: Path | None =
         cluster.stop()
         raise
     return cluster
+
+
+def start_again(cluster: Cluster) -> Cluster:
+    """Start the server of a cluster that has ended, on the same data and socket, and return at once.
+
+    Whoever uses it waits until it answers; if it cannot start, its process ends. Raises ``PostgresUnavailableError``.
+    """
+    account = lent_account()
+    binaries, _ = _choose_binaries(cluster.data, account, None)
+    return replace(cluster, process=_launch(binaries, cluster.data, cluster.socket_folder, account, durable=True))
 
 
 def _home(folder: Path, account: Account | None) -> Path:

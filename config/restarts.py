@@ -2,25 +2,51 @@
 
 from dataclasses import dataclass, field
 
-WINDOW_S = 600.0
-PAUSE_MAX_S = 60.0
+FORGOTTEN_AFTER_S = 60.0
+"""Of life: what ran for so long has started well, however often it had ended before."""
+
+LIVED_S = 10.0
+PAUSE_MAX_S = 10.0
+SHORT_PAUSE_MAX_S = 2.0
 ENDS_MAX = 5
-"""Of the web server in ten minutes; with one more it has ended for good."""
+"""In a row, of what never lived: it cannot start."""
 
 
 @dataclass
 class Restarts:
-    """How often each program has ended within the last ten minutes. Times are seconds of one clock."""
+    """How often each program has ended in a row. Times are seconds of one clock."""
 
     first_pause_s: float = 0.5
-    ended_at: dict[str, list[float]] = field(default_factory=dict)
+    ends: dict[str, int] = field(default_factory=dict)
+    started_at: dict[str, float] = field(default_factory=dict)
+    lived: set[str] = field(default_factory=set)
+    """What was seen to work at least once."""
+
+    def note_start(self, name: str, now: float) -> None:
+        """Remember when a program was started."""
+        self.started_at[name] = now
+
+    def note_life(self, name: str) -> None:
+        """Remember that a program works."""
+        self.lived.add(name)
 
     def note_end(self, name: str, now: float) -> int:
-        """Count an end, and return how many there were in the last ten minutes."""
-        recent = [at for at in self.ended_at.get(name, []) if at > now - WINDOW_S]
-        self.ended_at[name] = [*recent, now]
-        return len(self.ended_at[name])
+        """Count an end, and return how many there were since it last ran for a minute."""
+        ran_s = now - self.started_at.get(name, now)
+        if ran_s >= LIVED_S:
+            self.lived.add(name)
+        before = 0 if ran_s >= FORGOTTEN_AFTER_S else self.ends.get(name, 0)
+        self.ends[name] = before + 1
+        return self.ends[name]
 
-    def pause_s(self, ends: int) -> float:
-        """Return how long to wait after that many ends: not at all, then twice as long each time, a minute at most."""
-        return 0.0 if ends <= 1 else min(self.first_pause_s * 2.0 ** (ends - 2), PAUSE_MAX_S)
+    def cannot_start(self, name: str) -> bool:
+        """True when it ended time and again, and never worked."""
+        return name not in self.lived and self.ends.get(name, 0) >= ENDS_MAX
+
+    def pause_s(self, ends: int, *, is_needed: bool = False) -> float:
+        """Return how long to wait after that many ends: not at all, then twice as long each time, up to a limit.
+
+        What others cannot do without ``is_needed``, and never away for long.
+        """
+        longest_s = SHORT_PAUSE_MAX_S if is_needed else PAUSE_MAX_S
+        return 0.0 if ends <= 1 else min(self.first_pause_s * 2.0 ** min(ends - 2, 30), longest_s)

@@ -22,9 +22,9 @@ import structlog
 
 from config.database import migrate, schema_found
 from config.installation import Installation, admin_token_is_given, lock_folder, open_installation
-from config.postgres import Cluster, start_cluster
+from config.postgres import Cluster, PostgresUnavailableError, start_again, start_cluster
 from config.process import end_with_parent, stop_process
-from config.restarts import ENDS_MAX, Restarts
+from config.restarts import Restarts
 from config.settings import load_settings
 from config.telemetry import configure_logging
 
@@ -32,8 +32,8 @@ STOP_ORDER = ("worker", "relay", "web")
 STOP_S = 10.0
 READY_S_MAX = 30.0
 LOOK_S = 0.25
-CAN_BE_AWAY = frozenset({"worker", "relay"})
-"""Tokens are issued, checked and revoked without these: however often they end, the others stay."""
+NEEDED = frozenset({"postgres", "web"})
+"""Nothing is answered without these, so they are never away for long."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +68,11 @@ class Supervisor:
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def start_program(self, name: str) -> None:
-        """Start ``identity web``, ``worker`` or ``relay`` as a child."""
+        """Start ``identity serve``, ``worker`` or ``relay`` as a child, or PostgreSQL again."""
+        self.restarts.note_start(name, time.monotonic())
+        if name == "postgres" and self.cluster is not None:
+            self.cluster = start_again(self.cluster)
+            return
         command = {"web": "serve"}.get(name, name)
         self.programs[name] = subprocess.Popen(
             [sys.executable, "-m", "config.cli", command],
@@ -78,12 +82,14 @@ class Supervisor:
             preexec_fn=end_with_parent("SIGKILL"),  # noqa: PLW1509 - started by the main thread, before any other
         )
 
+    def running(self) -> dict[str, subprocess.Popen[bytes]]:
+        """Return the process of each part, ended or not, in the order in which they are looked at."""
+        return ({} if self.cluster is None else {"postgres": self.cluster.process}) | self.programs
+
     def watch(self) -> None:
-        """Return when told to stop. Raises ``StartError`` when PostgreSQL or the web server has ended for good."""
+        """Return when told to stop. Raises ``StartError`` when the web server cannot be started at all."""
         while not self.stopping.wait(LOOK_S):
-            if self.cluster is not None and self.cluster.process.poll() is not None:
-                raise StartError(f"PostgreSQL ended by itself; see {self.cluster.data.parent / 'postgres.log'}")
-            for name, process in list(self.programs.items()):
+            for name, process in self.running().items():
                 if name not in self.start_at and process.poll() is not None:
                     self._note_end(name, process.returncode)
                 if name in self.start_at and time.monotonic() >= self.start_at[name]:
@@ -91,10 +97,10 @@ class Supervisor:
 
     def _note_end(self, name: str, status: int | str) -> None:
         ends = self.restarts.note_end(name, time.monotonic())
-        if ends > ENDS_MAX and name not in CAN_BE_AWAY:
-            raise StartError(f"{name} keeps ending by itself (status {status})")
-        pause_s = self.restarts.pause_s(ends) if name in CAN_BE_AWAY else 0.0
-        log.error("program_ended", program=name, status=status, ends_in_ten_minutes=ends, starts_again_in_s=pause_s)
+        if name == "web" and self.restarts.cannot_start(name):
+            raise StartError(f"{name} cannot start: it has ended {ends} times (status {status})")
+        pause_s = self.restarts.pause_s(ends, is_needed=name in NEEDED)
+        log.error("program_ended", program=name, status=status, ends=ends, starts_again_in_s=pause_s)
         self.start_at[name] = time.monotonic() + pause_s
 
     def _start_again(self, name: str) -> None:
@@ -103,6 +109,8 @@ class Supervisor:
             self.start_program(name)
         except OSError as error:  # no process or no memory left: it counts as an end
             self._note_end(name, error.strerror or type(error).__name__)
+        except PostgresUnavailableError as error:
+            self._note_end(name, str(error))
 
     def stop(self) -> None:
         """Stop the programs, then PostgreSQL."""
@@ -160,7 +168,9 @@ def _start(supervisor: Supervisor, port: int) -> str:
     environment["IDENTITY_PORT"] = str(port)
     _refuse_taken_port(environment.get("IDENTITY_HOST", "127.0.0.1"), port)
     if not environment.get("IDENTITY_DATABASE_URL"):
+        supervisor.restarts.note_start("postgres", time.monotonic())
         supervisor.cluster = start_cluster(supervisor.folder)
+        supervisor.restarts.note_life("postgres")
         environment["IDENTITY_DATABASE_URL"] = supervisor.cluster.url(role="identity_app")
         environment["IDENTITY_OWNER_DATABASE_URL"] = supervisor.cluster.url()
     environment.setdefault("IDENTITY_LOG_LEVEL", "warning")
@@ -177,6 +187,7 @@ def _start(supervisor: Supervisor, port: int) -> str:
         supervisor.cluster.ensure_login()
     supervisor.start_program("web")
     _wait_until_ready(supervisor, settings.port)
+    supervisor.restarts.note_life("web")
     for name in ("worker", "relay"):  # after the web server: it is what somebody waits for
         supervisor.start_program(name)
     return settings.external_url

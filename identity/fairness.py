@@ -18,7 +18,6 @@ PLACES = 8
 works makes all others wait for the interpreter."""
 
 SEATS = 120  # requests that wait for a place: a thread and a body each, which cost memory and no time
-READERS = 64  # requests whose body is still on its way
 PATIENCE_S = 2.0  # of a request that waits for a place
 AT_ONCE_WAIT_S = 5.0  # what who finds too much at once is told to wait
 

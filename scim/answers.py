@@ -23,6 +23,7 @@ from scim.resources import etag, render
 from scim.schemas import ResourceType
 
 MEDIA_TYPES = ("application/scim+json", "application/json")  # that are read, and answered: the first unless asked
+RETRY_AFTER = "5"  # seconds, with 503
 
 Json = dict[str, Any]
 
@@ -89,7 +90,7 @@ def on_refusal(refusal: Refusal) -> Response:
     if challenge is not None:
         found.headers["WWW-Authenticate"] = challenge
     if status == 503:
-        found.headers["Retry-After"] = "5"
+        found.headers["Retry-After"] = RETRY_AFTER
     if isinstance(refusal, TooOften):
         found.headers["Retry-After"] = str(math.ceil(refusal.wait_s))
     return found

@@ -14,6 +14,7 @@ from identity.model.errors import NotAllowed, NotThere, Refusal, TooOften
 from identity.model.tenant import Tenant
 from scim import asynchronous, operations
 from scim.answers import (
+    RETRY_AFTER,
     answer,
     asks_for_scim,
     dialect_of,
@@ -179,7 +180,10 @@ def bulk(slug: str) -> Response:
     with bulk_call(tenant.id, caller.connection_id):
         work = BulkWork(_ground(tenant, bearer_token()), endpoints, wanted, caller)
         work.do()
-    return answer(bulk_response(work.reports))
+    found = answer(bulk_response(work.reports))
+    if any(report["status"] == "503" for report in work.reports.values()):
+        found.headers["Retry-After"] = RETRY_AFTER
+    return found
 
 
 def _ground(tenant: Tenant, token: str) -> Ground:

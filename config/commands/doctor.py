@@ -12,12 +12,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.commands.output import answer, json_option
 from config.database import engine_of, head_revision, schema_found
+from config.disk import room_of
 from config.isolation import check_hearing
 from config.settings import Settings, SettingsError, load_settings
 from identity.model.errors import Unavailable
 from identity.model.ids import PLATFORM
 from identity.store import Tx
-from identity.store.clock import clock_ahead_by
+from identity.store.clock import CLOCK_OFF_S_MAX, clock_ahead_by
 from identity.store.isolation import check_isolation
 from identity.store.outbox import outbox_backlog, outbox_is_untaken
 from identity.store.session import Role
@@ -25,7 +26,6 @@ from identity.store.transaction import check_role, transaction, untenanted
 
 OLDEST_S_MAX = 60
 UNTAKEN_S_MAX = 10
-CLOCK_OFF_S_MAX = 1.0
 
 Answer = TypeVar("Answer")
 
@@ -148,6 +148,19 @@ def _of_outbox(settings: Settings, ask: Callable[[Tx], Answer]) -> Answer:
         engine.dispose()
 
 
+def disk_has_room(settings: Settings) -> Finding:
+    """The disk of a database on this machine is not nearly full."""
+    room = room_of(settings.database_url.get_secret_value())
+    if room is None:
+        return Finding(
+            "disk", is_well=True, advice="the database's disk cannot be seen from here: watch it where it is"
+        )
+    if room.is_little:
+        advice = f"{room.free // 1_000_000} MB of {room.total // 1_000_000} MB are free in {room.folder}: make room"
+        return Finding("disk", is_well=False, advice=advice)
+    return Finding("disk", is_well=True)
+
+
 CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     settings_are_whole,
     schema_fits,
@@ -158,6 +171,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     nothing_was_given_up,
     workers_take_what_the_broker_has,
     the_outbox_is_short,
+    disk_has_room,
 )
 
 
@@ -165,8 +179,8 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
 @json_option
 @click.pass_context
 def doctor(context: click.Context) -> None:
-    """Look for what is wrong: settings, schema, roles, isolation of tenants, clocks, the outbox and the
-    workers. Exit 1 when something is.
+    """Look for what is wrong: settings, schema, roles, isolation of tenants, clocks, the outbox, the workers and the
+    disk. Exit 1 when something is.
     """
     findings = list(_findings())
     words = "\n".join(

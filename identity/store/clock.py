@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+CLOCK_OFF_S_MAX = 1.0
+"""More between two clocks is told."""
+
 
 def clock_ahead_by(connection: Connection, clock: Callable[[], datetime]) -> timedelta:
     """Return by how much ``clock`` is ahead of the database's; behind it where negative. Exact to half a round trip."""

@@ -6,9 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
+from psycopg import Error as DriverError
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from identity.model.errors import Malformed, Unavailable
@@ -22,8 +31,14 @@ CONNECT_TIMEOUT_S = 3
 WRONG_LOGIN = {"42501": "role_not_granted", "22023": "role_missing"}
 """SQLSTATE of a BEGIN: insufficient privilege, and an invalid value, such as the name of a role that is not there."""
 
-ENDED = frozenset({"25P03", "25P04"})
-"""SQLSTATE of a session that the database ended: idle in a transaction, or a transaction that took too long."""
+PASSING = ("08", "25006", "25P03", "25P04", "28", "40", "53", "55006", "55P03", "57", "58")
+"""SQLSTATEs, or classes of them, of a database that cannot do now what it could before, whatever the statement: no
+connection, a replica, a session that was ended, a login that is refused for now, a deadlock, no room on the disk or for
+one more connection, a lock or a time-out, an administrator, the operating system.
+"""
+
+UNSTORABLE = "54"
+"""Class of what exceeds a limit of the database's own, such as the size of an index's row."""
 
 
 def make_engine(
@@ -73,7 +88,7 @@ def transaction(
     """Open one transaction of one tenant; commit when the block ends, roll back when it raises.
 
     A brief one is ended by the database when it makes others wait. Raises ``Unavailable`` when the database does not
-    answer in time.
+    answer in time, or cannot do it now; where its answer to COMMIT was lost, it may have been done.
 
     ``SET LOCAL`` ends with the transaction, so a pooled connection never remembers a tenant.
     """
@@ -86,7 +101,8 @@ def transaction(
             event_flush(tx)
             connection.exec_driver_sql(f"{cut_lock_sql(tx)}COMMIT")
         except BaseException:
-            with suppress(SQLAlchemyError):  # a broken connection has rolled back already; the first error is the news
+            # A broken connection has rolled back already; the first error is the news.
+            with suppress(SQLAlchemyError, DriverError):
                 connection.exec_driver_sql("ROLLBACK")
             raise
 
@@ -103,7 +119,7 @@ def untenanted(engine: Engine) -> Iterator[Connection]:
             yield connection
             connection.exec_driver_sql("COMMIT")
         except BaseException:
-            with suppress(SQLAlchemyError):
+            with suppress(SQLAlchemyError, DriverError):
                 connection.exec_driver_sql("ROLLBACK")
             raise
 
@@ -135,10 +151,21 @@ def check_role(engine: Engine) -> None:
 def _begin(connection: Connection, role: Role, bound: str = "", *, is_brief: bool = False) -> None:
     """Nothing that a caller says is in this statement: what is wrong with it is wrong with the login."""
     try:
-        connection.exec_driver_sql(begin_sql(role, is_brief=is_brief) + bound)
+        _say_once_more_where_lost(connection, begin_sql(role, is_brief=is_brief) + bound)
     except (ProgrammingError, DataError) as error:
         fault = WRONG_LOGIN.get(getattr(error.orig, "sqlstate", None) or "", "role_refused")
         raise Unavailable("the database does not answer; try again", reason=fault, private=str(error.orig)) from error
+
+
+def _say_once_more_where_lost(connection: Connection, statement: str) -> None:
+    """Begin; once more where the pool's connection was lost while nobody used it, for nothing was done on it yet."""
+    try:
+        connection.exec_driver_sql(statement)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        connection.rollback()
+        connection.exec_driver_sql(statement)
 
 
 @contextmanager
@@ -156,17 +183,29 @@ def rebound(tx: Tx, tenant_id: TenantId) -> Iterator[Tx]:
 def _faults_explained() -> Iterator[None]:
     try:
         yield
-    except (DataError, UnicodeEncodeError) as error:
+    except UnicodeEncodeError as error:
         raise Malformed("a value cannot be stored", reason="unstorable_value") from error
-    except PoolTimeout as error:
-        raise Unavailable("the database does not answer; try again", private=str(error)) from error
-    except DBAPIError as error:
-        if not _is_interrupted(error):
-            raise
-        raise Unavailable("the database does not answer; try again", private=str(error)) from error
+    except (SQLAlchemyError, DriverError) as error:
+        if _is_unstorable(error):
+            raise Malformed("a value cannot be stored", reason="unstorable_value") from error
+        if _is_passing(error):
+            raise Unavailable("the database does not answer; try again", private=str(error)) from error
+        raise
 
 
-def _is_interrupted(error: DBAPIError) -> bool:
+def _is_unstorable(error: SQLAlchemyError | DriverError) -> bool:
+    return isinstance(error, DataError) or _sqlstate(error).startswith(UNSTORABLE)
+
+
+def _is_passing(error: SQLAlchemyError | DriverError) -> bool:
     """True where the database gave up or went away, and nothing is wrong with the statement."""
-    sqlstate = getattr(error.orig, "sqlstate", None)
-    return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated or sqlstate in ENDED
+    if isinstance(error, PoolTimeout | PendingRollbackError | OperationalError | InterfaceError):
+        return True  # the second is what a lost connection says to every later statement
+    is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return is_lost or _sqlstate(error).startswith(PASSING)
+
+
+def _sqlstate(error: SQLAlchemyError | DriverError) -> str:
+    """Return the SQLSTATE that the database gave, or an empty text."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlstate", None) or ""

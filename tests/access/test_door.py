@@ -44,7 +44,7 @@ def asked(application: Any, path: str, method: str = "GET") -> tuple[str, dict[s
 def test_an_odd_path_is_not_there_and_takes_no_turn(path: str, spelling: str) -> None:
     turns = Turns(places=2, seats=0, patience_s=0)
     reached: list[str] = []
-    door = Door(lambda environ, start: reached.append(environ["PATH_INFO"]) or [], turns, {"acme"}, 1)  # type: ignore[func-returns-value]
+    door = Door(lambda environ, start: reached.append(environ["PATH_INFO"]) or [], turns, {"acme"})  # type: ignore[func-returns-value]
     with turns.taken("one"), turns.taken("another"):  # nobody else would be let in
         status, headers, body = asked(door, ODD[spelling](path))
     assert status == "404 NOT FOUND"
@@ -73,7 +73,7 @@ def test_the_door_counts_a_request_for_the_tenant_that_the_router_finds(refusing
     app = refusing_estate.app
     door = app.wsgi_app
     assert isinstance(door, Door)
-    known = Door(door.application, door.turns, {"acme"}, 1)
+    known = Door(door.application, door.turns, {"acme"})
     of_tenants = [rule for rule in app.url_map.iter_rules() if "slug" in rule.arguments]
     assert of_tenants
     for rule in of_tenants:

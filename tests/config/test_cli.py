@@ -94,12 +94,15 @@ def test_an_unreachable_database_is_one_line() -> None:
     assert result.output.startswith("Error: the database does not answer")
 
 
-def test_the_doctor_finds_nothing_wrong_with_a_whole_installation(database_url: str) -> None:
+def test_the_doctor_finds_nothing_wrong_with_a_whole_installation(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("config.commands.doctor.room_of", lambda _: None)  # nothing of the disk that tests run on
     result = run("doctor", "--json", database_url=database_url, key_encryption_key=KEY, admin_token="x" * 32)
     assert result.exit_code == 0
     assert {found["name"]: found["is_well"] for found in json.loads(result.output)["findings"]} == {
         "settings": True, "schema": True, "role": True, "isolation": True, "listen": True, "clock": True,
-        "dead letters": True, "workers": True, "outbox": True,
+        "dead letters": True, "workers": True, "outbox": True, "disk": True,
     }  # fmt: skip
 
 

@@ -11,17 +11,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
+IN_FULL = bool(os.environ.get("IDENTITY_PROVE_FAULTS"))
 
 
 @dataclass
@@ -152,13 +154,62 @@ def test_a_given_admin_token_is_used_and_none_is_made(folder: Path) -> None:
     assert "admin_token" not in (folder / "installation.toml").read_text()
 
 
-def test_a_program_that_dies_is_started_again(folder: Path) -> None:
+@pytest.mark.timeout(600)
+def test_programs_that_die_are_started_again_and_the_others_stay(folder: Path) -> None:
     with dev(folder) as run:
         wait_until(lambda: started_all(run))
-        before = run.tree()
-        [worker] = [pid for pid in before if Path(f"/proc/{pid}/cmdline").read_text().endswith("worker\0")]
-        os.kill(worker, signal.SIGKILL)
-        wait_until(lambda: worker not in run.tree() and started_all(run))
+        for turn in range(42 if IN_FULL else 2):
+            name = ("worker", "serve", "relay")[turn % 3]
+            wait_until(lambda name=name: program(run, name) is not None, seconds=60)  # type: ignore[misc]
+            os.kill(program(run, name) or 0, signal.SIGKILL)
+        wait_until(lambda: all(program(run, name) for name in ("worker", "serve", "relay")), seconds=60)
+        wait_until(lambda: status_of(f"{run.said['base_url']}/readyz") == 200, seconds=60)
+        assert run.process.poll() is None
+
+
+def postmaster(run: Run) -> int | None:
+    found = [
+        pid for pid in map(int, _children(run.process.pid)) if "postgres" in Path(f"/proc/{pid}/cmdline").read_text()
+    ]
+    return found[0] if found else None
+
+
+def status_of(url: str) -> int | None:
+    try:
+        with urlopen(url, timeout=5) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+    except OSError:
+        return None
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.promise(6)
+def test_a_database_that_dies_is_started_again_and_the_others_come_back(folder: Path) -> None:
+    """And its log is continued."""
+    with dev(folder) as run:
+        wait_until(lambda: started_all(run))
+        said = (folder / "postgres.log").read_bytes()
+        for _ in range(16 if IN_FULL else 2):
+            pid = postmaster(run)
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda pid=pid: postmaster(run) not in (None, pid), seconds=30)  # type: ignore[misc]
+            wait_until(lambda: status_of(f"{run.said['base_url']}/readyz") == 200, seconds=30)
+        assert run.process.poll() is None
+        assert (folder / "postgres.log").read_bytes().startswith(said)
+        started = run.tree()
+    assert run.process.returncode == 0
+    assert _alive(started) == set()
+
+
+def program(run: Run, name: str) -> int | None:
+    for pid in map(int, _children(run.process.pid)):
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/cmdline").read_text().endswith(f"{name}\0") and _alive({pid}):
+                return pid
+    return None
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])

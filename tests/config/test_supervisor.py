@@ -1,4 +1,4 @@
-"""What ends by itself: a worker or a relay takes nothing with it, however often; the web server does, for good."""
+"""What ends by itself is started again, however often; only what never lived, and is needed, ends everything."""
 
 import os
 import subprocess
@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from config.restarts import ENDS_MAX, PAUSE_MAX_S, WINDOW_S, Restarts
+from config.restarts import ENDS_MAX, FORGOTTEN_AFTER_S, LIVED_S, PAUSE_MAX_S, SHORT_PAUSE_MAX_S, Restarts
 from config.supervisor import StartError, Supervisor
 
 SECONDS = 60
+INTERPRETER = sys.executable
 WAITS = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 
 @pytest.fixture
-def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    """Programs end at once, for there is no database in their environment; what stands for the others waits."""
+def supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
+    """Programs end at once; what stands for the others waits."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("IDENTITY_")}
     made = Supervisor(tmp_path, clean, restarts=Restarts(first_pause_s=0.01))
     yield made
@@ -62,10 +64,17 @@ def test_a_program_that_keeps_ending_is_started_again_and_the_others_stay(superv
     assert all(supervisor.programs[other].poll() is None for other in others)
 
 
-def test_a_web_server_that_keeps_ending_has_ended_for_good(supervisor: Supervisor) -> None:
+def test_a_web_server_that_never_lived_has_ended_for_good(supervisor: Supervisor) -> None:
     supervisor.start_program("web")
-    with pytest.raises(StartError, match="web keeps ending by itself"):
+    with pytest.raises(StartError, match=f"web cannot start: it has ended {ENDS_MAX} times"):
         watched(supervisor, 100)
+
+
+def test_a_web_server_that_lived_is_started_again_however_often_it_ends(supervisor: Supervisor) -> None:
+    supervisor.start_program("web")
+    supervisor.restarts.note_life("web")
+    ended = watched(supervisor, 2 * ENDS_MAX)
+    assert [line["program"] for line in ended] == ["web"] * (2 * ENDS_MAX)
 
 
 def test_a_program_that_cannot_be_started_counts_as_one_that_has_ended(
@@ -77,20 +86,39 @@ def test_a_program_that_cannot_be_started_counts_as_one_that_has_ended(
     assert [line["status"] for line in ended] == [1, "No such file or directory", "No such file or directory"]
 
 
-def test_no_program_is_told_the_owner_s_login(supervisor: Supervisor) -> None:
+def test_no_program_is_told_the_owner_s_login(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", INTERPRETER)
     supervisor.environment["IDENTITY_OWNER_DATABASE_URL"] = "postgresql://owner@/identity"
     supervisor.start_program("worker")
     told = Path(f"/proc/{supervisor.programs['worker'].pid}/environ").read_text()
     assert "IDENTITY_OWNER_DATABASE_URL" not in told
 
 
-def test_ends_are_counted_within_ten_minutes() -> None:
+def test_ends_are_forgotten_after_a_minute_of_life() -> None:
     restarts = Restarts()
-    assert [restarts.note_end("worker", at) for at in (0.0, 1.0, 2.0)] == [1, 2, 3]
-    assert restarts.note_end("worker", WINDOW_S + 1.5) == 2
-    assert restarts.note_end("relay", WINDOW_S + 1.5) == 1
+    restarts.note_start("worker", 0.0)
+    assert [restarts.note_end("worker", at) for at in (1.0, 2.0, 3.0)] == [1, 2, 3]
+    restarts.note_start("worker", 4.0)
+    assert restarts.note_end("worker", 4.0 + FORGOTTEN_AFTER_S - 0.1) == 4
+    restarts.note_start("worker", 100.0)
+    assert restarts.note_end("relay", 101.0) == 1
+    assert restarts.note_end("worker", 100.0 + FORGOTTEN_AFTER_S) == 1
 
 
-def test_pauses_grow_to_a_minute() -> None:
-    pauses = [Restarts().pause_s(ends) for ends in range(1, 12)]
-    assert pauses == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, PAUSE_MAX_S, PAUSE_MAX_S, PAUSE_MAX_S]
+@pytest.mark.parametrize(("lived_s", "cannot"), [(0.0, True), (LIVED_S - 0.1, True), (LIVED_S, False)])
+def test_what_ends_soon_time_and_again_cannot_start(lived_s: float, cannot: bool) -> None:
+    restarts = Restarts()
+    for _ in range(ENDS_MAX - 1):
+        restarts.note_start("web", 0.0)
+        restarts.note_end("web", 1.0)
+        assert not restarts.cannot_start("web")
+    restarts.note_start("web", 0.0)
+    restarts.note_end("web", lived_s)
+    assert restarts.cannot_start("web") is cannot
+
+
+def test_pauses_grow_and_what_is_needed_is_never_away_for_long() -> None:
+    pauses = [Restarts().pause_s(ends) for ends in range(1, 9)]
+    assert pauses == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, PAUSE_MAX_S, PAUSE_MAX_S]
+    needed = [Restarts().pause_s(ends, is_needed=True) for ends in (1, 2, 3, 4, 5, 10_000)]
+    assert needed == [0.0, 0.5, 1.0, 2.0, SHORT_PAUSE_MAX_S, SHORT_PAUSE_MAX_S]

@@ -85,7 +85,7 @@ def test_a_token_that_was_replaced_takes_nothing_of_its_connections_rate(strict:
 
 def test_whoever_floods_does_not_silence_what_says_that_this_process_is_well() -> None:
     turns = Turns(places=2, seats=0, patience_s=0)
-    door = Door(lambda environ, start: [environ["PATH_INFO"].encode()], turns, frozenset(), 1)
+    door = Door(lambda environ, start: [environ["PATH_INFO"].encode()], turns, frozenset())
     with turns.taken((None, "other")):
         for probe in ("/livez", "/readyz"):
             assert list(door({"PATH_INFO": probe}, lambda *_: lambda _: None)) == [probe.encode()]

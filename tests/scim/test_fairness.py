@@ -6,7 +6,6 @@ import threading
 from collections.abc import Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from io import BytesIO
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +13,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from config.door import Door, has_body, read_ahead
+from config.door import Door
 from identity.actions.connections import rotate_connection_token
 from identity.fairness import Turns
 from identity.http import BULKS_MAX, TENANT_SHARE, House
@@ -43,7 +42,7 @@ def bulk_of(number: int) -> dict[str, object]:
 @pytest.fixture(autouse=True)
 def door(app: Flask, house: House) -> None:
     """The application behind turns, as it is served."""
-    app.wsgi_app = Door(app.wsgi_app, house.turns, house.tenants, house.body_bytes_max)  # type: ignore[method-assign]
+    app.wsgi_app = Door(app.wsgi_app, house.turns, house.tenants)  # type: ignore[method-assign]
 
 
 @contextmanager
@@ -110,7 +109,7 @@ def test_who_makes_up_tenants_has_one_turn_with_all_who_do(rfc: Source, house: H
 )
 def test_each_surface_refuses_in_its_own_form(path: str, party: Hashable, content_type: str) -> None:
     turns = Turns(places=2, seats=0)
-    door = Door(lambda environ, start: [], turns, {"acme"}, 1_024)
+    door = Door(lambda environ, start: [], turns, {"acme"})
     told: list[Any] = []
     with turns.taken(party), turns.taken("somebody"):
         [body] = door({"PATH_INFO": path}, lambda *heading: told.extend(heading))  # type: ignore[arg-type, func-returns-value, return-value]
@@ -118,64 +117,6 @@ def test_each_surface_refuses_in_its_own_form(path: str, party: Hashable, conten
     assert dict(told[1])["Content-Type"] == content_type
     assert dict(told[1])["Content-Length"] == str(len(body))
     assert isinstance(json.loads(body), dict)
-
-
-class Slow:
-    """A body of which nothing comes until it is let go."""
-
-    def __init__(self) -> None:
-        self.asked, self.go = threading.Event(), threading.Event()
-
-    def read(self, size: int) -> bytes:
-        self.asked.set()
-        assert self.go.wait(30)
-        return b"{}"
-
-
-def test_a_body_that_comes_slowly_holds_nobodys_place_and_a_share_of_the_threads_that_read() -> None:
-    turns, readers = Turns(places=4, seats=0), Turns(places=4, seats=0)
-    door = Door(lambda environ, start: [environ["wsgi.input"].read()], turns, {"acme", "rival"}, 1_024, readers)
-
-    def send(slug: str, body: Any) -> list[bytes]:
-        environ = {"PATH_INFO": f"/t/{slug}/scim/v2/Users", "CONTENT_LENGTH": "2", "wsgi.input": body}
-        return list(door(environ, lambda *heading: None))  # type: ignore[arg-type, func-returns-value, return-value]
-
-    slow = [Slow(), Slow()]
-    with ThreadPoolExecutor(2) as crowd:
-        sent = [crowd.submit(send, "acme", body) for body in slow]
-        assert all(body.asked.wait(30) for body in slow)
-        assert b"429" in send("acme", BytesIO(b"{}"))[0]  # half of those who read
-        assert send("rival", BytesIO(b"{}")) == [b"{}"]
-        with turns.taken(("acme", "scim")), turns.taken(("acme", "scim")):  # all its places: none was held
-            pass
-        for body in slow:
-            body.go.set()
-    assert [one.result() for one in sent] == [[b"{}"], [b"{}"]]
-
-
-@pytest.mark.parametrize(
-    ("headers", "sent", "read"),
-    [
-        ({"CONTENT_LENGTH": "4"}, b"1234", b"1234"),
-        ({"CONTENT_LENGTH": "4"}, b"12", b"12"),  # cut short: the application says so
-        ({"CONTENT_LENGTH": "9"}, b"123456789", b""),  # larger than the limit of 4, and says so
-        ({"CONTENT_LENGTH": "9" * 5_000}, b"1234", b""),
-        ({"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}, b"1234", b"1234"),
-        ({"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}, b"123456789", b"12345"),
-        ({"HTTP_TRANSFER_ENCODING": "chunked"}, b"1234", b""),  # nobody could say where it ends
-        ({"CONTENT_LENGTH": "-1"}, b"1234", b""),
-        ({"CONTENT_LENGTH": "x"}, b"1234", b""),
-    ],
-)
-def test_no_more_of_a_body_is_read_than_its_length_and_the_limit_say(
-    headers: dict[str, Any], sent: bytes, read: bytes
-) -> None:
-    stream = BytesIO(sent)
-    environ = headers | {"wsgi.input": stream}
-    assert has_body(environ)
-    read_ahead(environ, 4)
-    assert stream.tell() == len(read)
-    assert read in (b"", environ["wsgi.input"].read())
 
 
 def test_turns_are_given_to_who_waits_as_others_end() -> None:

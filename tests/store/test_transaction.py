@@ -10,8 +10,10 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import DBAPIError
 
+from config.postgres import SUPERUSER
 from identity.actions.provisioning import create_principal
 from identity.actions.sealing import Seal
 from identity.actions.tenants import create_tenant
@@ -21,6 +23,7 @@ from identity.model.ids import TenantId
 from identity.model.principal import Kind, Profile
 from identity.store.tables import principals
 from identity.store.transaction import make_engine, transaction
+from tests.conftest import Server
 from tests.world import BEGIN
 
 TENANT = TenantId(UUID(int=1))
@@ -127,3 +130,80 @@ def test_a_row_that_another_holds_too_long_is_unavailable_and_not_a_fault(engine
         with pytest.raises(Unavailable), transaction(engine, TENANT) as second:
             second.connection.exec_driver_sql("SET LOCAL lock_timeout = 20")
             second.execute(held)
+
+
+# What PostgreSQL calls a state in which it cannot do now what it could before, whoever asks for whatever.
+PASSING = {
+    "08000": "connection exception",
+    "08006": "connection failure",
+    "25006": "a replica, after a failover",
+    "25P03": "idle in a transaction for too long",
+    "25P04": "a transaction that took too long",
+    "28000": "a login that is refused for now",
+    "40001": "serialization failure",
+    "40P01": "deadlock",
+    "53000": "no resources",
+    "53100": "disk full",
+    "53200": "out of memory",
+    "53300": "too many connections",
+    "55006": "object in use",
+    "55P03": "lock not available",
+    "57014": "statement time-out",
+    "57P01": "an administrator ended the session",
+    "57P02": "another session crashed",
+    "57P03": "starting up",
+    "57P05": "idle session time-out",
+    "58030": "an error of the operating system",
+}
+OURS = {"42601": "syntax error", "42501": "insufficient privilege", "XX000": "internal error"}
+
+
+def raise_in_database(engine: Engine, sqlstate: str) -> None:
+    with transaction(engine, TENANT) as tx:
+        tx.connection.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION 'a secret' USING ERRCODE = '{sqlstate}'; END $$")
+
+
+@pytest.mark.parametrize("sqlstate", PASSING)
+def test_what_passes_by_itself_is_unavailable_and_tells_no_detail(engine: Engine, sqlstate: str) -> None:
+    with pytest.raises(Unavailable) as refusal:
+        raise_in_database(engine, sqlstate)
+    assert "secret" not in refusal.value.detail
+    assert "secret" in (refusal.value.private or "")
+
+
+@pytest.mark.parametrize("sqlstate", OURS)
+def test_what_does_not_pass_by_itself_is_a_fault_of_ours(engine: Engine, sqlstate: str) -> None:
+    with pytest.raises(DBAPIError):
+        raise_in_database(engine, sqlstate)
+
+
+def test_what_exceeds_a_limit_of_the_database_is_malformed(engine: Engine) -> None:
+    with pytest.raises(Malformed):
+        raise_in_database(engine, "54000")
+
+
+def test_a_write_to_a_replica_is_unavailable(engine: Engine) -> None:
+    with pytest.raises(Unavailable), transaction(engine, TENANT) as tx:
+        tx.connection.exec_driver_sql("SET LOCAL transaction_read_only = on")
+        push(tx)
+
+
+def end_session(server: Server, connection: Connection) -> None:
+    pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    server.execute(f"SELECT pg_terminate_backend({pid}, 5000)", SUPERUSER)
+
+
+def test_every_statement_after_a_lost_connection_is_unavailable(engine: Engine, server: Server) -> None:
+    with pytest.raises(Unavailable), transaction(engine, TENANT) as tx:
+        end_session(server, tx.connection)
+        with pytest.raises(DBAPIError):
+            tx.connection.exec_driver_sql("SELECT 1")
+        push(tx)
+
+
+def test_a_connection_that_was_lost_while_nobody_used_it_is_made_anew(engine: Engine, server: Server) -> None:
+    with transaction(engine, TENANT) as tx:
+        pid = tx.connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    server.execute(f"SELECT pg_terminate_backend({pid}, 5000)", SUPERUSER)
+    with transaction(engine, TENANT) as tx:
+        push(tx)

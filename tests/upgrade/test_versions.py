@@ -73,7 +73,7 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Later:
 
 def readiness(http: httpx2.Client) -> tuple[int, str | None]:
     answer = http.get("/readyz")
-    return answer.status_code, answer.json().get("reason")
+    return answer.status_code, answer.json().get("detail")
 
 
 def test_a_process_serves_on_while_a_later_version_expands_and_says_when_one_no_longer_serves_it(

@@ -1,0 +1,110 @@
+"""Whether this process can serve, and if not, which part is at fault: what /readyz says.
+
+The broker is no part of that: tokens need none. Nor is the clock, which is only told: where the database's is wrong,
+every process would be taken out of service.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.database import schema_seen
+from identity.model.errors import Unavailable
+from identity.store.clock import CLOCK_OFF_S_MAX, clock_ahead_by
+from identity.store.health import disk_has_room, disk_watched, is_read_only
+from identity.store.isolation import check_isolation
+from identity.store.transaction import check_role, untenanted
+
+Fault = Literal["database_unreachable", "tenants_not_isolated", "schema", "read_only", "disk_full"]
+
+LOOK_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look has found: the part that is not ready, None where all are, and what there is to say of it; by how many
+    seconds this process's clock is ahead of the database's, where that is known.
+    """
+
+    fault: Fault | None
+    detail: str | None = None
+    clock_ahead_s: float | None = None
+
+    def told(self) -> dict[str, Any]:
+        """Return the members of an answer beside the fault."""
+        told: dict[str, Any] = {} if self.detail is None else {"detail": self.detail}
+        if self.clock_ahead_s is None:
+            return told
+        told["clock_ahead_s"] = round(self.clock_ahead_s, 1)
+        if abs(self.clock_ahead_s) > CLOCK_OFF_S_MAX:
+            told["warning"] = "this process's clock is not the database's: tokens and assertions go by it"
+        return told
+
+
+class Readiness:
+    """What is known of the database of one process. Any thread may ask."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], datetime]) -> None:
+        self._engine, self._clock, self._disk = engine, clock, disk_watched(engine)
+        self.is_isolated = False
+        """True once row-level security was seen to bind the login: nothing is served before."""
+
+    def look(self) -> Found:
+        """Return which part is not ready, if any."""
+        try:
+            return self._isolation() or self._database()
+        except (SQLAlchemyError, Unavailable) as error:
+            log.warning("not_ready", reason="database_unreachable", error=type(error).__name__)
+            return Found("database_unreachable")
+
+    def check_isolation(self) -> None:
+        """Raises ``Unavailable``, which names every fault, and ``OperationalError`` without a database."""
+        check_role(self._engine)
+        check_isolation(self._engine)
+        self.is_isolated = True
+
+    def _isolation(self) -> Found | None:
+        if self.is_isolated:
+            return None
+        try:
+            self.check_isolation()
+        except Unavailable as error:
+            if error.reason == "role_missing":
+                return Found("schema", "nothing was migrated yet: run `identity migrate`")
+            log.warning("tenants_not_isolated", detail=error.detail)
+            return Found("tenants_not_isolated")
+        return None
+
+    def _database(self) -> Found:
+        with untenanted(self._engine) as connection:
+            ahead_s = clock_ahead_by(connection, self._clock).total_seconds()
+            schema_fault = schema_seen(connection).fault
+            if schema_fault is not None:
+                return Found("schema", schema_fault, ahead_s)
+            if is_read_only(connection):
+                return Found("read_only", None, ahead_s)
+            if self._disk.is_full:
+                self._disk.is_full = not disk_has_room(connection)
+            return Found("disk_full" if self._disk.is_full else None, None, ahead_s)
+
+
+def ask_until_isolated(readiness: Readiness, pause: Callable[[float], None] = time.sleep) -> None:
+    """Ask the database now, and if need be in a thread of its own, until it has said that it isolates tenants."""
+
+    def ask_on() -> None:
+        while not readiness.is_isolated:
+            pause(LOOK_S)
+            readiness.look()
+
+    readiness.look()
+    if not readiness.is_isolated:
+        threading.Thread(target=ask_on, name="isolation", daemon=True).start()

@@ -1,0 +1,39 @@
+"""One web process: its application, and what is around it. Nothing else imports this: it counts for the metrics."""
+
+from collections.abc import Callable
+
+from flask import Flask
+
+from config.app import assemble_app, make_house
+from config.bodies import Bodies
+from config.door import Door
+from config.front import Front
+from config.readiness import Readiness, ask_until_isolated
+from config.settings import Settings
+from config.telemetry import configure_logging
+from identity.fairness import SEATS
+from identity.refusals import keep_writing_refusals
+
+REFUSALS_WRITTEN_EVERY_S = 5.0  # so long may the count of a minute that is over stay unwritten
+REFUSING_THREADS = 8  # beside those of places and seats: who is refused is refused at once
+
+
+def serve(settings: Settings) -> Front:
+    """Return what granian calls in one web process; it answers the probes before there is a database."""
+    configure_logging(settings.log_format, settings.log_level)
+    shared = make_house(settings)
+    readiness = Readiness(shared.engine, shared.clock)
+    app = assemble_app(shared, readiness)
+    ask_until_isolated(readiness)
+    keep_writing_refusals(shared.refusals, shared.engine, shared.clock, every_s=REFUSALS_WRITTEN_EVERY_S)
+    return front_of(app, settings, is_open=lambda: readiness.is_isolated)
+
+
+def front_of(app: Flask, settings: Settings, *, is_open: Callable[[], bool] = lambda: True) -> Front:
+    """Return what granian calls, for an application behind a ``Door``."""
+    door = app.wsgi_app
+    if not isinstance(door, Door):
+        raise TypeError("only behind turns may an application be served")
+    threads = settings.web_places + SEATS + REFUSING_THREADS
+    bodies = Bodies(settings.body_bytes_max)
+    return Front(app, whose=door.whose, bodies=bodies, threads=threads, is_open=is_open)
