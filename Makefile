@@ -28,10 +28,11 @@ setup: $(VENV)/.ready ## Install only: .venv/bin/identity is there afterwards
 test: $(VENV)/.ready-to-test redis rabbitmq ## Run every test on a real PostgreSQL, the brokers' also on Redis and RabbitMQ
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
-prove: $(VENV)/.ready-to-test redis rabbitmq ## Run the long proofs whole, of which the tests run about a fiftieth; an hour
+prove: $(VENV)/.ready-to-test redis rabbitmq ## Run the long proofs whole, of which the tests run about a fiftieth; 90 minutes
 	@IDENTITY_PROVE_CHAINS=10000 IDENTITY_PROVE_ROWS=200000 IDENTITY_PROVE_ROUNDS=125 IDENTITY_PROVE_ASSERTIONS=500 \
 		$(BIN)/python -m pytest -n auto --maxprocesses 4 tests/oauth/test_authority_chains.py tests/oauth/test_law.py \
 		tests/oauth/test_endings.py tests/oauth/test_one_assertion.py $(ARGS)
+	@IDENTITY_PROVE_FAULTS=1 $(BIN)/python -m pytest -n 0 tests/faults $(ARGS)
 
 lint: $(VENV)/.ready-to-test ## Check style, types, and which room may import which
 	@$(BIN)/ruff check .
