@@ -31,8 +31,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look has found: the part that is not ready, None where all are, and what there is to say of it; by how many
-    seconds this process's clock is ahead of the database's, where that is known.
+    """What a look has found: the part that is not ready, None where all are, and what there is to say of it.
+
+    ``clock_ahead_s`` is by how many seconds this process's clock is ahead of the database's, where that is known.
     """
 
     fault: Fault | None

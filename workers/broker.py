@@ -24,6 +24,7 @@ from workers.messages import (
     build_envelope,
     read_envelope,
 )
+from workers.settling import settling
 
 CHANNEL = "queue"
 LOOK_S = 2.0  # how late a message is found again after its visibility timeout
@@ -83,11 +84,17 @@ class QueueChannel(pgmq.Channel):
         envelope = build_envelope(task, queue=queue, delivery_tag=tag, deliveries=number, origin=origin)
         self.connection._deliver(envelope, queue)
 
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
+        """Say that a message is done."""
+        with settling(self.qos, delivery_tag):
+            super().basic_ack(delivery_tag, multiple=multiple)  # type: ignore[no-untyped-call]
+
     def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Give a message back, or move it to the archive."""
-        if not requeue:
-            self._set_aside(self.qos.get(delivery_tag).delivery_info["pgmq_msg_id"], "rejected")
-        super().basic_reject(delivery_tag, requeue=requeue)  # type: ignore[no-untyped-call]
+        with settling(self.qos, delivery_tag):
+            if not requeue:
+                self._set_aside(self.qos.get(delivery_tag).delivery_info["pgmq_msg_id"], "rejected")
+            super().basic_reject(delivery_tag, requeue=requeue)  # type: ignore[no-untyped-call]
 
     def _set_aside(self, message_id: int, reason: str) -> None:
         with self.connection.pool.connection() as connection:

@@ -29,6 +29,7 @@ class LastingConsumer(Consumer):  # type: ignore[misc]
         """Connect, however long that takes; look for the broker every second, not less and less often."""
 
         def on_error(error: Exception, pause_s: float) -> None:
+            self.pulse.beat()  # who looks for the broker is not deaf: to start anew would only take longer
             log.warning("broker_does_not_answer", error=type(error).__name__, looks_again_in_s=pause_s)
 
         conn.ensure_connection(

@@ -20,6 +20,7 @@ from workers.messages import (
     build_envelope,
     read_envelope,
 )
+from workers.settling import settling
 
 QUEUE = "celery"
 SET_ASIDE = "identity.set_aside"
@@ -45,12 +46,18 @@ class QueueClient(Redis):
 class QueueQoS(kombu_redis.QoS):
     """What kombu keeps of messages under way, in Redis itself."""
 
+    def ack(self, delivery_tag: str) -> None:
+        """Say that a message is done."""
+        with settling(self, delivery_tag):
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call]
+
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Give a message back, or set it aside."""
-        if not requeue:
-            message = self.get(delivery_tag)  # type: ignore[no-untyped-call]
-            self.channel.set_aside(json.dumps(message._raw).encode(), "rejected")
-        super().reject(delivery_tag, requeue=requeue)  # type: ignore[no-untyped-call]
+        with settling(self, delivery_tag):
+            if not requeue:
+                message = self.get(delivery_tag)  # type: ignore[no-untyped-call]
+                self.channel.set_aside(json.dumps(message._raw).encode(), "rejected")
+            super().reject(delivery_tag, requeue=requeue)  # type: ignore[no-untyped-call]
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
         """Give a message back whose worker has died; what is no message of ours there is set aside."""

@@ -13,6 +13,7 @@ import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,12 @@ START_S_MAX = 60
 @contextmanager
 def shared_rabbitmq(folder: Path, process: str) -> Iterator[str]:
     """Yield the URL of this process's virtual host; the first that asks starts the broker, the last stops it."""
-    program = _program()
-    if program is None:
+    if _program() is None:
         pytest.skip("no rabbitmq-server was found: install rabbitmq-server")
     folder.mkdir(mode=0o700, exist_ok=True)
     with _state(folder) as state:
         if not state.get("users"):
-            state.update(_start(program, folder))
+            state.update(_start(folder))
         state["users"] = state.get("users", 0) + 1
         url = f"amqp://{USER}:{PASSWORD}@127.0.0.1:{state['port']}/{process}"
     try:
@@ -69,22 +69,58 @@ def _program() -> str | None:
     return str(found[-1]) if found else shutil.which("rabbitmq-server")
 
 
-def _start(program: str, folder: Path) -> dict[str, object]:
-    port, distribution, mapper = _free_ports(3)
-    _configure(folder, port)
-    environment = _environment(folder, distribution, mapper)
-    with (folder / "output.log").open("ab") as output:
-        options = {"env": environment, "stdout": output, "stderr": output, "start_new_session": True}
-        # Started by us and by no Erlang: that one would stay behind as a daemon.
-        names = subprocess.Popen(["epmd", "-port", str(mapper)], **options)  # type: ignore[call-overload]
-        broker = subprocess.Popen([program], **options)  # type: ignore[call-overload]
-    try:
-        wait_until(lambda: broker.poll() is not None or _answers(port), START_S_MAX)
-        assert broker.poll() is None, (folder / "output.log").read_text()[-2000:]
-    except BaseException:
-        _stop([broker.pid, names.pid])
-        raise
-    return {"port": port, "pids": [broker.pid, names.pid]}
+@dataclass
+class RabbitMQ:
+    """A node with its folder and its ports, which stay the same when it is started again."""
+
+    program: str
+    folder: Path
+    port: int
+    distribution: int
+    mapper: int
+    pids: list[int] = field(default_factory=list)
+
+    def url(self, host: str) -> str:
+        """The URL of a virtual host."""
+        return f"amqp://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{host}"
+
+    def start(self) -> None:
+        """Start the node and what maps its name, and wait until it answers."""
+        environment = _environment(self.folder, self.distribution, self.mapper)
+        with (self.folder / "output.log").open("ab") as output:
+            options = {"env": environment, "stdout": output, "stderr": output, "start_new_session": True}
+            # Started by us and by no Erlang: that one would stay behind as a daemon.
+            names = subprocess.Popen(["epmd", "-port", str(self.mapper)], **options)  # type: ignore[call-overload]
+            broker = subprocess.Popen([self.program], **options)  # type: ignore[call-overload]
+        self.pids = [broker.pid, names.pid]
+        try:
+            wait_until(lambda: broker.poll() is not None or _answers(self.port), START_S_MAX)
+            assert broker.poll() is None, (self.folder / "output.log").read_text()[-2000:]
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """kill -9; what it has on disk stays."""
+        _stop(self.pids)
+        self.pids = []
+
+
+def configured_rabbitmq(folder: Path) -> RabbitMQ:
+    """Return a node that has not been started yet; skips the test where there is no program for it."""
+    program = _program()
+    if program is None:
+        pytest.skip("no rabbitmq-server was found: install rabbitmq-server")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    node = RabbitMQ(program, folder, *_free_ports(3))
+    _configure(folder, node.port)
+    return node
+
+
+def _start(folder: Path) -> dict[str, object]:
+    node = configured_rabbitmq(folder)
+    node.start()
+    return {"port": node.port, "pids": node.pids}
 
 
 def _configure(folder: Path, port: int) -> None:

@@ -118,3 +118,19 @@ def test_a_worker_that_has_nothing_to_take_lives_on(world: World) -> None:
             with pytest.raises(subprocess.TimeoutExpired):
                 first.wait(2)
         assert (first.poll(), second.poll()) == (None, None)
+
+
+def test_a_worker_whose_broker_is_away_lives_on_and_is_there_when_it_comes_back(world: World, tmp_path: Path) -> None:
+    socket = tmp_path / "redis.sock"
+    plant = Plant(world, {"IDENTITY_DATABASE_URL": world.url, "IDENTITY_LOG_LEVEL": "warning"})
+    plant.environment["IDENTITY_BROKER_URL"] = f"redis+socket://{socket}"
+    world.news(world.principals(120))
+    with plant.relay(), plant.worker(wait_s=0.05) as worker:
+        with redis_at(socket):
+            wait_until(partial(_is_done, world, 10))
+        socket.unlink()
+        wait_until(lambda: world.count("done_at IS NULL AND sent_at < now() - interval '12 s'") > 0)
+        assert worker.poll() is None
+        with redis_at(socket):
+            wait_until(lambda: world.count("done_at IS NULL") == 0, 3 * BACK_S)
+        assert worker.poll() is None

@@ -1,0 +1,113 @@
+"""``docs/faults.md``, written from what the long form found."""
+
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+
+from tests.faults.clocks import Shifted
+from tests.faults.killing import Row, at
+
+PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
+COMMAND = "IDENTITY_PROVE_FAULTS={share:g} .venv/bin/python -m pytest -n 0 tests/faults"
+
+HEAD = """# Faults
+
+What happens when a part of an installation dies, or its clock is wrong, while it is in use. `make prove` writes this
+page, with
+"""
+
+METHOD = """An installation of its own (PostgreSQL with fsync, `identity serve`, `worker` and `relay` as processes, each
+started anew when it ends, as a supervisor does) is asked over HTTP all the time, in two tenants: sources create users;
+people get an agent, a delegation and a token, and leave (`active=false`); agents exchange tokens; a resource server
+introspects. Then one part is killed with `kill -9`, everything must serve again, some more requests are done, and it is
+killed again. Of the web server the whole is killed and, in turn, only the process that answers; of PostgreSQL every
+process and, in turn, one connection's. Redis loses all that it holds; RabbitMQ comes again with what it had on disk.
+
+Every 2xx is kept, and compared with the database afterwards.
+"""
+
+GUARANTEES = """## What is guaranteed
+
+* What was answered 2xx is there: no user, agent or deprovisioning is **lost**, and no effect is there **twice** (one
+  event of each type for each principal, equal versions, no name twice, counts that are right).
+* From the answer to a deprovisioning on, introspection of the person's tokens says inactive, whatever is killed.
+* Without a worker, a relay or a broker, tokens are issued, exchanged and introspected.
+* An answer is 2xx, or 503 or 429 with `Retry-After`, or the connection breaks; it is never another 5xx.
+* When the load has ended and everything runs, every agent of those who left is suspended within ten seconds, no row of
+  the outbox is left, and `identity doctor` finds nothing.
+* How quickly consequences come depends on no program's clock but the database's.
+"""
+
+MEANINGS = """
+*Serves again*: from the kill, with the start of what was killed, until a request of each kind that began afterwards
+was done. *Consequences again*: until a worker has done what was asked for afterwards. *Cascade*: from a deprovisioning
+until its consequences were done. *Settled*: from the end of the load until nothing waits.
+"""
+
+
+def machine() -> str:
+    """Say what this machine is."""
+    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+def document(rows: Sequence[Row], clocks: Sequence[Shifted], *, share: float, day: date, on: str) -> str:
+    """Return the whole page. Of the time that the long form has, a ``share`` was used."""
+    parts = [
+        HEAD,
+        f"    {COMMAND.format(share=share)}",
+        "",
+        METHOD,
+        f"Measured on {day.isoformat()}: {on}. Times are in seconds.",
+        "",
+    ]
+    return "\n".join([*parts, *_kills(rows), *_answers(rows), *_clocks(clocks), GUARANTEES])
+
+
+def _kills(rows: Sequence[Row]) -> Iterator[str]:
+    yield "## Kills under load"
+    yield ""
+    yield (
+        "| killed | kills | accepted users / agents / cuts / tokens | lost | twice | serves again p50 / max"
+        " | consequences again p50 / max | cascade p50 / p99 / max | settled after |"
+    )
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+    yield from map(_kill, rows)
+    yield MEANINGS
+
+
+def _kill(row: Row) -> str:
+    kills = f"{row.kills}" if row.kills == row.wanted else f"{row.kills} of {row.wanted}"
+    accepted = " / ".join(map(str, row.accepted))
+    return (
+        f"| {row.name} | {kills} | {accepted} | {len(row.lost)} | {len(row.twice)} | {_spread(row.serves_s, 0.5, 1)}"
+        f" | {_spread(row.follows_s, 0.5, 1)} | {_spread(row.cascade_s, 0.5, 0.99, 1)} | {row.settled_s:.1f} |"
+    )
+
+
+def _spread(values: Sequence[float], *shares: float) -> str:
+    return " / ".join(f"{at(values, share):.2f}" for share in shares)
+
+
+def _answers(rows: Sequence[Row]) -> Iterator[str]:
+    statuses = sorted({status for row in rows for status in row.statuses})
+    yield "## Answers"
+    yield ""
+    yield f"| killed | {' | '.join('broken' if status == 'none' else status for status in statuses)} | not allowed |"
+    yield f"|---|{'--:|' * (len(statuses) + 1)}"
+    for row in rows:
+        counts = " | ".join(str(row.statuses.get(status, 0)) for status in statuses)
+        yield f"| {row.name} | {counts} | {len(row.faults)} |"
+    yield ""
+    yield "*Broken*: the connection was refused or lost, most of them while the web server starts."
+    yield ""
+
+
+def _clocks(clocks: Sequence[Shifted]) -> Iterator[str]:
+    yield "## Clocks"
+    yield ""
+    yield "| clocks | cuts | cascade p50 / p99 / max |"
+    yield "|---|--:|--:|"
+    yield from (f"| {one.name} | {len(one.cascade_s)} | {_spread(one.cascade_s, 0.5, 0.99, 1)} |" for one in clocks)
+    yield ""
