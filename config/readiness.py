@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Literal
 
 import structlog
-from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from config.database import is_at_head
 from identity.model.errors import Unavailable
@@ -57,13 +57,20 @@ class Readiness:
 
     def _database_fault(self) -> Fault | None:
         with self._engine.connect() as connection:
-            if not is_at_head(connection):
+            if not _is_at_head(connection):
                 return "schema"
             if is_read_only(connection):
                 return "read_only"
             if self._disk.is_full:
                 self._disk.is_full = not disk_has_room(connection)
             return "disk_full" if self._disk.is_full else None
+
+
+def _is_at_head(connection: Connection) -> bool:
+    try:
+        return is_at_head(connection)
+    except ProgrammingError:  # nothing was ever migrated there
+        return False
 
 
 def ask_until_isolated(readiness: Readiness, pause: Callable[[float], None] = time.sleep) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import Engine
 
+from config.postgres import LOGIN
 from config.readiness import Readiness, ask_until_isolated
 from identity.model.errors import Unavailable
 from identity.model.ids import PLATFORM
@@ -55,6 +56,12 @@ def test_another_schema_is_named(engine: Engine, owner_url: str) -> None:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'of_a_time_long_ago'")
     owner.dispose()
     assert Readiness(engine).fault() == "schema"
+
+
+def test_a_database_that_was_never_migrated_has_another_schema(empty_owner_url: str) -> None:
+    engine = make_engine(empty_owner_url.replace("identity@", f"{LOGIN}@"), pool_size=1)
+    assert Readiness(engine).fault() == "schema"
+    engine.dispose()
 
 
 def test_a_database_that_takes_no_writes_is_read_only(engine: Engine, server: Server, database: str) -> None:
