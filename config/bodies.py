@@ -151,6 +151,8 @@ class Bodies:
     def _hold(self, reading: Reading, size: int) -> None:
         """Take ``size`` bytes of the party's share. Raises ``TooOften`` when all that it holds is younger."""
         party = reading.party
+        if reading.is_given_up:  # it has heard nothing of that yet
+            raise TooOften(GIVEN_UP, wait_s=1.0)
         while self._held_bytes[party] + size > self._share_bytes(party):
             oldest = next(iter(self._readings[party]), reading)
             if oldest is reading:

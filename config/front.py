@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.bodies import Bodies, BodyTooSlow
 from config.door import PROBES
+from config.metrics import count_refused
 from config.refused import NOT_READY, TOO_LARGE, TOO_MANY, TOO_SLOW, Refused
 from identity.model.errors import OverLimit, TooOften, Unavailable
 
@@ -86,7 +87,8 @@ class Front:
                     raise Unavailable("nothing is known of the database yet")
                 threads, body = self._threads, await self._bodies.read(protocol, scope.headers, party)
             except tuple(REFUSALS) as refusal:
-                _refuse(protocol, REFUSALS[type(refusal)][surface])
+                heading = _refuse(protocol, REFUSALS[type(refusal)][surface])
+                count_refused(surface, scope.method, heading.status)
                 return
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(threads, self._run, scope, protocol, path, body)
@@ -101,9 +103,10 @@ class Front:
                 chunks.close()
 
 
-def _refuse(protocol: Any, refused: Refused) -> None:
+def _refuse(protocol: Any, refused: Refused) -> Heading:
     heading = Heading()
     _respond(protocol, heading, refused.answer(heading))
+    return heading
 
 
 def _respond(protocol: Any, heading: Heading, chunks: Iterable[bytes]) -> None:
@@ -125,12 +128,16 @@ def environ_of(scope: Any, path: str, body: bytes) -> "WSGIEnvironment":
         "wsgi.url_scheme": scope.scheme,
         "wsgi.input": BytesIO(body),
     }
-    fields = scope.headers.items()
-    for field, value in fields:
-        name = OWN_NAMES.get(field) or "HTTP_" + field.replace("-", "_").upper()
+    known = len(environ)
+    for field, value in scope.headers.items():
+        name = _name_of(field)
         environ[name] = f"{environ[name]},{value}" if name in environ else value
-    if len(fields) < len(scope.headers):  # those that are not ASCII are left out
+    if len(environ) < known + len(scope.headers):  # values that are not ASCII were left out
         for field in scope.headers:
-            environ.setdefault(OWN_NAMES.get(field) or "HTTP_" + field.replace("-", "_").upper(), "")
+            environ.setdefault(_name_of(field), "")
     environ.setdefault("HTTP_HOST", scope.authority or "")
     return environ
+
+
+def _name_of(field: str) -> str:
+    return OWN_NAMES.get(field) or "HTTP_" + field.replace("-", "_").upper()

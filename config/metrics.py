@@ -17,6 +17,17 @@ TURNED_AWAY = Counter("identity_http_turned_away", "Answers 429 before anything 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
+def count_refused(surface: str, method: str, status: int) -> None:
+    """Count a request that was answered before the application saw it."""
+    REQUESTS.labels("none", _known(method), status).inc()
+    if status == 429:
+        TURNED_AWAY.labels(surface).inc()
+
+
+def _known(method: str) -> str:
+    return method if method in METHODS else "other"
+
+
 def add_metrics(app: Flask) -> None:
     """Measure every request of ``app``."""
 
@@ -27,7 +38,6 @@ def add_metrics(app: Flask) -> None:
     @app.after_request
     def end(response: Response) -> Response:
         endpoint = request.endpoint or "none"
-        method = request.method if request.method in METHODS else "other"
-        REQUESTS.labels(endpoint, method, response.status_code).inc()
+        REQUESTS.labels(endpoint, _known(request.method), response.status_code).inc()
         SECONDS.labels(endpoint).observe(time.perf_counter() - g.began)
         return response

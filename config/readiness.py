@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 import structlog
-from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from config.database import schema_seen
 from identity.model.errors import Unavailable
@@ -25,6 +25,7 @@ from identity.store.transaction import check_role, untenanted
 Fault = Literal["database_unreachable", "tenants_not_isolated", "schema", "read_only", "disk_full"]
 
 LOOK_S = 1.0
+NEVER_MIGRATED = "nothing was migrated yet: run `identity migrate`"
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +81,7 @@ class Readiness:
             self.check_isolation()
         except Unavailable as error:
             if error.reason == "role_missing":
-                return Found("schema", "nothing was migrated yet: run `identity migrate`")
+                return Found("schema", NEVER_MIGRATED)
             log.warning("tenants_not_isolated", detail=error.detail)
             return Found("tenants_not_isolated")
         return None
@@ -88,7 +89,7 @@ class Readiness:
     def _database(self) -> Found:
         with untenanted(self._engine) as connection:
             ahead_s = clock_ahead_by(connection, self._clock).total_seconds()
-            schema_fault = schema_seen(connection).fault
+            schema_fault = _schema_fault(connection)
             if schema_fault is not None:
                 return Found("schema", schema_fault, ahead_s)
             if is_read_only(connection):
@@ -96,6 +97,13 @@ class Readiness:
             if self._disk.is_full:
                 self._disk.is_full = not disk_has_room(connection)
             return Found("disk_full" if self._disk.is_full else None, None, ahead_s)
+
+
+def _schema_fault(connection: Connection) -> str | None:
+    try:
+        return schema_seen(connection).fault
+    except ProgrammingError:
+        return NEVER_MIGRATED
 
 
 def ask_until_isolated(readiness: Readiness, pause: Callable[[float], None] = time.sleep) -> None:

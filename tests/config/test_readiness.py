@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
+from config.postgres import LOGIN
 from config.readiness import Readiness, ask_until_isolated
 from identity.http import utc_now
 from identity.model.errors import Unavailable
@@ -73,6 +74,12 @@ def test_a_clock_that_is_apart_from_the_database_s_is_told_and_takes_nobody_out_
 
 def test_a_clock_that_is_the_database_s_is_told_without_a_warning(engine: Engine) -> None:
     assert "warning" not in Readiness(engine, utc_now).look().told()
+
+
+def test_a_database_that_was_never_migrated_has_another_schema(empty_owner_url: str) -> None:
+    engine = make_engine(empty_owner_url.replace("identity@", f"{LOGIN}@"), pool_size=1)
+    assert Readiness(engine).fault() == "schema"
+    engine.dispose()
 
 
 def test_a_database_that_takes_no_writes_is_read_only(engine: Engine, server: Server, database: str) -> None:
