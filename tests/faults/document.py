@@ -35,21 +35,23 @@ GUARANTEES = """## What is guaranteed
 * From the answer to a deprovisioning on, introspection of the person's tokens says inactive, whatever is killed.
 * Without a worker, a relay or a broker, tokens are issued, exchanged and introspected.
 * An answer is 2xx, or 503 or 429 with `Retry-After`, or the connection breaks; it is never another 5xx.
-* When the load has ended and everything runs, every agent of those who left is suspended within ten seconds, no row of
-  the outbox is left, and `identity doctor` finds nothing.
+* When the load has ended and everything runs, every agent of those who left is suspended after the seconds in the last
+  column, in which also the backlog is worked off; no row of the outbox is left, and `identity doctor` finds nothing.
 * How quickly consequences come depends on no program's clock but the database's.
 """
 
 MEANINGS = """
 *Serves again*: from the kill, with the start of what was killed, until a request of each kind that began afterwards
 was done. *Consequences again*: until a worker has done what was asked for afterwards. *Cascade*: from a deprovisioning
-until its consequences were done. *Settled*: from the end of the load until nothing waits.
+until its consequences were done. *Settled*: from the end of the load until nothing waits. *Of*: the time that was given
+ended before all kills were done. A worker is killed again as soon as it has done anything, so a backlog is part of it.
 """
 
 
 def machine() -> str:
-    """Say what this machine is."""
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    """Say what this machine is, and how many processes wanted to run on it in the last quarter of an hour."""
+    known = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores, {known}, load average {os.getloadavg()[-1]:.0f}"
 
 
 def document(rows: Sequence[Row], clocks: Sequence[Shifted], *, share: float, day: date, on: str) -> str:
