@@ -78,7 +78,7 @@ def test_a_clock_that_is_the_database_s_is_told_without_a_warning(engine: Engine
 
 def test_a_database_that_was_never_migrated_has_another_schema(empty_owner_url: str) -> None:
     engine = make_engine(empty_owner_url.replace("identity@", f"{LOGIN}@"), pool_size=1)
-    assert Readiness(engine).fault() == "schema"
+    assert Readiness(engine, utc_now).look().fault == "schema"
     engine.dispose()
 
 
