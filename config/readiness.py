@@ -29,16 +29,23 @@ class Readiness:
 
     def __init__(self, engine: Engine) -> None:
         self._engine, self._disk = engine, disk_watched(engine)
+        self._told: Fault | None = None
         self.is_isolated = False
         """True once row-level security was seen to bind the login: nothing is served before."""
 
     def fault(self) -> Fault | None:
-        """Return which part is not ready, or None."""
+        """Return which part is not ready, or None. The log is told when that changes."""
+        found, error = self._look()
+        if found != self._told:
+            log.warning("not_ready" if found else "ready_again", reason=found, error=error)
+            self._told = found
+        return found
+
+    def _look(self) -> tuple[Fault | None, str | None]:
         try:
-            return self._isolation_fault() or self._database_fault()
+            return self._isolation_fault() or self._database_fault(), None
         except (SQLAlchemyError, Unavailable) as error:
-            log.warning("not_ready", reason="database_unreachable", error=type(error).__name__)
-            return "database_unreachable"
+            return "database_unreachable", type(error).__name__
 
     def check_isolation(self) -> None:
         """Raises ``Unavailable``, which names every fault, and ``OperationalError`` without a database."""
