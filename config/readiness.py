@@ -57,16 +57,25 @@ class Readiness:
 
     def __init__(self, engine: Engine, clock: Callable[[], datetime]) -> None:
         self._engine, self._clock, self._disk = engine, clock, disk_watched(engine)
+        self._told: Fault | None = None
         self.is_isolated = False
         """True once row-level security was seen to bind the login: nothing is served before."""
 
     def look(self) -> Found:
-        """Return which part is not ready, if any."""
+        """Return which part is not ready, if any. The log is told when that changes."""
+        found, error = self._look()
+        if found.fault != self._told:
+            told = "not_ready" if found.fault else "ready_again"
+            log.warning(told, reason=found.fault, detail=found.detail, error=error)
+            self._told = found.fault
+        return found
+
+    def _look(self) -> tuple[Found, str | None]:
         try:
-            return self._isolation() or self._database()
+            return self._isolation() or self._database(), None
         except (SQLAlchemyError, Unavailable) as error:
-            log.warning("not_ready", reason="database_unreachable", error=type(error).__name__)
-            return Found("database_unreachable")
+            return Found("database_unreachable"), type(error).__name__
+
 
     def check_isolation(self) -> None:
         """Raises ``Unavailable``, which names every fault, and ``OperationalError`` without a database."""

@@ -168,10 +168,11 @@ def test_programs_that_die_are_started_again_and_the_others_stay(folder: Path) -
 
 
 def postmaster(run: Run) -> int | None:
-    found = [
-        pid for pid in map(int, _children(run.process.pid)) if "postgres" in Path(f"/proc/{pid}/cmdline").read_text()
-    ]
-    return found[0] if found else None
+    for pid in map(int, _children(run.process.pid)):
+        with suppress(OSError):
+            if "bin/postgres\0" in Path(f"/proc/{pid}/cmdline").read_text() and _alive({pid}):
+                return pid
+    return None
 
 
 def status_of(url: str) -> int | None:

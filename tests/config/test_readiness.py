@@ -8,6 +8,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 from sqlalchemy import Engine
+from structlog.testing import capture_logs
 
 from config.postgres import LOGIN
 from config.readiness import Readiness, ask_until_isolated
@@ -104,6 +105,22 @@ def test_a_write_that_was_refused_for_a_full_disk_is_remembered_until_there_is_r
     assert [readiness.look().fault for _ in range(3)] == ["disk_full"] * 3
     monkeypatch.setattr(health, "SPILL", room)
     assert readiness.look().fault is None
+
+
+def test_the_log_is_told_of_what_is_not_ready_once_and_when_that_is_over(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readiness, room = Readiness(engine, utc_now), health.SPILL
+    with capture_logs() as logs:
+        readiness.look()
+        monkeypatch.setattr(health, "SPILL", FULL)
+        refuse_a_write(engine)
+        readiness.look()
+        readiness.look()
+        monkeypatch.setattr(health, "SPILL", room)
+        readiness.look()
+        readiness.look()
+    assert [(line["event"], line["reason"]) for line in logs] == [("not_ready", "disk_full"), ("ready_again", None)]
 
 
 def test_other_errors_say_nothing_of_the_disk(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
