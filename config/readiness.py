@@ -76,7 +76,6 @@ class Readiness:
         except (SQLAlchemyError, Unavailable) as error:
             return Found("database_unreachable"), type(error).__name__
 
-
     def check_isolation(self) -> None:
         """Raises ``Unavailable``, which names every fault, and ``OperationalError`` without a database."""
         check_role(self._engine)

@@ -19,6 +19,7 @@ from tests.conftest import Server
 
 CROWD_SIZE = 400
 SMALL, LARGE = 300, 3_000
+AT_ONCE = 50
 NEW_ID = "gen_random_uuid()"
 PERSON = "CAST('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0') AS uuid)"
 READ = """
@@ -80,10 +81,18 @@ def look(server: Server, engine: Engine) -> None:
 
 
 def grow(engine: Engine, tenant_id: UUID, table: str, original: str, numbers: range, **changed: str) -> None:
-    """Copy one row of a tenant many times; ``changed`` are SQL expressions, in which ``n`` counts."""
+    """Copy one row of a tenant many times, few at a time, as sources write them: what counts them is one row, of which
+    a transaction that wrote all would leave as many versions. ``changed`` are SQL expressions, in which ``n`` counts.
+    """
     pairs = ", ".join(f"'{column}', {expression}" for column, expression in changed.items())
-    statement = COPY.format(
-        table=table, tenant=tenant_id, original=original, changed=pairs, first=numbers[0], last=numbers[-1]
-    )
-    with transaction(engine, TenantId(tenant_id)) as tx:
-        tx.connection.exec_driver_sql(statement)
+    for first in range(numbers[0], numbers[-1] + 1, AT_ONCE):
+        statement = COPY.format(
+            table=table,
+            tenant=tenant_id,
+            original=original,
+            changed=pairs,
+            first=first,
+            last=min(first + AT_ONCE - 1, numbers[-1]),
+        )
+        with transaction(engine, TenantId(tenant_id)) as tx:
+            tx.connection.exec_driver_sql(statement)

@@ -143,7 +143,7 @@ def _of_related(relation: tuple[Any, str, str], operand: Operand, tenant_id: UUI
     }
     return (
         select(values[operand.path].collate("C"))
-        .select_from(row.join(other, (other.c.tenant_id == row.c.tenant_id) & (other.c.id == row.c[theirs])))
+        .select_from(row.join(other, (other.c.tenant_id == tenant_id) & (other.c.id == row.c[theirs])))
         .where(row.c.tenant_id == tenant_id, row.c[ours] == principals.c.id, other.c.deleted_at.is_(None))
         .order_by(row.c[theirs])
         .limit(1)

@@ -279,7 +279,7 @@ class _Principal:
             row.c[ours] == principals.c.id,
             other.c.deleted_at.is_(None),  # the rows of a deleted group or owner stay; it is not shown any more
         )
-        source = row.join(other, (other.c.tenant_id == row.c.tenant_id) & (other.c.id == row.c[theirs]))
+        source = row.join(other, (other.c.tenant_id == self.tenant_id) & (other.c.id == row.c[theirs]))
         return exists(select(literal(1)).select_from(source).where(*where, _compile(inner, scope)))
 
 

@@ -113,7 +113,8 @@ def doctor(server: Server, pooler: Pooler, database: str, *, listens_past_it: bo
         "IDENTITY_ADMIN_TOKEN": ADMIN_TOKEN,
     }
     answer = CliRunner().invoke(main, ["doctor", "--json"], env=environment)
-    return {found["name"]: found["advice"] for found in json.loads(answer.output)["findings"]}
+    findings = json.loads(answer.output)["findings"]
+    return {found["name"]: "" if found["is_well"] else found["advice"] for found in findings}
 
 
 # --- one connection for all ------------------------------------------------------------------------------------
