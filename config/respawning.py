@@ -1,14 +1,18 @@
-"""granian's server, with other rules for web processes that end.
+"""granian's server, with other rules for web processes that end, and for how they are told to.
 
-granian's own ends for good, with everybody who is served, when a web process ends twice within six seconds.
+granian's own ends for good, with everybody who is served, when a web process ends twice within six seconds. What is
+replaced here is private to granian, whose version is pinned; ``tests/config/test_serve.py`` holds it.
 """
 
+import signal
 import time
 from collections.abc import Callable
 from multiprocessing import Event
 from typing import Any
 
 import structlog
+from granian import _signals
+from granian._granian import WorkerSignal
 from granian.server import Server
 
 from config.restarts import Restarts
@@ -81,3 +85,25 @@ class RespawningServer(Server):  # type: ignore[misc, valid-type]
             worker.kill()
             worker.join()
         self.wrks.clear()
+
+
+def take_signals() -> None:
+    """Let this web process take the first SIGTERM or SIGINT in any case, and no more after it.
+
+    granian takes them through the event loop, which loses them while hundreds of callbacks wait; and the third one that
+    it takes blocks the process for good.
+    """
+    _signals.set_loop_signals = _signals_once
+
+
+def _signals_once(_loop: Any) -> WorkerSignal:
+    told = WorkerSignal()
+
+    def tell(*_: Any) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        told.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, tell)
+    return told

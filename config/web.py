@@ -11,7 +11,7 @@ from granian.log import LogLevels
 from config.isolation import isolation_is_proved
 from config.management import managed
 from config.process import follow_parent
-from config.respawning import RespawningServer
+from config.respawning import RespawningServer, take_signals
 from config.settings import Settings
 
 HEADER_READ_TIMEOUT_MS = 3_000  # a client that dribbles its headers is gone after this
@@ -52,6 +52,7 @@ def begin_web_process() -> None:
     """Undo what a web process has inherited from granian's main one, with which it ends: before all else."""
     for number in (signal.SIGTERM, signal.SIGINT):  # granian takes them later: what came before was lost
         signal.signal(number, signal.SIG_DFL)
+    take_signals()
     follow_parent()
 
 

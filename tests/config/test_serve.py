@@ -19,6 +19,7 @@ import pytest
 
 from config.database import migrate
 from config.postgres import PORT, start_cluster
+from tests.access.slow_clients import Shape, attacked, posted
 from tests.config.test_management import free_port, status, wait_until
 from tests.conftest import Server
 
@@ -168,6 +169,20 @@ def test_web_processes_that_die_in_quick_succession_are_started_again(database_u
         assert process.poll() is None
     assert said.read_text().count("web_process_ended") >= 3
     assert process.returncode == 0
+
+
+@pytest.mark.promise(8)
+def test_the_web_server_stops_while_bodies_are_on_their_way_and_many_more_are_tried(
+    database_url: str, tmp_path: Path
+) -> None:
+    """It is told again and again, and hears it once; whoever sends a body has the time of one."""
+    said, slow = tmp_path / "said", Shape(posted("/admin/v1/tenants", body=b"{", length=2))
+    with running("serve", database_url, said) as (port, process):
+        wait_until(lambda: readiness(port) == (200, None), SECONDS)
+        with attacked(port, slow, 300):
+            process.terminate()
+            assert process.wait(SECONDS) == 0
+    assert "web_process_killed" not in said.read_text()
 
 
 def test_web_processes_that_can_never_be_started_end_the_server_and_it_says_so() -> None:
