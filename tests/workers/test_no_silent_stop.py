@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 
 import psycopg
 import pytest
@@ -63,13 +65,33 @@ FAULTS: list[tuple[str, Callable[[Plant], None]]] = [
 ]
 
 
+@contextmanager
+def supervised(plant: Plant, pool: str) -> Iterator[None]:
+    """Run a worker that is started anew whenever it ends, as a supervisor does."""
+    stopping = Event()
+
+    def supervise() -> None:
+        while not stopping.is_set():
+            with plant.worker(pool=pool, wait_s=0.02) as worker:
+                while worker.poll() is None and not stopping.wait(0.05):
+                    pass
+
+    thread = Thread(target=supervise)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
 @pytest.mark.parametrize(
     ("plant", "fault"), FAULTS, indirect=["plant"], ids=[f"{broker}: {fault.__name__}" for broker, fault in FAULTS]
 )
 def test_what_breaks_in_the_middle_of_tasks_stops_nobody(plant: Plant, fault: Callable[[Plant], None]) -> None:
     rows = plant.world.news(plant.world.principals(120))
     pool = "threads" if "IDENTITY_BROKER_URL" not in plant.environment else "prefork"
-    with plant.worker(pool=pool, wait_s=0.02), plant.relay():
+    with supervised(plant, pool), plant.relay():
         wait_until(lambda: plant.world.count("done_at IS NOT NULL") >= 10)
         fault(plant)
         more = plant.world.news(plant.world.principals(3))
