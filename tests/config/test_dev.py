@@ -193,6 +193,7 @@ def test_a_database_that_dies_is_started_again_and_the_others_come_back(folder: 
         wait_until(lambda: started_all(run))
         said = (folder / "postgres.log").read_bytes()
         for _ in range(16 if IN_FULL else 2):
+            wait_until(lambda: postmaster(run) is not None, seconds=30)
             pid = postmaster(run)
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
