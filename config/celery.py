@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import ModuleType
 from typing import Any, Literal
 from uuid import UUID
 
@@ -109,10 +110,24 @@ def make_celery(settings: Settings, role: Role) -> Celery:
     return app
 
 
+def _transport(settings: Settings) -> ModuleType:
+    """Return the module of the broker that is set."""
+    if settings.broker_url is None:
+        return broker
+    if settings.broker_url.get_secret_value().startswith("redis"):
+        from workers import redis_broker  # noqa: PLC0415 - its library comes with the extra 'redis'
+
+        return redis_broker
+    from workers import rabbitmq_broker  # noqa: PLC0415 - for those who have it
+
+    return rabbitmq_broker
+
+
 def _broker(settings: Settings, role: Role) -> dict[str, Any]:
     visible_s = settings.broker_visibility_timeout_s
+    transport = _transport(settings)
+    transport.register_transport()
     if settings.broker_url is None:
-        broker.register_transport()
         options: dict[str, Any] = {
             "conn_string": connection_string(settings.database_url.get_secret_value()),
             "listen_string": connection_string(settings.listen_url),
@@ -124,9 +139,6 @@ def _broker(settings: Settings, role: Role) -> dict[str, Any]:
         return {"broker_url": "pgmq://", "broker_transport_options": options}
     url = settings.broker_url.get_secret_value()
     if url.startswith("redis"):
-        from workers import redis_broker  # noqa: PLC0415 - its library comes with the extra 'redis'
-
-        redis_broker.register_transport()
         options = {
             "visibility_timeout": visible_s,
             "unacked_restore_throttle": 1,  # else looked for every 100 s, whatever the visibility timeout
@@ -136,33 +148,14 @@ def _broker(settings: Settings, role: Role) -> dict[str, Any]:
             "health_check_interval": 15,
         }
         return {"broker_url": url, "broker_transport_options": options}
-    return _rabbitmq(url)
-
-
-def _rabbitmq(url: str) -> dict[str, Any]:
-    from workers import rabbitmq_broker  # noqa: PLC0415 - for those who have it
-
-    rabbitmq_broker.register_transport()
     return {
         "broker_url": url,
         "broker_transport_options": {"confirm_publish": True},
-        "task_queues": [rabbitmq_broker.task_queue()],
-        "task_default_queue": rabbitmq_broker.QUEUE,
+        "task_queues": [transport.task_queue()],
+        "task_default_queue": transport.QUEUE,
         "task_default_queue_type": "quorum",
         "worker_detect_quorum_queues": True,
     }
-
-
-def _messages_waiting(settings: Settings) -> Callable[[Any], int]:
-    if settings.broker_url is None:
-        return broker.messages_waiting
-    if settings.broker_url.get_secret_value().startswith("redis"):
-        from workers import redis_broker  # noqa: PLC0415 - as above
-
-        return redis_broker.messages_waiting
-    from workers import rabbitmq_broker  # noqa: PLC0415 - as above
-
-    return rabbitmq_broker.messages_waiting
 
 
 def make_worker(settings: Settings, duties: Duties) -> Celery:
@@ -200,6 +193,7 @@ def run_worker(settings: Settings, duties: Duties, *, pool: Pool | None = None) 
     when they overrun their time. With threads the database's own time-outs bound each task.
     """
     refuse_unisolated(settings, listens=settings.broker_url is None)
+    refuse_unisolated(settings, role="identity_relay")  # its watch asks for rows of every tenant that nobody takes
     pool = pool or ("threads" if settings.broker_url is None else "prefork")
     # Celery warns of root because of pickle, which this application neither sends nor accepts.
     warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -236,7 +230,9 @@ def run_relay_until(settings: Settings, stopped: Callable[[], bool], leave: Call
     refuse_unisolated(settings, stopped, role="identity_relay", listens=True)
     app = make_celery(settings, "identity_relay")
     notices = Notices(connection_string(settings.listen_url), CHANNEL)
-    relay = Relay(_begin(settings, "identity_relay", 1), CeleryBroker(app, _messages_waiting(settings)), notices)
+    relay = Relay(
+        _begin(settings, "identity_relay", 1), CeleryBroker(app, _transport(settings).messages_waiting), notices
+    )
     pulse: Pulse = app.pulse
     watch(lambda: not stopped() and pulse.age_s() > STUCK_S, every_s=WATCHED_EVERY_S, leave=leave)
     run_relay(relay, stopped=stopped, lives=pulse.beat)

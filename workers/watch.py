@@ -30,7 +30,7 @@ class Pulse:
         return time.monotonic() - self.at
 
 
-def watch(is_stuck: Callable[[], bool], *, every_s: float, leave: Callable[[], None]) -> threading.Thread:
+def watch(is_stuck: Callable[[], bool], *, every_s: float, leave: Callable[[], None]) -> None:
     """Ask every so often whether this program is stuck; then log it, and call ``leave``. While the database does not
     answer, nobody is stuck.
     """
@@ -47,9 +47,7 @@ def watch(is_stuck: Callable[[], bool], *, every_s: float, leave: Callable[[], N
                 log.critical("program_is_stuck", advice="it ends with status 1, to be started anew")
                 leave()
 
-    thread = threading.Thread(target=look, name="watch", daemon=True)
-    thread.start()
-    return thread
+    threading.Thread(target=look, name="watch", daemon=True).start()
 
 
 def leave_at_once() -> None:

@@ -162,6 +162,7 @@ def ended(logins: Logins, command: str) -> tuple[int, str]:
         ("identity_relay", "doctor"),
         ("identity_app", "serve"),
         ("identity_app", "worker"),
+        ("identity_relay", "worker"),
         ("identity_app", "doctor"),
     ],
 )
