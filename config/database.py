@@ -4,7 +4,8 @@ Alembic takes a fifth of a second to import, so only what migrates imports it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from io import StringIO
@@ -27,6 +28,7 @@ COMPATIBLE_FROM = "order_outbox"
 """The oldest schema that this program can serve. It is raised when a statement needs what a later one added."""
 
 REVISION = re.compile(r'^(revision|down_revision) = (?:"(\w+)"|None)$', re.MULTILINE)
+NEVER_MIGRATED = "nothing was migrated yet: run `identity migrate`"
 CURRENT = "SELECT to_jsonb(v) FROM alembic_version v"  # as JSON: an older schema says less of itself
 
 
@@ -38,6 +40,16 @@ def engine_of(settings: Settings, *, role: Role = "identity_app", pool_size: int
         pool_size=pool_size,
         is_prepared=settings.database_prepared,
     )
+
+
+@contextmanager
+def engine_for_once(settings: Settings, *, role: Role = "identity_app") -> Iterator["Engine"]:
+    """Lend an engine on the installation's database, and close its connections when the block ends."""
+    engine = engine_of(settings, role=role)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 class MigrationError(Exception):
@@ -68,7 +80,7 @@ class Schema:
         """Why this program cannot serve on the schema; None where it can."""
         known = revisions()
         if self.revision is None:
-            return "nothing was migrated yet: run `identity migrate`"
+            return NEVER_MIGRATED
         if self.is_ahead:
             refusal = f"it is at {self.revision}, which does not serve this version: install a later one"
             return None if self.serves_from in known else refusal
@@ -164,14 +176,6 @@ def schema_found(url: str) -> Schema:
         except psycopg.errors.UndefinedTable:
             row = None
     return _schema(row[0] if row else None)
-
-
-def schema_state(url: str) -> tuple[str | None, str]:
-    """Return (current, head) of the database behind ``url``; current is None where nothing was ever migrated.
-
-    Raises ``psycopg.OperationalError`` when it cannot be reached.
-    """
-    return schema_found(url).revision, head_revision()
 
 
 def _schema(row: Mapping[str, Any] | None) -> Schema:

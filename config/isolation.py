@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from config.database import engine_of
+from config.database import engine_for_once
 from config.settings import Settings
 from identity.model.errors import Unavailable
 from identity.store.isolation import check_isolation
@@ -36,12 +36,9 @@ def refuse_unisolated(
 
     Raises ``Unavailable``, which names every fault of the login, or says that ``role`` is not had or nothing is heard.
     """
-    engine = engine_of(settings, role=role)
-    try:
+    with engine_for_once(settings, role=role) as engine:
         while not stopped() and not _is_checked(settings, engine, listens=listens):
             time.sleep(PAUSE_S)
-    finally:
-        engine.dispose()
 
 
 def _is_checked(settings: Settings, engine: Engine, *, listens: bool) -> bool:
@@ -74,8 +71,5 @@ def check_hearing(settings: Settings, engine: Engine) -> None:
 
 def isolation_is_proved(settings: Settings) -> bool:
     """Return False when the database does not answer or was never migrated. Raises ``Unavailable`` as above."""
-    engine = engine_of(settings)
-    try:
+    with engine_for_once(settings) as engine:
         return _is_checked(settings, engine, listens=False)
-    finally:
-        engine.dispose()

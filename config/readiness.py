@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
-from config.database import schema_seen
+from config.database import NEVER_MIGRATED, schema_seen
 from identity.model.errors import Unavailable
 from identity.store.clock import CLOCK_OFF_S_MAX, clock_ahead_by
 from identity.store.health import disk_has_room, disk_watched, is_read_only
@@ -25,7 +25,6 @@ from identity.store.transaction import check_role, untenanted
 Fault = Literal["database_unreachable", "tenants_not_isolated", "schema", "read_only", "disk_full"]
 
 LOOK_S = 1.0
-NEVER_MIGRATED = "nothing was migrated yet: run `identity migrate`"
 
 log = structlog.get_logger(__name__)
 

@@ -8,10 +8,11 @@ from typing import TypeVar
 
 import click
 from psycopg import Error as PsycopgError
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.commands.output import answer, json_option
-from config.database import engine_of, head_revision, schema_found
+from config.database import engine_for_once, head_revision, schema_found
 from config.disk import room_of
 from config.isolation import check_hearing
 from config.settings import Settings, SettingsError, load_settings
@@ -63,49 +64,35 @@ def schema_fits(settings: Settings) -> Finding:
 def roles_are_had(settings: Settings) -> Finding:
     """The login becomes both roles: that of web and workers, and that of the relay."""
     roles: tuple[Role, ...] = ("identity_app", "identity_relay")
-    for role in roles:
-        engine = engine_of(settings, role=role)
-        try:
-            check_role(engine)
-        except Unavailable as error:
-            return Finding("role", is_well=False, advice=error.detail)
-        finally:
-            engine.dispose()
-    return Finding("role", is_well=True)
+    found = [_unrefused("role", settings, check_role, role=role) for role in roles]
+    return next((each for each in found if not each.is_well), found[0])
 
 
 def announcements_are_heard(settings: Settings) -> Finding:
     """Who listens hears what a transaction announces."""
-    engine = engine_of(settings, role="identity_relay")
-    try:
-        check_hearing(settings, engine)
-    except Unavailable as error:
-        return Finding("listen", is_well=False, advice=error.detail)
-    finally:
-        engine.dispose()
-    return Finding("listen", is_well=True)
+    return _unrefused("listen", settings, partial(check_hearing, settings), role="identity_relay")
 
 
 def tenants_are_isolated(settings: Settings) -> Finding:
     """Row-level security binds the application's login, and all that it may become."""
-    engine = engine_of(settings)
-    try:
-        check_isolation(engine)
-    except Unavailable as error:
-        return Finding("isolation", is_well=False, advice=error.detail)
-    finally:
-        engine.dispose()
-    return Finding("isolation", is_well=True)
+    return _unrefused("isolation", settings, check_isolation)
+
+
+def _unrefused(
+    name: str, settings: Settings, check: Callable[[Engine], None], *, role: Role = "identity_app"
+) -> Finding:
+    with engine_for_once(settings, role=role) as engine:
+        try:
+            check(engine)
+        except Unavailable as error:
+            return Finding(name, is_well=False, advice=error.detail)
+    return Finding(name, is_well=True)
 
 
 def clocks_agree(settings: Settings) -> Finding:
     """This machine's clock is that of the database, within a second."""
-    engine = engine_of(settings)
-    try:
-        with untenanted(engine) as connection:
-            ahead_s = clock_ahead_by(connection, lambda: datetime.now(UTC)).total_seconds()
-    finally:
-        engine.dispose()
+    with engine_for_once(settings) as engine, untenanted(engine) as connection:
+        ahead_s = clock_ahead_by(connection, lambda: datetime.now(UTC)).total_seconds()
     if abs(ahead_s) <= CLOCK_OFF_S_MAX:
         return Finding("clock", is_well=True)
     how = f"{abs(ahead_s):.1f} s {'ahead of' if ahead_s > 0 else 'behind'} the database's"
@@ -140,12 +127,8 @@ def the_outbox_is_short(settings: Settings) -> Finding:
 
 
 def _of_outbox(settings: Settings, ask: Callable[[Tx], Answer]) -> Answer:
-    engine = engine_of(settings, role="identity_relay")
-    try:
-        with transaction(engine, PLATFORM) as tx:
-            return ask(tx)
-    finally:
-        engine.dispose()
+    with engine_for_once(settings, role="identity_relay") as engine, transaction(engine, PLATFORM) as tx:
+        return ask(tx)
 
 
 def disk_has_room(settings: Settings) -> Finding:

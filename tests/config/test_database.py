@@ -9,7 +9,7 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from config.database import MIGRATIONS, head_revision, migrate, migration_sql, schema_seen, schema_state
+from config.database import MIGRATIONS, head_revision, migrate, migration_sql, schema_found, schema_seen
 from identity.store.isolation import check_isolation
 from identity.store.transaction import make_engine, untenanted
 
@@ -21,7 +21,7 @@ def test_the_head_is_the_one_that_alembic_sees() -> None:
 
 
 def test_a_fresh_database_is_migrated_to_the_head(empty_owner_url: str) -> None:
-    assert schema_state(empty_owner_url) == (None, head_revision())
+    assert schema_found(empty_owner_url).revision is None
     migrate(empty_owner_url)
     with create_engine(empty_owner_url).connect() as connection:
         assert schema_seen(connection).is_at_head
@@ -30,7 +30,7 @@ def test_a_fresh_database_is_migrated_to_the_head(empty_owner_url: str) -> None:
 def test_several_migrators_at_once_migrate_once_and_none_fails(empty_owner_url: str) -> None:
     with ProcessPoolExecutor(3, get_context("spawn")) as pool:
         assert list(pool.map(migrate, [empty_owner_url] * 3)) == [None] * 3
-    assert schema_state(empty_owner_url) == (head_revision(), head_revision())
+    assert schema_found(empty_owner_url).revision == head_revision()
 
 
 def test_the_printed_sql_makes_the_same_schema(empty_owner_url: str) -> None:
@@ -38,7 +38,7 @@ def test_the_printed_sql_makes_the_same_schema(empty_owner_url: str) -> None:
     with connection:
         for part in BOUNDARY.split(migration_sql(empty_owner_url)):  # one by one: some want to be in no transaction
             connection.execute(part.encode())
-    assert schema_state(empty_owner_url) == (head_revision(), head_revision())
+    assert schema_found(empty_owner_url).revision == head_revision()
 
 
 @pytest.mark.promise(4)

@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from packaging.requirements import Requirement
 from sqlalchemy import create_engine, text
 
-from config.database import head_revision, migrate, schema_state
+from config.database import head_revision, migrate, schema_found
 from config.settings import PREFIX, Settings
 from identity.store.tables import metadata
 from tests.house.sources import ROOT, sources
@@ -78,9 +78,9 @@ def test_the_migrated_schema_is_the_one_that_the_store_declares(owner_url: str) 
 
 
 def test_an_empty_database_is_brought_to_the_head_and_a_second_time_changes_nothing(empty_owner_url: str) -> None:
-    assert schema_state(empty_owner_url) == (None, head_revision())
+    assert schema_found(empty_owner_url).revision is None
     migrate(empty_owner_url)
-    assert schema_state(empty_owner_url) == (head_revision(), head_revision())
+    assert schema_found(empty_owner_url).revision == head_revision()
     assert differences(empty_owner_url) == []
     before = catalogue(empty_owner_url)
     migrate(empty_owner_url)
