@@ -4,7 +4,8 @@ A connection keeps the plans that it made when the tables were small. So Postgre
 plans, then the tenant becomes large, then the same connection is asked again.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -68,6 +69,20 @@ def rows_read(engine: Engine) -> Iterator[list[int]]:
     finally:
         event.remove(engine, "after_cursor_execute", after)
         event.remove(engine, "before_cursor_execute", before)
+
+
+def read_again_until(engine: Engine, ask: Callable[[], object], most: int, seconds: float = 30) -> int:
+    """Return how many rows an ask reads, asking again for a while until they are at most ``most``.
+
+    The versions of a row that nobody sees any more are in the way until every transaction has ended that was open when
+    they were made, in any database: another test's may last for seconds.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        with rows_read(engine) as seen:
+            ask()
+        if sum(seen) <= most or time.monotonic() > until:
+            return sum(seen)
 
 
 def look(server: Server, engine: Engine) -> None:
