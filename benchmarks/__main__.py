@@ -44,7 +44,7 @@ def measure(
     """Run both servers and every case. Return the yardstick and the cases."""
     environment = environment_of(settings)
     with (
-        serving("config.cli", "serve", "--port", ready="/readyz", environment=environment) as product,
+        serving("cli", "serve", "--port", ready="/readyz", environment=environment) as product,
         serving("benchmarks.bare", ready="/bare", environment=environment) as yardstick,
         load_process() as load,
     ):
@@ -68,7 +68,7 @@ def count_all_round_trips(settings: Settings, cases: list[Case], found: dict[str
 def profile_one(settings: Settings, directory: Directory, name: str) -> None:
     """Print where one case spends its time."""
     app = create_app(settings)
-    with serving("config.cli", "serve", "--port", ready="/readyz", environment=environment_of(settings)) as product:
+    with serving("cli", "serve", "--port", ready="/readyz", environment=environment_of(settings)) as product:
         cases = cases_of(directory, f"http://127.0.0.1:{product.port}")
         found = [case for case in cases if name.lower() in case.name.lower()]
         for case in found:

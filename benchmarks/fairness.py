@@ -212,7 +212,7 @@ def main(users: int, seconds: float, per_s: float) -> None:
         )
         tenants = plant(settings, postgres.owner_url, users)
         with (
-            serving("config.cli", "serve", "--port", ready="/readyz", environment=environment_of(settings)) as served,
+            serving("cli", "serve", "--port", ready="/readyz", environment=environment_of(settings)) as served,
             load_process() as load,
         ):
             asker = Asker(served.port, steady_requests(tenants.steady))

@@ -40,7 +40,7 @@ def load_users(served: Served, of: Planted, users: int) -> Loaded:
         url = f"http://127.0.0.1:{served.port}{of.scim}"
         began = time.monotonic()
         process = subprocess.Popen(
-            [sys.executable, "-m", "config.cli", "scim", "load", url, of.token, str(file), "--json"],
+            [sys.executable, "-m", "cli", "scim", "load", url, of.token, str(file), "--json"],
             stdout=subprocess.PIPE,
             preexec_fn=end_with_parent("SIGKILL"),  # noqa: PLW1509 - started by the main thread, before any other
         )

@@ -164,7 +164,7 @@ def main(
         settings = settings_of(postgres.application_url)
         tenants = plant(settings, postgres.owner_url, small, users)
         with (
-            serving("config.cli", "serve", "--port", ready="/readyz", environment=environment_of(settings)) as product,
+            serving("cli", "serve", "--port", ready="/readyz", environment=environment_of(settings)) as product,
             console.status("walking to the middle") as status,
         ):
             middles = tuple(cursor_at(product.port, of, of.users // 2) for of in (tenants.small, tenants.large))

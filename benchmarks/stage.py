@@ -14,8 +14,8 @@ import psycopg
 
 from benchmarks.serving import tree_cpu_s
 from config.database import migrate
-from config.postgres import start_cluster
 from config.settings import Settings, load_settings
+from dev.postgres import start_cluster
 
 EXTERNAL_URL = "https://identity.example"
 SCIM_REQUESTS_PER_S = 100_000  # not the limit is to be measured

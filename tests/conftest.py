@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from config.database import migrate
-from config.postgres import LOGIN, OWNER, SUPERUSER, Cluster, start_cluster
+from dev.postgres import LOGIN, OWNER, SUPERUSER, Cluster, start_cluster
 from tests.house.statements import watched
 
 TEMPLATE = "template_migrated"

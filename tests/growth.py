@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import Engine, event
 
-from config.postgres import SUPERUSER
+from dev.postgres import SUPERUSER
 from identity.model.ids import TenantId
 from identity.store.transaction import transaction
 from tests.conftest import Server

@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner
 from psycopg import sql
 
+from cli.main import main
 from config.app import create_app
-from config.cli import main
 from config.database import migrate
 from config.isolation import refuse_unisolated
-from config.postgres import SUPERUSER
 from config.settings import load_settings
+from dev.postgres import SUPERUSER
 from identity.model.errors import Unavailable
 from identity.store.session import Role, begin_sql
 from identity.store.transaction import check_role, make_engine
@@ -133,7 +133,7 @@ def test_no_program_runs_with_the_owner_s_login(owner_url: str, command: str) ->
     environment = {name: value for name, value in os.environ.items() if not name.startswith("IDENTITY_")}
     environment |= {"IDENTITY_DATABASE_URL": owner_url, "IDENTITY_KEY_ENCRYPTION_KEY": KEY, "IDENTITY_PORT": "1"}
     ended = subprocess.run(
-        [sys.executable, "-m", "config.cli", command],
+        [sys.executable, "-m", "cli", command],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
     assert ended.returncode == 1
@@ -150,7 +150,7 @@ def ended(logins: Logins, command: str) -> tuple[int, str]:
         "IDENTITY_DATABASE_URL": logins.url, "IDENTITY_OWNER_DATABASE_URL": logins.owner_url, "IDENTITY_PORT": "1",
         "IDENTITY_KEY_ENCRYPTION_KEY": KEY, "IDENTITY_ADMIN_TOKEN": "x" * 32,
     }  # fmt: skip
-    with patch("config.commands.run.signal.signal"):  # this process keeps its own
+    with patch("cli.run.signal.signal"):  # this process keeps its own
         answer = CliRunner().invoke(main, [command], env=environment)
     return answer.exit_code, answer.output
 

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import event
 from werkzeug.test import TestResponse
 
-from config.postgres import SUPERUSER
+from dev.postgres import SUPERUSER
 from identity.http import House
 from identity.store.transaction import make_engine
 from tests.access.asks import ADMIN, ASKS, OAUTH, PUBLIC, SCIM, Ask

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from config.app import create_app
 from config.database import migrate
-from config.postgres import SUPERUSER
 from config.settings import load_settings
+from dev.postgres import SUPERUSER
 from identity.model.errors import Refusal, Unavailable
 from identity.model.ids import TenantId
 from identity.store import Tx

@@ -71,7 +71,7 @@ def served(server: Server, plan: Plan) -> Iterator[Served]:
         "IDENTITY_MANAGEMENT_PORT": "0", "IDENTITY_BODY_BYTES_MAX": str(BODY_BYTES_MAX),
         "IDENTITY_SCIM_REQUESTS_PER_S": "10000",
     }  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "config.cli", "serve"], cwd=ROOT, env=clean | mine)
+    process = subprocess.Popen([sys.executable, "-m", "cli", "serve"], cwd=ROOT, env=clean | mine)
     try:
         wait_until(lambda: status(port, "/readyz") == 200, 60)
         assert status(port, "/t/acme/jwks") == 200  # the process has met its tenant

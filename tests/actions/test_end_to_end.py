@@ -52,7 +52,7 @@ def test_agents_of_a_person_who_left_are_suspended_when_workers_run_and_the_swee
             "IDENTITY_WORKER_THREADS": "2",
             "IDENTITY_LOG_LEVEL": "warning",
         }
-        with running([sys.executable, "-m", "config.cli", "worker"], environment):
+        with running([sys.executable, "-m", "cli", "worker"], environment):
             for agent in acme.planted.agents.values():
                 wait_until(lambda agent=agent: state(acme, agent.id) is State.SUSPENDED)
             wait_until(lambda: count(acme, "outbox WHERE done_at IS NULL") == 0)

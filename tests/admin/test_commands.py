@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from flask import Flask
 from werkzeug.serving import make_server
 
-from config.cli import main
-from config.commands.showing import cell
+from cli.main import main
+from cli.showing import cell
 from tests.admin.conftest import ADMIN_TOKEN, RESOURCE, Admin, Provision
 
 Run = Callable[..., Result]
@@ -173,7 +173,7 @@ def test_a_refusal_says_what_to_do_and_has_its_exit_code(
 def test_a_wrong_environment_is_explained(
     run: Run, monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], exit_code: int, said: str
 ) -> None:
-    monkeypatch.setattr("config.commands.remote.PAUSE_S", 0.0)
+    monkeypatch.setattr("cli.remote.PAUSE_S", 0.0)
     for name, value in changed.items():
         monkeypatch.setenv(name, value)
     assert said in run("tenant", "list", exit_code=exit_code).stderr

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
-from config.cli import COMMANDS, main
+from cli.main import COMMANDS, main
 from config.database import head_revision
 
 KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
@@ -97,7 +97,7 @@ def test_an_unreachable_database_is_one_line() -> None:
 def test_the_doctor_finds_nothing_wrong_with_a_whole_installation(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("config.commands.doctor.room_of", lambda _: None)  # nothing of the disk that tests run on
+    monkeypatch.setattr("cli.doctor.room_of", lambda _: None)  # nothing of the disk that tests run on
     result = run("doctor", "--json", database_url=database_url, key_encryption_key=KEY, admin_token="x" * 32)
     assert result.exit_code == 0
     assert {found["name"]: found["is_well"] for found in json.loads(result.output)["findings"]} == {

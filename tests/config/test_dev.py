@@ -91,7 +91,7 @@ def dev(
 ) -> Iterator[Run]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("IDENTITY_")}
     process = subprocess.Popen(
-        [python, "-m", "config.cli", "dev", "--port", str(free_port()), "--data", str(folder), "--json"],
+        [python, "-m", "cli", "dev", "--port", str(free_port()), "--data", str(folder), "--json"],
         cwd=ROOT, env=clean | environment, stdout=subprocess.PIPE, text=True, start_new_session=True, umask=umask,
         **({"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}),
     )  # type: ignore[call-overload]  # fmt: skip
@@ -249,7 +249,7 @@ def test_its_programs_log_in_as_one_that_owns_nothing(folder: Path) -> None:
         told = [
             Path(f"/proc/{pid}/environ").read_text()
             for pid in _children(run.process.pid)
-            if "config.cli" in Path(f"/proc/{pid}/cmdline").read_text()
+            if "cli" in Path(f"/proc/{pid}/cmdline").read_text()
         ]
     assert len(told) == 3
     assert all(
@@ -260,7 +260,7 @@ def test_its_programs_log_in_as_one_that_owns_nothing(folder: Path) -> None:
 def test_a_folder_in_use_is_refused_in_one_line(folder: Path) -> None:
     with dev(folder):
         second = subprocess.run(
-            [sys.executable, "-m", "config.cli", "dev", "--port", str(free_port()), "--data", str(folder)],
+            [sys.executable, "-m", "cli", "dev", "--port", str(free_port()), "--data", str(folder)],
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert second.returncode == 1
@@ -271,7 +271,7 @@ def test_a_taken_port_is_refused_in_one_line(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused = subprocess.run(
-            [sys.executable, "-m", "config.cli", "dev", "--port", str(port), "--data", str(folder)],
+            [sys.executable, "-m", "cli", "dev", "--port", str(port), "--data", str(folder)],
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert refused.returncode == 1

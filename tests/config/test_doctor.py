@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 from click.testing import CliRunner
 
-from config.cli import main
-from config.commands import doctor
+from cli import doctor
+from cli.main import main
 from identity.model.ids import TenantId
 from identity.model.outbox import URGENT
 from tests.workers.plant import World

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from config.loading.bulks import Limits, wait_asked
-from config.loading.lines import Line, NotLoaded, read_lines
-from config.loading.load import Tally
-from config.loading.progress import Course
+from cli.scim.load.bulks import Limits, wait_asked
+from cli.scim.load.lines import Line, NotLoaded, read_lines
+from cli.scim.load.load import Tally
+from cli.scim.load.progress import Course
 from scim.expectations import Answer
 
 ANN = b'{"userName": "ann"}'

@@ -58,7 +58,7 @@ def serving(database_url: str, said: Path, temporary: Path, **environment: str) 
     }  # fmt: skip
     with said.open("w") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "config.cli", "serve"], cwd=ROOT, env=clean | mine | environment, stderr=errors
+            [sys.executable, "-m", "cli", "serve"], cwd=ROOT, env=clean | mine | environment, stderr=errors
         )
     try:
         wait_until(lambda: status(port, "/readyz") == 200)

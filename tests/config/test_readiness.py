@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
-from config.postgres import LOGIN
 from config.readiness import Readiness, ask_until_isolated
+from dev.postgres import LOGIN
 from identity.http import utc_now
 from identity.model.errors import Unavailable
 from identity.model.ids import PLATFORM

@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 
 from config.database import migrate
-from config.postgres import PORT, start_cluster
+from dev.postgres import PORT, start_cluster
 from tests.access.slow_clients import Shape, attacked, posted
 from tests.config.test_management import free_port, status, wait_until
 from tests.conftest import Server
@@ -83,7 +83,7 @@ def running(command: str, url: str, said: Path, **more: str) -> Iterator[tuple[i
     }  # fmt: skip
     with said.open("w") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "config.cli", command], cwd=ROOT, env=clean | mine | more, stderr=errors
+            [sys.executable, "-m", "cli", command], cwd=ROOT, env=clean | mine | more, stderr=errors
         )
     try:
         yield port, process

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from config.restarts import ENDS_MAX, FORGOTTEN_AFTER_S, LIVED_S, PAUSE_MAX_S, SHORT_PAUSE_MAX_S, Restarts
-from config.supervisor import StartError, Supervisor
+from dev.supervisor import StartError, Supervisor
 
 SECONDS = 60
 INTERPRETER = sys.executable

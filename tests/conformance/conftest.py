@@ -6,7 +6,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from config.demo.neighbours import UpstreamIssuer, serving
+from dev.demo.neighbours import UpstreamIssuer, serving
 from tests.conformance.stage import Party, identity_dev, set_up
 from tests.conftest import TEMPLATE, Server
 

@@ -16,8 +16,8 @@ from typing import Any
 import httpx2
 from joserfc.jwk import ECKey
 
-from config.demo.api import Api, entra_group, entra_user
-from config.demo.neighbours import UpstreamIssuer
+from dev.demo.api import Api, entra_group, entra_user
+from dev.demo.neighbours import UpstreamIssuer
 
 ROOT = Path(__file__).parent.parent.parent
 ADMIN_TOKEN = "an-administrator-of-the-tests-0123456789"
@@ -67,7 +67,7 @@ def identity_dev(database_url: str, owner_url: str, **more: str) -> Iterator[str
         "IDENTITY_ADMIN_TOKEN": ADMIN_TOKEN,
     }
     clean = {name: value for name, value in os.environ.items() if not name.startswith("IDENTITY_")}
-    command = [sys.executable, "-m", "config.cli", "dev", "--port", str(_free_port()), "--data", str(folder), "--json"]
+    command = [sys.executable, "-m", "cli", "dev", "--port", str(_free_port()), "--data", str(folder), "--json"]
     process = subprocess.Popen(command, cwd=ROOT, env=clean | given | more, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -20,8 +20,8 @@ import httpx2
 import psycopg
 
 from config.database import migrate
-from config.postgres import Cluster, PostgresUnavailableError, start_cluster
 from config.process import end_with_parent
+from dev.postgres import Cluster, PostgresUnavailableError, start_cluster
 from identity.actions.sealing import Seal
 from identity.store.transaction import make_engine
 from tests.faults.brokers import Broker, broker_of
@@ -78,7 +78,7 @@ class Stage:
         """Start a program; the one before must have ended."""
         with self.log.open("ab") as log:
             self.programs[program] = subprocess.Popen(
-                [sys.executable, "-m", "config.cli", COMMANDS[program]],
+                [sys.executable, "-m", "cli", COMMANDS[program]],
                 cwd=ROOT,
                 env=self.environment(program),
                 stdin=subprocess.DEVNULL,
@@ -151,7 +151,7 @@ class Stage:
     def doctor(self) -> tuple[int, str]:
         """Return the exit status of ``identity doctor`` and what it says."""
         done = subprocess.run(
-            [sys.executable, "-m", "config.cli", "doctor"],
+            [sys.executable, "-m", "cli", "doctor"],
             cwd=ROOT,
             env=self.environment(),
             capture_output=True,

@@ -12,6 +12,8 @@ ROOMS = (
     "scim",
     "workers",
     "config",
+    "cli",
+    "dev",
     "migrations",
     "verifier/identity_verifier",
     "examples",

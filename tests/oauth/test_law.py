@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event
 
-from config.postgres import SUPERUSER
+from dev.postgres import SUPERUSER
 from identity.actions.provisioning import amend_principal
 from identity.actions.reconciliation import BEGINNING, Place, reconcile_principal
 from identity.model.lifecycle import Verb

@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine
 
+from cli.main import main
 from config import isolation
 from config.celery import run_relay_until, run_worker
-from config.cli import main
-from config.demo.api import PATCH_OP, Api
-from config.demo.neighbours import UpstreamIssuer, serving
 from config.settings import Settings, load_settings
+from dev.demo.api import PATCH_OP, Api
+from dev.demo.neighbours import UpstreamIssuer, serving
 from identity.model.errors import Unavailable
 from identity.model.ids import TenantId
 from identity.store.session import STATEMENT_TIMEOUT_MS

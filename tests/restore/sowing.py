@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from config.postgres import Cluster
 from config.settings import load_settings
+from dev.postgres import Cluster
 from identity.actions.sealing import Seal
 from tests.world import Clock, Planted, World, make_house, plant, serve
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from click.testing import CliRunner, Result
 
-from config.cli import main
+from cli.main import main
 from identity.actions.audit import list_events
 from identity.actions.connections import create_scim_connection
 from identity.actions.tenants import create_tenant, list_tenants
@@ -59,9 +59,9 @@ def test_it_says_in_sentences_what_was_done_and_what_is_left_to_do(database_url:
 def test_ended_half_way_it_goes_on_where_it_was(
     database_url: str, tenants: list[TenantId], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("config.commands.restored.PAGE", 2)
+    monkeypatch.setattr("cli.restored.PAGE", 2)
     with monkeypatch.context() as broken:
-        broken.setattr("config.commands.restored.list_tenants", _fails_at_the_second_page())
+        broken.setattr("cli.restored.list_tenants", _fails_at_the_second_page())
         assert run(database_url, "--at", POINT).exit_code == 1
     done = json.loads(run(database_url, "--at", POINT, "--json").output)
     assert sorted(each["is_new"] for each in done["tenants"]) == [False, False, True, True, True]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from config.app import create_app
-from config.postgres import LOGIN, OWNER, SUPERUSER, Cluster
 from config.settings import load_settings
+from dev.postgres import LOGIN, OWNER, SUPERUSER, Cluster
 from tests.restore.backing_up import ROOT, cluster_in, dumping_binaries, folder, run_script, script, superuser
 from tests.restore.sowing import serving, sow
 from tests.world import Planted

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from config.cli import main
-from config.postgres import Cluster
+from cli.main import main
+from dev.postgres import Cluster
 from identity.model.lifecycle import Verb
 from identity.model.restoration import AHEAD
 from tests.restore.backing_up import archive, back_up_files, cluster_in, folder, mark, restored_to

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from flask import Flask, Response, request
 
-from config.cli import main
+from cli.main import main
 from tests.scim.sources import Source, Sources
 
 Run = Callable[..., Result]

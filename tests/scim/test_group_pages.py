@@ -7,7 +7,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from config.postgres import SUPERUSER
+from dev.postgres import SUPERUSER
 from identity.http import House
 from identity.store.named_beside import MEMBERS_SHOWN_MAX
 from tests.conftest import Server

@@ -13,11 +13,11 @@ import pytest
 from click.testing import CliRunner, Result
 from flask import Flask, Response, request
 
-from config.cli import main
-from config.commands.remote import NOT_AUTHENTICATED, UNREACHABLE, Refused
-from config.loading.bulks import ATTEMPTS, PAUSE_S, Bulks
-from config.loading.lines import NotLoaded, read_lines
-from config.loading.load import Load, Tally
+from cli.main import main
+from cli.remote import NOT_AUTHENTICATED, UNREACHABLE, Refused
+from cli.scim.load.bulks import ATTEMPTS, PAUSE_S, Bulks
+from cli.scim.load.lines import NotLoaded, read_lines
+from cli.scim.load.load import Load, Tally
 from identity.http import House
 from tests.scim.sources import GROUP, USER, Source
 

@@ -5,7 +5,7 @@ import threading
 import psycopg
 import pytest
 
-from config.postgres import SUPERUSER
+from dev.postgres import SUPERUSER
 from identity.actions.definitions import define_schema, define_type, delete_type
 from identity.actions.provisioning import create_principal
 from identity.http import House

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
 
-from config.postgres import SUPERUSER
+from dev.postgres import SUPERUSER
 from identity.actions.provisioning import create_principal
 from identity.actions.sealing import Seal
 from identity.actions.tenants import create_tenant

@@ -71,8 +71,9 @@ def process_of(tree: Path, database_url: str) -> Iterator[httpx2.Client]:
     }
     if "management_port" in (tree / "config" / "settings.py").read_text():
         environment["IDENTITY_MANAGEMENT_PORT"] = "0"
+    command = "cli" if (tree / "cli").is_dir() else "config.cli"
     process = subprocess.Popen(
-        [sys.executable, "-m", "config.cli", "serve"],
+        [sys.executable, "-m", command, "serve"],
         cwd=tree, env=environment, preexec_fn=end_with_parent("SIGKILL"),  # noqa: PLW1509 - of the main thread
     )  # fmt: skip
     try:

@@ -60,9 +60,7 @@ def read(world: World, query: str) -> Any:
 
 def worker(plant: Plant) -> AbstractContextManager["Popen[bytes]"]:
     key = base64.b64encode(KEY).decode()
-    return running(
-        [sys.executable, "-m", "config.cli", "worker"], plant.environment | {"IDENTITY_KEY_ENCRYPTION_KEY": key}
-    )
+    return running([sys.executable, "-m", "cli", "worker"], plant.environment | {"IDENTITY_KEY_ENCRYPTION_KEY": key})
 
 
 def test_a_worker_killed_in_the_middle_of_a_bulk_is_followed_by_another_which_does_the_rest(plant: Plant) -> None:

@@ -43,7 +43,7 @@ def leave(world: World, people: int) -> list[UUID]:
 
 
 def program(plant: Plant, name: str) -> AbstractContextManager[Popen[bytes]]:
-    return running([sys.executable, "-m", "config.cli", name], plant.environment)
+    return running([sys.executable, "-m", "cli", name], plant.environment)
 
 
 @pytest.mark.promise(1)

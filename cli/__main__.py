@@ -1,0 +1,5 @@
+"""The command ``identity``, for ``python -m cli``."""
+
+from cli.main import main
+
+main()

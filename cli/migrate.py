@@ -1,0 +1,93 @@
+"""``identity migrate``: bring the schema to where this version needs it, or back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from sqlalchemy.exc import OperationalError
+
+from cli.output import answer, json_option
+from config import database
+from config.settings import load_settings
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@click.pass_context
+def migrate(context: click.Context) -> None:
+    """Bring the database's schema up to date (up), back (down), or say where it is (status, sql)."""
+    if context.invoked_subcommand is None:
+        context.invoke(up)
+
+
+@migrate.command()
+@click.option("--to", default="head", show_default=True, help="The revision to stop at.")
+@json_option
+def up(to: str) -> None:
+    """Apply what is missing, beside the running programs: whatever gives way to a request is tried again."""
+    owner_url = load_settings().owner_url
+    with _refusals():
+        database.migrate(owner_url, to)
+    _tell_state(owner_url)
+
+
+@migrate.command()
+@click.option("--to", required=True, help="The revision to go back to; see status.")
+@click.option("--lose-data", is_flag=True, help="Go on where rows or columns are lost.")
+@json_option
+def down(to: str, lose_data: bool) -> None:
+    """Take back what came after a revision, with no program running that needs it."""
+    owner_url = load_settings().owner_url
+    with _refusals():
+        database.migrate_down(owner_url, to, lose_data=lose_data)
+    _tell_state(owner_url)
+
+
+@migrate.command()
+@json_option
+def status() -> None:
+    """Say where the schema is, where it should be, and whether this version can serve on it."""
+    _tell_state(load_settings().owner_url)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise click.ClickException(f"the database refused: {error.orig}") from error
+    except database.MigrationError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _tell_state(owner_url: str) -> None:
+    schema, head = database.schema_found(owner_url), database.head_revision()
+    answer(
+        {
+            "current": schema.revision,
+            "head": head,
+            "is_at_head": schema.is_at_head,
+            "serves_from": schema.serves_from,
+            "fault": schema.fault,
+        },
+        _in_words(schema, head),
+    )
+
+
+def _in_words(schema: database.Schema, head: str) -> str:
+    if schema.is_at_head:
+        return f"at {head}"
+    if schema.is_ahead:
+        served = (
+            "serves this version too" if schema.fault is None else "does not serve this version: install a later one"
+        )
+        return f"at {schema.revision}, later than {head}; it {served}"
+    return f"at {schema.revision}, should be at {head}: run `identity migrate up`"
+
+
+@migrate.command()
+@json_option
+def sql() -> None:
+    """Print the SQL of every migration, for those who apply it by hand."""
+    text = database.migration_sql(load_settings().owner_url)
+    answer({"sql": text}, text)

@@ -1,0 +1,61 @@
+"""``identity resource``."""
+
+import click
+
+from cli.arguments import after_option, limit_option, tenant_argument
+from cli.output import json_option
+from cli.remote import connect
+from cli.showing import show_list, show_one
+
+
+@click.group()
+def resource() -> None:
+    """Resource servers: whom a token may be meant for."""
+
+
+@resource.command()
+@tenant_argument
+@click.argument("audience")
+@click.option("--scope", "scopes", multiple=True, help="A scope that may be asked for; may be repeated.")
+@click.option(
+    "--details-type", "types", multiple=True, help="A type of authorization details that stands alone; may be repeated."
+)
+@click.option(
+    "--restricting-type",
+    "restrictions",
+    nargs=2,
+    multiple=True,
+    metavar="TYPE SCOPE",
+    help="A type of authorization details, and a scope that it restricts; may be repeated.",
+)
+@json_option
+def register(
+    tenant: str,
+    audience: str,
+    scopes: tuple[str, ...],
+    types: tuple[str, ...],
+    restrictions: tuple[tuple[str, str], ...],
+) -> None:
+    """Let tokens be asked for AUDIENCE."""
+    known = [*types, *restricting_types(restrictions)]
+    asked = {"audience": audience, "scopes": list(scopes), "authorization_details_types": known}
+    show_one(connect().post(f"/tenants/{tenant}/resources", asked))
+
+
+@resource.command("list")
+@tenant_argument
+@limit_option
+@after_option
+@json_option
+def list_(tenant: str, limit: int, after: str | None) -> None:
+    """List resource servers."""
+    columns = ("audience", "scopes", "authorization_details_types")
+    show_list(connect().pages(f"/tenants/{tenant}/resources", limit=limit, after=after), *columns)
+
+
+def restricting_types(restrictions: tuple[tuple[str, str], ...]) -> list[dict[str, object]]:
+    """Return each type with all the scopes that it was given with."""
+    scopes: dict[str, list[str]] = {}
+    for type_, scope in restrictions:
+        scopes.setdefault(type_, []).append(scope)
+    return [{"type": type_, "scopes": restricted} for type_, restricted in scopes.items()]

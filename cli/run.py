@@ -1,0 +1,52 @@
+"""The three programs of an installation, each in its own process."""
+
+import signal
+import threading
+
+import click
+
+from cli.output import json_option
+from config.settings import Settings, load_settings
+from config.telemetry import configure_logging
+
+
+def _settings(**overrides: object) -> Settings:
+    settings = load_settings(**overrides)
+    configure_logging(settings.log_format, settings.log_level)
+    return settings
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.")
+@json_option
+def serve(host: str | None, port: int | None) -> None:
+    """Run the web server. (--json has no answer to shape: it runs until it is stopped.)"""
+    from config.web import run_web  # noqa: PLC0415
+
+    run_web(_settings(host=host, port=port))
+
+
+@click.command()
+@click.option("--pool", type=click.Choice(["threads", "prefork"]), help="Default: what suits the broker.")
+@json_option
+def worker(pool: str | None) -> None:
+    """Run a worker: it does what follows from a change. Any number may run."""
+    from config.celery import Duties, run_worker  # noqa: PLC0415
+    from identity.actions.reconciliation import observe_quiet, reconcile_principal  # noqa: PLC0415
+    from scim.async_work import perform  # noqa: PLC0415
+
+    chosen = None if pool is None else ("prefork" if pool == "prefork" else "threads")
+    run_worker(_settings(), Duties(reconcile_principal, observe_quiet, perform), pool=chosen)  # type: ignore[arg-type]
+
+
+@click.command()
+@json_option
+def relay() -> None:
+    """Run a relay: it tells the workers what has changed. Any number may run."""
+    from config.celery import run_relay_until  # noqa: PLC0415
+
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    run_relay_until(_settings(), stopped.is_set)

@@ -1,0 +1,1 @@
+"""Commands that ask any SCIM server: a load of users, and a check of what it answers."""

@@ -1,0 +1,124 @@
+"""From the lines of a file to a directory: batch by batch, nothing kept but numbers."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from cli.remote import Refused
+from cli.scim.load.bulks import ATTEMPTS, PAUSE_S, Bulks, Limits
+from cli.scim.load.lines import Line, NotLoaded, not_loaded
+from scim.expectations import Answer
+
+WHOLE_REFUSED = frozenset({400, 413, 422})
+"""Of a whole Bulk: one operation may be why, so the others are sent without it."""
+NOT_NOW = frozenset({429, 503})
+
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the lines so far; ``bytes`` of the file have been read."""
+
+    lines: int = 0
+    created: int = 0
+    there_already: int = 0
+    refused: int = 0
+    bytes: int = 0
+
+    def as_json(self) -> Json:
+        """Return the numbers."""
+        return {name: value for name, value in asdict(self).items() if name != "bytes"}
+
+
+@dataclass(slots=True)
+class Load:
+    """One load on its way. ``refuse`` is given each line that was not loaded, ``tell`` the numbers after each Bulk."""
+
+    bulks: Bulks
+    limits: Limits
+    endpoint: str
+    refuse: Callable[[NotLoaded], None]
+    tell: Callable[[Tally], None]
+    tally: Tally = field(default_factory=Tally)
+
+    def load(self, lines: Iterable[Line | NotLoaded]) -> Tally:
+        """Send every line once. Raises ``Refused`` where the server ends it; ``tally`` says how far it came."""
+        batch: list[Line] = []
+        operations: list[bytes] = []
+        for line in lines:
+            self.tally.bytes = line.end
+            if isinstance(line, NotLoaded):
+                self._refused(line)
+                continue
+            operation = line.operation(self.endpoint)
+            if batch and not self.limits.have_room(operations, operation):
+                self._send(batch)
+                batch, operations = [], []
+            batch.append(line)
+            operations.append(operation)
+        if batch:
+            self._send(batch)
+        self.tell(self.tally)
+        return self.tally
+
+    def _send(self, batch: list[Line]) -> None:
+        """Send a batch; what is refused as a whole, in halves; what the server had no time for, once more."""
+        waiting = [(batch, 0)]
+        while waiting:
+            part, attempt = waiting.pop()
+            answer = self.bulks.send([line.operation(self.endpoint) for line in part])
+            if answer.status in WHOLE_REFUSED and len(part) > 1:
+                half = len(part) // 2
+                waiting += [(part[half:], attempt), (part[:half], attempt)]
+            elif answer.status in WHOLE_REFUSED:
+                self._refused(not_loaded(part[0], answer.status, dict(answer.body or {})))
+            elif again := self._account(part, reports_in(answer), is_last=attempt + 1 >= ATTEMPTS):
+                self.bulks.pause(PAUSE_S * 2**attempt)
+                waiting.append((again, attempt + 1))
+            self.tell(self.tally)
+
+    def _account(self, part: list[Line], reports: dict[str, Json], *, is_last: bool) -> list[Line]:
+        """Count what became of each line; return those to be sent again."""
+        again = []
+        for line in part:
+            report = reports.get(str(line.number), {})
+            status, error = status_of(report), report.get("response")
+            error = error if isinstance(error, dict) else {"detail": "the server did not report it"}
+            if 200 <= status < 300:
+                self._count(created=1)
+            elif status == 409 and error.get("scimType", "uniqueness") == "uniqueness":
+                self._count(there_already=1)
+            elif status in NOT_NOW and not is_last:
+                again.append(line)
+            else:
+                self._refused(not_loaded(line, status, error))
+        return again
+
+    def _refused(self, line: NotLoaded) -> None:
+        self.refuse(line)
+        self._count(refused=1)
+
+    def _count(self, *, created: int = 0, there_already: int = 0, refused: int = 0) -> None:
+        self.tally.lines += 1
+        self.tally.created += created
+        self.tally.there_already += there_already
+        self.tally.refused += refused
+
+
+def reports_in(answer: Answer) -> dict[str, Json]:
+    """Return the operations of a BulkResponse by bulkId. Raises ``Refused``."""
+    operations = answer.member("Operations")
+    if not isinstance(operations, list):
+        raise Refused(f"/Bulk answers {answer.status}, not as SCIM does: is BASE_URL right?", 1)
+    named = [report for report in operations if isinstance(report, dict)]
+    return {report["bulkId"]: report for report in named if isinstance(report.get("bulkId"), str)}
+
+
+def status_of(report: Json) -> int:
+    """Return the status of one operation; 0 where there is none."""
+    status = report.get("status")
+    if isinstance(status, dict):  # SCIM 1.1
+        status = status.get("code")
+    text = str(status)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) == 3 else 0

@@ -1,0 +1,39 @@
+"""``identity tenant``."""
+
+import click
+
+from cli.arguments import after_option, id_argument, limit_option
+from cli.output import json_option
+from cli.remote import connect
+from cli.showing import show_list, show_one
+
+
+@click.group()
+def tenant() -> None:
+    """Tenants: the boundary of isolation, one issuer each."""
+
+
+@tenant.command()
+@id_argument("slug")
+@click.option("--name", help="What people call it. Default: the slug.")
+@json_option
+def create(slug: str, name: str | None) -> None:
+    """Create a tenant, with its issuer and its first signing key."""
+    show_one(connect().post("/tenants", {"slug": slug, "display_name": name or slug}))
+
+
+@tenant.command("list")
+@limit_option
+@after_option
+@json_option
+def list_(limit: int, after: str | None) -> None:
+    """List tenants."""
+    show_list(connect().pages("/tenants", limit=limit, after=after), "slug", "display_name", "state", "issuer")
+
+
+@tenant.command()
+@id_argument("slug")
+@json_option
+def show(slug: str) -> None:
+    """Show one tenant."""
+    show_one(connect().get(f"/tenants/{slug}"))

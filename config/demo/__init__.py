@@ -1,5 +1,0 @@
-"""The story that a first start plays: every step is real HTTP against the running product."""
-
-from config.demo.story import StoryError, play
-
-__all__ = ["StoryError", "play"]
