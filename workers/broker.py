@@ -7,6 +7,7 @@ every two seconds for messages whose reader has died.
 Each message is read as text and built anew (``workers.messages``); one that cannot be is moved to the queue's archive.
 """
 
+import threading
 import time
 from queue import Empty
 from typing import Any
@@ -29,7 +30,7 @@ from workers.settling import settling
 CHANNEL = "queue"
 LOOK_S = 2.0  # how late a message is found again after its visibility timeout
 LISTEN_SLICE_S = 0.2  # how late a signal to stop is seen
-BUSY_S = 0.01  # pause while every slot of this worker is taken
+BUSY_S = 0.2  # pause while every slot of this worker is taken, unless one becomes free
 COUNTED_MAX = 100
 
 log = structlog.get_logger(__name__)
@@ -88,6 +89,7 @@ class QueueChannel(pgmq.Channel):
         """Say that a message is done."""
         with settling(self.qos, delivery_tag):
             super().basic_ack(delivery_tag, multiple=multiple)  # type: ignore[no-untyped-call]
+        self.connection.room.set()
 
     def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Give a message back, or move it to the archive."""
@@ -95,6 +97,7 @@ class QueueChannel(pgmq.Channel):
             if not requeue:
                 self._set_aside(self.qos.get(delivery_tag).delivery_info["pgmq_msg_id"], "rejected")
             super().basic_reject(delivery_tag, requeue=requeue)  # type: ignore[no-untyped-call]
+        self.connection.room.set()
 
     def _set_aside(self, message_id: int, reason: str) -> None:
         with self.connection.pool.connection() as connection:
@@ -114,6 +117,11 @@ class QueueTransport(pgmq.Transport):
         self._notices = Notices(self._options["listen_string"], CHANNEL)
         self.pool: QueuePool | None = None
         self._look_at = 0.0
+        self.room = threading.Event()
+
+    def verify_connection(self, connection: Any) -> bool:
+        """Answer without a question: kombu asks before every look, and what is broken raises in the look itself."""
+        return self.pool is not None and not self.pool.closed
 
     def _create_pgmq_client(self) -> PGMQueue:
         # Given a URL, pgmq would drop every option that it does not know, sslmode included.
@@ -133,8 +141,9 @@ class QueueTransport(pgmq.Transport):
     ) -> None:
         """Deliver what is there, or wait a moment for it; raises ``TimeoutError`` when nothing came."""
         self._notices.listen()  # before looking, so that nothing falls between the look and the wait
+        self.room.clear()
         if not any(channel.qos.can_consume() for channel in connection.channels):
-            time.sleep(BUSY_S)
+            self.room.wait(BUSY_S)
             raise TimeoutError
         if time.monotonic() < self._look_at and not self._notices.wait(min(timeout or LOOK_S, LISTEN_SLICE_S)):
             raise TimeoutError

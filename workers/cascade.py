@@ -27,6 +27,7 @@ from identity.store.outbox import (
     outbox_done,
     outbox_fail,
     outbox_hold,
+    outbox_lock,
     outbox_resume,
 )
 from workers.messages import RECONCILE
@@ -108,7 +109,7 @@ def _settle_quiet(tools: Tools, tenant_id: TenantId, attempts: Sequence[Attempt]
         return attempts
     try:
         with tools.begin(tenant_id) as tx:
-            held = outbox_hold(tx, list(asked))
+            held = outbox_lock(tx, list(asked))
             quiet = tools.observe_quiet(tx, [asked[id_] for id_ in held])
             done = {id_ for id_ in held if asked[id_] in quiet}
             outbox_done(tx, done)
@@ -145,13 +146,13 @@ def _carry_on(tools: Tools, work: Work, tenant_id: TenantId, outbox_id: UUID) ->
 
 
 def _work(tools: Tools, tenant_id: TenantId, attempt: Attempt, others: Sequence[UUID]) -> None:
-    """Reconcile step by step. Each step holds the row, and those that wait in this task, a while longer."""
+    """Reconcile step by step. Each step holds the row, and now and then those that wait in this task too."""
     if attempt.principal_id is None:
         raise LookupError("a row without a principal has nothing to reconcile")
     place: Place | None = BEGINNING
     for round_ in range(ROUNDS_MAX):
         with tools.begin(tenant_id) as tx:
-            if attempt.id not in outbox_hold(tx, [attempt.id, *others]):
+            if not outbox_hold(tx, attempt.id, others):
                 return
             caller = Caller(CallerKind.WORKER, id="cascade", request_id=f"outbox:{attempt.id}")
             place = tools.reconcile(

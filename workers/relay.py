@@ -23,10 +23,10 @@ from workers.messages import ROWS_MAX
 from workers.turns import Turns
 
 CHANNEL = "outbox"
-ROOM = 8
+ROOM = 4
 """Messages that wait in the broker for a worker; more are sent when workers have taken some."""
 
-BATCH = {URGENT: 12, ORDINARY: ROWS_MAX, LONG: 1}
+BATCH = {URGENT: 20, ORDINARY: ROWS_MAX, LONG: 1}
 """Rows in one message, by priority: so that a message is a tenth of a second's work."""
 
 LOOK_S = 2.0  # how late a row is found that was not announced, or is due again

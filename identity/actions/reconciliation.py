@@ -16,7 +16,7 @@ from identity.store.events import event_insert
 from identity.store.lifecycle import ended_rows_end, memberships_end, notices_insert, principal_observe
 from identity.store.ownership import group_and_above, group_answers, groups_above, is_unowned, unowned_list
 from identity.store.principals import principal_find, principal_lock
-from identity.store.quiet import quiet_observe, remains_find
+from identity.store.quiet import Remains, quiet_observe, remains_find
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +55,31 @@ def reconcile_principal(
     if principal is None:
         return None
     place = place if place.version is not None else replace(place, version=principal.version)
-    if _ended_rows_remain(tx, principal, caller=caller, now=now):
+    remains = remains_find(tx, principal.id)
+    if _ended_rows_remain(tx, principal, remains, caller=caller, now=now):
         return place
     if principal.kind in ACTORS and is_unowned(tx, principal_id):
         _suspend(tx, principal_id, caller=caller, now=now)
-    following = _next_step(tx, principal, place, caller=caller, now=now)
+    following = _next_step(tx, principal, remains, place, caller=caller, now=now)
     if following is not None:
         return replace(following, version=place.version)
     principal_observe(tx, principal_id, place.version or principal.version)
     return None
 
 
-def _next_step(tx: Tx, principal: Principal, place: Place, *, caller: Caller, now: datetime) -> Place | None:
+def _next_step(
+    tx: Tx, principal: Principal, remains: Remains, place: Place, *, caller: Caller, now: datetime
+) -> Place | None:
     if principal.kind is Kind.GROUP:
         return _look_at_groups(tx, principal.id, place, caller=caller, now=now)
     if principal.kind is not Kind.USER or principal.state is State.ACTIVE:
         return None
-    if place.groups_after is None:
+    if remains.owns and place.groups_after is None:
         following = _look_at_agents(tx, principal.id, place.agents_after, caller=caller, now=now)
         if following is not None:
             return following
+    if not remains.is_member:
+        return None
     above = groups_above(tx, principal.id, after=place.groups_after)
     notices_insert(tx, above.may_answer)
     return None if above.last is None else Place(groups_after=above.last)
@@ -94,9 +99,8 @@ def _look_at_groups(tx: Tx, group_id: UUID, place: Place, *, caller: Caller, now
     return Place(owner=others[0]) if others else None
 
 
-def _ended_rows_remain(tx: Tx, principal: Principal, *, caller: Caller, now: datetime) -> bool:
+def _ended_rows_remain(tx: Tx, principal: Principal, remains: Remains, *, caller: Caller, now: datetime) -> bool:
     """End one batch of what rests on a principal that was cut since; True when there may be more."""
-    remains = remains_find(tx, principal.id)
     if remains.memberships and memberships_end(tx, principal.id):
         return True
     if not (remains.delegations or remains.tasks):

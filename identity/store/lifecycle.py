@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, insert, text, update
+from sqlalchemy import insert, text
 
 from identity.model.outbox import URGENT
-from identity.store.tables import outbox, principals
+from identity.store.tables import outbox
 from identity.store.tx import Tx
 
 BATCH = 500  # rows of each kind that one transaction of a worker ends
@@ -99,6 +99,12 @@ SELECT greatest((SELECT count(*) FROM gone), (SELECT count(*) FROM emptied)) AS 
 """)
 
 
+OBSERVE = text("""
+UPDATE principals SET observed_version = greatest(observed_version, :version)
+ WHERE tenant_id = :tenant AND id = :principal
+""")
+
+
 @dataclass(frozen=True, slots=True)
 class EndedTask:
     """A task that ended before it expired, and its parties."""
@@ -171,9 +177,4 @@ def principal_observe(tx: Tx, principal_id: UUID, version: int) -> None:
     """Write that what rests on a principal is in line with this version of it: the one that was looked at. A later one
     may have been committed meanwhile, and has a notice of its own.
     """
-    observed = func.greatest(principals.c.observed_version, version)
-    tx.execute(
-        update(principals)
-        .where(principals.c.tenant_id == tx.tenant_id, principals.c.id == principal_id)
-        .values(observed_version=observed)
-    )
+    tx.execute(OBSERVE, {"tenant": tx.tenant_id, "principal": principal_id, "version": version})

@@ -28,6 +28,10 @@ ERROR_LENGTH_MAX = 300
 
 OPEN = "done_at IS NULL AND dead_at IS NULL"
 
+IS_OPEN = "(done_at IS NULL) IS TRUE AND (dead_at IS NULL) IS TRUE"
+"""The same where rows are looked up by id: written like this it names no index, in which every open row of a tenant
+would be read."""
+
 # Within one tenant, so that no statement locks rows of two.
 CLAIM = text(f"""
 UPDATE outbox SET sent_at = coalesce(sent_at, now()), available_at = now() + :lease * (1 + random() / 4)
@@ -50,15 +54,19 @@ BEGIN = text(f"""
 UPDATE outbox SET attempts = attempts + 1, sent_at = NULL, available_at = now() + :lease,
        dead_at = CASE WHEN attempts >= :attempts_max THEN now() END
  WHERE tenant_id = :tenant AND id = ANY (ARRAY(
-    SELECT id FROM outbox WHERE tenant_id = :tenant AND id = ANY (:ids) AND {OPEN} FOR UPDATE SKIP LOCKED))
+    SELECT id FROM outbox WHERE tenant_id = :tenant AND id = ANY (:ids) AND {IS_OPEN} FOR UPDATE SKIP LOCKED))
 RETURNING id, principal_id, attempts, dead_at IS NOT NULL AS is_dead, kind
 """)
 
-HOLD = text(f"""
+LOCK = text(f"""
+SELECT id, available_at < now() + :lease * 0.75 AS is_spent
+  FROM outbox WHERE tenant_id = :tenant AND id = ANY (:ids) AND {IS_OPEN} FOR UPDATE SKIP LOCKED
+""")
+
+RENEW = text(f"""
 UPDATE outbox SET available_at = now() + :lease
  WHERE tenant_id = :tenant AND id = ANY (ARRAY(
-    SELECT id FROM outbox WHERE tenant_id = :tenant AND id = ANY (:ids) AND {OPEN} FOR UPDATE SKIP LOCKED))
-RETURNING id
+    SELECT id FROM outbox WHERE tenant_id = :tenant AND id = ANY (:ids) AND {IS_OPEN} FOR UPDATE SKIP LOCKED))
 """)
 
 DONE = text("UPDATE outbox SET done_at = now(), last_error = NULL WHERE tenant_id = :tenant AND id = ANY (:ids)")
@@ -172,9 +180,21 @@ def outbox_begin(tx: Tx, ids: Sequence[UUID]) -> list[Attempt]:
     return [Attempt(row.id, row.principal_id, row.attempts, row.is_dead, row.kind) for row in found]
 
 
-def outbox_hold(tx: Tx, ids: Sequence[UUID]) -> set[UUID]:
-    """Lock rows that are worked on, or will be by this worker, for another ``LEASE``; return those that are its own."""
-    return set(tx.execute(HOLD, {"tenant": tx.tenant_id, "ids": list(ids), "lease": LEASE}).scalars())
+def outbox_lock(tx: Tx, ids: Sequence[UUID]) -> set[UUID]:
+    """Lock rows for this transaction, and return those that no other worker is at and that are not done."""
+    return {row.id for row in tx.execute(LOCK, {"tenant": tx.tenant_id, "ids": list(ids), "lease": LEASE})}
+
+
+def outbox_hold(tx: Tx, outbox_id: UUID, others: Sequence[UUID]) -> bool:
+    """Lock a row for a step of its work; False where it is done, or another worker is at it.
+
+    When a quarter of its ``LEASE`` is spent it gets a new one, with the ``others`` that wait for this worker: not with
+    each step, for every renewal is a new version of each row in three indexes.
+    """
+    row = tx.execute(LOCK, {"tenant": tx.tenant_id, "ids": [outbox_id], "lease": LEASE}).one_or_none()
+    if row is not None and row.is_spent:
+        tx.execute(RENEW, {"tenant": tx.tenant_id, "ids": [outbox_id, *others], "lease": LEASE})
+    return row is not None
 
 
 def outbox_done(tx: Tx, ids: Iterable[UUID]) -> None:

@@ -37,7 +37,8 @@ OWNS = _any("principal_owners o WHERE o.tenant_id = :tenant AND o.owner_id = p.i
 
 REMAINS = text(f"""
 SELECT {DELEGATIONS} AS delegations, {TASKS} AS tasks,
-       p.deleted_at IS NOT NULL AND ({IN_A_GROUP} OR {HAS_MEMBERS}) AS memberships
+       p.deleted_at IS NOT NULL AND ({IN_A_GROUP} OR {HAS_MEMBERS}) AS memberships,
+       {OWNS} AS owns, {IN_A_GROUP} AS is_member
   FROM principals p WHERE p.tenant_id = :tenant AND p.id = :principal
 """)
 
@@ -61,20 +62,24 @@ RETURNING p.id
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """Which rows that ended with a principal nobody has written down yet."""
+    """Which rows that ended with a principal are not written down as ended yet, and what else may have to change: what
+    it owns, and the groups that it is in.
+    """
 
     delegations: bool
     tasks: bool
     memberships: bool
+    owns: bool
+    is_member: bool
 
 
-NOTHING = Remains(delegations=False, tasks=False, memberships=False)
+NOTHING = Remains(delegations=False, tasks=False, memberships=False, owns=False, is_member=False)
 
 
 def remains_find(tx: Tx, principal_id: UUID) -> Remains:
     """Return what rests on a principal and ended with it; nothing where there is none."""
     row = tx.execute(REMAINS, {"tenant": tx.tenant_id, "principal": principal_id}).one_or_none()
-    return NOTHING if row is None else Remains(row.delegations, row.tasks, row.memberships)
+    return NOTHING if row is None else Remains(row.delegations, row.tasks, row.memberships, row.owns, row.is_member)
 
 
 def quiet_observe(tx: Tx, principal_ids: Sequence[UUID]) -> set[UUID]:

@@ -28,12 +28,12 @@ from identity.model.outbox import ORDINARY
 ROOT = Path(__file__).parent.parent.parent
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> float:
-    """Wait for a condition and return how long it took; the test fails when it never holds."""
+def wait_until(condition: Callable[[], bool], seconds: float = 30, pause: float = 0.02) -> float:
+    """Wait for a condition and return how long it took; the test fails when it never holds. To look costs something."""
     began = time.monotonic()
     while not condition():
         assert time.monotonic() - began < seconds, "it never happened"
-        time.sleep(0.02)
+        time.sleep(pause)
     return time.monotonic() - began
 
 

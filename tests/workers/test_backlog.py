@@ -60,7 +60,7 @@ def test_a_cut_s_consequences_do_not_wait_behind_another_tenant_s_backlog(plant:
             leave(plant.world, 1)
             took.append(wait_until(lambda: plant.world.count("done_at IS NULL AND priority = 0") == 0))
         assert neighbour.count("done_at IS NULL") > 0, "the backlog is there still"
-        wait_until(lambda: neighbour.count("done_at IS NULL") == 0, ROWS / 50)
+        wait_until(lambda: neighbour.count("done_at IS NULL") == 0, ROWS / 50, pause=0.5)
         drained = (neighbour.count("done_at IS NOT NULL") - before) / (time.monotonic() - began)
     assert neighbour.suspended() == ROWS // 3
     print(f"behind {ROWS} rows: slowest of {CUTS} cascades {max(took):.2f} s; drained {drained:.0f} rows/s")
