@@ -149,7 +149,9 @@ class Settings(BaseSettings):
         if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
             raise ValueError("must be an https:// URL without query and fragment")
         if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-            raise ValueError("must be https:// unless it is this machine: tokens would cross the network in clear")
+            raise ValueError(
+                "must be https:// (http:// is allowed for this machine only): the network would see tokens"
+            )
         if value.endswith("/"):
             raise ValueError("must not end with a slash: issuers are compared as exact strings")
         return value
@@ -160,7 +162,7 @@ class Settings(BaseSettings):
         if isinstance(values, dict) and not values.get("external_url"):
             host, port = values.get("host", "127.0.0.1"), values.get("port", 8080)
             if not is_loopback(str(host)):
-                raise ValueError("external_url must be set when host is not this machine alone")
+                raise ValueError("set external_url when listening on an address that is not loopback")
             return values | {"external_url": f"http://127.0.0.1:{port}"}
         return values
 

@@ -65,7 +65,7 @@ def parse_bulk(body: Mapping[str, Any], catalogue: Catalogue) -> Bulk:
     if not isinstance(schemas, list) or REQUEST_SCHEMA not in schemas:
         refuse("invalidSyntax", f"{REQUEST_SCHEMA} is not among them", "schemas")
     if not isinstance(sent, list) or not sent:
-        refuse("invalidSyntax", "an array of operations is wanted", "Operations")
+        refuse("invalidSyntax", "must be an array of operations", "Operations")
     if len(sent) > BULK_OPERATIONS_MAX:
         raise OverLimit(f"a Bulk has at most {BULK_OPERATIONS_MAX} operations")
     operations = tuple(_operation(place, item, catalogue) for place, item in enumerate(sent))
@@ -79,7 +79,7 @@ def _fail_on_errors(value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        refuse("invalidValue", "a whole number from 1 on is wanted", "failOnErrors")
+        refuse("invalidValue", "must be a whole number, at least 1", "failOnErrors")
     return value
 
 
@@ -90,7 +90,7 @@ def _operation(place: int, item: Any, catalogue: Catalogue) -> BulkOperation:
     texts = {name: members.get(name) for name in ("method", "path", "bulkid", "version")}
     for name, value in texts.items():
         if value is not None and not isinstance(value, str):
-            refuse("invalidSyntax", "a text is wanted", f"Operations.{name}")
+            refuse("invalidSyntax", "must be a string", f"Operations.{name}")
     method, path = (texts["method"] or "").upper(), texts["path"] or ""
     known = BulkOperation(place, method, path, texts["bulkid"], texts["version"])
     try:
@@ -107,7 +107,7 @@ def _aimed(known: BulkOperation, data: Any, catalogue: Catalogue) -> BulkOperati
     found = PATH.fullmatch(known.path)
     type_ = catalogue.types.get(found[1]) if found else None
     if found is None or type_ is None:
-        refuse("invalidPath", "a resource type's endpoint is wanted, and but for a POST the id behind it", "path")
+        refuse("invalidPath", "must be a resource type's endpoint, followed by an ID except for POST", "path")
     if is_post is (found[2] is not None):
         refuse("invalidPath", "a POST names an endpoint, any other method one resource", "path")
     if is_post and not known.bulk_id:
@@ -117,7 +117,7 @@ def _aimed(known: BulkOperation, data: Any, catalogue: Catalogue) -> BulkOperati
     if known.method == "PATCH" and isinstance(data, list):
         data = {"schemas": [PATCH_SCHEMA], "Operations": data}  # so in the examples of RFC 7644 §3.7.3
     if known.method != "DELETE" and not isinstance(data, dict):
-        refuse("invalidSyntax", "an object is wanted", "data")
+        refuse("invalidSyntax", "must be an object", "data")
     body = {} if known.method == "DELETE" else data
     references = frozenset(references_in({"$ref": found[2], "body": body}))
     return replace(known, type=type_, resource_id=found[2], body=body, references=references)

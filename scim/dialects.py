@@ -230,7 +230,7 @@ def many_values_are_an_array(operation: Operation, path: Path) -> None:
     attribute = path.attribute
     whole = attribute is not None and attribute.multi_valued and path.sub is None and path.selection is None
     if whole and operation.op != "remove" and not isinstance(operation.value, list):
-        refuse("invalidValue", "an array is wanted", attribute.name if attribute else None)
+        refuse("invalidValue", "must be an array", attribute.name if attribute else None)
 
 
 # --- dialects --------------------------------------------------------------------------------------------------
@@ -335,6 +335,6 @@ def check_schemas(type_: ResourceType, schemas: Any) -> None:
     """Refuse a body that does not say which resource it is (RFC 7643 §3.1). Other URNs in it are no error."""
     named = every_resource().attributes["schemas"].name
     if not (isinstance(schemas, list) and all(isinstance(urn, str) for urn in schemas)):
-        refuse("invalidSyntax", "an array of URNs is wanted", named)
+        refuse("invalidSyntax", "must be an array of URNs", named)
     if type_.schema.id.lower() not in {urn.lower() for urn in schemas}:
         refuse("invalidSyntax", f"{type_.schema.id} is not among them", named)

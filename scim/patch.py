@@ -51,7 +51,7 @@ def parse_patch(body: dict[str, Any], type_: ResourceType, dialect: Dialect, wit
         refuse("invalidSyntax", f"{PATCH_SCHEMA} is not among them", "schemas")
     sent = members.get("operations")
     if not isinstance(sent, list) or not sent:
-        refuse("invalidSyntax", "an array of operations is wanted", "Operations")
+        refuse("invalidSyntax", "must be an array of operations", "Operations")
     if len(sent) > OPERATIONS_MAX:
         raise OverLimit(f"a PATCH has at most {OPERATIONS_MAX} operations")
     work = Work(PATCH_WORK_MAX, TOO_MUCH, within)

@@ -81,7 +81,7 @@ def _count_of_cursor(parameters: Mapping[str, str]) -> int:
     """RFC 9865 §2: the same with a cursor, but that what is no number is an error of its own."""
     text = parameters.get("count", str(PAGE_SIZE))
     if not WHOLE_NUMBER.fullmatch(text):
-        refuse("invalidCount", "a whole number is wanted", "count")
+        refuse("invalidCount", "must be a whole number", "count")
     return _count(parameters)
 
 
@@ -90,7 +90,7 @@ def _whole_number(parameters: Mapping[str, str], name: str, default: int) -> int
     if text is None:
         return default
     if not WHOLE_NUMBER.fullmatch(text):
-        refuse("invalidValue", "a whole number is wanted", name)
+        refuse("invalidValue", "must be a whole number", name)
     return int(text)
 
 

@@ -69,7 +69,7 @@ def _extension_values(type_: ResourceType, sent: Json) -> dict[str, Json]:
             continue
         if extension := type_.extensions.get(key.lower()):
             if not isinstance(value, dict):
-                refuse("invalidSyntax", "an object is wanted", extension.id)
+                refuse("invalidSyntax", "must be an object", extension.id)
             found.setdefault(extension.id, {}).update(value)
         elif extension := type_.extension_of(key):
             found.setdefault(extension.id, {}).setdefault(key, value)

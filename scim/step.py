@@ -54,7 +54,7 @@ class Step:
                     check_kept(described, item, None)
             return
         if not isinstance(value, dict):
-            refuse("invalidValue", "an object is wanted", schema.id)
+            refuse("invalidValue", "must be an object", schema.id)
         for key, item in value.items():
             if key.lower() == "schemas":
                 continue

@@ -56,7 +56,7 @@ def canonical_element(attribute: Attribute, value: Any, rules: tuple[ValueRule, 
     if not attribute.is_complex:
         return _simple(attribute, value, pointer)
     if not isinstance(value, dict):
-        refuse("invalidValue", "an object is wanted", pointer)
+        refuse("invalidValue", "must be an object", pointer)
     found = canonical_object(attribute.sub_attributes, value, rules, pointer)
     return (_link(found) if attribute.is_link else found) or None
 

@@ -14,6 +14,7 @@ import pytest
 
 from config.database import migrate
 from dev.postgres import LOGIN, OWNER, SUPERUSER, Cluster, start_cluster
+from tests.documents.codes import undocumented
 from tests.house.statements import watched
 
 TEMPLATE = "template_migrated"
@@ -132,6 +133,20 @@ def every_statement_names_its_tenant(_statements: list[str]) -> Iterator[None]:
     _statements.clear()
     yield
     assert not _statements
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _undocumented() -> Iterator[set[str]]:
+    with undocumented() as codes:
+        yield codes
+
+
+@pytest.fixture(autouse=True)
+def every_code_is_documented(_undocumented: set[str]) -> Iterator[None]:
+    """Hold each refusal of this process, in every test, to docs/troubleshooting.md."""
+    _undocumented.clear()
+    yield
+    assert not _undocumented
 
 
 @pytest.fixture

@@ -210,10 +210,10 @@ def check_url(url: str, *, pointer: str, allow_loopback: bool) -> SplitResult:
     except ValueError:
         parts = host = None
     if parts is None or not host or parts.username is not None or "#" in url or len(url) > URL_LENGTH_MAX:
-        raise Malformed("an absolute URL without user information and fragment is wanted", pointer=pointer)
+        raise Malformed("must be an absolute URL without user information or fragment", pointer=pointer)
     local = parts.scheme == "http" and allow_loopback and host in LOOPBACK
     if parts.scheme != "https" and not local:
-        raise Malformed("an https URL is wanted", pointer=pointer, reason="https_required")
+        raise Malformed("must be an https URL", pointer=pointer, reason="https_required")
     return parts
 
 

@@ -50,6 +50,8 @@ class InvalidAuthorizationDetails(Refusal):
     code = "invalid_authorization_details"
 
 
+ISSUER_SHOWN_MAX = 200  # characters of an issuer that an unverified token names
+
 FAULTS: Mapping[str, type[Refusal]] = {
     "party": PartyInactive,
     "target": InvalidTarget,
@@ -60,11 +62,11 @@ FAULTS: Mapping[str, type[Refusal]] = {
 
 
 EXPLAINED: Mapping[str, str] = {
-    "party": "a party of this exchange may not act now",
-    "target": "name one registered resource, the one that the subject token is for",
-    "scope": "more scope is asked than the subject token and the delegation hold together",
-    "details": "more authorization_details are asked than the subject token and the delegation hold together",
-    "delegation": "no delegation lets this actor act for this subject there, so far down the chain",
+    "party": "the subject, an actor or the group of the delegation is not active now",
+    "target": "resource must be exactly one registered resource server, and the one that the subject token is for",
+    "scope": "the requested scope exceeds what the subject token and the delegation allow",
+    "details": "the requested authorization_details exceed what the subject token and the delegation allow",
+    "delegation": "no delegation lets this actor act for this subject at this resource, at this depth of the chain",
 }
 
 
@@ -161,7 +163,10 @@ def _verify_subject(
     if request.subject_token.issuer == issuer.identifier:
         return _verify_own_subject(tx, request, facts, issuer, now)
     if facts.upstream is None:
-        raise InvalidSubjectToken("no connection trusts this issuer", reason="subject_token_issuer")
+        named = str(request.subject_token.issuer)[:ISSUER_SHOWN_MAX]
+        raise InvalidSubjectToken(
+            f"no OIDC connection is configured for the issuer {named}", reason="subject_token_issuer"
+        )
     keys = upstream_keys.find(tx.tenant_id, facts.upstream, request.subject_token.envelope.key_id, now)
     acting = Acting(
         issuer.identifier, facts.actor_id, client.client_id if client.principal_id == facts.actor_id else None

@@ -58,7 +58,7 @@ def check_document(source: Mapping[str, Any], *, is_extension: bool = True) -> S
     """
     id_ = source.get("id")
     if not isinstance(id_, str) or not ID.fullmatch(id_) or len(id_) > ID_CHARACTERS_MAX:
-        _no(f"a URN of at most {ID_CHARACTERS_MAX} characters is wanted, like urn:example:params:scim:Badge", "/id")
+        _no(f"must be a URN of at most {ID_CHARACTERS_MAX} characters, such as urn:example:params:scim:Badge", "/id")
     if id_.lower().rsplit(":", 1)[-1] in NO_NAMES:
         _no("it ends in a word of the filter grammar", "/id")
     if id_.lower().startswith(RESERVED_IDS):
@@ -116,7 +116,7 @@ def _breaks(old: Mapping[str, Attribute], new: Mapping[str, Attribute], within: 
 
 def _attributes(value: Any, pointer: str, most: int) -> Sequence[Any]:
     if not isinstance(value, list) or not 1 <= len(value) <= most:
-        _no(f"an array of 1 to {most} attributes is wanted", pointer)
+        _no(f"must be an array of 1 to {most} attributes", pointer)
     names = [item["name"].lower() for item in value if isinstance(item, dict) and isinstance(item.get("name"), str)]
     for name in names:
         if names.count(name) > 1:
@@ -150,10 +150,10 @@ def _characteristics(source: Mapping[str, Any], pointer: str) -> Json:
     found["uniqueness"] = source.get("uniqueness", "none")
     for name in BOOLEANS:
         if not isinstance(found[name], bool):
-            _no("true or false is wanted", f"{pointer}/{name}")
+            _no("must be true or false", f"{pointer}/{name}")
     for name, closed in CLOSED.items():
         if found[name] not in list(closed):
-            _no(f"one of {', '.join(closed)} is wanted", f"{pointer}/{name}")
+            _no(f"must be one of {', '.join(closed)}", f"{pointer}/{name}")
     for name in ("canonicalValues", "referenceTypes"):
         if name in source:
             found[name] = _texts(source[name], f"{pointer}/{name}")
@@ -186,13 +186,13 @@ def _check_sense(found: Json, pointer: str, *, within: bool) -> None:
 
 def _texts(value: Any, pointer: str) -> list[str]:
     if not isinstance(value, list) or len(value) > VALUES_MAX:
-        _no(f"an array of at most {VALUES_MAX} texts is wanted", pointer)
+        _no(f"must be an array of at most {VALUES_MAX} strings", pointer)
     return [_text(item, pointer) for item in value]
 
 
 def _text(value: Any, pointer: str) -> str:
     if not isinstance(value, str) or len(value) > TEXT_CHARACTERS_MAX or not value.isprintable():
-        _no(f"a text of at most {TEXT_CHARACTERS_MAX} characters is wanted, without control characters", pointer)
+        _no(f"must be a string of at most {TEXT_CHARACTERS_MAX} characters, without control characters", pointer)
     return value
 
 

@@ -59,7 +59,7 @@ def test_the_external_url_follows_the_port(monkeypatch: pytest.MonkeyPatch) -> N
         ({"external_url": "http://id.example"}, "must be https://"),
         ({"external_url": "https://id.example/"}, "must not end with a slash"),
         ({"external_url": "ftp://id.example"}, "must be an https:// URL"),
-        ({"host": "0.0.0.0"}, "external_url must be set"),
+        ({"host": "0.0.0.0"}, "set external_url when"),
         ({"port": 0}, "IDENTITY_PORT"),
         ({"web_thread": 4}, "web_thread is not a setting"),
     ],

@@ -119,7 +119,7 @@ def dumping_binaries() -> Path | None:
 def script(name: str, place: Path) -> Path:
     """Write the script of that name that docs/operating.md shows."""
     manual = (ROOT / "docs" / "operating.md").read_text()
-    [text] = re.findall(rf"^```sh\n(#!/bin/sh\n# {re.escape(name)} .*?)^```", manual, re.DOTALL | re.MULTILINE)
+    [text] = re.findall(rf"^```sh[^\n]*\n(#!/bin/sh\n# {re.escape(name)} .*?)^```", manual, re.DOTALL | re.MULTILINE)
     path = place / name
     path.write_text(text)
     path.chmod(0o755)

@@ -148,7 +148,7 @@ def test_a_cursor_expires_after_as_long_as_is_advertised(rfc: Source, house: Hou
 @pytest.mark.parametrize("count", ["many", "", "1.5", "--1", "9" * 20])
 def test_a_count_that_is_no_number_is_an_invalid_count(rfc: Source, count: str) -> None:
     refused = rfc.get(f"/Users?cursor=&count={count}", status=400)
-    assert (refused["scimType"], refused["detail"]) == ("invalidCount", "count: a whole number is wanted")
+    assert (refused["scimType"], refused["detail"]) == ("invalidCount", "count: must be a whole number")
 
 
 @pytest.mark.rfc("9865", "2", "2-2")
