@@ -176,6 +176,8 @@ def test_the_token_service_answers_whatever_is_sent(estate: Estate) -> None:
         names = [name for name in right if name in wanted or choose([False, False, True])]
         form = {name: choose([*right[name] * 4, choose(TEXTS)]) for name in names}
         headers = {"Authorization": basic(mine[client], mine[f"{client}_secret"])}
+        if choose([False] * 19 + [True]):
+            form["client_secret"] = choose([mine[f"{client}_secret"], *TEXTS])
         answer = http.post(f"/t/{mine['tenant']}/oauth/{endpoint}", data=sendable(form), headers=headers)
         return answer, Who.CLIENT
 

@@ -11,6 +11,7 @@ PLACES = (
     "/.well-known/openid-configuration/t/{slug}",
     "/.well-known/oauth-authorization-server/t/{slug}",
 )
+METHODS = ["private_key_jwt", "client_secret_basic", "client_secret_post"]
 
 
 @pytest.mark.rfc("8414", "3.1")
@@ -30,7 +31,7 @@ def test_every_endpoint_and_way_of_authenticating_is_published(acme: Tenant) -> 
                  (("token", "token"), ("introspection", "introspect"), ("revocation", "revoke"))}  # fmt: skip
     for name, url in endpoints.items():
         assert found[f"{name}_endpoint"] == url
-        assert found[f"{name}_endpoint_auth_methods_supported"] == ["private_key_jwt", "client_secret_basic"]
+        assert found[f"{name}_endpoint_auth_methods_supported"] == METHODS
     assert found["jwks_uri"] == f"{acme.issuer}/jwks"
     assert found["max_stale_seconds"] == 300
 
