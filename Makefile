@@ -9,12 +9,17 @@ PINS := pyproject.toml verifier/pyproject.toml constraints.txt
 TO_RUN := -e ./verifier -e '.[embedded,demo]'
 TO_TEST := -e ./verifier -e '.[embedded,redis,dev]'
 
+# What others sign in with: an environment for each set of libraries whose pins disturb each other's or ours.
+CLIENTS := tests/conformance/clients
+NODE := tests/conformance/node
+
 # What is being installed is pinned by constraints.txt; uv does it in a quarter of the time, where there is one.
 INSTALL = if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python -c constraints.txt $(1); \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt $(1); fi
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test prove lint bench bench-scale fuzz format coverage clean redis rabbitmq pgbouncer postgresql
+.PHONY: help run setup test prove lint bench bench-scale fuzz format coverage clean redis rabbitmq pgbouncer postgresql \
+	clients
 
 ##@ Use it
 
@@ -25,7 +30,7 @@ setup: $(VENV)/.ready ## Install only: .venv/bin/identity is there afterwards
 
 ##@ Work on it
 
-test: $(VENV)/.ready-to-test redis rabbitmq pgbouncer postgresql ## Run every test on a real PostgreSQL, some also on Redis, RabbitMQ and PgBouncer
+test: $(VENV)/.ready-to-test redis rabbitmq pgbouncer postgresql clients ## Run every test on a real PostgreSQL, some also on Redis, RabbitMQ and PgBouncer
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 prove: $(VENV)/.ready-to-test redis rabbitmq pgbouncer ## Run the long proofs whole, of which the tests run about a fiftieth; two hours
@@ -77,6 +82,25 @@ $(VENV)/.ready-to-test: $(PINS) | $(BIN)/python
 $(VENV)/.ready-to-fuzz: $(VENV)/.ready-to-test
 	@$(call INSTALL,-e '.[fuzz]')
 	@touch $@
+
+clients: $(VENV)/clients/mcp/.ready $(VENV)/clients/langchain/.ready $(NODE)/node_modules/.ready
+
+# Where they cannot be installed, the tests that need them are skipped, and say so.
+$(VENV)/clients/%/.ready: $(CLIENTS)/%.txt | $(BIN)/python
+	@echo "Installing the client libraries of $* for the tests (once) ..."
+	@rm -rf $(@D) && mkdir -p $(VENV)/clients
+	@if command -v uv >/dev/null; then uv venv --quiet --python $(BIN)/python $(@D) && \
+		uv pip install --quiet --python $(@D)/bin/python -r $<; \
+	else $(BIN)/python -m venv $(@D) && \
+		$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r $<; fi \
+	&& touch $@ || { rm -rf $(@D); echo "The client libraries of $* could not be installed."; }
+
+$(NODE)/node_modules/.ready: $(NODE)/package.json $(NODE)/package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo "Installing the client libraries of Node.js for the tests (once) ..."; \
+		(cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) && touch $@ \
+			|| echo "The client libraries of Node.js could not be installed."; \
+	else echo "No npm on the PATH: the tests of its client libraries will be skipped, and say so."; fi
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

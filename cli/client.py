@@ -12,6 +12,7 @@ from cli.arguments import JSON, after_option, id_argument, limit_option, tenant_
 from cli.output import json_option
 from cli.remote import Refused, connect, principal_id
 from cli.showing import show_done, show_list, show_one
+from identity.model.client import AuthMethod
 
 COLUMNS = (
     "client_id", "client_name", "principal_id", "audience", "connection_id", "token_endpoint_auth_method", "revoked_at"
@@ -31,22 +32,36 @@ def client() -> None:
 @click.option("--name", "client_name")
 @click.option("--scope", help="What it may ask for as itself, separated by spaces.")
 @click.option("--jwks", type=JSON, help="Its public keys, @FILE; it then authenticates by private_key_jwt.")
+@click.option("--auth-method", type=click.Choice([method.value for method in AuthMethod]),
+              help="How it authenticates: by its key where it has one, else by its secret, which goes by HTTP Basic"
+              " (the default) or in the body.")  # fmt: skip
 @click.option("--generate-key", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Make a key, write its private JWK to FILE (0600) and register the public half.")  # fmt: skip
 @json_option
-def create(tenant: str, principal: str | None, jwks: Any, generate_key: Path | None, **members: str | None) -> None:
+def create(
+    tenant: str,
+    principal: str | None,
+    jwks: Any,
+    auth_method: str | None,
+    generate_key: Path | None,
+    **members: str | None,
+) -> None:
     """Register a client; without a key it gets a secret, shown this once."""
     if [principal, members["audience"], members["connection_id"]].count(None) != 2:
         raise click.UsageError("give one of --principal, --audience and --connection")
     if jwks is not None and generate_key is not None:
         raise click.UsageError("give either --jwks or --generate-key")
+    has_key = jwks is not None or generate_key is not None
+    auth_method = auth_method or ("private_key_jwt" if has_key else "client_secret_basic")
+    if has_key is not (auth_method == "private_key_jwt"):
+        raise click.UsageError("--auth-method private_key_jwt comes with a key, and every other without one")
     remote = connect()
     asked: dict[str, object] = dict(members)
     if principal is not None:
         asked["principal_id"] = principal_id(remote, tenant, principal)
     if generate_key is not None:
         jwks = {"keys": [write_new_key(generate_key)]}
-    asked |= {"jwks": jwks, "token_endpoint_auth_method": "private_key_jwt" if jwks else "client_secret_basic"}
+    asked |= {"jwks": jwks, "token_endpoint_auth_method": auth_method}
     try:
         made = remote.post(f"/tenants/{tenant}/clients", asked)
     except Refused:

@@ -26,7 +26,9 @@ def delegation() -> None:
 @click.option("--scope", "scopes", multiple=True, help="A scope; may be repeated.")
 @click.option("--details", type=JSON, help="authorization_details (RFC 9396), @FILE.")
 @click.option("--max-lifetime-s", type=int, help="The longest life of a token, in seconds.")
-@click.option("--max-depth", type=int, help="How many agents a chain may have; 1: it may not be handed on.")
+@click.option(
+    "--max-depth", type=int, help="How many agents may act from this one on, itself included; 1: it may not hand on."
+)
 @click.option("--expires-at", help="Until when, as 2027-01-31T12:00:00Z.")
 @json_option
 def grant(

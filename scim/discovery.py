@@ -50,8 +50,8 @@ def service_provider_config(
             {
                 "type": "oauth2",
                 "name": "Access token of a client of the connection",
-                "description": f"By grant client_credentials with private_key_jwt or client_secret_basic, scope"
-                f" {SCIM_SCOPE} (RFC 7523 §2.2); where, says the metadata of this endpoint (RFC 9728)",
+                "description": "By grant client_credentials with private_key_jwt (RFC 7523 §2.2), client_secret_basic"
+                f" or client_secret_post, scope {SCIM_SCOPE}; where, says the metadata of this endpoint (RFC 9728)",
                 "specUri": "https://www.rfc-editor.org/info/rfc6749",
                 "documentationUri": metadata_url,
                 "primary": False,

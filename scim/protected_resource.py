@@ -8,6 +8,7 @@ from identity.http import house, tenant_of
 from identity.model.client import SCIM_SCOPE
 from identity.model.errors import Refusal
 from identity.model.tenant import issuer_of, scim_url_of
+from identity.public_documents import public_document
 from scim.answers import on_refusal
 from scim.challenge import WELL_KNOWN
 
@@ -26,7 +27,7 @@ def on_metadata_refusal(refusal: Refusal) -> Response:
 blueprint.register_error_handler(Refusal, on_metadata_refusal)
 
 
-@blueprint.get(f"{WELL_KNOWN}/t/<slug>/scim/v2")
+@public_document(blueprint, f"{WELL_KNOWN}/t/<slug>/scim/v2")
 def metadata(slug: str) -> Response:
     """Publish the metadata of the SCIM endpoint (RFC 9728 §3)."""
     response = jsonify(metadata_of(tenant_of(slug).slug))

@@ -54,8 +54,8 @@ FAULTS_OF_REQUESTS = {
     "assertion_type": "typ of an assertion is client-authentication+jwt or JWT, and nothing is critical in it",
     "assertion_malformed": "an assertion is a signed JWT in compact form",
     "client_id_differs": "client_id is not that of the credential",
-    "credential_missing": "a client authenticates by HTTP Basic or by an assertion",
-    "secret_in_body": "a secret is sent by HTTP Basic, never in the body",
+    "client_id_missing": "client_secret comes with client_id",
+    "credential_missing": "a client authenticates by an assertion, by HTTP Basic, or by client_secret in the body",
 }
 """What is decided from a request alone, before anything is looked up: it is told, and tells nothing of any client."""
 
@@ -88,10 +88,11 @@ class InvalidClient(NotAuthenticated):
 
 @dataclass(frozen=True, slots=True)
 class SecretCredential:
-    """HTTP Basic (RFC 6749 §2.3.1)."""
+    """A client's secret (RFC 6749 §2.3.1), and how it was sent: by HTTP Basic or in the body."""
 
     client_id: str
     secret: str
+    method: AuthMethod
 
     @property
     def claimed(self) -> str | None:
@@ -112,6 +113,11 @@ class AssertionCredential:
     token: UnverifiedToken
 
     @property
+    def method(self) -> AuthMethod:
+        """How the client authenticates."""
+        return AuthMethod.PRIVATE_KEY_JWT
+
+    @property
     def claimed(self) -> str | None:
         """The client id for the event."""
         return self.client_id
@@ -130,11 +136,12 @@ class AssertionCredential:
 Credential = SecretCredential | AssertionCredential
 
 
-def parse_secret(client_id: str, secret: str) -> SecretCredential:
+def parse_secret(client_id: str, secret: str, method: AuthMethod) -> SecretCredential:
     """Return a client's id and secret. Raises ``InvalidClient`` for an id that no client can have."""
+    credential = SecretCredential(client_id, secret, method)
     if not CLIENT_ID.fullmatch(client_id):
-        raise InvalidClient("client_unknown", claimed=client_id)
-    return SecretCredential(client_id, secret)
+        raise InvalidClient("client_unknown", claimed=credential.claimed)
+    return credential
 
 
 def parse_assertion(assertion: str, issuer: str, now: datetime) -> AssertionCredential:
@@ -205,16 +212,15 @@ def authenticate_client(
     client = common.client
     stored = client.secret_hash if client else None
     if isinstance(credential, SecretCredential):
-        proved, method = same_secret(credential.secret, stored), AuthMethod.CLIENT_SECRET_BASIC
-        reason = "secret"
+        proved, reason = same_secret(credential.secret, stored), "secret"
     else:
         key_set = keys.of(tenant_id, client) if client else KeySet({})
         is_fresh = (common.is_fresh or is_spent_here) and not may_be_spent(credential.token.claims, common.cut_off)
         reason = assertion_fault(credential, key_set, is_fresh=is_fresh) or ""
-        proved, method = not reason, AuthMethod.PRIVATE_KEY_JWT
+        proved = not reason
     if client is None or not common.client_stands or common.tenant_state != "active":
         raise InvalidClient("client_unknown" if client is None else "client_revoked", claimed=credential.claimed)
-    if client.auth_method != method:
+    if client.auth_method is not credential.method:
         raise InvalidClient("client_auth_method", claimed=credential.claimed)
     if not proved:
         raise InvalidClient(f"client_{reason}", claimed=credential.claimed)

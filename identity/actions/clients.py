@@ -61,7 +61,6 @@ def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Cal
     """
     check_scopes(asked.scopes)
     end_count = _check_party(tx, asked)
-    has_secret = asked.auth_method is AuthMethod.CLIENT_SECRET_BASIC
     client = Client(
         client_id=str(tx.new_id()),
         client_name=asked.client_name,
@@ -69,7 +68,7 @@ def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Cal
         audience=asked.audience,
         connection_id=asked.connection_id,
         auth_method=asked.auth_method,
-        secret_hash=hash_secret(new_secret) if has_secret else None,
+        secret_hash=hash_secret(new_secret) if asked.auth_method.has_secret else None,
         jwks=_jwks_of(asked),
         scopes=_scopes_of(asked),
         grant_types=_grant_types_of(asked),
@@ -95,7 +94,7 @@ def list_clients(tx: Tx, *, principal_id: UUID | None, after: str | None, limit:
 def rotate_client_secret(tx: Tx, client_id: str, *, new_secret: str, caller: Caller, now: datetime) -> Client:
     """Replace the secret at once: the old one is refused from now on. Raises ``NotThere``, ``Conflict``."""
     client = _live(client_lock(tx, client_id))
-    if client.auth_method is not AuthMethod.CLIENT_SECRET_BASIC:
+    if not client.auth_method.has_secret:
         raise Conflict("this client authenticates with a key", reason="client_has_no_secret")
     changed = client_update(tx, client_id, {"secret_hash": hash_secret(new_secret)})
     _tell(tx, "client.secret_rotated", changed, {}, caller=caller, now=now)
@@ -180,7 +179,7 @@ def _jwks_of(asked: Registration) -> Mapping[str, Any] | None:
             raise Malformed("private_key_jwt needs jwks", pointer="/jwks", reason="jwks_required")
         return check_jwks(asked.jwks)
     if asked.jwks is not None:
-        raise Malformed("client_secret_basic has no jwks", pointer="/jwks")
+        raise Malformed(f"{asked.auth_method} has no jwks", pointer="/jwks")
     return None
 
 

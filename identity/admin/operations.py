@@ -27,6 +27,7 @@ from identity.model.access import Caller
 from identity.model.errors import NotThere
 from identity.model.ids import PLATFORM, parse_id
 from identity.model.tenant import Tenant
+from identity.public_documents import METHODS, open_to_scripts
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 View = Callable[..., BaseModel | None]
@@ -39,7 +40,7 @@ blueprint = Blueprint("admin", __name__, url_prefix="/admin/v1")
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path. ``is_public`` needs no token and opens no transaction."""
+    """One method of one path. ``is_public`` is a public document: it needs no token and opens no transaction."""
 
     method: Method
     path: str
@@ -92,8 +93,8 @@ def operation(
         blueprint.add_url_rule(
             path.replace("{", "<").replace("}", ">"),
             endpoint=name,
-            view_func=_serving(declared),
-            methods=[method],
+            view_func=open_to_scripts(_serving(declared)) if is_public else _serving(declared),
+            methods=METHODS if is_public else [method],
             provide_automatic_options=False,
         )
         return view

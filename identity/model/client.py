@@ -13,6 +13,12 @@ class AuthMethod(StrEnum):
 
     PRIVATE_KEY_JWT = "private_key_jwt"
     CLIENT_SECRET_BASIC = "client_secret_basic"  # noqa: S105
+    CLIENT_SECRET_POST = "client_secret_post"  # noqa: S105
+
+    @property
+    def has_secret(self) -> bool:
+        """True when the client proves itself with a secret that it shares with us."""
+        return self is not AuthMethod.PRIVATE_KEY_JWT
 
 
 class GrantType(StrEnum):

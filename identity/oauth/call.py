@@ -35,10 +35,10 @@ from identity.http import (
     tenant_of,
 )
 from identity.model.access import Caller
-from identity.model.client import Client
+from identity.model.client import AuthMethod, Client
 from identity.model.errors import Malformed, Refusal, Unavailable
 from identity.model.tenant import Tenant
-from identity.oauth.form import read_basic, read_form
+from identity.oauth.form import read_basic, read_form, tried_basic
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -150,23 +150,31 @@ def read_credential(form: Mapping[str, str], issuer: str, now: datetime) -> Cred
     try:
         return _credential(form, basic, issuer, now)
     except InvalidClient as refusal:
-        refusal.claims(form.get("client_id") or (basic and basic[0] != basic[1] and basic[0]))
+        refusal.claims(_claimed(form, basic))
         raise
 
 
+def _claimed(form: Mapping[str, str], basic: tuple[str, str] | None) -> str | None:
+    """Return the client id that a request names; a secret that stands in its place, too, is not one."""
+    client_id, secret = (form.get("client_id"), form.get("client_secret")) if "client_id" in form else basic or ("", "")
+    return None if client_id == secret else client_id
+
+
 def _credential(form: Mapping[str, str], basic: tuple[str, str] | None, issuer: str, now: datetime) -> Credential:
-    assertion = form.get("client_assertion")
-    if "client_secret" in form:
-        raise InvalidClient("secret_in_body")
-    if basic is not None and assertion is not None:
+    assertion, secret = form.get("client_assertion"), form.get("client_secret")
+    if [tried_basic(), assertion is not None, secret is not None].count(True) > 1:
         raise Malformed("a client authenticates in one way only", reason="two_credentials")
     if assertion is not None:
         if form.get("client_assertion_type") != ASSERTION_TYPE:
             raise Malformed("client_assertion_type is not known here", reason="client_assertion_type")
         return _same_client(form, parse_assertion(assertion, issuer, now))
+    if secret is not None:
+        if "client_id" not in form:
+            raise InvalidClient("client_id_missing")
+        return parse_secret(form["client_id"], secret, AuthMethod.CLIENT_SECRET_POST)
     if basic is None:
         raise InvalidClient("credential_missing")
-    return _same_client(form, parse_secret(*basic))
+    return _same_client(form, parse_secret(*basic, AuthMethod.CLIENT_SECRET_BASIC))
 
 
 def _same_client(form: Mapping[str, str], credential: SecretCredential | AssertionCredential) -> Credential:

@@ -6,6 +6,7 @@ from identity.http import House
 from identity.model.client import SCIM_SCOPE
 from identity.model.signing_key import JWKS_LIFETIME_S
 from identity.model.tenant import ACCESS_LIFETIME_S, TASK_LIFETIME_MAX_S, Tenant, issuer_of, scim_url_of
+from identity.oauth.authorization import RESPONSE_TYPES
 from identity.oauth.grants import AUTH_METHODS
 
 ASSERTION_ALGORITHMS = ["ES256", "RS256", "EdDSA"]
@@ -17,12 +18,13 @@ def metadata_of(tenant: Tenant, house: House) -> dict[str, Any]:
     issuer = issuer_of(house.external_url, tenant.slug)
     document: dict[str, Any] = {
         "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/oauth/authorize",  # MCP SDKs and others refuse metadata without one
         "jwks_uri": f"{issuer}/jwks",
         "token_endpoint": f"{issuer}/oauth/token",
         "grant_types_supported": GRANT_TYPES,
         "scopes_supported": [SCIM_SCOPE],  # those of resource servers are theirs to tell
         "protected_resources": [scim_url_of(issuer)],  # RFC 9728 §4
-        "response_types_supported": [],
+        "response_types_supported": RESPONSE_TYPES,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
         "service_documentation": f"{house.external_url}/admin/v1/openapi.json",

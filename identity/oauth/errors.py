@@ -15,6 +15,19 @@ from identity.model.errors import (
 )
 from identity.oauth.form import RepeatedResource, tried_basic
 
+
+class UnsupportedGrantType(Malformed):
+    """No such grant here (RFC 6749 §5.2)."""
+
+    code = "unsupported_grant_type"
+
+
+class UnsupportedResponseType(Malformed):
+    """No such response type here (RFC 6749 §4.1.2.1)."""
+
+    code = "unsupported_response_type"
+
+
 # The first that fits. What RFC 8693 calls a token that is invalid or unacceptable by policy is invalid_request.
 ERRORS: tuple[tuple[type[Refusal], int, str], ...] = (
     (InvalidClient, 401, "invalid_client"),
@@ -29,22 +42,16 @@ ERRORS: tuple[tuple[type[Refusal], int, str], ...] = (
     (OverLimit, 413, "invalid_request"),
     (Unavailable, 503, "temporarily_unavailable"),
     (NotThere, 404, "invalid_request"),
+    (UnsupportedGrantType, 400, "unsupported_grant_type"),
+    (UnsupportedResponseType, 400, "unsupported_response_type"),
     (Malformed, 400, "invalid_request"),
     (Refusal, 400, "invalid_request"),
 )
 
 
-class UnsupportedGrantType(Malformed):
-    """No such grant here (RFC 6749 §5.2)."""
-
-    code = "unsupported_grant_type"
-
-
 def render_refusal(refusal: Refusal) -> Response:
     """Return the one error answer of the token service. The reason is shown; what is private is not."""
     status, error = next((status, error) for kind, status, error in ERRORS if isinstance(refusal, kind))
-    if isinstance(refusal, UnsupportedGrantType):
-        error = refusal.code
     if isinstance(refusal, Malformed) and refusal.pointer in ("scope", "authorization_details"):
         error = f"invalid_{refusal.pointer}"
     response = jsonify(error=error, error_description=_describe(refusal))

@@ -1,4 +1,4 @@
-"""The form of a request to the token service: one spelling, every parameter once, nothing in the URL."""
+"""The parameters of a request: one spelling, every parameter once; those of the token service never in the URL."""
 
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote_plus
@@ -35,15 +35,21 @@ def _parse_form() -> Mapping[str, str]:
         raise Malformed("parameters belong into the body, not into the URL", reason="query_string")
     if request.mimetype != FORM_TYPE:
         raise Malformed(f"the media type must be {FORM_TYPE}", reason="media_type")
+    return _parameters(read_body(FORM_BYTES_MAX), "body")
+
+
+def read_query() -> Mapping[str, str]:
+    """Return the parameters in the URL (RFC 6749 §3.1). Raises ``Malformed``."""
+    if len(request.query_string) > FORM_BYTES_MAX:
+        raise Malformed(f"the query has more than {FORM_BYTES_MAX} bytes", reason="query_string")
+    return _parameters(request.query_string, "query")
+
+
+def _parameters(form: bytes, place: str) -> Mapping[str, str]:
     try:
-        pairs = parse_qsl(
-            read_body(FORM_BYTES_MAX).decode("ascii"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=FIELDS_MAX,
-        )
+        pairs = parse_qsl(form.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
     except ValueError:
-        raise Malformed("the body is not a form of at most 50 UTF-8 fields", reason="form") from None
+        raise Malformed(f"the {place} is not a form of at most {FIELDS_MAX} UTF-8 fields", reason="form") from None
     return _once(pairs)
 
 

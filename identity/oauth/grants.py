@@ -11,7 +11,7 @@ from identity.actions.exchange import ExchangeRequest, InvalidActorToken, exchan
 from identity.actions.issuance import InvalidTarget, issue_for_itself, read_itself_facts
 from identity.actions.upstream import InvalidSubjectToken, UnverifiedToken, take_token_apart
 from identity.model.authorization_details import check_details
-from identity.model.client import Client, GrantType
+from identity.model.client import AuthMethod, Client, GrantType
 from identity.model.delegation import Details
 from identity.model.errors import Malformed
 from identity.model.exchange import Asked
@@ -20,7 +20,7 @@ from identity.model.token import IssuedToken
 from identity.model.upstream_token import ACCESS_TOKEN, JWT, KINDS_OF_TYPE
 from identity.oauth.call import OAuthCall, present_call
 
-AUTH_METHODS = ["private_key_jwt", "client_secret_basic"]
+AUTH_METHODS = [method.value for method in AuthMethod]
 HEADERS = [("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("Pragma", "no-cache")]
 Answer = tuple[int, dict[str, Any], list[tuple[str, str]]]
 

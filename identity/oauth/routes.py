@@ -8,11 +8,13 @@ from identity.actions.keys import published_keys
 from identity.actions.upstream import UpstreamKeysNeeded
 from identity.http import house, open_transaction, tenant_of
 from identity.model.errors import Refusal, Unavailable
+from identity.oauth.authorization import refuse_authorization
 from identity.oauth.call import oauth_call, upstream_keys_fetched
 from identity.oauth.discovery import KEYS_CACHE_CONTROL, metadata_of
 from identity.oauth.errors import render_refusal
 from identity.oauth.server import TokenService, make_token_service
 from identity.oauth.tokens import Introspection, Revocation
+from identity.public_documents import public_document
 
 blueprint = Blueprint("oauth", __name__)
 blueprint.register_error_handler(Refusal, render_refusal)
@@ -66,19 +68,34 @@ def revoke(slug: str) -> Response:
     return response
 
 
-@blueprint.get("/t/<slug>/.well-known/openid-configuration")
-@blueprint.get("/.well-known/openid-configuration/t/<slug>")
-@blueprint.get("/.well-known/oauth-authorization-server/t/<slug>")
+@blueprint.route("/t/<slug>/oauth/authorize", methods=["GET", "POST"])
+def authorize(slug: str) -> Response:
+    """Refuse an authorization request (RFC 6749 §3.1): people do not sign in here yet."""
+    refuse_authorization(slug)
+
+
+@public_document(
+    blueprint,
+    "/t/<slug>/.well-known/openid-configuration",
+    "/.well-known/openid-configuration/t/<slug>",
+    "/.well-known/oauth-authorization-server/t/<slug>",
+    "/t/<slug>/.well-known/oauth-authorization-server",
+)
 def metadata(slug: str) -> Response:
-    """Publish the issuer's metadata in all three places where clients look for it (RFC 8414 §3, §5)."""
+    """Publish the issuer's metadata wherever clients look for it: at the three places that RFC 8414 names (§3, §5), and
+    behind the issuer, where some clients look for it all the same.
+    """
     response = jsonify(metadata_of(tenant_of(slug), house()))
     response.headers["Cache-Control"] = KEYS_CACHE_CONTROL
     return response
 
 
-@blueprint.get("/t/<slug>/jwks")
+@public_document(blueprint, "/t/<slug>/jwks", "/t/<slug>/.well-known/jwks.json")
 def jwks(slug: str) -> Response:
-    """Publish the keys that sign, will sign, or signed what may still live (RFC 7517 §5)."""
+    """Publish the keys that sign, will sign, or signed what may still live (RFC 7517 §5).
+
+    ``jwks_uri`` names the first place; some clients look at the second without reading the metadata.
+    """
     tenant = tenant_of(slug)
     with open_transaction(tenant.id) as tx:
         keys = published_keys(tx, now=house().clock())

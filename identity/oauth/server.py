@@ -7,7 +7,7 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import OAuth2Error, OAuth2Request, UnsupportedGrantTypeError
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 
-from identity.actions.client_authentication import AssertionCredential, InvalidClient, SecretCredential
+from identity.actions.client_authentication import InvalidClient
 from identity.model.client import AuthMethod
 from identity.model.errors import Malformed
 from identity.oauth.call import present_call
@@ -15,11 +15,6 @@ from identity.oauth.clients import AuthenticatedClient
 from identity.oauth.errors import UnsupportedGrantType
 from identity.oauth.grants import ClientCredentials, TokenExchange
 from identity.oauth.tokens import Introspection, Revocation
-
-AUTH_METHODS: dict[AuthMethod, type[SecretCredential | AssertionCredential]] = {
-    AuthMethod.PRIVATE_KEY_JWT: AssertionCredential,
-    AuthMethod.CLIENT_SECRET_BASIC: SecretCredential,
-}
 
 
 class TokenService(AuthorizationServer):  # type: ignore[misc]
@@ -50,7 +45,7 @@ def authenticated_by(method: AuthMethod) -> Callable[[Any, Any], AuthenticatedCl
     def authenticate(query_client: Any, request: Any) -> AuthenticatedClient | None:
         del query_client, request
         call = present_call()
-        if not isinstance(call.credential, AUTH_METHODS[method]):
+        if call.credential.method is not method:
             return None
         return AuthenticatedClient(call.client or call.authenticate(call.facts.common))
 
@@ -60,7 +55,7 @@ def authenticated_by(method: AuthMethod) -> Callable[[Any, Any], AuthenticatedCl
 def make_token_service() -> TokenService:
     """Return the server with everything that it offers."""
     service = TokenService(query_client=lambda client_id: None, save_token=lambda token, request: None)
-    for method in AUTH_METHODS:
+    for method in AuthMethod:
         service.register_client_auth_method(method, authenticated_by(method))
     service.register_grant(ClientCredentials)
     service.register_grant(TokenExchange)

@@ -19,6 +19,7 @@ COLUMNS = (
     clients.c.audience,
     clients.c.connection_id,
     clients.c.token_endpoint_auth_method,
+    clients.c.posts_secret,
     clients.c.secret_hash,
     clients.c.jwks,
     clients.c.scopes,
@@ -37,7 +38,7 @@ def client_from(row: Any) -> Client:
         principal_id=row.principal_id,
         audience=row.audience,
         connection_id=row.connection_id,
-        auth_method=AuthMethod(row.token_endpoint_auth_method),
+        auth_method=auth_method_from(row.token_endpoint_auth_method, posts_secret=row.posts_secret),
         secret_hash=None if row.secret_hash is None else bytes(row.secret_hash),
         jwks=row.jwks,
         scopes=tuple(row.scopes),
@@ -48,8 +49,16 @@ def client_from(row: Any) -> Client:
     )
 
 
+def auth_method_from(stored: str, *, posts_secret: bool) -> AuthMethod:
+    """Return the method that two columns spell. A program of before ``posts_secret`` knows two methods, and reads a
+    client that posts its secret as one that sends it by HTTP Basic.
+    """
+    return AuthMethod.CLIENT_SECRET_POST if posts_secret else AuthMethod(stored)
+
+
 def client_insert(tx: Tx, client: Client, *, principal_end_count: int) -> None:
     """Write a new client, with the end counter that its locked principal has."""
+    posts_secret = client.auth_method is AuthMethod.CLIENT_SECRET_POST
     tx.execute(
         insert(clients).values(
             tenant_id=tx.tenant_id,
@@ -58,7 +67,8 @@ def client_insert(tx: Tx, client: Client, *, principal_end_count: int) -> None:
             principal_id=client.principal_id,
             audience=client.audience,
             connection_id=client.connection_id,
-            token_endpoint_auth_method=client.auth_method,
+            token_endpoint_auth_method=AuthMethod.CLIENT_SECRET_BASIC if posts_secret else client.auth_method,
+            posts_secret=posts_secret,
             secret_hash=client.secret_hash,
             jwks=None if client.jwks is None else dict(client.jwks),
             scopes=list(client.scopes),

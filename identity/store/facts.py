@@ -34,8 +34,8 @@ from identity.store.tx import Tx
 CLIENT = """
 client AS (
     SELECT c.client_id, c.client_name, c.principal_id, c.audience, c.connection_id, c.token_endpoint_auth_method,
-           encode(c.secret_hash, 'hex') AS secret_hash, c.jwks, c.scopes, c.grant_types, c.version, c.created_at,
-           c.revoked_at, {CLIENT_STANDS} AS stands
+           c.posts_secret, encode(c.secret_hash, 'hex') AS secret_hash, c.jwks, c.scopes, c.grant_types, c.version,
+           c.created_at, c.revoked_at, {CLIENT_STANDS} AS stands
       FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = :client_id),
 fresh AS (
     INSERT INTO used_assertions (tenant_id, client_id, jti_hash, expires_at)

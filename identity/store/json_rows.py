@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from identity.model.authority import Restrictions
-from identity.model.client import AuthMethod, Client, GrantType
+from identity.model.client import Client, GrantType
 from identity.model.connection import Connection, ConnectionKind, Match, TokenKind, UpstreamAct, UpstreamPolicy
 from identity.model.delegation import Delegation
 from identity.model.principal import Kind
@@ -14,6 +14,7 @@ from identity.model.signing_key import KeyState, SigningKey
 from identity.model.task import TaskState
 from identity.model.token import Cutoff, Party, Standing, TokenFacts
 from identity.model.upstream_token import Upstream
+from identity.store.clients import auth_method_from
 
 
 def instant_or_none(value: str | None) -> datetime | None:
@@ -44,7 +45,7 @@ def client_from(item: Mapping[str, Any]) -> Client:
         principal_id=id_or_none(item["principal_id"]),
         audience=item["audience"],
         connection_id=id_or_none(item["connection_id"]),
-        auth_method=AuthMethod(item["token_endpoint_auth_method"]),
+        auth_method=auth_method_from(item["token_endpoint_auth_method"], posts_secret=item["posts_secret"]),
         secret_hash=bytes.fromhex(item["secret_hash"]) if item["secret_hash"] else None,
         jwks=item["jwks"],
         scopes=tuple(item["scopes"]),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlencode
 
 from tests.access.belongings import (
     ADMIN_TOKEN,
@@ -147,12 +148,22 @@ PUBLIC = [
     anybody("/livez"),
     anybody("/readyz"),
     anybody("/t/{tenant}/jwks"),
+    anybody("/t/{tenant}/.well-known/jwks.json"),
     anybody("/t/{tenant}/.well-known/openid-configuration"),
     anybody("/.well-known/openid-configuration/t/{tenant}"),
     anybody("/.well-known/oauth-authorization-server/t/{tenant}"),
+    anybody("/t/{tenant}/.well-known/oauth-authorization-server"),
     anybody("/.well-known/oauth-protected-resource/t/{tenant}/scim/v2"),
     anybody("/admin/v1/openapi.json"),
     anybody("/admin/v1/problems/conflict"),
+]
+DOCUMENTS = [one for one in PUBLIC if one.path not in ("/livez", "/readyz")]
+"""What scripts of other origins may read, too."""
+
+AUTHORIZATION = {"response_type": "code", "client_id": "{client}", "redirect_uri": "https://elsewhere.example/callback"}
+AUTHORIZE = [
+    Ask(Who.ANYBODY, "GET", "/t/{tenant}/oauth/authorize", query=urlencode(AUTHORIZATION, safe="{}"), status=400),
+    Ask(Who.ANYBODY, "POST", "/t/{tenant}/oauth/authorize", form=AUTHORIZATION, status=400),
 ]
 
 LEAD = {"value": "{dana}"}
@@ -337,6 +348,6 @@ ADMIN = [
     of_tenant("POST", "/outbox/{outbox}/discard"),
 ]  # fmt: skip
 
-ASKS = [*PUBLIC, *SCIM, *OAUTH, *ADMIN]
+ASKS = [*PUBLIC, *AUTHORIZE, *SCIM, *OAUTH, *ADMIN]
 GUARDED = [ask for ask in ASKS if ask.who is not Who.ANYBODY]
 NAMING = [ask for ask in GUARDED if ask.names]

@@ -13,7 +13,7 @@ from tests.access.belongings import ADMIN_TOKEN, Estate, basic
 SCIM_ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 OAUTH_ERRORS = frozenset(
     {"invalid_request", "invalid_client", "invalid_grant", "invalid_scope", "invalid_target", "unauthorized_client",
-     "unsupported_grant_type", "invalid_authorization_details", "temporarily_unavailable"}
+     "unsupported_grant_type", "unsupported_response_type", "invalid_authorization_details", "temporarily_unavailable"}
 )  # fmt: skip
 TRACES = ("Traceback", 'File "', "psycopg", "sqlalchemy", "werkzeug", "SELECT ", "/identity/", ".py")
 

@@ -176,9 +176,34 @@ def test_the_token_service_answers_whatever_is_sent(estate: Estate) -> None:
         names = [name for name in right if name in wanted or choose([False, False, True])]
         form = {name: choose([*right[name] * 4, choose(TEXTS)]) for name in names}
         headers = {"Authorization": basic(mine[client], mine[f"{client}_secret"])}
+        if choose([False] * 19 + [True]):
+            form["client_secret"] = choose([mine[f"{client}_secret"], *TEXTS])
         answer = http.post(f"/t/{mine['tenant']}/oauth/{endpoint}", data=sendable(form), headers=headers)
         return answer, Who.CLIENT
 
     statuses = each_request(300, ask)
     assert statuses[200] > 20, statuses
     assert statuses[400] > 60, statuses
+
+
+def test_the_authorization_endpoint_refuses_whatever_is_sent(estate: Estate) -> None:
+    http, mine = estate.http, estate.mine
+    right = {
+        "response_type": ["code", "token", "none", "code id_token"], "client_id": [mine["client"]],
+        "redirect_uri": ["https://elsewhere.example/callback"], "scope": ["read", "openid"], "state": ["x"],
+        "resource": [mine["audience"]], "code_challenge": ["x" * 43], "request": [mine["id_token"]],
+        "response_mode": ["query", "form_post"], "prompt": ["none"],
+    }  # fmt: skip
+
+    def ask(choose: Choose) -> tuple[TestResponse, Who]:
+        sent = {name: choose([*right[name] * 4, choose(TEXTS)]) for name in right if choose([False, True])}
+        method = choose(["GET", "POST", "HEAD"])
+        where = {"data": sendable(sent)} if method == "POST" else {"query_string": sendable(sent)}
+        headers = with_a_header(choose, {})
+        answer = http.open(f"/t/{mine['tenant']}/oauth/authorize", method=method, headers=headers, **where)
+        assert "Location" not in answer.headers
+        return answer, Who.CLIENT
+
+    statuses = each_request(200, ask)
+    assert statuses[400] > 150, statuses
+    assert statuses[200] == statuses[302] == statuses[303] == 0, statuses

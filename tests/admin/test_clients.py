@@ -47,6 +47,22 @@ def test_a_client_with_a_secret_is_shown_it_once(acme: Admin, provision: Provisi
     assert made["client_secret"] not in str(acme.get("/clients")) + str(acme.events())
 
 
+def test_a_client_that_sends_its_secret_in_the_body_is_shown_it_once_and_may_have_another(
+    acme: Admin, provision: Provision, house: House, public_jwk: dict[str, Any]
+) -> None:
+    post = {"principal_id": provision("acme", "agent"), "token_endpoint_auth_method": "client_secret_post"}
+    made = acme.post("/clients", post)
+    assert made["token_endpoint_auth_method"] == "client_secret_post"
+    assert secret_is(house, "acme", made["client_id"], made["client_secret"])
+    assert acme.get(f"/clients/{made['client_id']}")["token_endpoint_auth_method"] == "client_secret_post"
+    assert [one["token_endpoint_auth_method"] for one in acme.get("/clients")["items"]] == ["client_secret_post"]
+    again = acme.post(f"/clients/{made['client_id']}/secret", {})
+    assert again["token_endpoint_auth_method"] == "client_secret_post"
+    assert secret_is(house, "acme", made["client_id"], again["client_secret"])
+    refused = acme.post("/clients", post | {"jwks": {"keys": [public_jwk]}}, 400)
+    assert refused["errors"][0]["pointer"] == "/jwks"
+
+
 def test_a_client_with_a_key_has_no_secret(acme: Admin, provision: Provision, public_jwk: dict[str, Any]) -> None:
     made = acme.post("/clients", keyed(provision("acme", "service_account"), public_jwk))
     assert "client_secret" not in made

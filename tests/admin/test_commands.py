@@ -101,8 +101,11 @@ def test_connections_clients_and_keys_are_changed_rotated_and_ended(
     assert (told["max_age_s"], told["max_lifetime_s"]) == (600, 3_600)
     client = ask("client", "create", "acme", "--audience", resource)
     assert ask("client", "rotate-secret", "acme", client["client_id"])["client_secret"] != client["client_secret"]
+    post = ask("client", "create", "acme", "--audience", resource, "--auth-method", "client_secret_post")
+    assert (post["token_endpoint_auth_method"], "client_secret" in post) == ("client_secret_post", True)
+    assert ask("client", "revoke", "acme", post["client_id"])["revoked"] is True
     assert ask("client", "revoke", "acme", client["client_id"])["revoked"] is True
-    assert len(ask("client", "list", "acme")["items"]) == 1
+    assert len(ask("client", "list", "acme")["items"]) == 2
     assert ask("key", "rotate", "acme")["is_signing"] is False
     assert ask("task", "list", "acme") == {"items": [], "next_cursor": None}
     account = provision("acme", "service_account", "batch")
@@ -149,6 +152,13 @@ def test_a_name_can_do_nothing_to_a_terminal() -> None:
         (("client", "create", "acme"), 2, "give one of --principal, --audience and --connection"),
         (("client", "create", "acme", "--principal", "x", "--jwks", "@nowhere"), 2, "cannot be read"),
         (("client", "create", "acme", "--principal", "x", "--jwks", "{"), 2, "that is not JSON"),
+        (("client", "create", "acme", "--audience", "x", "--auth-method", "private_key_jwt"), 2, "comes with a key"),
+        (
+            ("client", "create", "acme", "--audience", "x", "--jwks", "{}", "--auth-method", "client_secret_post"),
+            2,
+            "comes with a key",
+        ),
+        (("client", "create", "acme", "--audience", "x", "--auth-method", "none"), 2, "client_secret_post"),
         (("delegation", "grant", "acme", "--actor", "x", "--resource", "y"), 2, "give either --subject or --group"),
         (("connection", "create", "acme", "--kind", "oidc", "--name", "x"), 7, "/issuer"),
     ],

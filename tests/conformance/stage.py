@@ -21,7 +21,7 @@ from dev.demo.neighbours import UpstreamIssuer
 
 ROOT = Path(__file__).parent.parent.parent
 ADMIN_TOKEN = "an-administrator-of-the-tests-0123456789"
-ERP = "https://erp.example"
+ERP, MCP = "https://erp.example", "https://mcp.example/mcp"
 READ, PAY = "invoices.read", "invoices.pay"
 PORTAL = "portal"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -40,8 +40,8 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One tenant, from outside. ``invoice_bot`` and the source ``people`` have keys, ``ocr_bot`` and the resource
-    server ``erp`` have secrets.
+    """One tenant, from outside. ``invoice_bot`` and the source ``people`` have keys, ``ocr_bot``, its other client
+    ``poster`` and the resource server ``erp`` have secrets; ``poster`` sends its own in the body.
     """
 
     issuer: str
@@ -50,6 +50,7 @@ class Party:
     ids: dict[str, str]
     invoice_bot: Registered
     ocr_bot: Registered
+    poster: Registered
     erp: Registered
     people: Registered
 
@@ -67,7 +68,7 @@ def identity_dev(database_url: str, owner_url: str, **more: str) -> Iterator[str
         "IDENTITY_ADMIN_TOKEN": ADMIN_TOKEN,
     }
     clean = {name: value for name, value in os.environ.items() if not name.startswith("IDENTITY_")}
-    command = [sys.executable, "-m", "cli", "dev", "--port", str(_free_port()), "--data", str(folder), "--json"]
+    command = [sys.executable, "-m", "cli", "dev", "--port", str(free_port()), "--data", str(folder), "--json"]
     process = subprocess.Popen(command, cwd=ROOT, env=clean | given | more, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -80,26 +81,29 @@ def identity_dev(database_url: str, owner_url: str, **more: str) -> Iterator[str
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def set_up(http: httpx2.Client, base_url: str, slug: str, upstream: UpstreamIssuer) -> Party:
-    """Make a tenant in which invoice-bot, and ocr-bot after it, may act for Sam at the ERP."""
+def set_up(http: httpx2.Client, base_url: str, slug: str, upstream: UpstreamIssuer, mcp_url: str = MCP) -> Party:
+    """Make a tenant in which invoice-bot, and ocr-bot after it, may act for Sam at the ERP and at an MCP server."""
     admin = Api(http, f"{base_url}/admin/v1/tenants/{slug}", ADMIN_TOKEN)
     _post(Api(http, f"{base_url}/admin/v1", ADMIN_TOKEN), "/tenants", {"slug": slug, "display_name": slug.title()})
     connection = _post(admin, "/connections", {"kind": "scim", "name": "people", "dialect": "rfc"})
     scim = Api(http, connection["scim_base_url"], connection["token"])
     ids = _push(scim)
     _post(admin, "/connections", _sign_in(upstream, connection["id"]))
-    _post(admin, "/resources", {"audience": ERP, "scopes": [READ, PAY], "authorization_details_types": []})
-    for name, depth in (("invoice-bot", 2), ("ocr-bot", 1)):
-        parties = {"actor_id": ids[name], "subject_group_id": ids["finance"]}
-        limits = {"resource": ERP, "scopes": [READ], "max_lifetime_s": 120, "max_depth": depth}
-        _post(admin, "/delegations", parties | limits)
+    for audience in (ERP, mcp_url):
+        _post(admin, "/resources", {"audience": audience, "scopes": [READ, PAY], "authorization_details_types": []})
+        for name, depth in (("invoice-bot", 2), ("ocr-bot", 1)):
+            parties = {"actor_id": ids[name], "subject_group_id": ids["finance"]}
+            limits = {"resource": audience, "scopes": [READ], "max_lifetime_s": 120, "max_depth": depth}
+            _post(admin, "/delegations", parties | limits)
+    post = {"token_endpoint_auth_method": "client_secret_post"}
     return Party(
         f"{base_url}/t/{slug}",
         scim,
@@ -107,6 +111,7 @@ def set_up(http: httpx2.Client, base_url: str, slug: str, upstream: UpstreamIssu
         ids,
         invoice_bot=_register(admin, ECKey.generate_key("P-256"), principal_id=ids["invoice-bot"], scope=READ),
         ocr_bot=_register(admin, None, principal_id=ids["ocr-bot"], scope=READ),
+        poster=_register(admin, None, principal_id=ids["ocr-bot"], scope=READ, **post),
         erp=_register(admin, None, audience=ERP),
         people=_register(admin, ECKey.generate_key("P-256"), connection_id=connection["id"]),
     )

@@ -1,8 +1,6 @@
 """openid-client (npm), the client of the JavaScript world, as an agent and as a resource server would use it."""
 
-import fcntl
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,40 +11,12 @@ import pytest
 from tests.conformance.stage import ACCESS_TOKEN, ERP, EXCHANGE, ID_TOKEN, PAY, READ, Party, Registered
 
 FOLDER = Path(__file__).parent / "node"
-INSTALL = ("install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-NODE_MAJOR_MIN = 20  # has Web Crypto and fetch without being asked for
 
 Ask = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(scope="session")
-def node() -> str:
-    """Node.js with openid-client, the exact version of package.json, installed once."""
-    found, npm = shutil.which("node"), shutil.which("npm")
-    if found is None or npm is None:
-        pytest.skip("node and npm are not on the PATH, so openid-client cannot be tried")
-    version = _run([found, "--version"]).stdout.strip()
-    if int(version.lstrip("v").split(".")[0]) < NODE_MAJOR_MIN:
-        pytest.skip(f"node {version} is too old for openid-client, which needs {NODE_MAJOR_MIN}")
-    with (FOLDER / "package.json").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _is_installed():
-            done = _run([npm, *INSTALL], timeout_s=110)
-            if done.returncode:
-                pytest.skip(f"openid-client could not be installed: {done.stderr.strip()[-300:]}")
-    return found
-
-
-def _run(command: list[str], *, given: str = "", timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, check=False, cwd=FOLDER, input=given, capture_output=True, text=True, timeout=timeout_s
-    )
-
-
-def _is_installed() -> bool:
-    installed = FOLDER / "node_modules" / "openid-client" / "package.json"
-    wanted = json.loads((FOLDER / "package.json").read_text())["dependencies"]["openid-client"]
-    return installed.exists() and json.loads(installed.read_text())["version"] == wanted
+def _run(command: list[str], *, given: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, check=False, cwd=FOLDER, input=given, capture_output=True, text=True, timeout=30)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Clients prove who they are: RFC 10070 assertions and HTTP Basic, at every endpoint alike."""
+"""Clients prove who they are: by RFC 10070 assertions or by HTTP Basic, at every endpoint alike."""
 
 import base64
 import hmac
@@ -11,7 +11,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from identity.actions.client_authentication import ASSERTION_LIFETIME_MAX_S, FAULTS_OF_REQUESTS
-from tests.world import ASSERTION_TYPE, ERP, Client, Tenant, World, employ
+from tests.world import ASSERTION_TYPE, ERP, Client, Tenant, employ
 
 ENDPOINTS = ("token", "introspect", "revoke")
 
@@ -221,27 +221,6 @@ def test_a_client_of_the_other_tenant_is_unknown(acme: Tenant, rival: Tenant) ->
     assert_unauthenticated(
         acme, ask(acme, auth=(only_there.client_id, only_there.secret)), "client_unknown", by_basic=True
     )
-
-
-@pytest.mark.rfc("6749", "2.3")
-def test_a_secret_in_the_form_and_two_credentials_are_refused(acme: Tenant) -> None:
-    knows, signs = acme.agent("ocr-bot"), acme.agent("invoice-bot")
-    posted = ask(acme, client_id=knows.client_id, client_secret=knows.secret)
-    assert_unauthenticated(acme, posted, "secret_in_body")
-    both = ask(acme, auth=(knows.client_id, knows.secret), client_secret=knows.secret)
-    assert_unauthenticated(acme, both, "secret_in_body", by_basic=True)
-    proof = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": signs.assertion(acme.issuer, acme.now)}
-    two = ask(acme, auth=(knows.client_id, knows.secret), **proof)
-    assert (two.status_code, two.json()["error"]) == (400, "invalid_request")
-
-
-def test_the_method_that_was_not_registered_proves_nothing(world: World) -> None:
-    acme = world.acme
-    knows, signs = acme.agent("ocr-bot"), acme.agent("invoice-bot")
-    assert signs.key is not None
-    by_key = Client(knows.client_id, signs.key).assertion(acme.issuer, acme.now)
-    assert_unauthenticated(acme, ask_with(acme, by_key), "client_auth_method")
-    assert_unauthenticated(acme, ask(acme, auth=(signs.client_id, "")), "client_auth_method", by_basic=True)
 
 
 def test_a_client_id_beside_the_credential_must_be_the_same(acme: Tenant) -> None:

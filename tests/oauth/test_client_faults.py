@@ -82,7 +82,6 @@ def test_a_client_that_exists_is_answered_as_one_that_does_not(
         ("another issuer", "assertion_issuer"),
         ("no jti", "assertion_jti"),
         ("another type", "assertion_type"),
-        ("a secret in the body", "secret_in_body"),
         ("nothing but the id", "credential_missing"),
         ("another id beside it", "client_id_differs"),
     ],
@@ -92,7 +91,9 @@ def test_what_the_request_alone_shows_is_told(quiet: Tenant, fault: str, reason:
     assert told == f"client authentication failed: {FAULTS_OF_REQUESTS[reason]} ({reason})"
 
 
-@pytest.mark.parametrize("fault", ["a key that is not registered", "another key id", "a wrong secret"])
+@pytest.mark.parametrize(
+    "fault", ["a key that is not registered", "another key id", "a wrong secret", "a secret in the body"]
+)
 def test_what_depends_on_the_client_is_not_told(quiet: Tenant, fault: str) -> None:
     told = post(quiet, **FAULTS[fault](quiet, quiet.agent().client_id)).json()
     assert told == {"error": "invalid_client", "error_description": "client authentication failed"}

@@ -48,12 +48,12 @@ def test_each_tenant_and_reason_is_counted_by_itself(world: World) -> None:
     acme, rival = world.acme, world.rival
     for _ in range(3):
         refused(acme)
-        refused(acme, client_id="a", client_secret="b")
+        refused(acme, client_secret="b")
         refused(rival)
     world.clock.forward(61)
     write(world)
     assert [row[:2] for row in told(acme)] == [
-        ("credential_missing", None), ("secret_in_body", None), ("credential_missing", 2), ("secret_in_body", 2),
+        ("credential_missing", None), ("client_id_missing", None), ("credential_missing", 2), ("client_id_missing", 2),
     ]  # fmt: skip
     assert [row[:2] for row in told(rival)] == [("credential_missing", None), ("credential_missing", 2)]
 

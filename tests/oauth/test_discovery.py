@@ -10,7 +10,10 @@ PLACES = (
     "/t/{slug}/.well-known/openid-configuration",
     "/.well-known/openid-configuration/t/{slug}",
     "/.well-known/oauth-authorization-server/t/{slug}",
+    "/t/{slug}/.well-known/oauth-authorization-server",  # where RFC 8414 has none, and some clients look first
 )
+KEY_SETS = ("/t/{slug}/jwks", "/t/{slug}/.well-known/jwks.json")
+METHODS = ["private_key_jwt", "client_secret_basic", "client_secret_post"]
 
 
 @pytest.mark.rfc("8414", "3.1")
@@ -30,9 +33,17 @@ def test_every_endpoint_and_way_of_authenticating_is_published(acme: Tenant) -> 
                  (("token", "token"), ("introspection", "introspect"), ("revocation", "revoke"))}  # fmt: skip
     for name, url in endpoints.items():
         assert found[f"{name}_endpoint"] == url
-        assert found[f"{name}_endpoint_auth_methods_supported"] == ["private_key_jwt", "client_secret_basic"]
+        assert found[f"{name}_endpoint_auth_methods_supported"] == METHODS
+    assert found["authorization_endpoint"] == f"{acme.issuer}/oauth/authorize"
+    assert found["response_types_supported"] == ["none"]
     assert found["jwks_uri"] == f"{acme.issuer}/jwks"
     assert found["max_stale_seconds"] == 300
+
+
+@pytest.mark.rfc("8414", "3.2")
+@pytest.mark.parametrize("place", PLACES)
+def test_no_member_is_an_empty_list(acme: Tenant, place: str) -> None:
+    assert [] not in acme.http.get(place.format(slug="acme")).json().values()
 
 
 @pytest.mark.rfc("9396", "10")
@@ -40,10 +51,17 @@ def test_no_empty_list_claims_that_authorization_details_are_not_understood(acme
     assert acme.http.get(PLACES[0].format(slug="acme")).json().get("authorization_details_types_supported") != []
 
 
-@pytest.mark.parametrize("place", [*PLACES, "/t/{slug}/jwks"])
+@pytest.mark.parametrize("place", [*PLACES, *KEY_SETS])
 @pytest.mark.parametrize("slug", ["nobody", "ACME", "acme.", "a" * 64, "acme%00", "%61cme%20", "é"])
 def test_a_tenant_that_is_not_there_has_neither_metadata_nor_keys(world: World, place: str, slug: str) -> None:
     assert world.http.get(place.format(slug=slug)).status_code == 404
+
+
+def test_both_places_hold_one_key_set(world: World) -> None:
+    for tenant in (world.acme, world.rival):
+        first, second = (tenant.http.get(place.format(slug=tenant.slug)) for place in KEY_SETS)
+        assert (second.status_code, second.content) == (200, first.content)
+        assert second.headers["Cache-Control"] == first.headers["Cache-Control"]
 
 
 def test_the_key_set_holds_public_keys_alone_and_may_be_kept(world: World) -> None:

@@ -98,6 +98,8 @@ def test_who_makes_up_tenants_has_one_turn_with_all_who_do(rfc: Source, house: H
         ("/t/nobody/scim/v2/Users", (None, "scim"), "application/scim+json"),
         ("/admin/v1/tenants", "admin", "application/problem+json"),
         ("/t/acme/jwks", ("acme", "other"), "application/problem+json"),
+        ("/t/acme/.well-known/jwks.json", ("acme", "other"), "application/problem+json"),
+        ("/t/acme/oauth/authorize", ("acme", "oauth"), "application/json"),
         ("/t/acme", ("acme", "other"), "application/problem+json"),
         ("/t/nobody/jwks", (None, "other"), "application/problem+json"),
         ("/.well-known/openid-configuration/t/acme", ("acme", "other"), "application/problem+json"),

@@ -17,9 +17,10 @@ from tests.conftest import Server
 from tests.upgrade.earlier import ROOT, check_out, commits, process_of
 from tests.upgrade.flows import Day, live_through
 from tests.upgrade.test_migrations import application_url, heads
+from tests.world import ERP
 
 IS_LONG = "IDENTITY_PROVE_FAULTS" in os.environ
-TOGETHER = frozenset({"revoke_from_public", "order_outbox", "count_by_row", "mend_holds"})
+TOGETHER = frozenset({"revoke_from_public", "order_outbox", "count_by_row", "mend_holds", "say_what_is_served"})
 """Heads whose last program and this one may serve one tenant at the same time. What an earlier one writes this one does
 not read right. It writes no ``nested_in`` and no ``source_id`` of a membership, no epoch of a task, no end counter.
 """
@@ -54,9 +55,22 @@ if IS_LONG:
                 assert new.get("/readyz").status_code == 200
                 live_through(Day([new]))
                 live_through(Day([old]))
+                read_a_client_that_posts_its_secret(old, new)
                 if head in TOGETHER:
                     live_through(Day([old, new]))
                     live_through(Day([new, old]))
+
+
+def read_a_client_that_posts_its_secret(old: httpx2.Client, new: httpx2.Client) -> None:
+    """Register it with this program; an earlier one lists it, and lets it in by HTTP Basic."""
+    day = Day([new])
+    day.begin()
+    day.register("poster", {"audience": ERP, "token_endpoint_auth_method": "client_secret_post"})
+    day.https = [old]
+    found = {each["client_name"]: each for each in day.admin("GET", "/clients", status=200)["items"]}
+    assert found["poster"]["token_endpoint_auth_method"] == "client_secret_basic"
+    path = f"/t/{day.slug}/oauth/introspect"
+    assert day.ask("POST", path, status=200, data={"token": "x"}, auth=day.clients["poster"]) == {"active": False}
 
 
 class Days:

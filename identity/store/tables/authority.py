@@ -1,6 +1,6 @@
 """What may be done, by whom, and what was issued for it."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, LargeBinary, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from identity.store.schema import EMPTY_ARRAY, IDS, TEXTS, Instant, index_of, refers, tenant_table
@@ -23,7 +23,8 @@ clients = tenant_table(
     Column("principal_id", Uuid),
     Column("audience", Text),
     Column("connection_id", Uuid),
-    Column("token_endpoint_auth_method", Text, nullable=False),
+    Column("token_endpoint_auth_method", Text, nullable=False),  # client_secret_basic where the next one is true
+    Column("posts_secret", Boolean, nullable=False, server_default=text("false")),
     Column("secret_hash", LargeBinary),
     Column("jwks", JSONB(none_as_null=True)),
     Column("scopes", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
