@@ -20,7 +20,7 @@ TIMEOUT_S = 60
 def recipe(heading: str, language: str = "python") -> str:
     """Return the one block of code in a section of the page."""
     [section] = re.findall(rf"^## {re.escape(heading)}$(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    [block] = re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    [block] = re.findall(rf"^```{language}[^\n]*\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     found: str = block
     return found
 
