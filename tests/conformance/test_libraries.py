@@ -181,6 +181,18 @@ def test_the_mcp_typescript_sdk_finds_the_issuer_and_calls_a_tool(
     assert run_node(node, tmp_path, code, "callTool", told | {"idToken": acme.id_token("sam")}) == for_sam(acme)
 
 
+def test_the_mcp_typescript_sdk_sends_a_secret_by_basic_and_so_only_for_a_client_that_is_registered_for_it(
+    node: str, mcp_server: str, acme: Party, tmp_path: Path
+) -> None:
+    code, told = recipe("MCP TypeScript SDK", "js"), {"serverUrl": mcp_server, "scope": READ, "tool": "who_acts"}
+    by_secret = {name: {"clientId": client.client_id, "clientSecret": client.secret}
+                 for name, client in (("basic", acme.ocr_bot), ("post", acme.poster))}  # fmt: skip
+    answer = run_node(node, tmp_path, code, "callTool", told | by_secret["basic"])
+    assert answer == {"sub": acme.ids["ocr-bot"], "act": None, "tenant": "acme"}
+    with pytest.raises(RecipeError, match="InvalidClientError"):
+        run_node(node, tmp_path, code, "callTool", told | by_secret["post"])
+
+
 def test_langchains_adapters_find_the_issuer_and_call_a_tool(
     mcp_server: str, authlib: dict[str, Any], acme: Party, key_file: str
 ) -> None:
