@@ -12,11 +12,13 @@ from tempfile import mkdtemp
 import click
 
 from cli.output import is_json, json_option
+from config.extras import require_extra
 from config.files import write_private
 from dev.postgres import PostgresUnavailableError
 from dev.supervisor import Ready, StartError, run_installation
 
 STORY_PLAYED = "story_played"
+STORY_EXTRA = ("demo", "cedarpy")
 
 
 @click.command()
@@ -30,6 +32,8 @@ STORY_PLAYED = "story_played"
 def dev(port: int, folder: Path, *, story: bool) -> None:
     """Run PostgreSQL, web, worker and relay together; Ctrl-C stops everything."""
     as_json = is_json()
+    if story:
+        require_extra("The story", *STORY_EXTRA)
 
     def on_ready(ready: Ready) -> bool:
         if as_json:
@@ -47,6 +51,7 @@ def dev(port: int, folder: Path, *, story: bool) -> None:
 @json_option
 def demo() -> None:
     """Play an agent's story on a throw-away installation; exit 0 only if every step ended as it should."""
+    require_extra("The story", *STORY_EXTRA)
     as_json, outcome = is_json(), {"succeeded": False}
     folder = Path(mkdtemp(prefix="identity-demo-"))
     folder.chmod(0o711)  # root lends PostgreSQL another account, which must be able to pass

@@ -5,6 +5,7 @@ from importlib import import_module
 import click
 import psycopg
 
+from config.extras import MissingExtraError
 from config.settings import SettingsError
 from dev.installation import FolderInUseError
 from identity.model.errors import Unavailable
@@ -52,7 +53,7 @@ class Commands(click.Group):
         """Run the command, and say what is wrong in words."""
         try:
             return super().invoke(ctx)
-        except (SettingsError, FolderInUseError, Unavailable) as error:
+        except (SettingsError, FolderInUseError, MissingExtraError, Unavailable) as error:
             raise click.ClickException(str(error)) from error
         except psycopg.OperationalError as error:
             raise click.ClickException(f"the database does not answer: {error}") from error

@@ -5,7 +5,6 @@ import binascii
 import os
 import sys
 from hashlib import sha256
-from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -19,6 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from config.extras import missing_extra
 from identity.model.credential import ADMIN_TOKEN_LENGTH_MIN
 
 PREFIX = "IDENTITY_"
@@ -33,6 +33,7 @@ NOT_SETTINGS = frozenset(
         "IDENTITY_PROVE_FAULTS",
         "IDENTITY_PROVE_ROUNDS",
         "IDENTITY_PROVE_ROWS",
+        "IDENTITY_SCIM_TOKEN",
         "IDENTITY_TESTS_FORBID_SKIPS",
         "IDENTITY_TESTS_POSTGRES_BINARIES",
         "IDENTITY_URL",
@@ -60,9 +61,8 @@ def _database_url(value: str) -> str:
 def _broker_url(value: str) -> str:
     if urlsplit(value).scheme not in ("redis", "rediss", "redis+socket", "amqp", "amqps"):
         raise ValueError("must begin with redis://, rediss://, amqp:// or amqps://; unset it to use PostgreSQL")
-    missing = [name for name in BROKER_LIBRARIES.get(value[:5], ()) if find_spec(name) is None]
-    if missing:
-        raise ValueError(f"Redis needs {' and '.join(missing)}: pip install 'identity-foundation[redis]'")
+    if (missing := missing_extra("Redis", "redis", *BROKER_LIBRARIES.get(value[:5], ()))) is not None:
+        raise ValueError(missing)
     return value
 
 

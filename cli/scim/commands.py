@@ -2,33 +2,30 @@
 
 import os
 import secrets
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
 
 import click
 import httpx2
 
 from cli.arguments import Segment
-from cli.output import answer, json_option
+from cli.output import json_option
 from cli.remote import NOT_AUTHENTICATED, UNREACHABLE, Refused, printable
-from cli.scim.load.bulks import Bulks
-from cli.scim.load.lines import NotLoaded, read_lines
-from cli.scim.load.load import Load, Tally
-from cli.scim.load.progress import Course, progress
+from cli.scim.load.file import Form
+from cli.scim.load.lines import NotLoaded
+from cli.scim.load.run import Asked, load_file
 from cli.scim.selftest import discovery, groups, users
 from cli.scim.selftest.asking import Asking, Result, Verdict, run_checks
+from cli.scim.server import TOKEN_HELP, VARIABLE, bearer_token, scim_client
 from cli.showing import show_list
-from config.settings import is_loopback
 
 TIMEOUT_S = 15.0
 BULK_TIMEOUT_S = 120.0
 REFUSED_SHOWN_MAX = 5  # where no file keeps them
 MODULES = (discovery, users, groups)  # in the order in which their checks are made
+FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
 
 @click.group()
@@ -38,17 +35,12 @@ def scim() -> None:
 
 @scim.command()
 @click.argument("base_url")
-@click.argument("token")
+@click.argument("token", required=False)
 @click.option("--as", "sources", type=click.Choice(["entra", "okta"]), multiple=True,
               help="Fail where what this source sends is not read. Without it, that is only reported.")  # fmt: skip
 @json_option
-def check(base_url: str, token: str, sources: tuple[str, ...]) -> None:
-    """Ask a SCIM server what an identity provider would, and say what it does not do as the standard wants.
-
-    TOKEN is a bearer token, or - to read it from standard input. Two users and a group are made, changed and deleted
-    again; nothing else is touched. Exit code 0: nothing failed; 1: something did; 3: no answer; 4: no such token.
-    """
-    with _client(base_url, _secret(token), TIMEOUT_S) as http:
+def check(base_url: str, token: str | None, sources: tuple[str, ...]) -> None:
+    with scim_client(base_url, bearer_token(token), TIMEOUT_S) as http:
         asking = Asking(http, mark=secrets.token_hex(6))
         _check_reachable(asking)
         try:
@@ -61,42 +53,55 @@ def check(base_url: str, token: str, sources: tuple[str, ...]) -> None:
         raise click.exceptions.Exit(1)
 
 
+check.help = f"""Ask a SCIM server what an identity provider would, and say what it does not do as the standard wants.
+
+{TOKEN_HELP} Two users and a group are made, changed and deleted again; nothing else is touched. Exit code 0: nothing
+failed; 1: something did; 3: no answer; 4: no such token.
+"""
+
+
 @scim.command()
 @click.argument("base_url")
-@click.argument("token")
-@click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.argument("words", metavar="[TOKEN] FILE", nargs=-1, required=True)
 @click.option("--type", "endpoint", type=Segment(), default="Users", show_default=True, help="The endpoint.")
+@click.option("--format", "form", type=click.Choice([form.value for form in Form]),
+              help="What FILE is; else its first line tells.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Read all of FILE, hold it against the server's schemas, send nothing.")
 @click.option("--refused", type=click.Path(dir_okay=False, path_type=Path),
               help="Keep the refused lines here, each with its error. What was in this file is lost.")  # fmt: skip
 @json_option
-def load(base_url: str, token: str, path: str, endpoint: str, refused: Path | None) -> None:
-    """Create every resource of FILE, one JSON object a line, through /Bulk.
-
-    TOKEN is a bearer token, or - to read it from standard input. A resource that is there already (409 uniqueness) is
-    no error, so a load that was ended is begun again with the same command. Exit code 0: every line is there; 1: some
-    were refused; 3: no answer; 4: no such token.
-    """
-    if [token, path].count("-") > 1:
-        raise click.UsageError("only one of TOKEN and FILE can come from standard input")
+@click.pass_context
+def load(
+    context: click.Context, base_url: str, words: tuple[str, ...], endpoint: str, form: str | None, *,
+    dry_run: bool, refused: Path | None,
+) -> None:  # fmt: skip
+    token, path = _token_and_file(words, context)
     with click.open_file(path, "rb") as file:
         if refused is not None and _is_same(refused, file):
             raise click.UsageError("the refused lines would be written over FILE")
-        with _client(base_url, _secret(token), BULK_TIMEOUT_S) as http, _keeping(refused) as keep:
-            tally = _loaded(http, file, endpoint, keep)
+        with scim_client(base_url, bearer_token(token), BULK_TIMEOUT_S) as http, _keeping(refused) as keep:
+            tally = load_file(http, file, Asked(endpoint, Form(form) if form else None, dry_run=dry_run), keep)
     if tally.refused:
         raise click.exceptions.Exit(1)
 
 
-def _loaded(http: httpx2.Client, file: IO[bytes], endpoint: str, keep: Callable[[NotLoaded], None]) -> Tally:
-    """Load a file; answer with the numbers, also when it is ended on the way."""
-    course = Course(time.monotonic(), _length(file))
-    with progress(course) as tell:
-        bulks = Bulks(http, time.sleep)
-        work = Load(bulks, bulks.limits(), endpoint, keep, tell)
-        try:
-            return work.load(read_lines(file, work.limits.bytes_of_a_resource(endpoint)))
-        finally:
-            answer(work.tally.as_json(), course.line(work.tally, time.monotonic()))
+load.help = f"""Create every resource of FILE through /Bulk: one JSON object a line, or a table (CSV).
+
+{TOKEN_HELP} The first line of a table names attributes: userName, name.givenName, emails.work, active. A resource that
+is there already (409 uniqueness) is no error, so a load that was ended is begun again with the same command. Exit code
+0: every line is there; 1: some were refused; 2: FILE or an option is wrong; 3: no answer; 4: no such token.
+"""
+
+
+def _token_and_file(words: tuple[str, ...], context: click.Context) -> tuple[str | None, str]:
+    if len(words) > 2:
+        raise click.UsageError("give BASE_URL, TOKEN and FILE, and nothing else")
+    if len(words) == 1 and not os.environ.get(VARIABLE):
+        raise click.UsageError(f"TOKEN or FILE is missing: give both, or set {VARIABLE}")
+    if words.count("-") > 1:
+        raise click.UsageError("only one of TOKEN and FILE can come from standard input")
+    path = str(FILE.convert(words[-1], None, context))
+    return (words[0] if len(words) == 2 else None), path
 
 
 def _is_same(path: Path, file: IO[bytes]) -> bool:
@@ -104,13 +109,6 @@ def _is_same(path: Path, file: IO[bytes]) -> bool:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except OSError:
         return False
-
-
-def _length(file: IO[bytes]) -> int | None:
-    try:
-        return os.fstat(file.fileno()).st_size or None
-    except OSError:
-        return None
 
 
 @contextmanager
@@ -135,32 +133,6 @@ def _keeping(path: Path | None) -> Iterator[Callable[[NotLoaded], None]]:
             kept.write(line.written())
 
         yield keep
-
-
-def _secret(argument: str) -> str:
-    return sys.stdin.readline().strip() if argument == "-" else argument
-
-
-def _client(base_url: str, token: str, timeout_s: float) -> httpx2.Client:
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise click.UsageError("BASE_URL is the server's https:// URL, as https://scim.example/v2")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise click.UsageError("BASE_URL must be https:// unless it is this machine: the token would travel in clear")
-    if not token or not token.isascii() or not token.isprintable():
-        raise click.UsageError("TOKEN is missing, or holds characters that no token has")
-    return httpx2.Client(
-        base_url=base_url.rstrip("/"),
-        headers={
-            "Authorization": f"Bearer {token}",
-            "Accept": "application/scim+json",
-            "Content-Type": "application/scim+json",
-            "User-Agent": "identity-scim",
-        },
-        timeout=timeout_s,
-        follow_redirects=False,  # a token goes where it was told to, nowhere else
-        trust_env=not is_loopback(parts.hostname),
-    )
 
 
 def _check_reachable(asking: Asking) -> None:

@@ -2,8 +2,9 @@
 
 import argparse
 import os
+import sys
 
-from identity_verifier import Introspector
+from identity_verifier import ConfigurationError, Introspector
 
 from examples.erp.erp import create_app
 
@@ -12,7 +13,10 @@ SECRET_VARIABLE = "ERP_CLIENT_SECRET"
 
 def main() -> None:
     options = parse_arguments()
-    app = create_app(options.issuer, options.audience, introspector=make_introspector(options))
+    try:
+        app = create_app(options.issuer, options.audience, introspector=make_introspector(options))
+    except ConfigurationError as error:
+        sys.exit(f"examples.erp: {error.detail}")
     app.run(options.host, options.port, threaded=True)
 
 
@@ -29,7 +33,7 @@ def parse_arguments() -> argparse.Namespace:
 def make_introspector(options: argparse.Namespace) -> Introspector | None:
     if not options.client_id:
         return None
-    return Introspector(f"{options.issuer}/oauth/introspect", options.client_id, os.environ[SECRET_VARIABLE])
+    return Introspector(f"{options.issuer}/oauth/introspect", options.client_id, os.environ.get(SECRET_VARIABLE, ""))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from flask import Flask, Response, jsonify, request
-from identity_verifier import Introspector, Rule, VerificationError, VerifiedClaims, Verifier
+from flask import Flask, Response, current_app, jsonify, request
+from identity_verifier import ConfigurationError, Introspector, Rule, VerificationError, VerifiedClaims, Verifier
 
 from examples.erp.policy import SCOPES, Action, Decision, Invoice, check_policies, decide
 
@@ -26,7 +26,8 @@ def create_app(
     """Build the service for one tenant's issuer.
 
     With an ``introspector`` the issuer is asked before every call, so that a person who left a moment ago is
-    refused although the token has not expired.
+    refused although the token has not expired. Raises ``ConfigurationError`` for what cannot be an issuer or an
+    audience.
     """
     check_policies()
     verifier = Verifier(issuer, audience, **verifier_options)
@@ -50,6 +51,7 @@ def create_app(
         return jsonify(present(invoice) | acted_for(claims) | {"paid": True})
 
     app.register_error_handler(VerificationError, refuse_token)
+    app.register_error_handler(ConfigurationError, tell_operator)
     app.register_error_handler(Refused, lambda refused: refused.response)
     return app
 
@@ -86,6 +88,12 @@ def refuse_token(error: VerificationError) -> Response:
         response.headers["Retry-After"] = "10"
         return response
     return challenge(401, error.rule, {"error": "invalid_token", "error_description": error.rule})
+
+
+def tell_operator(error: ConfigurationError) -> Response:
+    """500 and a line in the log: no token would do, and waiting does not help."""
+    current_app.logger.error("the service is set up wrongly: %s", error)
+    return answer(500, "misconfigured", error.code)
 
 
 def challenge(status: int, reason: str, parameters: dict[str, str]) -> Response:

@@ -83,7 +83,7 @@ def test_a_clock_that_is_apart_from_the_database_s_is_found(
 
 
 def test_a_broker_without_its_library_is_found(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("config.settings.find_spec", lambda _name: None)
+    monkeypatch.setattr("config.extras.find_spec", lambda _name: None)
     advice = found(database_url, broker_url="redis://localhost")["settings"]
     assert "pip install 'identity-foundation[redis]'" in advice
 

@@ -11,8 +11,8 @@ import pytest
 
 from cli.scim.load.bulks import Limits, wait_asked
 from cli.scim.load.lines import Line, NotLoaded, read_lines
-from cli.scim.load.load import Tally
-from cli.scim.load.progress import Course
+from cli.scim.load.load import Tally, next_batch
+from cli.scim.load.progress import Course, teller
 from scim.expectations import Answer
 
 ANN = b'{"userName": "ann"}'
@@ -91,3 +91,26 @@ def test_the_progress_line_tells_how_far_and_how_fast() -> None:
     line = Course(began_s=10.0, bytes=1_200).line(tally, 14.0)
     assert line == "1,200 lines (25%): 1,000 created, 150 there already, 50 refused, 300/s"
     assert "%" not in Course(began_s=10.0, bytes=None).line(tally, 14.0)
+
+
+def test_the_numbers_are_told_after_the_first_second_and_then_now_and_then() -> None:
+    now, shown = [100.0], []
+    course = Course(began_s=100.0, bytes=None)
+    tell = teller(course, lambda _line: shown.append(now[0]), 1.0, 10.0, lambda: now[0])
+    for tick in range(60):
+        now[0] = 100.0 + tick / 2
+        tell(Tally())
+    assert shown == [101.0, 111.0, 121.0]
+
+
+def test_a_dry_run_says_that_nothing_was_sent() -> None:
+    tally = Tally(lines=3, valid=2, refused=1)
+    assert Course(0.0, None, dry_run=True).line(tally, 1.0) == "3 lines: 2 can be sent, 1 refused; nothing sent"
+
+
+@pytest.mark.parametrize(
+    ("lines", "took_s", "following"),
+    [(10, 1.0, 10), (10, 0.5, 20), (10, 2.0, 5), (10, 0.0, 40), (10, 1000.0, 2), (1, 1000.0, 1)],
+)
+def test_the_next_bulk_is_as_large_as_a_second_allows(lines: int, took_s: float, following: int) -> None:
+    assert next_batch(lines, took_s) == following

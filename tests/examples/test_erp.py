@@ -1,6 +1,8 @@
 """The example service through HTTP: what a token opens, and what each refusal says."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +15,7 @@ from local_issuer import ACTOR, AUDIENCE, ISSUER, NOW, RIVAL, LocalIssuer, chain
 
 from examples.erp import policy
 from examples.erp.erp import create_app
+from tests.house.sources import ROOT
 
 ACME = LocalIssuer()
 RIVALS = LocalIssuer()
@@ -138,7 +141,7 @@ def test_authorization_details_without_a_scope_stand_alone(details, status):
 def test_a_rival_tenants_token_is_refused_at_each_lock():
     rivals = {"iss": RIVAL, "tenant": "rival"}
     for unverified_token, rule in (
-        (token(signer=RIVALS, **rivals), "signature"),
+        (token(signer=RIVALS, **rivals), "issuer"),
         (token(signer=RIVALS), "signature"),
         (token(**rivals), "issuer"),
         (token(tenant="rival"), "tenant"),
@@ -184,8 +187,12 @@ def test_an_unknown_invoice_is_a_404_only_for_who_may_come_in():
     assert erp().get("/invoices/99", headers=bearer(token())).status_code == 404
 
 
+def introspector_by(fetch: Callable[..., bytes]) -> Introspector:
+    return Introspector(f"{ISSUER}/oauth/introspect", "019b0f6e-1111-7000-8000-000000000001", "secret", fetch=fetch)
+
+
 def introspector(answer: Callable[[], bytes]) -> Introspector:
-    return Introspector(f"{ISSUER}/oauth/introspect", "erp", "secret", fetch=lambda *_: answer())
+    return introspector_by(lambda *_: answer())
 
 
 def test_a_live_token_is_refused_the_moment_its_person_is_deprovisioned():
@@ -222,6 +229,35 @@ def test_when_the_issuer_cannot_be_asked_nothing_is_opened():
         assert response.status_code == 503
         assert response.json == {"error": "temporarily_unavailable", "reason": rule}
         assert response.headers["Retry-After"] == "10"
+
+
+@pytest.mark.parametrize(
+    ("status", "issuers", "introspections"),
+    [(404, "not_found", "not_found"), (401, "refused", "client_refused"), (302, "redirected", "redirected")],
+)
+def test_a_wrong_configuration_is_a_500_and_is_logged(caplog, status, issuers, introspections):
+    def wrong(*_: Any) -> bytes:
+        raise FetchError(f"status {status}", status=status)
+
+    for client, code in ((erp(fetch=wrong), issuers), (erp(introspector=introspector_by(wrong)), introspections)):
+        response = client.get("/invoices/17", headers=bearer(token()))
+        assert (response.status_code, response.json) == (500, {"error": "misconfigured", "reason": code})
+        assert f"the service is set up wrongly: {code}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--issuer", f"{ISSUER}/"], "ends with a slash"),
+        (["--issuer", "http://id.example/t/acme"], "must be https"),
+        (["--issuer", ISSUER, "--audience", ""], "audience must be"),
+        (["--issuer", ISSUER, "--client-id", "erp"], "client_secret must be given"),
+    ],
+)
+def test_the_program_says_in_one_line_what_is_set_up_wrongly(words, said):
+    command = [sys.executable, "-m", "examples.erp", "--port", "1", *words]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, said in ended.stderr, ended.stderr.count("\n")) == (1, True, 1), ended.stderr
 
 
 def test_a_policy_that_asks_for_what_no_request_carries_stops_the_start(monkeypatch):

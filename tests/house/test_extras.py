@@ -1,8 +1,10 @@
 """What is declared is what is needed: each program starts with what its extra installs, and nothing else.
 
-A test environment has more installed than an installation (packaging comes with pytest), and hides what is missing.
+A test environment has more installed than an installation (packaging comes with pytest), and hides what is missing. So
+what is not required is hidden here, and programs are imported; `.ci/test_extras.py` starts them in bare environments.
 """
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -24,8 +26,17 @@ class Hidden:
 
 sys.meta_path.insert(0, Hidden())
 """
+EVERY_COMMAND = """
+from importlib import import_module
+from cli.main import COMMANDS
+
+for module in COMMANDS.values():
+    import_module(module)
+"""
 PROGRAMS = {
     "web": ((), "import config.web, config.app, cli.main"),
+    "every command": ((), EVERY_COMMAND),
+    "the story": (("demo",), "import dev.demo.story, examples.erp.erp"),
     "worker and relay on PostgreSQL": ((), "import config.celery, kombu.transport.pgmq, workers.broker"),
     "worker and relay on RabbitMQ": ((), "import config.celery, kombu.transport.pyamqp, workers.rabbitmq_broker"),
     "worker and relay on Redis": (("redis",), "import config.celery, kombu.transport.redis, workers.redis_broker"),
@@ -77,3 +88,40 @@ def test_each_program_starts_with_what_its_extra_installs(program: str) -> None:
     script = f"HIDDEN = {sorted(hidden)!r}\n{HIDE}\n{imports}"
     ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr[-1500:]
+
+
+MISSING = """
+import config.extras
+from click.testing import CliRunner
+from cli.main import main
+
+config.extras.find_spec = lambda name: None
+result = CliRunner().invoke(main, WORDS)
+assert result.exit_code == 1, result.output
+print(result.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "said"),
+    [
+        (["demo"], {}, "Error: The story needs cedarpy: pip install 'identity-foundation[demo]'\n"),
+        (["dev", "--story"], {}, "Error: The story needs cedarpy: pip install 'identity-foundation[demo]'\n"),
+        (
+            ["worker"],
+            {"IDENTITY_BROKER_URL": "redis://127.0.0.1:1/0", "IDENTITY_DATABASE_URL": "postgresql://x@/x"},
+            "Redis needs redis and packaging: pip install 'identity-foundation[redis]'\n",
+        ),
+    ],
+    ids=["demo", "dev --story", "worker on Redis"],
+)
+def test_an_extra_that_is_missing_is_named_in_one_sentence(
+    words: list[str], environment: dict[str, str], said: str
+) -> None:
+    script = f"WORDS = {words!r}\n{MISSING}"
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-1500:]
+    assert said in ran.stdout

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -16,6 +17,7 @@ from identity.store.transaction import make_engine
 from scim.protected_resource import blueprint as protected_resource
 from scim.routes import blueprint
 from tests.scim.defined import Defined
+from tests.scim.loading import Loader
 from tests.scim.sources import BASE_URL, Clock, Source, Sources
 
 
@@ -91,3 +93,9 @@ def rival(sources: Sources) -> Source:
 @pytest.fixture
 def defined(house: House, rfc: Source) -> Defined:
     return Defined(house, rfc)
+
+
+@pytest.fixture
+def loader(rfc: Source, base_url: str, tmp_path: Path) -> Loader:
+    """The command that loads a file into the tenant acme."""
+    return Loader(base_url, rfc.token, tmp_path / "people.ndjson")

@@ -3,6 +3,7 @@
 import io
 import json
 import stat
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from flask import Flask, Response, request
 
 from cli.main import main
@@ -19,49 +20,8 @@ from cli.scim.load.bulks import ATTEMPTS, PAUSE_S, Bulks
 from cli.scim.load.lines import NotLoaded, read_lines
 from cli.scim.load.load import Load, Tally
 from identity.http import House
+from tests.scim.loading import Loader, names, people, person
 from tests.scim.sources import GROUP, USER, Source
-
-
-def person(name: str, **more: Any) -> str:
-    return json.dumps({"schemas": [USER], "userName": name, **more})
-
-
-def people(*names: str) -> list[str]:
-    return [person(name) for name in names]
-
-
-@dataclass(slots=True)
-class Loader:
-    """The command, and a file for it."""
-
-    base_url: str
-    token: str
-    file: Path
-
-    def run(self, lines: list[str], *words: str, exit_code: int = 0, **more: Any) -> Result:
-        self.file.write_text("\n".join(lines), encoding="utf-8")
-        return self.run_on(str(self.file), *words, exit_code=exit_code, **more)
-
-    def run_on(self, file: str, *words: str, token: str | None = None, exit_code: int = 0, **more: Any) -> Result:
-        asked = ["scim", "load", self.base_url, token or self.token, file, *words]
-        result = CliRunner().invoke(main, asked, **more)
-        assert result.exit_code == exit_code, (result.exit_code, result.output)
-        return result
-
-    def numbers(self, lines: list[str], *words: str, exit_code: int = 0) -> tuple[int, int, int]:
-        """Return how many were created, were there already, and were refused."""
-        told = json.loads(self.run(lines, "--json", *words, exit_code=exit_code).stdout)
-        assert told["lines"] == told["created"] + told["there_already"] + told["refused"]
-        return told["created"], told["there_already"], told["refused"]
-
-
-@pytest.fixture
-def loader(rfc: Source, base_url: str, tmp_path: Path) -> Loader:
-    return Loader(base_url, rfc.token, tmp_path / "people.ndjson")
-
-
-def names(source: Source) -> list[str]:
-    return sorted(user["userName"] for user in source.get("/Users?attributes=userName&count=200")["Resources"])
 
 
 def test_every_line_becomes_a_resource_of_this_tenant_alone(loader: Loader, rfc: Source, rival: Source) -> None:
@@ -161,10 +121,11 @@ class Engine:
     bulks: Bulks
     waits: list[float]
     refused: list[NotLoaded] = field(default_factory=list)
+    clock: Callable[[], float] = time.monotonic
 
     def load(self, lines: list[str]) -> Tally:
         file = io.BytesIO("\n".join(lines).encode())
-        work = Load(self.bulks, self.bulks.limits(), "Users", self.refused.append, lambda _tally: None)
+        work = Load(self.bulks, self.bulks.limits(), "Users", self.refused.append, lambda _tally: None, self.clock)
         return work.load(read_lines(file, 10_000))
 
 
@@ -296,6 +257,48 @@ def test_an_operation_that_never_is_in_time_is_refused_in_the_end(app: Flask, en
     assert len(engine.waits) == ATTEMPTS - 1
 
 
+def test_refused_lines_come_in_the_order_of_the_file(app: Flask, engine: Engine) -> None:
+    """Line 3 is refused when it is read, lines 2 and 4 by the server, line 1 only after another try."""
+
+    def spoil(n: int) -> Response | None:
+        numbers = [(1, 503), (2, 400), (4, 400)] if n == 0 else [(1, 400)]
+        reports = [{"bulkId": str(number), "status": str(status), "response": {}} for number, status in numbers]
+        return Response(json.dumps({"Operations": reports}))
+
+    spoil_bulks(app, spoil)
+    engine.load([*people("ann", "bob"), "{", *people("cid"), "{"])
+    assert [line.number for line in engine.refused] == [1, 2, 3, 4, 5]
+
+
+def test_refused_lines_are_told_when_the_server_ends_the_load(app: Flask, engine: Engine) -> None:
+    spoil_bulks(app, lambda _n: Response("<html>", status=200))
+    with pytest.raises(Refused):
+        engine.load([*people("ann"), "{"])
+    assert [line.number for line in engine.refused] == [2]
+
+
+def test_many_unreadable_lines_are_not_held_back_for_one_that_waits(app: Flask, engine: Engine) -> None:
+    counts: list[int] = []
+    spoil_bulks(app, lambda _n: counts.append(len(engine.refused)))  # type: ignore[arg-type, func-returns-value]
+    engine.load([*people("ann"), *["{"] * 2_000, *people("bob")])
+    assert counts == [0, 2_000]
+    assert len(engine.refused) == 2_000
+
+
+def test_a_bulk_takes_about_a_second_and_the_first_one_less(app: Flask, engine: Engine) -> None:
+    sizes: list[int] = []
+    engine.clock = lambda: sum(sizes) / 20  # a server that makes twenty a second
+
+    @app.after_request
+    def note(response: Response) -> Response:
+        if request.path.endswith("/Bulk"):
+            sizes.append(len(response.get_json(force=True)["Operations"]))
+        return response
+
+    assert engine.load(people(*map(str, range(100)))).created == 100
+    assert sizes == [10, 20, 20, 20, 20, 10]
+
+
 # --- what cannot be done at all --------------------------------------------------------------------------------
 
 
@@ -312,6 +315,12 @@ def test_a_refused_token_and_a_load_that_ended_have_codes_of_their_own(app: Flas
     ("words", "said"),
     [
         (["{url}", "-", "-"], "only one of TOKEN and FILE"),
+        (["{url}", "{file}"], "TOKEN or FILE is missing"),
+        (["{url}"], "Missing argument '[TOKEN] FILE'"),
+        (["{url}", "t", "{file}", "{file}"], "and nothing else"),
+        (["{url}", "@/nowhere/token", "{file}"], "cannot be read: No such file"),
+        (["{url}", "", "{file}"], "TOKEN is missing"),
+        (["http://[::1", "t", "{file}"], "is the server's https:// URL"),
         (["{url}", "t", "{file}", "--refused", "{file}"], "written over FILE"),
         (["{url}", "t", "{file}", "--refused", "/nowhere/refused"], "cannot be written"),
         (["{url}", "t", "/nowhere/people"], "does not exist"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Any
 
@@ -96,11 +96,11 @@ def read_claims(claims: dict[str, Any]) -> VerifiedClaims:
         authorization_details=tuple(map(MappingProxyType, claims.get("authorization_details", []))),
         acr=claims.get("acr"),
         amr=tuple(claims.get("amr", ())),
-        auth_time=datetime.fromtimestamp(claims["auth_time"], UTC) if "auth_time" in claims else None,
+        auth_time=datetime.fromtimestamp(claims["auth_time"], timezone.utc) if "auth_time" in claims else None,
         txn=claims.get("txn"),
         token_id=claims["jti"],
-        issued_at=datetime.fromtimestamp(claims["iat"], UTC),
-        expires_at=datetime.fromtimestamp(claims["exp"], UTC),
+        issued_at=datetime.fromtimestamp(claims["iat"], timezone.utc),
+        expires_at=datetime.fromtimestamp(claims["exp"], timezone.utc),
         claims=MappingProxyType(claims),
     )
 

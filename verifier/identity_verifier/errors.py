@@ -1,11 +1,23 @@
-"""The one exception of this package, and the closed set of rules it can name."""
+"""The two exceptions of this package, and the closed sets of what they can name.
 
-from enum import StrEnum
+``VerificationError`` is about a token, or about an issuer that cannot be asked now. ``ConfigurationError`` is about
+how this service is set up: every token would end in it until somebody changes a setting.
+"""
+
+from enum import Enum
 
 
-class Rule(StrEnum):
+class Text(str, Enum):
+    """A closed set of texts, printed as they are; Python 3.10 has no ``StrEnum``."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Rule(Text):
     """What a token, a key set or an issuer failed. The values are stable: log, count and alert on them."""
 
+    MISSING = "missing"
     SIZE = "size"
     SHAPE = "shape"
     TYPE = "type"
@@ -56,3 +68,35 @@ class VerificationError(Exception):
     @property
     def is_unavailable(self) -> bool:
         return self.rule in ISSUER_UNREACHABLE
+
+
+class Misconfiguration(Text):
+    """What is set up wrongly. The values are stable."""
+
+    ISSUER = "issuer"
+    ISSUER_MISMATCH = "issuer_mismatch"
+    AUDIENCE = "audience"
+    TENANT = "tenant"
+    OPTION = "option"
+    URL = "url"
+    NOT_FOUND = "not_found"
+    REDIRECTED = "redirected"
+    REFUSED = "refused"
+    NOT_AN_ISSUER = "not_an_issuer"
+    TLS = "tls"
+    CLIENT = "client"
+    CLIENT_REFUSED = "client_refused"
+    TOKEN_TYPE = "token_type"  # noqa: S105  the name of a fault, not a secret
+
+
+class ConfigurationError(ValueError):
+    """This service is set up wrongly. ``code`` says in what; ``detail`` says what to change.
+
+    Answer 500 and tell the operator of this service: waiting does not help, and no other token would. ``detail``
+    never repeats a token or a secret.
+    """
+
+    def __init__(self, code: Misconfiguration, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from identity_verifier.errors import Rule, VerificationError
+from identity_verifier.errors import ConfigurationError, Rule, VerificationError
+from identity_verifier.fetch import FetchError
 from identity_verifier.keys import KeySet
 
 
@@ -38,13 +39,15 @@ class KeyCache:
         self._last_failure: Exception | None = None
 
     def keys_for(self, key_id: str, now: datetime) -> KeySet:
-        """The keys to try for ``key_id``, which they may lack. Raises ``keys_unavailable``."""
+        """The keys to try for ``key_id``, which they may lack.
+
+        Where there are none, raises what ``fetch_keys`` did: ``ConfigurationError``, or else ``keys_unavailable``.
+        """
         if not self._is_settled(key_id, now):
             self._refetch(key_id, now)
         held = self._held
         if held is None or self._is_dead(held, now):
-            detail = "the issuer's keys could not be fetched"
-            raise VerificationError(Rule.KEYS_UNAVAILABLE, detail) from self._last_failure
+            raise no_keys(self._last_failure)
         return held.keys
 
     def _is_settled(self, key_id: str, now: datetime) -> bool:
@@ -78,6 +81,26 @@ class KeyCache:
             self._held = HeldKeys(self._fetch_keys(), fetched_at=now)
         except Exception as error:  # whatever went wrong, the keys we hold stay good; it becomes the cause
             self._last_failure = error
+
+
+def no_keys(failure: Exception | None) -> Exception:
+    """Return a new exception for each caller: one that several threads raise would gather all their tracebacks."""
+    error: Exception
+    if isinstance(failure, ConfigurationError):
+        error = ConfigurationError(failure.code, failure.detail)
+    else:
+        reason = reason_of(failure)
+        detail = "the issuer's keys could not be fetched" + (f" ({reason})" if reason else "")
+        error = VerificationError(Rule.KEYS_UNAVAILABLE, detail)
+    error.__cause__ = failure
+    return error
+
+
+def reason_of(failure: Exception | None) -> str:
+    """Only our own words: a fetch of somebody else's may say anything."""
+    if isinstance(failure, FetchError):
+        return str(failure)
+    return failure.detail if isinstance(failure, VerificationError) else ""
 
 
 def is_past(since: datetime, lifetime_s: int, now: datetime) -> bool:

@@ -28,6 +28,13 @@ AnyKey = ECKey | OKPKey | RSAKey
 KEY_TYPES: Mapping[str, type[AnyKey]] = {"EC": ECKey, "OKP": OKPKey, "RSA": RSAKey}
 
 
+class MalformedKeySetError(VerificationError):
+    """The document is no JWK Set at all."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Rule.KEY_SET, detail)
+
+
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
     """One public key, parsed once."""
@@ -80,10 +87,10 @@ def read_candidates(document: bytes | str | Mapping[str, Any]) -> list[Any]:
     try:
         parsed = document if isinstance(document, Mapping) else parse_object(as_bytes(document))
     except (StrictJsonError, UnicodeEncodeError) as error:
-        raise VerificationError(Rule.KEY_SET, f"the document is refused: {error}") from error
+        raise MalformedKeySetError(f"the document is refused: {error}") from error
     candidates = parsed.get("keys")
     if not isinstance(candidates, list) or len(candidates) > MAX_KEYS:
-        raise VerificationError(Rule.KEY_SET, f"keys is not a list of at most {MAX_KEYS}")
+        raise MalformedKeySetError(f"keys is not a list of at most {MAX_KEYS}")
     return candidates
 
 
@@ -136,9 +143,10 @@ def import_public_key(key_type: str, jwk: Mapping[str, Any]) -> AnyKey | None:
     if key_type == "RSA" and not is_acceptable_modulus(members["n"]):
         return None
     try:
-        return KEY_TYPES[key_type].import_key(members)
+        key: AnyKey = KEY_TYPES[key_type].import_key(members)
     except Exception:  # one unreadable key, broken in whatever way, must not cost the others
         return None
+    return key
 
 
 def is_acceptable_modulus(modulus: Any) -> bool:

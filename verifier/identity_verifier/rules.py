@@ -1,14 +1,16 @@
-"""The decision: rules in the order they are applied. The three tuples are the specification."""
+"""The decision: rules in the order they are applied. The three tuples are the specification; between the first and the
+second, the token must say that it is of the expected issuer."""
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from identity_verifier.claims import VerifiedClaims, read_claims, unfold_actors
+from identity_verifier.configuration import check_audience, check_issuer, check_numbers, check_token
 from identity_verifier.envelope import Envelope, take_apart
-from identity_verifier.errors import Rule, VerificationError
+from identity_verifier.errors import ConfigurationError, Misconfiguration, Rule, VerificationError
 from identity_verifier.keys import ALGORITHMS, KeySet, VerificationKey
 from identity_verifier.strict_json import StrictJsonError, parse_object
 
@@ -27,6 +29,7 @@ class Expected:
     """What this resource server accepts. Never take any of it from the token.
 
     ``tenant`` None means: the one that the issuer's path ``/t/{tenant}`` names, or any when it names none.
+    Raises ``ConfigurationError``.
     """
 
     issuer: str
@@ -38,38 +41,59 @@ class Expected:
     algorithms: tuple[str, ...] = ("ES256", "RS256", "EdDSA")
 
     def __post_init__(self) -> None:
-        if not self.issuer or not self.audience:
-            raise ValueError("issuer and audience must be named")
+        check_issuer(self.issuer, self.tenant)
+        check_audience(self.audience)
+        check_numbers(0, max_depth=self.max_depth, leeway_s=self.leeway_s)
+        check_numbers(1, max_lifetime_s=self.max_lifetime_s)
+        named = tenant_of(self.issuer)
+        if self.tenant and named and self.tenant != named:
+            detail = f"tenant is {self.tenant!r} and the issuer is that of {named!r}: leave tenant out"
+            raise ConfigurationError(Misconfiguration.TENANT, detail)
         if not self.algorithms or not set(self.algorithms) <= set(ALGORITHMS.values()):
-            raise ValueError(f"algorithms must be some of {sorted(ALGORITHMS.values())}")
+            detail = f"algorithms must be some of {sorted(ALGORITHMS.values())}"
+            raise ConfigurationError(Misconfiguration.OPTION, detail)
 
 
-def verify_token(unverified_token: str, keys: KeySet, expected: Expected, now: datetime) -> VerifiedClaims:
+@dataclass(frozen=True, slots=True)
+class OpenedToken:
+    """A token of which nothing is proved yet, and which says that it is of the expected issuer."""
+
+    envelope: Envelope
+    unverified_claims: dict[str, Any] = field(repr=False)
+
+
+def verify_token(unverified_token: str | None, keys: KeySet, expected: Expected, now: datetime) -> VerifiedClaims:
     """Accept a token whole, or raise ``VerificationError`` naming the first rule that failed (RFC 9068 §4).
 
     ``now`` is aware. No clock, no network, no state: the same arguments always give the same answer.
     """
-    return verify_envelope(open_envelope(unverified_token, expected), keys, expected, now)
+    return verify_opened(open_token(unverified_token, expected), keys, expected, now)
 
 
-def open_envelope(unverified_token: str, expected: Expected) -> Envelope:
-    """Apply what needs no key, so that rubbish never costs a look at the issuer."""
-    envelope = take_apart(unverified_token)
+def open_token(unverified_token: str | None, expected: Expected) -> OpenedToken:
+    """Apply what needs no key, so that neither rubbish nor another issuer's token costs a look at the issuer.
+
+    The issuer is compared before the signature is: keys of another issuer are not ours to find, and "no such key"
+    would be the wrong reason. A token that lies about its issuer fails at the signature.
+    """
+    envelope = take_apart(check_token(unverified_token))
     for rule in HEADER_RULES:
         rule(envelope.header, expected)
-    return envelope
+    claims = parse_claims(envelope.unverified_payload)
+    issuer_is_ours(claims, expected)
+    return OpenedToken(envelope, claims)
 
 
-def verify_envelope(envelope: Envelope, keys: KeySet, expected: Expected, now: datetime) -> VerifiedClaims:
+def verify_opened(opened: OpenedToken, keys: KeySet, expected: Expected, now: datetime) -> VerifiedClaims:
     """Apply the rest. Raises ``ValueError`` when ``now`` is naive: it would silently mean local time."""
     if now.tzinfo is None:
         raise ValueError("now must be aware")
-    key = keys.find(envelope.key_id)
+    key = keys.find(opened.envelope.key_id)
     if key is None:
         raise VerificationError(Rule.KEY, "no key of the issuer has this kid")
     for key_rule in KEY_RULES:
-        key_rule(envelope, key)
-    claims = parse_claims(envelope.unverified_payload)
+        key_rule(opened.envelope, key)
+    claims = opened.unverified_claims
     for rule in CLAIM_RULES:
         rule(claims, expected, now)
     return read_claims(claims)
@@ -123,7 +147,7 @@ KEY_RULES: tuple[Callable[[Envelope, VerificationKey], None], ...] = (
 )
 
 
-def issuer_is_ours(claims: Claims, expected: Expected, _: datetime) -> None:
+def issuer_is_ours(claims: Claims, expected: Expected) -> None:
     """Compared as an exact string: no case folding, no trailing slash (RFC 9207 §2.4)."""
     if claims.get("iss") != expected.issuer:
         raise VerificationError(Rule.ISSUER, "iss is not the expected issuer")
@@ -155,17 +179,23 @@ def times_are_whole_seconds(claims: Claims, _: Expected, __: datetime) -> None:
 
 def not_expired(claims: Claims, expected: Expected, now: datetime) -> None:
     if claims["exp"] <= now.timestamp() - expected.leeway_s:
-        raise VerificationError(Rule.EXPIRED, "exp has passed")
+        raise VerificationError(Rule.EXPIRED, f"exp was {seconds_between(claims['exp'], now)} s ago")
 
 
 def issued_by_now(claims: Claims, expected: Expected, now: datetime) -> None:
     if claims["iat"] > now.timestamp() + expected.leeway_s:
-        raise VerificationError(Rule.ISSUED_IN_FUTURE, "iat is in the future")
+        apart = seconds_between(claims["iat"], now)
+        raise VerificationError(Rule.ISSUED_IN_FUTURE, f"iat is in {apart} s: the issuer's clock and this one disagree")
 
 
 def valid_by_now(claims: Claims, expected: Expected, now: datetime) -> None:
     if claims.get("nbf", 0) > now.timestamp() + expected.leeway_s:
-        raise VerificationError(Rule.NOT_YET_VALID, "nbf is in the future")
+        raise VerificationError(Rule.NOT_YET_VALID, f"nbf is in {seconds_between(claims['nbf'], now)} s")
+
+
+def seconds_between(instant: int, now: datetime) -> int:
+    """Whole seconds, at most a year: what a token says is as large as it likes."""
+    return min(abs(instant - int(now.timestamp())), 31_536_000)
 
 
 def lives_no_longer_than_allowed(claims: Claims, expected: Expected, _: datetime) -> None:
@@ -246,7 +276,6 @@ def sign_in_is_well_told(claims: Claims, _: Expected, __: datetime) -> None:
 
 
 CLAIM_RULES: tuple[Callable[[Claims, Expected, datetime], None], ...] = (
-    issuer_is_ours,
     tenant_is_the_issuers,
     audience_is_us,
     times_are_whole_seconds,

@@ -9,9 +9,9 @@ from typing import Any
 MAX_DEPTH = 16
 """Levels of nesting. A full actor chain with its authorization details needs 6."""
 
-# A string swallows its own brackets. The closing quote is optional and the repetition possessive, so the scan
-# is linear even for a string that never ends.
-STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+# A string swallows its own brackets. The closing quote is optional, so that no string ever fails to match and the scan
+# is linear even for one that never ends.
+STRINGS_AND_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
 
 
 class StrictJsonError(ValueError):

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from identity_verifier import Expected
@@ -10,7 +10,7 @@ from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=timezone.utc)
 NOW_S = int(NOW.timestamp())
 ISSUER = "https://id.example/t/acme"
 RIVAL = "https://id.example/t/rival"

@@ -1,6 +1,7 @@
 """A real HTTP server on loopback whose answers a test can change while it runs."""
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ class LoopbackServer:
     def __init__(self, server: ThreadingHTTPServer) -> None:
         self._server = server
         self.answer = Answer()
+        self.paths: dict[str, Answer] = {}  # answers of their own
         self.requests: list[tuple[str, str, bytes]] = []
         self.last_headers: dict[str, str] = {}
         self.url = f"http://127.0.0.1:{server.server_port}"
@@ -42,7 +44,7 @@ class LoopbackServer:
 
 
 @contextmanager
-def loopback_server() -> Iterator[LoopbackServer]:
+def loopback_server(tls: ssl.SSLContext | None = None) -> Iterator[LoopbackServer]:
     class Exchange(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -50,7 +52,7 @@ def loopback_server() -> Iterator[LoopbackServer]:
             length = int(self.headers.get("Content-Length", 0))
             loopback.requests.append((self.command, self.path, self.rfile.read(length)))
             loopback.last_headers = {name.lower(): value for name, value in self.headers.items()}
-            answer = loopback.answer
+            answer = loopback.paths.get(self.path, loopback.answer)
             if answer.gate is not None:
                 answer.gate.wait(10)
             self.send_response(answer.status)
@@ -79,6 +81,9 @@ def loopback_server() -> Iterator[LoopbackServer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
     server.daemon_threads = True
+    if tls is not None:
+        # The handshake is made in the exchange's own thread: a client that gives up must not end the server.
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     loopback = LoopbackServer(server)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -23,7 +23,7 @@ def refused_rule(token: str) -> Rule:
 
 
 SHAPE_FAULTS = [
-    "", ".", "..", "...", "a.b", "a.b.c.d", "not a token",
+    ".", "..", "...", "a.b", "a.b.c.d", "not a token",
     SIGNER.sign() + "\n", " " + SIGNER.sign(), SIGNER.sign() + "=",
     SIGNER.sign().replace(".", "..", 1), SIGNER.sign().rpartition(".")[0] + ".", "Bearer " + SIGNER.sign(),
     "é.é.é", "\ud800.a.a", SIGNER.sign() + ".a", SIGNER.sign().replace("_", "/").replace("-", "+") + "+",

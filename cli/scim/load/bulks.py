@@ -22,7 +22,7 @@ PAUSE_S = 0.5  # before the second attempt; doubled before each further one
 PAUSE_S_MAX = 300.0  # as long as a server may make us wait
 AGAIN = frozenset({429, 500, 502, 503, 504})
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
-OPERATIONS_MAX = 500  # in one Bulk of ours, whatever a server allows: so there is news every few seconds
+OPERATIONS_MAX = 500  # in one Bulk of ours, whatever a server allows: so that a Bulk takes seconds
 BYTES_MAX = 1024 * 1024
 NUMBER_MAX = 10**12  # lines of a file
 OPEN, CLOSE = b'{"schemas":["%b"],"Operations":[' % REQUEST_SCHEMA.encode(), b"]}"
@@ -69,6 +69,13 @@ class Bulks:
     def send(self, operations: Sequence[bytes]) -> Answer:
         """Return the answer to a Bulk. Raises ``Refused`` when there is none, or none of a SCIM server."""
         return self._asked("POST", "/Bulk", OPEN + b",".join(operations) + CLOSE)
+
+    def asked_once(self, path: str) -> Answer | None:
+        """Return the answer to a GET that a load can do without, or None."""
+        try:
+            return self._answer("GET", path, None)
+        except (httpx2.HTTPError, Refused):
+            return None
 
     def _asked(self, method: str, path: str, body: bytes | None = None) -> Answer:
         for attempt in range(ATTEMPTS):

@@ -3,10 +3,11 @@
 import json
 from codecs import BOM_UTF8
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
-from typing import IO, Any
+from typing import Any
 
+from cli.scim.load.file import LineReader
 from identity.model.errors import OverLimit, Refusal
 from scim.body import parse_body
 from scim.errors import render_refusal
@@ -19,11 +20,12 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One resource. ``number`` counts lines from 1, ``end`` the bytes of the file up to here."""
+    """One resource, as JSON text and as an object. ``number`` counts lines from 1, ``end`` the bytes up to here."""
 
     number: int
     end: int
     text: bytes
+    resource: Json = field(default_factory=dict)
 
     def operation(self, endpoint: str) -> bytes:
         """Return the operation of a Bulk that creates it; its bulkId is the line's number."""
@@ -46,12 +48,17 @@ class NotLoaded:
         return json.dumps(found, ensure_ascii=False) + "\n"
 
     @property
+    def is_unreadable(self) -> bool:
+        """True for a line that was no resource at all, and was not sent."""
+        return "text" in self.shown
+
+    @property
     def detail(self) -> str:
         """Return what is wrong, in words."""
         return f"{self.error.get('detail') or self.error.get('scimType') or self.status}"
 
 
-def read_lines(file: IO[bytes], bytes_max: int) -> Iterator[Line | NotLoaded]:
+def read_lines(file: LineReader, bytes_max: int) -> Iterator[Line | NotLoaded]:
     """Yield what is in a file, line by line; empty lines are nothing."""
     end = 0
     for number in count(1):
@@ -61,12 +68,12 @@ def read_lines(file: IO[bytes], bytes_max: int) -> Iterator[Line | NotLoaded]:
         end += len(text)
         if len(text) > bytes_max and not text.endswith(b"\n"):
             end += _skip_line(file)
-            yield _not_a_resource(number, end, text, OverLimit(f"a line has at most {bytes_max} bytes here"))
+            yield refused_line(number, end, text, OverLimit(f"a line has at most {bytes_max} bytes here"))
         elif resource := (text.removeprefix(BOM_UTF8) if number == 1 else text).strip():
             yield _parsed(number, end, resource)
 
 
-def _skip_line(file: IO[bytes]) -> int:
+def _skip_line(file: LineReader) -> int:
     skipped = 0
     while text := file.readline(SKIPPED_BYTES):
         skipped += len(text)
@@ -80,15 +87,16 @@ def _parsed(number: int, end: int, text: bytes) -> Line | NotLoaded:
     try:
         resource = parse_body(text)
     except Refusal as refusal:
-        return _not_a_resource(number, end, text, refusal)
-    return Line(number, end, json.dumps(resource, ensure_ascii=False, separators=(",", ":")).encode())
+        return refused_line(number, end, text, refusal)
+    return Line(number, end, json.dumps(resource, ensure_ascii=False, separators=(",", ":")).encode(), resource)
 
 
-def _not_a_resource(number: int, end: int, text: bytes, refusal: Refusal) -> NotLoaded:
+def refused_line(number: int, end: int, text: bytes, refusal: Refusal) -> NotLoaded:
+    """Return that a line is no resource."""
     error, status = render_refusal(refusal)
     return NotLoaded(number, end, status, error, {"text": text[:TEXT_CHARACTERS_MAX].decode(errors="replace")})
 
 
 def not_loaded(line: Line, status: int, error: Json) -> NotLoaded:
     """Return that a server refused a line."""
-    return NotLoaded(line.number, line.end, status, error, {"resource": json.loads(line.text)})
+    return NotLoaded(line.number, line.end, status, error, {"resource": line.resource})

@@ -1,7 +1,7 @@
 """From the lines of a file to a directory: batch by batch, nothing kept but numbers."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from cli.remote import Refused
@@ -13,58 +13,87 @@ WHOLE_REFUSED = frozenset({400, 413, 422})
 """Of a whole Bulk: one operation may be why, so the others are sent without it."""
 NOT_NOW = frozenset({429, 503})
 
+FIRST_BATCH = 10
+BATCH_S = 1.0
+"""A Bulk should take about this long, so that the numbers move every second: the first one is small, and each further
+one as large as the last one's speed allows."""
+GROWTH_MAX = 4.0
+HELD_MAX = 500  # refused lines that wait for lines before them
+
 Json = dict[str, Any]
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the lines so far; ``bytes`` of the file have been read."""
+    """What became of the lines so far; ``bytes`` of the file have been read. ``valid`` counts in a dry run."""
 
     lines: int = 0
     created: int = 0
     there_already: int = 0
     refused: int = 0
+    valid: int = 0
     bytes: int = 0
 
-    def as_json(self) -> Json:
+    def as_json(self, *, dry_run: bool) -> Json:
         """Return the numbers."""
-        return {name: value for name, value in asdict(self).items() if name != "bytes"}
+        if dry_run:
+            return {"lines": self.lines, "valid": self.valid, "refused": self.refused, "dry_run": True}
+        return {
+            "lines": self.lines,
+            "created": self.created,
+            "there_already": self.there_already,
+            "refused": self.refused,
+        }
 
 
 @dataclass(slots=True)
 class Load:
-    """One load on its way. ``refuse`` is given each line that was not loaded, ``tell`` the numbers after each Bulk."""
+    """One load on its way. ``refuse`` is given each line that was not loaded, in the order of the file; ``tell`` the
+    numbers after each Bulk; ``clock`` counts seconds.
+    """
 
     bulks: Bulks
     limits: Limits
     endpoint: str
     refuse: Callable[[NotLoaded], None]
     tell: Callable[[Tally], None]
+    clock: Callable[[], float]
     tally: Tally = field(default_factory=Tally)
+    batch_max: int = FIRST_BATCH
+    held: list[NotLoaded] = field(default_factory=list)
 
     def load(self, lines: Iterable[Line | NotLoaded]) -> Tally:
         """Send every line once. Raises ``Refused`` where the server ends it; ``tally`` says how far it came."""
+        try:
+            self._load(lines)
+        finally:
+            self._give_back()
+        self.tell(self.tally)
+        return self.tally
+
+    def _load(self, lines: Iterable[Line | NotLoaded]) -> None:
         batch: list[Line] = []
         operations: list[bytes] = []
         for line in lines:
             self.tally.bytes = line.end
             if isinstance(line, NotLoaded):
                 self._refused(line)
-                continue
-            operation = line.operation(self.endpoint)
-            if batch and not self.limits.have_room(operations, operation):
+                is_full, operation = not batch or len(self.held) >= HELD_MAX, b""
+            else:
+                operation = line.operation(self.endpoint)
+                is_full = len(batch) >= self.batch_max or not self.limits.have_room(operations, operation)
+            if is_full:
                 self._send(batch)
                 batch, operations = [], []
-            batch.append(line)
-            operations.append(operation)
-        if batch:
-            self._send(batch)
-        self.tell(self.tally)
-        return self.tally
+            if isinstance(line, Line):
+                batch.append(line)
+                operations.append(operation)
+        self._send(batch)
 
     def _send(self, batch: list[Line]) -> None:
         """Send a batch; what is refused as a whole, in halves; what the server had no time for, once more."""
-        waiting = [(batch, 0)]
+        waiting = [(batch, 0)] if batch else []
+        began_s = self.clock()
         while waiting:
             part, attempt = waiting.pop()
             answer = self.bulks.send([line.operation(self.endpoint) for line in part])
@@ -77,6 +106,15 @@ class Load:
                 self.bulks.pause(PAUSE_S * 2**attempt)
                 waiting.append((again, attempt + 1))
             self.tell(self.tally)
+        if batch:
+            self.batch_max = next_batch(len(batch), self.clock() - began_s)
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Hand the refused lines on, in the order of the file: whatever lies before them is decided."""
+        held, self.held = sorted(self.held, key=lambda line: line.number), []
+        for line in held:
+            self.refuse(line)
 
     def _account(self, part: list[Line], reports: dict[str, Json], *, is_last: bool) -> list[Line]:
         """Count what became of each line; return those to be sent again."""
@@ -96,7 +134,7 @@ class Load:
         return again
 
     def _refused(self, line: NotLoaded) -> None:
-        self.refuse(line)
+        self.held.append(line)
         self._count(refused=1)
 
     def _count(self, *, created: int = 0, there_already: int = 0, refused: int = 0) -> None:
@@ -104,6 +142,28 @@ class Load:
         self.tally.created += created
         self.tally.there_already += there_already
         self.tally.refused += refused
+
+
+def next_batch(lines: int, took_s: float) -> int:
+    """Return how many lines the next Bulk may have, after one of so many took so long."""
+    factor = min(GROWTH_MAX, max(1 / GROWTH_MAX, BATCH_S / max(took_s, 0.001)))
+    return max(1, round(lines * factor))
+
+
+def try_out(
+    lines: Iterable[Line | NotLoaded], refuse: Callable[[NotLoaded], None], tell: Callable[[Tally], None]
+) -> Tally:
+    """Count what a load would send and what it would not, and send nothing."""
+    tally = Tally()
+    for line in lines:
+        tally.lines, tally.bytes = tally.lines + 1, line.end
+        if isinstance(line, NotLoaded):
+            tally.refused += 1
+            refuse(line)
+        else:
+            tally.valid += 1
+        tell(tally)
+    return tally
 
 
 def reports_in(answer: Answer) -> dict[str, Json]:

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from cli.scim.load.load import Tally
 
-EVERY_S = 10.0
+FIRST_S, EVERY_S = 1.0, 10.0  # where each is a line of its own
+REWRITTEN_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,14 @@ class Course:
 
     began_s: float
     bytes: int | None
+    dry_run: bool = False
 
     def line(self, tally: Tally, now_s: float) -> str:
         """Return the line."""
         share = f" ({tally.bytes / self.bytes:.0%})" if self.bytes else ""
         per_s = tally.lines / max(now_s - self.began_s, 0.001)
+        if self.dry_run:
+            return f"{tally.lines:,} lines{share}: {tally.valid:,} can be sent, {tally.refused:,} refused; nothing sent"
         return (
             f"{tally.lines:,} lines{share}: {tally.created:,} created, {tally.there_already:,} there already, "
             f"{tally.refused:,} refused, {per_s:,.0f}/s"
@@ -34,17 +38,25 @@ class Course:
 @contextmanager
 def progress(course: Course) -> Iterator[Callable[[Tally], None]]:
     """Yield what tells of the load, on standard error."""
-    if sys.stderr.isatty():
-        with Console(stderr=True, highlight=False).status("reading") as status:
-            yield lambda tally: status.update(course.line(tally, time.monotonic()))
+    if not sys.stderr.isatty():
+        yield teller(course, lambda line: click.echo(line, err=True), FIRST_S, EVERY_S, time.monotonic)
         return
-    told_s = course.began_s
+    begun = course.line(Tally(), course.began_s)
+    with Console(stderr=True, highlight=False).status(begun) as status:
+        yield teller(course, status.update, 0.0, REWRITTEN_S, time.monotonic)
+
+
+def teller(
+    course: Course, show: Callable[[str], None], first_s: float, every_s: float, clock: Callable[[], float]
+) -> Callable[[Tally], None]:
+    """Return what shows the numbers ``first_s`` after the beginning, and no sooner than ``every_s`` after that."""
+    due_s = course.began_s + first_s
 
     def tell(tally: Tally) -> None:
-        nonlocal told_s
-        now_s = time.monotonic()
-        if now_s - told_s >= EVERY_S:
-            told_s = now_s
-            click.echo(course.line(tally, now_s), err=True)
+        nonlocal due_s
+        now_s = clock()
+        if now_s >= due_s:
+            due_s = now_s + every_s
+            show(course.line(tally, now_s))
 
-    yield tell
+    return tell
