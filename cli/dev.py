@@ -19,7 +19,7 @@ from dev.supervisor import Ready, StartError, run_installation
 STORY_PLAYED = "story_played"
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, envvar="IDENTITY_PORT")
 @click.option(
     "--data", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(".data"), show_default=True,
@@ -27,8 +27,11 @@ STORY_PLAYED = "story_played"
 )  # fmt: skip
 @click.option("--story", is_flag=True, help="On the first start, play an agent's story in the tenant acme.")
 @json_option
-def dev(port: int, folder: Path, *, story: bool) -> None:
+@click.pass_context
+def dev(context: click.Context, port: int, folder: Path, *, story: bool) -> None:
     """Run PostgreSQL, web, worker and relay together; Ctrl-C stops everything."""
+    if context.invoked_subcommand is not None:
+        return
     as_json = is_json()
 
     def on_ready(ready: Ready) -> bool:
@@ -41,6 +44,18 @@ def dev(port: int, folder: Path, *, story: bool) -> None:
         return True
 
     _run(folder.resolve(), port, on_ready)
+
+
+@dev.command()
+@json_option
+def distrust() -> None:
+    """End every connection that trusts the development issuer, in the database that the settings name.
+
+    `identity serve` refuses to start while a tenant has one. Tokens that rest on it end too.
+    """
+    from cli.distrust import end_development_connections  # noqa: PLC0415
+
+    end_development_connections()
 
 
 @click.command()

@@ -175,6 +175,7 @@ def _start(supervisor: Supervisor, port: int) -> str:
         environment["IDENTITY_OWNER_DATABASE_URL"] = supervisor.cluster.url()
     environment.setdefault("IDENTITY_LOG_LEVEL", "warning")
     environment.setdefault("IDENTITY_OUTGOING_ALLOW_LOOPBACK", "true")
+    environment.setdefault("IDENTITY_ALLOW_DEVELOPMENT_ISSUER", "true")
     os.environ.update({name: value for name, value in environment.items() if name.startswith("IDENTITY_")})
     settings = load_settings()
     configure_logging(settings.log_format, settings.log_level)
