@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import sys
@@ -13,6 +14,7 @@ import click
 
 from cli.output import is_json, json_option
 from config.files import write_private
+from dev.installation import FILE, BrokenFolderError
 from dev.postgres import PostgresUnavailableError
 from dev.supervisor import Ready, StartError, run_installation
 
@@ -82,7 +84,7 @@ def demo() -> None:
 def _run(folder: Path, port: int, on_ready: Callable[[Ready], bool]) -> None:
     try:
         run_installation(folder, port=port, environment=dict(os.environ), on_ready=on_ready)
-    except (StartError, PostgresUnavailableError) as error:
+    except (StartError, PostgresUnavailableError, BrokenFolderError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -121,21 +123,35 @@ def _document(ready: Ready) -> dict[str, object]:
         "base_url": ready.base_url,
         "data": str(ready.folder),
         "took_s": round(ready.took_s, 2),
-        "admin_token": ready.admin_token if ready.admin_token_is_new else None,
+        "admin_token": None if ready.admin_token_is_given else ready.admin_token,
     }
 
 
 def _greeting(ready: Ready) -> str:
     lines = [f"Identity Foundation is ready at {ready.base_url} ({ready.took_s:.1f} s).  Data: {ready.folder}", ""]
-    if ready.admin_token_is_new:
-        lines += [f"  Administrator's token, shown this once:  {ready.admin_token}", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_token_lines(ready), ""])
+
+
+def _token_lines(ready: Ready) -> list[str]:
+    if ready.admin_token_is_given:
+        return ["Administrator's token: that of IDENTITY_ADMIN_TOKEN, which commands in another terminal need too."]
+    if ready.admin_token is None:
+        return [
+            "Administrator's token: an earlier version printed it once and kept its hash, and it still works.",
+            f"For a new one that is kept: delete the line admin_token_sha256 from {ready.folder / FILE}, start again.",
+        ]
+    elsewhere = f"set IDENTITY_DATA={shlex.quote(str(ready.folder))}"
+    if ready.folder == Path(".data").resolve():
+        where = f"In {ready.folder.parent} `identity` finds it, and this URL, by itself; elsewhere {elsewhere}"
+    else:
+        where = f"For `identity` to find it, and this URL: {elsewhere}"
+    return [f"Administrator's token: {ready.admin_token}", where]
 
 
 def _what_next(ready: Ready, story: dict[str, str]) -> str:
     admin = "$IDENTITY_ADMIN_TOKEN"
     lines = ["", "Try next, in another terminal:"]
-    if ready.admin_token_is_new:
+    if not ready.admin_token_is_given and ready.admin_token is not None:
         lines.append(f"  export IDENTITY_ADMIN_TOKEN={ready.admin_token}")
     lines.append(f'  curl -H "Authorization: Bearer {admin}" {ready.base_url}/admin/v1/tenants')
     if story:
