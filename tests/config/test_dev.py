@@ -22,6 +22,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from cli.printout import greeting
+from dev.supervisor import Ready
+
 ROOT = Path(__file__).parent.parent.parent
 IN_FULL = bool(os.environ.get("IDENTITY_PROVE_FAULTS"))
 
@@ -317,6 +320,8 @@ def test_a_folder_of_an_earlier_version_goes_on_and_is_told_how_it_gets_a_token(
         assert run.said["admin_token"] is None
         asked = Request(f"{run.said['base_url']}/admin/v1/tenants", headers={"Authorization": f"Bearer {token}"})
         assert urlopen(asked).status == 200
+    ready = Ready("http://127.0.0.1:1", folder, 1.0, None, admin_token_is_given=False)
+    assert f"delete the line admin_token_sha256 from {kept}" in greeting(ready)
     kept.write_text(kept.read_text().replace(hashed, ""))
     with dev(folder) as run:
         assert run.said["admin_token"].startswith("idf_admin_")
