@@ -23,8 +23,8 @@ INSTALL = if command -v uv >/dev/null; then uv pip install --quiet --python $(BI
 
 ##@ Use it
 
-run: $(VENV)/.ready ## Start everything on this machine; Ctrl-C stops everything
-	@exec $(BIN)/identity dev --story
+run: $(VENV)/.ready ## Start everything on this machine (PORT=8081 DATA=folder); Ctrl-C stops everything
+	@exec $(BIN)/identity dev --story $(if $(PORT),--port '$(PORT)') $(if $(DATA),--data '$(DATA)')
 
 setup: $(VENV)/.ready ## Install only: .venv/bin/identity is there afterwards
 

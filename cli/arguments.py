@@ -60,3 +60,4 @@ def id_argument(name: str) -> Callable[[Command], Command]:
 
 
 tenant_argument = id_argument("tenant")
+tenant_option = click.option("--tenant", type=Segment(), default="acme", show_default=True)

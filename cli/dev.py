@@ -11,40 +11,77 @@ from tempfile import mkdtemp
 
 import click
 
+from cli.arguments import tenant_option
 from cli.output import is_json, json_option
 from config.extras import require_extra
-from config.files import write_private
+from dev.installation import BrokenFolderError
 from dev.postgres import PostgresUnavailableError
 from dev.supervisor import Ready, StartError, run_installation
 
-STORY_PLAYED = "story_played"
 STORY_EXTRA = ("demo", "cedarpy")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, envvar="IDENTITY_PORT")
 @click.option(
     "--data", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(".data"), show_default=True,
     envvar="IDENTITY_DATA", help="Where everything is kept.",
 )  # fmt: skip
-@click.option("--story", is_flag=True, help="On the first start, play an agent's story in the tenant acme.")
+@click.option("--story", is_flag=True, help="On the first start, make the tenant acme, and play an agent's story in "
+                                            "the tenant story.")  # fmt: skip
 @json_option
-def dev(port: int, folder: Path, *, story: bool) -> None:
+@click.pass_context
+def dev(context: click.Context, port: int, folder: Path, *, story: bool) -> None:
     """Run PostgreSQL, web, worker and relay together; Ctrl-C stops everything."""
+    if context.invoked_subcommand is not None:
+        return
     as_json = is_json()
     if story:
         require_extra("The story", *STORY_EXTRA)
 
     def on_ready(ready: Ready) -> bool:
-        if as_json:
-            click.echo(json.dumps(_document(ready)))
-        else:
-            click.echo(_greeting(ready))
-            click.echo(_what_next(ready, _play_once(ready) if story else {}))
+        from cli.printout import document, greeting, what_next  # noqa: PLC0415 - when somebody waits no longer
+        from dev.preparation import prepare  # noqa: PLC0415
+
+        if not as_json:
+            click.echo(greeting(ready))
+        prepared = prepare(ready, story=story, quiet=as_json)
+        click.echo(json.dumps(document(ready, prepared)) if as_json else what_next(ready, prepared))
         sys.stdout.flush()
         return True
 
     _run(folder.resolve(), port, on_ready)
+
+
+@dev.command("id-token")
+@click.argument("user")
+@tenant_option
+@click.option(
+    "--data", "folder", type=click.Path(file_okay=False, path_type=Path), help="The folder of a running `identity dev`."
+)
+@json_option
+@click.pass_context
+def id_token(context: click.Context, user: str, tenant: str, folder: Path | None) -> None:
+    """Print an ID token of USER, signed by the development issuer.
+
+    USER is a user name, or the part of one before the @. It works while `identity dev` runs with the folder.
+    """
+    from cli.id_token import show_id_token  # noqa: PLC0415
+
+    chosen: Path = folder or context.parent.params["folder"]  # type: ignore[union-attr]
+    show_id_token(user, tenant, chosen.resolve())
+
+
+@dev.command()
+@json_option
+def distrust() -> None:
+    """End every connection that trusts the development issuer, in the database that the settings name.
+
+    `identity serve` refuses to start while a tenant has one. Tokens that rest on it end too.
+    """
+    from cli.distrust import end_development_connections  # noqa: PLC0415
+
+    end_development_connections()
 
 
 @click.command()
@@ -57,7 +94,9 @@ def demo() -> None:
     folder.chmod(0o711)  # root lends PostgreSQL another account, which must be able to pass
 
     def on_ready(ready: Ready) -> bool:
-        outcome["succeeded"] = _play(ready, quiet=as_json) is not None
+        from dev.preparation import play_story  # noqa: PLC0415
+
+        outcome["succeeded"] = play_story(ready, quiet=as_json) is not None
         return False
 
     try:
@@ -72,31 +111,8 @@ def demo() -> None:
 def _run(folder: Path, port: int, on_ready: Callable[[Ready], bool]) -> None:
     try:
         run_installation(folder, port=port, environment=dict(os.environ), on_ready=on_ready)
-    except (StartError, PostgresUnavailableError) as error:
+    except (StartError, PostgresUnavailableError, BrokenFolderError) as error:
         raise click.ClickException(str(error)) from error
-
-
-def _play_once(ready: Ready) -> dict[str, str]:
-    played = ready.folder / STORY_PLAYED
-    if played.exists() or ready.admin_token is None:
-        return {}
-    found = _play(ready)
-    if found is not None:
-        write_private(played, "")
-    return found or {}
-
-
-def _play(ready: Ready, *, quiet: bool = False) -> dict[str, str] | None:
-    """Return what the story left worth trying, or None when a step did not end as it should."""
-    from rich.console import Console  # noqa: PLC0415
-
-    from dev.demo import StoryError, play  # noqa: PLC0415
-
-    try:
-        return play(ready.base_url, ready.admin_token or "", Console(quiet=quiet, highlight=False))
-    except StoryError as error:
-        click.echo(f"The story stopped: {error}", err=True)
-        return None
 
 
 def _free_port() -> int:
@@ -104,36 +120,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _document(ready: Ready) -> dict[str, object]:
-    return {
-        "base_url": ready.base_url,
-        "data": str(ready.folder),
-        "took_s": round(ready.took_s, 2),
-        "admin_token": ready.admin_token if ready.admin_token_is_new else None,
-    }
-
-
-def _greeting(ready: Ready) -> str:
-    lines = [f"Identity Foundation is ready at {ready.base_url} ({ready.took_s:.1f} s).  Data: {ready.folder}", ""]
-    if ready.admin_token_is_new:
-        lines += [f"  Administrator's token, shown this once:  {ready.admin_token}", ""]
-    return "\n".join(lines)
-
-
-def _what_next(ready: Ready, story: dict[str, str]) -> str:
-    admin = "$IDENTITY_ADMIN_TOKEN"
-    lines = ["", "Try next, in another terminal:"]
-    if ready.admin_token_is_new:
-        lines.append(f"  export IDENTITY_ADMIN_TOKEN={ready.admin_token}")
-    lines.append(f'  curl -H "Authorization: Bearer {admin}" {ready.base_url}/admin/v1/tenants')
-    if story:
-        bearer = story["scim_token"]
-        lines += [
-            f"  curl -H 'Authorization: Bearer {bearer}' '{story['scim_base_url']}/Users'",
-            f"  curl {story['issuer']}/.well-known/openid-configuration",
-            f'  curl -H "Authorization: Bearer {admin}" '
-            f"'{ready.base_url}/admin/v1/tenants/acme/events?txn={story['txn']}'",
-        ]
-    return "\n".join([*lines, "", "Ctrl-C stops everything; what is kept stays in the data folder."])

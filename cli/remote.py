@@ -12,6 +12,7 @@ import click
 import httpx2
 
 from config.settings import is_loopback
+from dev.access import default_folder, token_for, url_here
 
 URL = "http://127.0.0.1:8080"
 TIMEOUT_S = 15.0
@@ -25,7 +26,7 @@ EXIT_CODES = {400: MALFORMED, 401: NOT_AUTHENTICATED, 403: NOT_AUTHENTICATED, 40
 """Of the commands that ask the admin API, and stable: 0 done, 1 anything else, 2 wrong usage."""
 
 ADVICE = {
-    401: "IDENTITY_ADMIN_TOKEN is not this installation's; `identity dev` printed it when it first started.",
+    401: "IDENTITY_ADMIN_TOKEN is not this installation's; `identity dev` prints it at each start.",
     503: "The installation cannot reach its database; `identity doctor` says more.",
 }
 
@@ -99,8 +100,16 @@ class Remote:
 
 
 def connect() -> Remote:
-    """Return the installation that IDENTITY_URL names. Raises ``click.ClickException`` saying what to set."""
-    base_url, token = os.environ.get("IDENTITY_URL", URL).rstrip("/"), os.environ.get("IDENTITY_ADMIN_TOKEN", "")
+    """Return the installation that IDENTITY_URL names, else the `identity dev` that runs with the default folder.
+
+    Raises ``click.ClickException`` saying what to set.
+    """
+    base_url = (os.environ.get("IDENTITY_URL") or url_here() or URL).rstrip("/")
+    return connect_to(base_url, os.environ.get("IDENTITY_ADMIN_TOKEN") or token_for(base_url) or "")
+
+
+def connect_to(base_url: str, token: str) -> Remote:
+    """Return the installation at a URL. Raises ``click.ClickException`` saying what is wrong with URL or token."""
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Refused("IDENTITY_URL must be the installation's https:// URL", 1)
@@ -108,7 +117,8 @@ def connect() -> Remote:
         raise Refused("IDENTITY_URL must be https:// unless it is this machine: the token would travel in clear", 1)
     if not token:
         raise Refused(
-            "IDENTITY_ADMIN_TOKEN is not set: export the token that `identity dev` printed when it first started",
+            f"IDENTITY_ADMIN_TOKEN is not set, and no `identity dev` that runs with {default_folder()} keeps a token "
+            f"for {base_url}: start it, or export the token that it prints",
             NOT_AUTHENTICATED,
         )
     if not token.isascii() or not token.isprintable():

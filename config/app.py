@@ -39,11 +39,15 @@ def make_house(settings: Settings) -> House:
         engine=engine_of(settings, pool_size=settings.database_pool_size),
         seal=seal,
         keys=KeyRing(seal),
-        upstream_keys=UpstreamKeys(make_fetch(allow_loopback=settings.outgoing_allow_loopback)),
+        upstream_keys=UpstreamKeys(
+            make_fetch(allow_loopback=settings.outgoing_allow_loopback),
+            allow_development=settings.allow_development_issuer,
+        ),
         external_url=settings.external_url,
         admin_token_hash=settings.admin_token_hash,
         clock=utc_now,
         allow_loopback=settings.outgoing_allow_loopback,
+        allow_development_issuer=settings.allow_development_issuer,
         body_bytes_max=settings.body_bytes_max,
         scim_rate=Rate(per_s=settings.scim_requests_per_s, burst=BURST_S * settings.scim_requests_per_s),
         turns=Turns(places=settings.web_places),
@@ -53,9 +57,14 @@ def make_house(settings: Settings) -> House:
 def create_app(settings: Settings, house: House | None = None) -> Flask:
     """Return the application. Raises ``Unavailable`` without our role, or row-level security that binds us."""
     shared = house or make_house(settings)
-    readiness = Readiness(shared.engine, shared.clock)
+    readiness = readiness_of(shared)
     readiness.check_isolation()
     return assemble_app(shared, readiness)
+
+
+def readiness_of(house: House) -> Readiness:
+    """Return what is known of the database of one process, of which nothing is known yet."""
+    return Readiness(house.engine, house.clock, allow_development_issuer=house.allow_development_issuer)
 
 
 def assemble_app(shared: House, readiness: Readiness) -> Flask:

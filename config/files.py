@@ -35,3 +35,14 @@ def write_private(file: Path, text: str) -> None:
     """Write a small file whole."""
     with os.fdopen(open_private(file, os.O_WRONLY | os.O_TRUNC), "w") as out:
         out.write(text)
+
+
+def replace_private(file: Path, text: str) -> None:
+    """Write a small file so that it is there whole, or as it was: also after a kill or a loss of power."""
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(open_private(unfinished, os.O_WRONLY | os.O_EXCL), "w") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    unfinished.rename(file)

@@ -9,17 +9,20 @@ from collections.abc import Callable
 import psycopg
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from config.database import engine_for_once
 from config.settings import Settings
+from identity.model.connection import DEVELOPMENT_ISSUER
 from identity.model.errors import Unavailable
 from identity.store.isolation import check_isolation
 from identity.store.notices import connection_string, is_heard
 from identity.store.session import Role
 from identity.store.transaction import check_role
+from identity.store.trust import tenants_trusting
 
 PAUSE_S = 1.0
+NAMED_MAX = 5
 HEARD_WITHIN_S = 3.0  # an announcement takes milliseconds
 
 log = structlog.get_logger(__name__)
@@ -41,15 +44,20 @@ def refuse_unisolated(
             time.sleep(PAUSE_S)
 
 
-def _is_checked(settings: Settings, engine: Engine, *, listens: bool) -> bool:
+def _is_checked(settings: Settings, engine: Engine, *, listens: bool = False, serves: bool = False) -> bool:
     """Return False where it is worth asking again."""
     try:
         check_role(engine)
         check_isolation(engine)
         if listens:
             check_hearing(settings, engine)
+        if serves and not settings.allow_development_issuer:
+            refuse_development_issuer(engine)
     except (OperationalError, psycopg.OperationalError) as error:
         log.warning("database_does_not_answer", error=type(getattr(error, "orig", error)).__name__)
+        return False
+    except ProgrammingError:  # the roles are there, for another database, and the tables are not
+        log.warning("database_is_not_migrated")
         return False
     except Unavailable as refusal:
         if refusal.reason != "role_missing":
@@ -70,6 +78,22 @@ def check_hearing(settings: Settings, engine: Engine) -> None:
 
 
 def isolation_is_proved(settings: Settings) -> bool:
-    """Return False when the database does not answer or was never migrated. Raises ``Unavailable`` as above."""
+    """Return False when the database does not answer or was never migrated. Raises ``Unavailable`` as above, and when a
+    tenant trusts the development issuer where the settings do not allow it.
+    """
     with engine_for_once(settings) as engine:
-        return _is_checked(settings, engine, listens=False)
+        return _is_checked(settings, engine, serves=True)
+
+
+def refuse_development_issuer(engine: Engine) -> None:
+    """Look at every tenant. Raises ``Unavailable``, which names those that trust the development issuer, and
+    SQLAlchemy's errors without a database, or before the first migration.
+    """
+    slugs = tenants_trusting(engine, DEVELOPMENT_ISSUER)
+    if slugs:
+        named = ", ".join(slugs[:NAMED_MAX]) + (f" and {len(slugs) - NAMED_MAX} more" if slugs[NAMED_MAX:] else "")
+        raise Unavailable(
+            f"these tenants trust the development issuer, whose key lies in a developer's folder: {named}. "
+            "End those connections: identity dev distrust",
+            reason="development_issuer",
+        )

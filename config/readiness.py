@@ -16,13 +16,16 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from config.database import NEVER_MIGRATED, schema_seen
+from config.isolation import refuse_development_issuer
 from identity.model.errors import Unavailable
 from identity.store.clock import CLOCK_OFF_S_MAX, clock_ahead_by
 from identity.store.health import disk_has_room, disk_watched, is_read_only
 from identity.store.isolation import check_isolation
 from identity.store.transaction import check_role, untenanted
 
-Fault = Literal["database_unreachable", "tenants_not_isolated", "schema", "read_only", "disk_full"]
+Fault = Literal[
+    "database_unreachable", "tenants_not_isolated", "development_issuer", "schema", "read_only", "disk_full"
+]
 
 LOOK_S = 1.0
 
@@ -54,11 +57,16 @@ class Found:
 class Readiness:
     """What is known of the database of one process. Any thread may ask."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, engine: Engine, clock: Callable[[], datetime], *, allow_development_issuer: bool = False
+    ) -> None:
         self._engine, self._clock, self._disk = engine, clock, disk_watched(engine)
+        self._allow_development_issuer = allow_development_issuer
         self._told: Fault | None = None
         self.is_isolated = False
-        """True once row-level security was seen to bind the login: nothing is served before."""
+        """True once row-level security was seen to bind the login, and no tenant to trust the development issuer:
+        nothing is served before.
+        """
 
     def look(self) -> Found:
         """Return which part is not ready, if any. The log is told when that changes."""
@@ -76,9 +84,13 @@ class Readiness:
             return Found("database_unreachable"), type(error).__name__
 
     def check_isolation(self) -> None:
-        """Raises ``Unavailable``, which names every fault, and ``OperationalError`` without a database."""
+        """Raises ``Unavailable``, which names every fault, ``OperationalError`` without a database, and
+        ``ProgrammingError`` before the first migration.
+        """
         check_role(self._engine)
         check_isolation(self._engine)
+        if not self._allow_development_issuer:
+            refuse_development_issuer(self._engine)
         self.is_isolated = True
 
     def _isolation(self) -> Found | None:
@@ -86,11 +98,14 @@ class Readiness:
             return None
         try:
             self.check_isolation()
+        except ProgrammingError:
+            return Found("schema", NEVER_MIGRATED)
         except Unavailable as error:
             if error.reason == "role_missing":
                 return Found("schema", NEVER_MIGRATED)
-            log.warning("tenants_not_isolated", detail=error.detail)
-            return Found("tenants_not_isolated")
+            fault: Fault = "development_issuer" if error.reason == "development_issuer" else "tenants_not_isolated"
+            log.warning(fault, detail=error.detail)
+            return Found(fault)
         return None
 
     def _database(self) -> Found:

@@ -137,6 +137,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     outgoing_allow_loopback: bool = False
     """Let an upstream issuer's JWKS be fetched from this machine over http: for development only."""
+    allow_development_issuer: bool = False
+    """Let tenants trust the issuer of `identity dev`, whose key lies in its folder; `identity dev` sets it."""
     scim_requests_per_s: int = Field(default=200, ge=25, le=100_000)
     """Of one connection in one web process; ten times as many at once after a pause. More is 429."""
     body_bytes_max: int = Field(default=1_048_576, ge=1_024, le=16_777_216)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from flask import Flask
 
-from config.app import assemble_app, make_house
+from config.app import assemble_app, make_house, readiness_of
 from config.bodies import Bodies
 from config.door import Door
 from config.front import Front
-from config.readiness import Readiness, ask_until_isolated
+from config.readiness import ask_until_isolated
 from config.settings import Settings
 from config.telemetry import configure_logging
 from identity.fairness import SEATS
@@ -22,7 +22,7 @@ def serve(settings: Settings) -> Front:
     """Return what granian calls in one web process; it answers the probes before there is a database."""
     configure_logging(settings.log_format, settings.log_level)
     shared = make_house(settings)
-    readiness = Readiness(shared.engine, shared.clock)
+    readiness = readiness_of(shared)
     app = assemble_app(shared, readiness)
     ask_until_isolated(readiness)
     keep_writing_refusals(shared.refusals, shared.engine, shared.clock, every_s=REFUSALS_WRITTEN_EVERY_S)

@@ -1,35 +1,43 @@
-"""What `identity dev` keeps in its folder: a lock, the key that seals signing keys, the hash of an admin
-token.
-"""
+"""What `identity dev` keeps in its folder: a lock, the key that seals signing keys, the administrator's token."""
 
 import base64
 import fcntl
 import os
 import secrets
+import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from config.files import make_private_folder, open_private
+from config.files import make_private_folder, open_private, replace_private
 from config.process import lent_account
 
 FILE = "installation.toml"
 LOCK = "lock"
+LOCK_ATTEMPTS, LOCK_PAUSE_S = 5, 0.02
+"""A command that asks whether the folder is in use holds the lock for a moment."""
 
 
 class FolderInUseError(Exception):
     """Another `identity dev` works with this folder."""
 
 
+class BrokenFolderError(Exception):
+    """A file of the folder does not hold what it should; the message names it."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(f"{file} cannot be read: restore it from a copy, or start with another folder (--data)")
+
+
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The secrets of one folder. ``new_admin_token`` is there once: only its hash is kept."""
+    """The secrets of one folder. Folders of earlier versions keep the hash of the token and not the token."""
 
     key_encryption_key: str
+    admin_token: str | None
     admin_token_sha256: str | None
-    new_admin_token: str | None
 
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
         """Return the settings that the user has not ``given``."""
@@ -46,6 +54,21 @@ def admin_token_is_given(environment: Mapping[str, str]) -> bool:
     return bool(environment.get("IDENTITY_ADMIN_TOKEN") or environment.get("IDENTITY_ADMIN_TOKEN_SHA256"))
 
 
+def is_in_use(folder: Path) -> bool:
+    """Say whether an `identity dev` of this account, or of one whose files it may read, works with the folder."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def lock_folder(folder: Path) -> int:
     """Take the folder for this process until it ends; the descriptor must stay open.
 
@@ -53,44 +76,46 @@ def lock_folder(folder: Path) -> int:
     """
     make_private_folder(folder, passable_by=lent_account())
     descriptor = open_private(folder / LOCK, os.O_RDWR)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise FolderInUseError(f"another `identity dev` is using {folder}") from None
-    return descriptor
+    for _ in range(LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_PAUSE_S)
+        else:
+            return descriptor
+    os.close(descriptor)
+    raise FolderInUseError(f"another `identity dev` is using {folder}")
 
 
 def open_installation(folder: Path, *, needs_admin_token: bool) -> Installation:
-    """Read what the folder keeps, making first whatever is missing."""
-    kept = _read(folder / FILE)
+    """Read what the folder keeps, making first whatever is missing. Raises ``BrokenFolderError``."""
+    kept = read_installation(folder)
     key = kept.get("key_encryption_key") or base64.b64encode(secrets.token_bytes(32)).decode()
-    token_hash, token = kept.get("admin_token_sha256"), None
-    if needs_admin_token and token_hash is None:
+    token, token_hash = kept.get("admin_token"), kept.get("admin_token_sha256")
+    if needs_admin_token and token is None and token_hash is None:
         token = f"idf_admin_{secrets.token_urlsafe(32)}"
-        token_hash = sha256(token.encode()).hexdigest()
-    installation = Installation(key, token_hash, token)
-    if (key, token_hash) != (kept.get("key_encryption_key"), kept.get("admin_token_sha256")):
-        _write(folder / FILE, installation)
+    installation = Installation(key, token, sha256(token.encode()).hexdigest() if token else token_hash)
+    if (key, token) != (kept.get("key_encryption_key"), kept.get("admin_token")):
+        replace_private(folder / FILE, _written(installation))
     return installation
 
 
-def _read(file: Path) -> dict[str, str]:
-    return tomllib.loads(file.read_text()) if file.exists() else {}
+def read_installation(folder: Path) -> dict[str, str]:
+    """Return what the folder keeps; nothing where there is no folder. Raises ``BrokenFolderError``."""
+    file = folder / FILE
+    try:
+        return tomllib.loads(file.read_text()) if file.exists() else {}
+    except ValueError:
+        raise BrokenFolderError(file) from None
 
 
-def _write(file: Path, installation: Installation) -> None:
+def _written(installation: Installation) -> str:
     lines = [
-        "# Kept by `identity dev`. Whoever reads the key can open this folder's signing keys; losing it loses them.",
+        "# Kept by `identity dev`. The key opens this folder's signing keys, and they are lost with it.",
         f'key_encryption_key = "{installation.key_encryption_key}"',
     ]
-    if installation.admin_token_sha256:
+    if installation.admin_token:
+        lines.append(f'admin_token = "{installation.admin_token}"')
+    elif installation.admin_token_sha256:
         lines.append(f'admin_token_sha256 = "{installation.admin_token_sha256}"')
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.unlink(missing_ok=True)
-    descriptor = open_private(unfinished, os.O_WRONLY | os.O_EXCL)
-    with os.fdopen(descriptor, "w") as out:
-        out.write("\n".join(lines) + "\n")
-        out.flush()
-        os.fsync(out.fileno())
-    unfinished.rename(file)
+    return "\n".join(lines) + "\n"

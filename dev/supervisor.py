@@ -25,7 +25,15 @@ from config.process import end_with_parent, stop_process
 from config.restarts import Restarts
 from config.settings import load_settings
 from config.telemetry import configure_logging
-from dev.installation import Installation, admin_token_is_given, lock_folder, open_installation
+from dev.access import Access, forget_access, write_access
+from dev.installation import (
+    FolderInUseError,
+    Installation,
+    admin_token_is_given,
+    is_in_use,
+    lock_folder,
+    open_installation,
+)
 from dev.postgres import Cluster, PostgresUnavailableError, start_again, start_cluster
 
 STOP_ORDER = ("worker", "relay", "web")
@@ -50,8 +58,8 @@ class Ready:
     folder: Path
     took_s: float
     admin_token: str | None
-    """In clear when it is new or was given in the environment; else nobody here knows it."""
-    admin_token_is_new: bool
+    """In clear when the folder keeps it or the environment gives it; None where only its hash is known."""
+    admin_token_is_given: bool
 
 
 @dataclass
@@ -134,19 +142,41 @@ def run_installation(
     """
     began = time.monotonic()
     os.umask(0o077)  # for whatever a program or a library writes beside what we open ourselves
+    _refuse_before_writing(folder, port, environment)
     lock = lock_folder(folder)
+    forget_access(folder)
     installation = open_installation(folder, needs_admin_token=not admin_token_is_given(environment))
     supervisor = Supervisor(folder, dict(environment) | installation.environment(environment))
     _stop_on_signals(supervisor.stopping)
     try:
         base_url = _start(supervisor, port)
         if not supervisor.stopping.is_set():
-            ready = _ready(supervisor, installation, base_url, time.monotonic() - began)
+            ready = _ready(folder, base_url, time.monotonic() - began, installation, environment)
             threading.Thread(target=_tell, args=(on_ready, ready, supervisor.stopping), daemon=True).start()
         supervisor.watch()
     finally:
+        forget_access(folder)
         supervisor.stop()
         os.close(lock)
+
+
+def _refuse_before_writing(folder: Path, port: int, environment: Mapping[str, str]) -> None:
+    """Refuse what cannot be started before anything of it is written. Raises as ``run_installation``."""
+    if is_in_use(folder):
+        raise FolderInUseError(f"another `identity dev` is using {folder}")
+    _refuse_taken_port(environment.get("IDENTITY_HOST") or "127.0.0.1", port)
+    given = environment.get("IDENTITY_DATABASE_URL")
+    load_settings(port=port, database_url=None if given else "postgresql://identity@/identity")
+
+
+def _ready(
+    folder: Path, base_url: str, took_s: float, installation: Installation, environment: Mapping[str, str]
+) -> Ready:
+    """Let commands find what is ready, and return it."""
+    is_given = admin_token_is_given(environment)
+    kept = None if is_given else installation.admin_token
+    write_access(folder, Access(base_url, kept))
+    return Ready(base_url, folder, took_s, environment.get("IDENTITY_ADMIN_TOKEN") or kept, is_given)
 
 
 def _tell(on_ready: Callable[[Ready], bool], ready: Ready, stopping: threading.Event) -> None:
@@ -166,7 +196,6 @@ def _stop_on_signals(stopping: threading.Event) -> None:
 def _start(supervisor: Supervisor, port: int) -> str:
     environment = supervisor.environment
     environment["IDENTITY_PORT"] = str(port)
-    _refuse_taken_port(environment.get("IDENTITY_HOST", "127.0.0.1"), port)
     if not environment.get("IDENTITY_DATABASE_URL"):
         supervisor.restarts.note_start("postgres", time.monotonic())
         supervisor.cluster = start_cluster(supervisor.folder)
@@ -175,6 +204,7 @@ def _start(supervisor: Supervisor, port: int) -> str:
         environment["IDENTITY_OWNER_DATABASE_URL"] = supervisor.cluster.url()
     environment.setdefault("IDENTITY_LOG_LEVEL", "warning")
     environment.setdefault("IDENTITY_OUTGOING_ALLOW_LOOPBACK", "true")
+    environment.setdefault("IDENTITY_ALLOW_DEVELOPMENT_ISSUER", "true")
     os.environ.update({name: value for name, value in environment.items() if name.startswith("IDENTITY_")})
     settings = load_settings()
     configure_logging(settings.log_format, settings.log_level)
@@ -199,7 +229,9 @@ def _refuse_taken_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise StartError(f"port {port} cannot be used ({error.strerror}); choose another: --port") from error
+            raise StartError(
+                f"port {port} cannot be used ({error.strerror}); choose another: --port N, or make run PORT=N"
+            ) from error
 
 
 def _wait_until_ready(supervisor: Supervisor, port: int) -> None:
@@ -219,14 +251,3 @@ def _is_ready(port: int) -> bool:
             return bool(answer.status == 200)
     except (URLError, OSError):
         return False
-
-
-def _ready(supervisor: Supervisor, installation: Installation, base_url: str, took_s: float) -> Ready:
-    given = supervisor.environment.get("IDENTITY_ADMIN_TOKEN")
-    return Ready(
-        base_url=base_url,
-        folder=supervisor.folder,
-        took_s=took_s,
-        admin_token=installation.new_admin_token or given,
-        admin_token_is_new=installation.new_admin_token is not None,
-    )

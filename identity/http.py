@@ -71,6 +71,7 @@ class House:
     admin_token_hash: bytes | None
     clock: Callable[[], datetime]
     allow_loopback: bool = False
+    allow_development_issuer: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
     scim_rate: Rate = SCIM_RATE
     stranger_rate: Rate = STRANGER_RATE

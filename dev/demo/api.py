@@ -1,5 +1,6 @@
 """What the story's people use: the admin API, a SCIM client as Entra is one, and agents' token requests."""
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,10 @@ TOKEN_TYPES = {
 CORE = "urn:ietf:params:scim:schemas:core:2.0"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+
+
+class StoryError(Exception):
+    """A step did not end as it should; the message says which and what came instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,13 @@ class Api:
             headers={"Authorization": f"Bearer {self.token}"},
         )
         return Answer(response.status_code, response.json() if response.content else {})
+
+
+def expect(answer: Answer, status: int, what: str) -> Any:
+    """Return the body of an answer that is as it should be. Raises ``StoryError``."""
+    if answer.status != status:
+        raise StoryError(f"{what}: expected {status}, got {answer.status}: {json.dumps(answer.body)[:600]}")
+    return answer.body
 
 
 def entra_user(user_name: str, external_id: str, given: str, family: str, title: str) -> dict[str, Any]:

@@ -13,20 +13,17 @@ from identity_verifier import Introspector
 from joserfc.jwk import ECKey
 from rich.console import Console
 
-from dev.demo.api import AgentClient, Answer, Api, entra_group, entra_patch, entra_user
+from dev.demo.api import AgentClient, Answer, Api, StoryError, entra_group, entra_patch, entra_user, expect
 from dev.demo.neighbours import UpstreamIssuer, serving
 from dev.demo.trail import draw_trail
 
-TENANT = "acme"
+TENANT = "story"
+TENANTS_MAX = 100
 ERP = "https://erp.example"
 READ = "invoices.read"
 APP = "acme-portal"
 SAM, DANA = "0a21f0f2-8d2a-4f8e-bf98-7363c4aed4ef", "5b7c1f0a-2f7b-4d57-9d0e-0c6f6a1f2d11"
 CASCADE_WAIT_S = 20.0
-
-
-class StoryError(Exception):
-    """A step did not end as it should; the message says which and what came instead."""
 
 
 @dataclass(slots=True)
@@ -38,6 +35,7 @@ class Story:
     admin: Api
     upstream: UpstreamIssuer
     console: Console
+    tenant: str = ""
     erp_url: str = ""
     scim: Api | None = None
     ids: dict[str, str] = field(default_factory=dict)
@@ -49,7 +47,7 @@ class Story:
     @property
     def issuer(self) -> str:
         """The tenant's issuer."""
-        return f"{self.base_url}/t/{TENANT}"
+        return f"{self.base_url}/t/{self.tenant}"
 
     @contextmanager
     def telling(self, what: str) -> Iterator[list[str]]:
@@ -64,17 +62,10 @@ class Story:
             self.console.print(f"     [dim]{note}[/dim]")
 
 
-def expect(answer: Answer, status: int, what: str) -> Any:
-    """Return the body of an answer that is as it should be. Raises ``StoryError``."""
-    if answer.status != status:
-        raise StoryError(f"{what}: expected {status}, got {answer.status}: {json.dumps(answer.body)[:600]}")
-    return answer.body
-
-
 def play(base_url: str, admin_token: str, console: Console) -> dict[str, str]:
-    """Play the story once against the product at ``base_url``; return what is worth trying next.
+    """Play the story once against the product at ``base_url``, in a new tenant; return the tenant and the task.
 
-    Raises ``StoryError`` when a step does not end as it should. Needs the tenant ``acme`` not to be there yet.
+    Raises ``StoryError`` when a step does not end as it should.
     """
     upstream = UpstreamIssuer()
     with httpx2.Client(timeout=10.0, trust_env=False) as http, serving(upstream.app) as upstream_url:
@@ -88,19 +79,28 @@ def play(base_url: str, admin_token: str, console: Console) -> dict[str, str]:
             story.erp_url = erp_url
             for chapter in (act, hand_on, sam_leaves, dana_leaves, tell_trail):
                 chapter(story)
-        return {"scim_base_url": f"{story.issuer}/scim/v2", "issuer": story.issuer, "txn": story.txn, **story.tokens}
+        return {"tenant": story.tenant, "txn": story.txn}
 
 
 def create_tenant(story: Story) -> None:
     """An administrator makes a tenant and the connection that its identity provider will push through."""
-    with story.telling("an administrator creates tenant [bold]acme[/bold] and a SCIM connection for Entra") as notes:
-        body = {"slug": TENANT, "display_name": "Acme Corporation"}
-        expect(story.admin.call("POST", "/tenants", body), 201, "create the tenant")
+    with story.telling("an administrator creates a tenant and a SCIM connection for Entra") as notes:
+        story.tenant = _new_tenant(story)
         connection = {"kind": "scim", "name": "entra", "dialect": "entra"}
-        made = expect(story.admin.call("POST", f"/tenants/{TENANT}/connections", connection), 201, "connect")
+        made = expect(story.admin.call("POST", f"/tenants/{story.tenant}/connections", connection), 201, "connect")
         story.scim = Api(story.http, made["scim_base_url"], made["token"])
         story.ids["entra"], story.tokens["scim_token"] = made["id"], made["token"]
         notes.append(f"SCIM base URL {made['scim_base_url']}, token shown once and stored hashed")
+
+
+def _new_tenant(story: Story) -> str:
+    """Return the first name that no tenant has: a story that was interrupted is played again in another tenant."""
+    for slug in (TENANT, *(f"{TENANT}-{number}" for number in range(2, TENANTS_MAX))):
+        answer = story.admin.call("POST", "/tenants", {"slug": slug, "display_name": "Acme Corporation (story)"})
+        if answer.status != 409:
+            expect(answer, 201, "create the tenant")
+            return slug
+    raise StoryError(f"{TENANTS_MAX - 1} tenants hold stories that were interrupted")
 
 
 def push(story: Story, path: str, body: dict[str, Any], name: str) -> str:
@@ -149,7 +149,7 @@ def push_agents(story: Story) -> None:
 def permit(story: Story) -> None:
     """An administrator says whom the company's sign-in is, what the ERP offers, and who may act for whom there."""
     with story.telling(f"an administrator lets invoice-bot act for members of Finance on {ERP} with {READ}") as notes:
-        tenant = f"/tenants/{TENANT}"
+        tenant = f"/tenants/{story.tenant}"
         oidc = {
             "kind": "oidc",
             "name": "sign-in",
@@ -189,7 +189,7 @@ def register_agent(story: Story, name: str) -> None:
         "token_endpoint_auth_method": "private_key_jwt",
         "jwks": {"keys": [key.as_dict(private=False)]},
     }
-    made = expect(story.admin.call("POST", f"/tenants/{TENANT}/clients", client), 201, f"register {name}")
+    made = expect(story.admin.call("POST", f"/tenants/{story.tenant}/clients", client), 201, f"register {name}")
     story.clients[name] = AgentClient(story.http, story.issuer, made["client_id"], key)
 
 
@@ -200,7 +200,7 @@ def guarded_service(story: Story) -> Iterator[str]:
     from examples.erp.erp import create_app  # noqa: PLC0415 - cedarpy comes with the demo only
 
     body = {"client_name": "erp", "audience": ERP, "token_endpoint_auth_method": "client_secret_basic"}
-    made = expect(story.admin.call("POST", f"/tenants/{TENANT}/clients", body), 201, "register the ERP")
+    made = expect(story.admin.call("POST", f"/tenants/{story.tenant}/clients", body), 201, "register the ERP")
     introspector = Introspector(f"{story.issuer}/oauth/introspect", made["client_id"], made["client_secret"])
     with serving(create_app(story.issuer, ERP, introspector=introspector)) as url:
         yield url
@@ -274,7 +274,7 @@ def dana_leaves(story: Story) -> None:
     with story.telling("Dana leaves: invoice-bot has no owner, and the worker suspends it") as notes:
         leave(story, "dana")
         left_at = time.perf_counter()
-        path = f"/tenants/{TENANT}/principals/{story.ids['invoice-bot']}"
+        path = f"/tenants/{story.tenant}/principals/{story.ids['invoice-bot']}"
         wait_until(lambda: expect(story.admin.call("GET", path), 200, "look at the agent")["state"] == "suspended")
         notes.append(
             f"suspended {(time.perf_counter() - left_at) * 1000:.0f} ms after the 200; its key opens no door now"
@@ -295,7 +295,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 def tell_trail(story: Story) -> None:
     """Everything that happened in the task, from the audit trail."""
     with story.telling("the audit trail of the task:"):
-        path = f"/tenants/{TENANT}/events"
+        path = f"/tenants/{story.tenant}/events"
         events = expect(story.admin.call("GET", path, txn=story.txn), 200, "read the trail")["items"]
         if not any(event["type"] == "token.issued" for event in events):
             raise StoryError("the trail does not hold the issued tokens")

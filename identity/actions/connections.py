@@ -11,12 +11,14 @@ from identity.actions.jwks import check_jwks
 from identity.model.access import Caller
 from identity.model.connection import (
     DEFAULT_POLICY,
+    DEVELOPMENT_ISSUER,
     Connection,
     ConnectionKind,
     Dialect,
     Match,
     UpstreamPolicy,
     check_subject_claim,
+    is_of_development,
 )
 from identity.model.credential import ConnectionToken, hash_secret
 from identity.model.errors import Conflict, Malformed, NotThere, OverLimit, Stale
@@ -25,6 +27,7 @@ from identity.store import Tx
 from identity.store.clients import connection_clients_revoke
 from identity.store.connections import (
     connection_end,
+    connection_find_by_issuer,
     connection_get,
     connection_insert,
     connection_list,
@@ -69,6 +72,7 @@ def create_oidc_connection(
     policy: UpstreamPolicy = DEFAULT_POLICY,
     external_url: str,
     allow_loopback: bool,
+    allow_development: bool = False,
     caller: Caller,
     now: datetime,
 ) -> Connection:
@@ -77,7 +81,7 @@ def create_oidc_connection(
     An ``externalId`` names a person only together with the source that gave it: that match needs ``provisioned_by``.
     Raises ``Malformed``; ``Taken`` when a live connection trusts the issuer already.
     """
-    check_issuer(issuer, external_url=external_url, allow_loopback=allow_loopback)
+    check_issuer(issuer, external_url=external_url, allow_loopback=allow_loopback, allow_development=allow_development)
     if (jwks_uri is None) == (jwks is None):
         raise Malformed("give either jwks_uri or jwks", pointer="/jwks_uri")
     if jwks_uri is not None:
@@ -186,14 +190,28 @@ def end_connection(tx: Tx, connection_id: UUID, *, caller: Caller, now: datetime
     )
 
 
-def check_issuer(issuer: str, *, external_url: str, allow_loopback: bool) -> None:
+def end_development_connection(tx: Tx, *, caller: Caller, now: datetime) -> UUID | None:
+    """End the tenant's connection that trusts the development issuer; return its id, None where there is none."""
+    connection_id = connection_find_by_issuer(tx, DEVELOPMENT_ISSUER)
+    if connection_id is not None:
+        end_connection(tx, connection_id, caller=caller, now=now)
+    return connection_id
+
+
+def check_issuer(issuer: str, *, external_url: str, allow_loopback: bool, allow_development: bool = False) -> None:
     """Refuse what cannot be an upstream issuer, and our own issuers: trusting oneself confuses tenants.
 
-    Raises ``Malformed``.
+    The development issuer is trusted where that is allowed, and in one spelling. Raises ``Malformed``.
     """
     parts = check_url(issuer, pointer="/issuer", allow_loopback=allow_loopback)
     if parts.query:
         raise Malformed("an issuer has no query (RFC 8414 §2)", pointer="/issuer")
+    if is_of_development(parts.hostname or "") and not (allow_development and issuer == DEVELOPMENT_ISSUER):
+        raise Malformed(
+            f"only {DEVELOPMENT_ISSUER} under `identity dev` may be trusted at this host",
+            pointer="/issuer",
+            reason="development_issuer",
+        )
     ours = urlsplit(external_url)
     if parts.netloc.lower() == ours.netloc.lower() and parts.path.startswith(f"{ours.path}/t/"):
         raise Malformed("this is an issuer of ours, not an upstream one", pointer="/issuer", reason="own_issuer")

@@ -11,7 +11,7 @@ from identity_verifier import FetchError, KeySet, VerificationError, parse_key_s
 from identity_verifier.envelope import Envelope, take_apart
 from identity_verifier.strict_json import StrictJsonError, parse_object
 
-from identity.model.connection import Connection
+from identity.model.connection import DEVELOPMENT_ISSUER, Connection
 from identity.model.errors import Refusal, Unavailable
 from identity.model.ids import TenantId
 from identity.model.upstream_token import Acting, Upstream, fault_of, may_be_of_type, upstream_of
@@ -49,9 +49,13 @@ Place = tuple[UUID, UUID, int]  # tenant, connection and its version
 
 @dataclass(slots=True)
 class UpstreamKeys:
-    """Key sets of upstream issuers. ``fetch`` is the network: it returns the bytes at a URL or raises FetchError."""
+    """Key sets of upstream issuers. ``fetch`` is the network: it returns the bytes at a URL or raises FetchError.
+
+    Only with ``allow_development`` is a key of the development issuer found.
+    """
 
     fetch: Callable[[str], bytes]
+    allow_development: bool = False
     _sets: dict[Place, Fetched] = field(default_factory=dict)
     _tried: dict[Place, datetime] = field(default_factory=dict)
     _turns: dict[Place, threading.Lock] = field(default_factory=dict)
@@ -61,8 +65,12 @@ class UpstreamKeys:
         """Return keys that are fresh enough, and none that are older than ``KEYS_STALE_LIFETIME``, whatever goes on.
 
         Raises ``UpstreamKeysNeeded``, at most once in ten seconds for a key id that the issuer does not publish,
-        ``Unavailable``.
+        ``Unavailable``, ``InvalidSubjectToken``.
         """
+        if connection.issuer == DEVELOPMENT_ISSUER and not self.allow_development:
+            raise InvalidSubjectToken(
+                "the development issuer is trusted under `identity dev` alone", reason="development_issuer"
+            )
         place = (tenant_id, connection.id, connection.version)
         if connection.jwks is not None:
             return self._inline(place, connection.jwks, now)

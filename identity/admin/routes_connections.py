@@ -71,6 +71,7 @@ def _create_oidc(call: Call, asked: shapes.NewOidcConnection) -> Connection:
         policy=UpstreamPolicy(asked.token_kinds, asked.max_age_s, asked.max_lifetime_s, asked.upstream_act),
         external_url=house().external_url,
         allow_loopback=house().allow_loopback,
+        allow_development=house().allow_development_issuer,
         caller=call.caller,
         now=call.now,
     )

@@ -77,6 +77,16 @@ class UpstreamPolicy:
 
 DEFAULT_POLICY = UpstreamPolicy()
 
+DEVELOPMENT_HOST = "development-issuer.invalid"
+DEVELOPMENT_ISSUER = f"https://{DEVELOPMENT_HOST}"
+"""The issuer of `identity dev`, whose key lies in a developer's folder. No server has the name (RFC 2606 §2)."""
+
+
+def is_of_development(host: str) -> bool:
+    """Say whether a URL's host is that of the development issuer, however it is spelled."""
+    return host.lower().rstrip(".") == DEVELOPMENT_HOST
+
+
 FORBIDDEN_SUBJECT_CLAIMS = frozenset({"email", "preferred_username", "upn", "unique_name", "name", "phone_number"})
 """Claims that somebody else may hold tomorrow, or that a user can change: never a key to a person."""
 

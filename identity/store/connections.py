@@ -128,6 +128,18 @@ def connection_list(tx: Tx, *, after: UUID | None, limit: int) -> list[Connectio
     return [connection_from(row) for row in tx.execute(statement)]
 
 
+def connection_find_by_issuer(tx: Tx, issuer: str) -> UUID | None:
+    """Return the id of the live connection that trusts an issuer."""
+    statement = select(connections.c.id).where(
+        connections.c.tenant_id == tx.tenant_id,
+        connections.c.kind == ConnectionKind.OIDC,
+        connections.c.issuer == issuer,
+        connections.c.ended_at.is_(None),
+    )
+    found: UUID | None = tx.execute(statement).scalar()
+    return found
+
+
 # Asked in every request of a source, so it is put together once.
 FIND_BY_TOKEN = (
     select(*COLUMNS, tenants.c.catalogue_version)

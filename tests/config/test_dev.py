@@ -18,9 +18,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
+
+from cli.printout import greeting
+from dev.supervisor import Ready
 
 ROOT = Path(__file__).parent.parent.parent
 IN_FULL = bool(os.environ.get("IDENTITY_PROVE_FAULTS"))
@@ -140,18 +143,32 @@ def test_a_kill_9_leaves_nothing_and_the_next_start_finds_everything(folder: Pat
         wait_until(lambda: _alive(started) == set(), seconds=5)
         token = run.said["admin_token"]
     with dev(folder) as again:
-        assert again.said["admin_token"] is None
+        assert again.said["admin_token"] == token
         assert urlopen(f"{again.said['base_url']}/readyz").status == 200
     kept = folder / "installation.toml"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert token not in kept.read_text()
-    assert sha256(token.encode()).hexdigest() in kept.read_text()
+    assert token in kept.read_text()
+
+
+def test_a_damaged_file_is_named_in_one_line(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "installation.toml").write_text("admin_token = ")
+    refused = subprocess.run(
+        [sys.executable, "-m", "cli", "dev", "--port", str(free_port()), "--data", str(folder)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"Error: {folder}/installation.toml cannot be read")
+    assert len(refused.stderr.splitlines()) == 1
 
 
 def test_a_given_admin_token_is_used_and_none_is_made(folder: Path) -> None:
     with dev(folder, IDENTITY_ADMIN_TOKEN="x" * 40) as run:
         assert run.said["admin_token"] is None
+        access = json.loads((folder / "access.json").read_text())
+        assert access == {"url": run.said["base_url"], "admin_token": None}
     assert "admin_token" not in (folder / "installation.toml").read_text()
+    assert not (folder / "access.json").exists()
 
 
 @pytest.mark.timeout(600)
@@ -277,6 +294,38 @@ def test_a_taken_port_is_refused_in_one_line(folder: Path) -> None:
     assert refused.returncode == 1
     assert f"port {port} cannot be used" in refused.stderr
     assert "Traceback" not in refused.stderr
+    assert not folder.exists(), "nothing was written that a second start could miss"
+
+
+def test_wrong_settings_are_refused_before_anything_is_written(folder: Path) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "cli", "dev", "--port", str(free_port()), "--data", str(folder)],
+        cwd=ROOT, env=os.environ | {"IDENTITY_PRT": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (refused.returncode, refused.stderr) == (
+        1, "Error: IDENTITY_PRT is not a setting; remove it or correct its name\n",
+    )  # fmt: skip
+    assert not folder.exists()
+
+
+def test_a_folder_of_an_earlier_version_goes_on_and_is_told_how_it_gets_a_token(folder: Path) -> None:
+    """It keeps the hash of a token that was shown once."""
+    token = "idf_admin_of-an-earlier-version-0123456789"
+    folder.mkdir()
+    kept = folder / "installation.toml"
+    key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+    hashed = f'admin_token_sha256 = "{sha256(token.encode()).hexdigest()}"\n'
+    kept.write_text(f'key_encryption_key = "{key}"\n{hashed}')
+    with dev(folder) as run:
+        assert run.said["admin_token"] is None
+        asked = Request(f"{run.said['base_url']}/admin/v1/tenants", headers={"Authorization": f"Bearer {token}"})
+        assert urlopen(asked).status == 200
+    ready = Ready("http://127.0.0.1:1", folder, 1.0, None, admin_token_is_given=False)
+    assert f"delete the line admin_token_sha256 from {kept}" in greeting(ready)
+    kept.write_text(kept.read_text().replace(hashed, ""))
+    with dev(folder) as run:
+        assert run.said["admin_token"].startswith("idf_admin_")
+    assert key in kept.read_text()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="every other test here runs as an ordinary user already")

@@ -1,0 +1,233 @@
+"""The tenant `acme` that a first start makes and leaves alive: two people in a group, two agents with OAuth clients, a
+resource server, delegations, and trust in the development issuer.
+
+Every step looks for what it makes, so a start that was interrupted is completed by the next. Ids and secrets are kept
+after each step; a secret whose answer was lost is replaced. Once the tenant is whole, it is its users' alone.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from config.files import replace_private
+from dev.demo.api import CORE, Api, expect
+from dev.installation import BrokenFolderError
+from dev.issuer import DevelopmentIssuer
+from identity.model.connection import DEVELOPMENT_ISSUER
+
+SLUG = "acme"
+FILE = "example_tenant.json"
+RESOURCE = "https://erp.example"
+SCOPES = ("invoices.read", "invoices.pay")
+DETAILS_TYPE = "task_resource_access"  # what the example service knows, and restricts its scopes by
+AUDIENCE = "acme-portal"
+PEOPLE = (("dana", "Dana", "Reyes", "Finance Manager"), ("sam", "Sam", "Okafor", "Clerk"))
+AGENTS = {"invoice-bot": 2, "ocr-bot": 1}
+"""Each agent, and how long a chain of actors may be in which it acts."""
+
+AGENT_SCHEMA = f"{CORE}:Agent"
+TIMEOUT_S = 10.0
+PAGE = 200
+
+
+class TenantTakenError(Exception):
+    """A tenant `acme` is there that no `identity dev` of this folder has made."""
+
+
+@dataclass(slots=True)
+class ExampleTenant:
+    """What is kept of the tenant: ids and secrets by name, clients as client id and secret."""
+
+    is_whole: bool = False
+    ids: dict[str, str] = field(default_factory=dict)
+    scim_token: str = ""
+    clients: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def keep(self, folder: Path) -> None:
+        """Write it down."""
+        replace_private(folder / FILE, json.dumps(asdict(self), indent=2))
+
+
+def read_example(folder: Path) -> ExampleTenant | None:
+    """Return what is kept of the tenant; None where it was never begun. Raises ``BrokenFolderError``."""
+    file = folder / FILE
+    if not file.exists():
+        return None
+    try:
+        kept = ExampleTenant(**json.loads(file.read_text()))
+        kept.clients = {name: (client_id, secret) for name, (client_id, secret) in kept.clients.items()}
+    except (ValueError, TypeError, AttributeError):
+        raise BrokenFolderError(file) from None
+    return kept
+
+
+def make_example(folder: Path, base_url: str, admin_token: str, issuer: DevelopmentIssuer) -> ExampleTenant:
+    """Return the tenant, making first whatever an earlier start has not made.
+
+    Raises ``TenantTakenError``, ``BrokenFolderError``, ``StoryError`` when a step is not answered as it should be, and
+    ``httpx2.RequestError``.
+    """
+    with httpx2.Client(timeout=TIMEOUT_S, trust_env=False) as http:
+        admin = Api(http, f"{base_url}/admin/v1/tenants", admin_token)
+        found = _begun(folder, admin)
+        if not found.is_whole:
+            _Making(folder, http, admin, issuer, found).all()
+    return found
+
+
+def sam_state(base_url: str, admin_token: str, example: ExampleTenant) -> str:
+    """Return Sam's state. Raises ``StoryError``, ``httpx2.RequestError``."""
+    with httpx2.Client(timeout=TIMEOUT_S, trust_env=False) as http:
+        admin = Api(http, f"{base_url}/admin/v1/tenants/{SLUG}", admin_token)
+        answer = admin.call("GET", f"/principals/{example.ids['sam']}")
+    return "deleted" if answer.status == 404 else str(expect(answer, 200, "look at Sam")["state"])
+
+
+def _begun(folder: Path, admin: Api) -> ExampleTenant:
+    """Return what is kept of the tenant, or nothing yet where the database has none. Raises ``TenantTakenError``."""
+    kept, answer = read_example(folder), admin.call("GET", f"/{SLUG}")
+    if answer.status == 404:
+        begun = ExampleTenant()
+        begun.keep(folder)  # before the tenant is there: from now on it is ours
+        return begun
+    tenant_id = expect(answer, 200, "look for the tenant")["id"]
+    if kept is None or kept.ids.get("tenant", tenant_id) != tenant_id:
+        raise TenantTakenError(SLUG)
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """The steps. Each returns at once where its part is there."""
+
+    folder: Path
+    http: httpx2.Client
+    admin: Api
+    issuer: DevelopmentIssuer
+    made: ExampleTenant
+
+    def all(self) -> None:
+        self._tenant()
+        scim = self._scim_connection()
+        for person in PEOPLE:
+            self._person(scim, *person)
+        self._group(scim)
+        for agent in AGENTS:
+            self._agent(scim, agent)
+        self._oidc_connection()
+        self._resource()
+        self._client("erp", {"audience": RESOURCE})
+        for agent, depth in AGENTS.items():
+            self._client(agent, {"principal_id": self.made.ids[agent], "scope": SCOPES[0]})
+            self._delegation(agent, depth)
+        self.made.is_whole = True
+        self.made.keep(self.folder)
+
+    def _tenant(self) -> None:
+        if "tenant" in self.made.ids:
+            return
+        answer = self.admin.call("POST", "", {"slug": SLUG, "display_name": "Acme Corporation"})
+        if answer.status == 409:  # made by a start that was interrupted
+            self._keep("tenant", expect(self.admin.call("GET", f"/{SLUG}"), 200, "look for the tenant")["id"])
+        else:
+            self._keep("tenant", expect(answer, 201, "create the tenant")["id"])
+
+    def _scim_connection(self) -> Api:
+        name = "identity-provider"
+        found = self._find("/connections", lambda one: one["name"] == name and one["ended_at"] is None)
+        if found is None:
+            found = self._post("/connections", {"kind": "scim", "name": name})
+            self.made.scim_token = found["token"]
+        elif not self.made.scim_token:
+            self.made.scim_token = self._post(f"/connections/{found['id']}/tokens", {"overlap_s": 0})["token"]
+        self._keep(name, found["id"])
+        return Api(self.http, found["scim_base_url"], self.made.scim_token)
+
+    def _person(self, scim: Api, name: str, given: str, family: str, title: str) -> None:
+        user_name = f"{name}@{SLUG}.example"
+        body = {
+            "schemas": [f"{CORE}:User"],
+            "externalId": f"{SLUG}-{name}",
+            "userName": user_name,
+            "active": True,
+            "displayName": f"{given} {family}",
+            "name": {"givenName": given, "familyName": family},
+            "title": title,
+            "emails": [{"value": user_name, "type": "work", "primary": True}],
+        }
+        self._provision(scim, "/Users", f'userName eq "{user_name}"', body, name)
+
+    def _group(self, scim: Api) -> None:
+        members = [{"value": self.made.ids[name]} for name, *_ in PEOPLE]
+        body = {"schemas": [f"{CORE}:Group"], "externalId": f"{SLUG}-finance", "displayName": "Finance"}
+        self._provision(scim, "/Groups", 'displayName eq "Finance"', body | {"members": members}, "finance")
+
+    def _agent(self, scim: Api, name: str) -> None:
+        body = {
+            "schemas": [AGENT_SCHEMA],
+            "externalId": f"{SLUG}-{name}",
+            "agentUserName": name,
+            "displayName": name,
+            "active": True,
+            "owners": [{"value": self.made.ids["dana"]}],
+        }
+        self._provision(scim, "/Agents", f'agentUserName eq "{name}"', body, name)
+
+    def _provision(self, scim: Api, path: str, filter_: str, body: Mapping[str, Any], name: str) -> None:
+        found = expect(scim.call("GET", path, filter=filter_), 200, f"look for {name}")["Resources"]
+        resource = found[0] if found else expect(scim.call("POST", path, body), 201, f"provision {name}")
+        self._keep(name, resource["id"])
+
+    def _oidc_connection(self) -> None:
+        if self._find("/connections", lambda one: one["issuer"] == DEVELOPMENT_ISSUER and one["ended_at"] is None):
+            return
+        body = {
+            "kind": "oidc",
+            "name": "development-sign-in",
+            "issuer": DEVELOPMENT_ISSUER,
+            "jwks": self.issuer.jwks,
+            "audiences": [AUDIENCE],
+            "match": "externalId",
+            "provisioned_by": self.made.ids["identity-provider"],
+        }
+        self._post("/connections", body)
+
+    def _resource(self) -> None:
+        if self._find("/resources", lambda one: one["audience"] == RESOURCE) is None:
+            types = [{"type": DETAILS_TYPE, "scopes": list(SCOPES)}]
+            body = {"audience": RESOURCE, "scopes": list(SCOPES), "authorization_details_types": types}
+            self._post("/resources", body)
+
+    def _client(self, name: str, body: Mapping[str, str]) -> None:
+        if name in self.made.clients:
+            return
+        found = self._find("/clients", lambda one: one["client_name"] == name and one["revoked_at"] is None)
+        if found is None:
+            made = self._post("/clients", {"client_name": name, **body})
+        else:  # its secret was lost with the answer
+            made = self._post(f"/clients/{found['client_id']}/secret", {})
+        self.made.clients[name] = (made["client_id"], made["client_secret"])
+        self.made.keep(self.folder)
+
+    def _delegation(self, agent: str, depth: int) -> None:
+        parties = {"actor_id": self.made.ids[agent], "subject_group_id": self.made.ids["finance"]}
+        if self._find("/delegations", lambda one: parties.items() <= one.items() and one["ended_at"] is None):
+            return
+        limits = {"resource": RESOURCE, "scopes": [SCOPES[0]], "max_lifetime_s": 120, "max_depth": depth}
+        self._post("/delegations", parties | limits)
+
+    def _find(self, path: str, is_it: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:
+        """Return the one of the first page: more were not made here before the tenant was whole."""
+        listed = expect(self.admin.call("GET", f"/{SLUG}{path}", limit=str(PAGE)), 200, f"list {path}")
+        return next((one for one in listed["items"] if is_it(one)), None)
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> Any:
+        return expect(self.admin.call("POST", f"/{SLUG}{path}", body), 201, f"create in {path}")
+
+    def _keep(self, name: str, id_: str) -> None:
+        self.made.ids[name] = id_
+        self.made.keep(self.folder)
