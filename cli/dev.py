@@ -72,6 +72,20 @@ def id_token(context: click.Context, user: str, tenant: str, folder: Path | None
     show_id_token(user, tenant, chosen.resolve())
 
 
+@dev.command("env")
+@click.option(
+    "--data", "folder", type=click.Path(file_okay=False, path_type=Path), help="The folder of a running `identity dev`."
+)
+@json_option
+@click.pass_context
+def env(context: click.Context, folder: Path | None) -> None:
+    """Print URLs, ids and secrets of the tenant acme for a shell: eval "$(identity dev env)"."""
+    from cli.environment import show_environment  # noqa: PLC0415
+
+    chosen: Path = folder or context.parent.params["folder"]  # type: ignore[union-attr]
+    show_environment(chosen.resolve())
+
+
 @dev.command()
 @json_option
 def distrust() -> None:

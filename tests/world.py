@@ -48,6 +48,7 @@ from identity.model.principal import Kind, Profile
 from identity.model.resource import DetailsType
 from identity.store import Tx
 from identity.store.transaction import make_engine, transaction
+from tests.answers import access_token, ask_until_served
 from tests.upstream_issuer import PORTAL, Upstream
 
 BEGIN = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -373,25 +374,6 @@ def make_house(database_url: str, seal: Seal, fetch: Callable[[str], bytes] | No
         clock=Clock(),
         allow_loopback=True,
     )
-
-
-def ask_until_served(ask: Callable[[], httpx2.Response], times: int = 5) -> httpx2.Response:
-    """Ask again where a client would: the database gives up what issues a token after a second, in which the other
-    tests may well have had the whole machine.
-    """
-    answer = ask()
-    for _ in range(times - 1):
-        if answer.status_code != 503:
-            break
-        answer = ask()
-    return answer
-
-
-def access_token(answer: httpx2.Response) -> str:
-    """The access token in a successful answer."""
-    assert answer.status_code == 200, answer.text
-    found: str = answer.json()["access_token"]
-    return found
 
 
 def claims_in(token: str) -> dict[str, Any]:

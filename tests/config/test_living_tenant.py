@@ -98,6 +98,28 @@ def test_the_story_has_a_tenant_of_its_own_and_the_token_is_shown(first: str, pa
     assert token in (parent / "data" / "installation.toml").read_text()
 
 
+def test_a_shell_takes_what_the_documents_commands_need(first: str, parent: Path) -> None:
+    data = str(parent / "data")
+    told = subprocess.run(
+        ["sh", "-c", f'eval "$({sys.executable} -m cli dev env)" && curl -sS "$IDENTITY_URL/readyz" && '
+         'curl -sS -u "$ERP_ID:$ERP_SECRET" -d token=none "$ISSUER/oauth/introspect" && '
+         'curl -sS -H "Authorization: Bearer $SCIM_TOKEN" "$SCIM_URL/Users?count=0"'],
+        cwd=ROOT, env=clean(IDENTITY_DATA=data), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert '"status":"ready"' in told.stdout
+    assert '{"active": false}' in told.stdout
+    assert '"totalResults":2' in told.stdout.replace(" ", "")
+
+
+def test_without_a_running_installation_there_is_no_environment(tmp_path: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "cli", "dev", "env", "--data", str(tmp_path)],
+        cwd=ROOT, env=clean(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (told.returncode, told.stdout) == (3, "")
+    assert f"no `identity dev` is ready with {tmp_path}" in told.stderr
+
+
 def test_the_next_starts_print_the_same_and_how_to_bring_sam_back() -> None:
     folder = Path(mkdtemp(prefix="identity-living-"))
     folder.chmod(0o711)

@@ -86,12 +86,13 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
         running = subprocess.Popen(
             ["sh", "-c", f"exec {start.text.strip()} PORT={port}"],
             cwd=folder, env=environment | {"IDENTITY_MANAGEMENT_PORT": "0"}, stdout=out, stderr=subprocess.STDOUT,
+            start_new_session=True,
         )  # fmt: skip
     try:
         wait_until_ready(running, told)
         yield Clone(folder, port, environment)
     finally:
-        running.send_signal(signal.SIGINT)
+        os.killpg(running.pid, signal.SIGINT)  # Ctrl-C, which a terminal sends to all
         running.wait(60)
 
 
@@ -118,4 +119,4 @@ def test_the_commands_of_a_document_work_as_they_stand(clone: Clone, document: s
     if document == "README.md":
         assert pasted.stdout.count('"access_token"') >= 1, "curl got a task token"
         assert "True" in pasted.stdout, "the resource server learns that it is valid"
-        assert pasted.stdout.rstrip().endswith('{"active":false}'), "and, after Sam has gone, that it is not"
+        assert pasted.stdout.rstrip().endswith('{"active": false}'), "and, after Sam has gone, that it is not"
