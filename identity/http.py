@@ -25,7 +25,16 @@ from identity.actions.upstream import UpstreamKeys
 from identity.fairness import AtOnce, Buckets, Turns
 from identity.model.access import Caller, CallerKind
 from identity.model.credential import hash_secret
-from identity.model.errors import Malformed, NotAuthenticated, NotThere, OverLimit, Refusal, TooOften, Unavailable
+from identity.model.errors import (
+    Malformed,
+    NotAuthenticated,
+    NotThere,
+    OverLimit,
+    Refusal,
+    TooOften,
+    Unavailable,
+    first_line,
+)
 from identity.model.ids import PLATFORM, TenantId
 from identity.model.rate import Rate
 from identity.model.refusal_counts import RefusalKey
@@ -133,6 +142,13 @@ def request_id() -> str:
 def anonymous() -> Caller:
     """Return the caller of a request that proved nothing yet."""
     return Caller(CallerKind.ANONYMOUS, None, request_id())
+
+
+def log_unavailable(refusal: Refusal) -> None:
+    """Tell the log why a request is answered with 503, which the caller is not told."""
+    if isinstance(refusal, Unavailable):
+        cause = refusal.cause or refusal.__cause__ or refusal.detail
+        log.warning("unavailable", endpoint=request.endpoint, reason=refusal.reason, cause=first_line(cause))
 
 
 def bearer_token() -> str:

@@ -5,6 +5,7 @@ from flask import Response, jsonify
 from identity.actions.client_authentication import InvalidClient
 from identity.actions.exchange import InvalidAuthorizationDetails
 from identity.actions.issuance import InvalidScope, InvalidTarget, PartyInactive, TooManyTasks, UnauthorizedClient
+from identity.http import log_unavailable
 from identity.model.errors import (
     Malformed,
     NotAuthenticated,
@@ -41,7 +42,8 @@ class UnsupportedGrantType(Malformed):
 
 
 def render_refusal(refusal: Refusal) -> Response:
-    """Return the one error answer of the token service. The reason is shown; what is private is not."""
+    """Return the one error answer of the token service. The reason is shown; the cause is for the log."""
+    log_unavailable(refusal)
     status, error = next((status, error) for kind, status, error in ERRORS if isinstance(refusal, kind))
     if isinstance(refusal, UnsupportedGrantType):
         error = refusal.code
