@@ -6,15 +6,16 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkdtemp
 
 import click
 
 from cli.output import is_json, json_option
+from config.failures import Failure, missing_extra
 from config.files import write_private
-from dev.postgres import PostgresUnavailableError
-from dev.supervisor import Ready, StartError, run_installation
+from dev.supervisor import Ready, run_installation
 
 STORY_PLAYED = "story_played"
 
@@ -22,14 +23,16 @@ STORY_PLAYED = "story_played"
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, envvar="IDENTITY_PORT")
 @click.option(
-    "--data", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(".data"), show_default=True,
-    envvar="IDENTITY_DATA", help="Where everything is kept.",
+    "--data", "folder", type=click.Path(file_okay=False, readable=False, path_type=Path), default=Path(".data"),
+    show_default=True, envvar="IDENTITY_DATA", help="Where everything is kept.",
 )  # fmt: skip
 @click.option("--story", is_flag=True, help="On the first start, play an agent's story in the tenant acme.")
 @json_option
 def dev(port: int, folder: Path, *, story: bool) -> None:
     """Run PostgreSQL, web, worker and relay together; Ctrl-C stops everything."""
     as_json = is_json()
+    if story:
+        _refuse_without_policy_engine()
 
     def on_ready(ready: Ready) -> bool:
         if as_json:
@@ -47,6 +50,7 @@ def dev(port: int, folder: Path, *, story: bool) -> None:
 @json_option
 def demo() -> None:
     """Play an agent's story on a throw-away installation; exit 0 only if every step ended as it should."""
+    _refuse_without_policy_engine()
     as_json, outcome = is_json(), {"succeeded": False}
     folder = Path(mkdtemp(prefix="identity-demo-"))
     folder.chmod(0o711)  # root lends PostgreSQL another account, which must be able to pass
@@ -64,11 +68,14 @@ def demo() -> None:
     sys.exit(0 if outcome["succeeded"] else 1)
 
 
+def _refuse_without_policy_engine() -> None:
+    """The service in the story decides by Cedar, which an extra installs: said before everything is started."""
+    if find_spec("cedarpy") is None:
+        raise Failure(missing_extra("cedarpy", "demo"))
+
+
 def _run(folder: Path, port: int, on_ready: Callable[[Ready], bool]) -> None:
-    try:
-        run_installation(folder, port=port, environment=dict(os.environ), on_ready=on_ready)
-    except (StartError, PostgresUnavailableError) as error:
-        raise click.ClickException(str(error)) from error
+    run_installation(folder, port=port, environment=dict(os.environ), on_ready=on_ready)
 
 
 def _play_once(ready: Ready) -> dict[str, str]:

@@ -53,7 +53,7 @@ def make_house(settings: Settings) -> House:
 def create_app(settings: Settings, house: House | None = None) -> Flask:
     """Return the application. Raises ``Unavailable`` without our role, or row-level security that binds us."""
     shared = house or make_house(settings)
-    readiness = Readiness(shared.engine, shared.clock)
+    readiness = Readiness(shared.engine, shared.clock, shared.seal)
     readiness.check_isolation()
     return assemble_app(shared, readiness)
 

@@ -19,6 +19,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from config.failures import Failure
+from config.files import read_toml
 from identity.model.credential import ADMIN_TOKEN_LENGTH_MIN
 
 PREFIX = "IDENTITY_"
@@ -46,7 +48,7 @@ BROKER_LIBRARIES = {"redis": ("redis", "packaging")}
 KEY_BYTES = 32  # AES-256
 
 
-class SettingsError(Exception):
+class SettingsError(Failure):
     """A setting is missing, unknown or wrong; the message names each one and says what to do."""
 
 
@@ -233,9 +235,11 @@ def _file() -> Path | None:
     given = os.environ.get("IDENTITY_CONFIG")
     if given and not Path(given).is_file():
         raise SettingsError(f"IDENTITY_CONFIG names {given}, which is not a file")
-    if given:
-        return Path(given)
-    return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    file = Path(given) if given else DEFAULT_FILE
+    if not file.is_file():
+        return None
+    read_toml(file)  # for its refusal, which names the file
+    return file
 
 
 def _explain(fault: Any) -> str:

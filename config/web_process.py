@@ -22,7 +22,7 @@ def serve(settings: Settings) -> Front:
     """Return what granian calls in one web process; it answers the probes before there is a database."""
     configure_logging(settings.log_format, settings.log_level)
     shared = make_house(settings)
-    readiness = Readiness(shared.engine, shared.clock)
+    readiness = Readiness(shared.engine, shared.clock, shared.seal)
     app = assemble_app(shared, readiness)
     ask_until_isolated(readiness)
     keep_writing_refusals(shared.refusals, shared.engine, shared.clock, every_s=REFUSALS_WRITTEN_EVERY_S)

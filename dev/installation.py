@@ -6,20 +6,20 @@ import base64
 import fcntl
 import os
 import secrets
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from config.files import make_private_folder, open_private
+from config.failures import Failure
+from config.files import make_private_folder, open_private, read_toml
 from config.process import lent_account
 
 FILE = "installation.toml"
 LOCK = "lock"
 
 
-class FolderInUseError(Exception):
+class FolderInUseError(Failure):
     """Another `identity dev` works with this folder."""
 
 
@@ -76,7 +76,10 @@ def open_installation(folder: Path, *, needs_admin_token: bool) -> Installation:
 
 
 def _read(file: Path) -> dict[str, str]:
-    return tomllib.loads(file.read_text()) if file.exists() else {}
+    kept = read_toml(file) if file.exists() else {}
+    if any(not isinstance(value, str) for value in kept.values()):
+        raise Failure(f"{file} holds something else than texts: correct it; without its key all signing keys are lost")
+    return kept
 
 
 def _write(file: Path, installation: Installation) -> None:

@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 import psycopg
 
+from config.failures import Failure
 from config.files import make_private_folder, open_private, write_private
 from config.process import Account, end_with_parent, lent_account, stop_process
 
@@ -39,7 +40,7 @@ SHARED_HOME = Path("/var/lib/identity-foundation")
 CLEAN_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
-class PostgresUnavailableError(Exception):
+class PostgresUnavailableError(Failure):
     """No PostgreSQL could be started; the message says why and what to do."""
 
 

@@ -7,7 +7,6 @@ order; the kernel ends them when the supervisor is killed, so that nothing is ev
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,9 +20,12 @@ from urllib.request import urlopen
 import structlog
 
 from config.database import migrate, schema_found
+from config.failures import Failure
+from config.ports import refuse_taken_port
 from config.process import end_with_parent, stop_process
 from config.restarts import Restarts
 from config.settings import load_settings
+from config.started import log_start
 from config.telemetry import configure_logging
 from dev.installation import Installation, admin_token_is_given, lock_folder, open_installation
 from dev.postgres import Cluster, PostgresUnavailableError, start_again, start_cluster
@@ -38,7 +40,7 @@ NEEDED = frozenset({"postgres", "web"})
 log = structlog.get_logger(__name__)
 
 
-class StartError(Exception):
+class StartError(Failure):
     """Something did not start; the message says what and why."""
 
 
@@ -166,7 +168,7 @@ def _stop_on_signals(stopping: threading.Event) -> None:
 def _start(supervisor: Supervisor, port: int) -> str:
     environment = supervisor.environment
     environment["IDENTITY_PORT"] = str(port)
-    _refuse_taken_port(environment.get("IDENTITY_HOST", "127.0.0.1"), port)
+    refuse_taken_port(environment.get("IDENTITY_HOST", "127.0.0.1"), port, setting="--port")
     if not environment.get("IDENTITY_DATABASE_URL"):
         supervisor.restarts.note_start("postgres", time.monotonic())
         supervisor.cluster = start_cluster(supervisor.folder)
@@ -190,16 +192,8 @@ def _start(supervisor: Supervisor, port: int) -> str:
     supervisor.restarts.note_life("web")
     for name in ("worker", "relay"):  # after the web server: it is what somebody waits for
         supervisor.start_program(name)
+    log_start(settings, "dev", address=f"{settings.host}:{settings.port}")
     return settings.external_url
-
-
-def _refuse_taken_port(host: str, port: int) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise StartError(f"port {port} cannot be used ({error.strerror}); choose another: --port") from error
 
 
 def _wait_until_ready(supervisor: Supervisor, port: int) -> None:
