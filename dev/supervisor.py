@@ -29,6 +29,7 @@ from config.started import log_start
 from config.telemetry import configure_logging
 from dev.installation import Installation, admin_token_is_given, lock_folder, open_installation
 from dev.postgres import Cluster, PostgresUnavailableError, start_again, start_cluster
+from dev.running import write_running
 
 STOP_ORDER = ("worker", "relay", "web")
 STOP_S = 10.0
@@ -180,6 +181,7 @@ def _start(supervisor: Supervisor, port: int) -> str:
     os.environ.update({name: value for name, value in environment.items() if name.startswith("IDENTITY_")})
     settings = load_settings()
     configure_logging(settings.log_format, settings.log_level)
+    write_running(supervisor.folder, environment)
     schema = schema_found(settings.owner_url)
     if schema.is_ahead and schema.fault is not None:
         raise StartError(f"the schema does not fit: {schema.fault}")
