@@ -137,6 +137,8 @@ class Settings(BaseSettings):
     """When a message whose worker has died is given to another; no task may run longer than 0.8 of it."""
     log_format: Literal["json", "console"] = "console" if sys.stderr.isatty() else "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    access_log: bool = True
+    """Whether a line is logged for each request, at the log level info or debug."""
     outgoing_allow_loopback: bool = False
     """Let an upstream issuer's JWKS be fetched from this machine over http: for development only."""
     scim_requests_per_s: int = Field(default=200, ge=25, le=100_000)
