@@ -14,9 +14,7 @@ import click
 from cli.arguments import tenant_option
 from cli.output import is_json, json_option
 from config.extras import require_extra
-from dev.installation import BrokenFolderError
-from dev.postgres import PostgresUnavailableError
-from dev.supervisor import Ready, StartError, run_installation
+from dev.supervisor import Ready, run_installation
 
 STORY_EXTRA = ("demo", "cedarpy")
 
@@ -24,8 +22,8 @@ STORY_EXTRA = ("demo", "cedarpy")
 @click.group(invoke_without_command=True)
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, envvar="IDENTITY_PORT")
 @click.option(
-    "--data", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(".data"), show_default=True,
-    envvar="IDENTITY_DATA", help="Where everything is kept.",
+    "--data", "folder", type=click.Path(file_okay=False, readable=False, path_type=Path), default=Path(".data"),
+    show_default=True, envvar="IDENTITY_DATA", help="Where everything is kept.",
 )  # fmt: skip
 @click.option("--story", is_flag=True, help="On the first start, make the tenant acme, and play an agent's story in "
                                             "the tenant story.")  # fmt: skip
@@ -123,10 +121,7 @@ def demo() -> None:
 
 
 def _run(folder: Path, port: int, on_ready: Callable[[Ready], bool]) -> None:
-    try:
-        run_installation(folder, port=port, environment=dict(os.environ), on_ready=on_ready)
-    except (StartError, PostgresUnavailableError, BrokenFolderError) as error:
-        raise click.ClickException(str(error)) from error
+    run_installation(folder, port=port, environment=dict(os.environ), on_ready=on_ready)
 
 
 def _free_port() -> int:

@@ -3,12 +3,8 @@
 from importlib import import_module
 
 import click
-import psycopg
 
-from config.extras import MissingExtraError
-from config.settings import SettingsError
-from dev.installation import FolderInUseError
-from identity.model.errors import Unavailable
+from cli.failures import explained
 
 COMMANDS = {
     "dev": "cli.dev",
@@ -36,7 +32,7 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Commands found by name; a wrong setting or a lost database is one line, not a stack trace."""
+    """Commands found by name; a failure is one sentence, not a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the table."""
@@ -51,12 +47,8 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command, and say what is wrong in words."""
-        try:
+        with explained():
             return super().invoke(ctx)
-        except (SettingsError, FolderInUseError, MissingExtraError, Unavailable) as error:
-            raise click.ClickException(str(error)) from error
-        except psycopg.OperationalError as error:
-            raise click.ClickException(f"the database does not answer: {error}") from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

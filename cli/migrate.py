@@ -1,13 +1,10 @@
 """``identity migrate``: bring the schema to where this version needs it, or back."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import click
-from sqlalchemy.exc import OperationalError
 
 from cli.output import answer, json_option
 from config import database
+from config.process import name_sessions
 from config.settings import load_settings
 
 
@@ -16,6 +13,7 @@ from config.settings import load_settings
 @click.pass_context
 def migrate(context: click.Context) -> None:
     """Bring the database's schema up to date (up), back (down), or say where it is (status, sql)."""
+    name_sessions("migrate")
     if context.invoked_subcommand is None:
         context.invoke(up)
 
@@ -26,8 +24,7 @@ def migrate(context: click.Context) -> None:
 def up(to: str) -> None:
     """Apply what is missing, beside the running programs: whatever gives way to a request is tried again."""
     owner_url = load_settings().owner_url
-    with _refusals():
-        database.migrate(owner_url, to)
+    database.migrate(owner_url, to)
     _tell_state(owner_url)
 
 
@@ -38,8 +35,7 @@ def up(to: str) -> None:
 def down(to: str, lose_data: bool) -> None:
     """Take back what came after a revision, with no program running that needs it."""
     owner_url = load_settings().owner_url
-    with _refusals():
-        database.migrate_down(owner_url, to, lose_data=lose_data)
+    database.migrate_down(owner_url, to, lose_data=lose_data)
     _tell_state(owner_url)
 
 
@@ -48,16 +44,6 @@ def down(to: str, lose_data: bool) -> None:
 def status() -> None:
     """Say where the schema is, where it should be, and whether this version can serve on it."""
     _tell_state(load_settings().owner_url)
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        raise click.ClickException(f"the database refused: {error.orig}") from error
-    except database.MigrationError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _tell_state(owner_url: str) -> None:

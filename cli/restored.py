@@ -10,6 +10,8 @@ from sqlalchemy import Engine
 
 from cli.output import answer, json_option
 from config.database import engine_of
+from config.process import name_sessions
+from config.sealed import refuse_wrong_key
 from config.settings import load_settings
 from identity.actions.restoration import restore_tenant
 from identity.actions.sealing import Seal
@@ -53,18 +55,23 @@ class Instant(click.ParamType[datetime]):
 
 @click.command()
 @click.option("--at", type=Instant(), help="The point to which the database was restored; else its last event.")
+@click.option("--key-lost", is_flag=True, help="IDENTITY_KEY_ENCRYPTION_KEY is a new one: the old one was lost.")
 @json_option
-def restored(at: datetime | None) -> None:
+def restored(at: datetime | None, *, key_lost: bool) -> None:
     """End all that was issued before the database was restored, in every tenant, and say who must send everything
     again. Run it before traffic is let in; a second time with the same --at it does nothing.
     """
+    name_sessions("restored")
     settings = load_settings()
     seal = Seal(settings.key_encryption_key_bytes)
     engine = engine_of(settings)
     try:
         check_role(engine)
         check_isolation(engine)
-        done = [_restore(engine, tenant, at, seal) for tenant in _tenants(engine)]
+        if not key_lost:
+            refuse_wrong_key(settings)  # new signing keys would be sealed with it
+        point = datetime.now(UTC) if key_lost and at is None else at  # so that every tenant gets a new key
+        done = [_restore(engine, tenant, point, seal) for tenant in _tenants(engine)]
     finally:
         engine.dispose()
     traffic_from = max((each.cut_off for each in done), default=None)

@@ -6,13 +6,15 @@ import threading
 import click
 
 from cli.output import json_option
+from config.process import name_sessions
 from config.settings import Settings, load_settings
 from config.telemetry import configure_logging
 
 
-def _settings(**overrides: object) -> Settings:
+def _settings(program: str, **overrides: object) -> Settings:
     settings = load_settings(**overrides)
     configure_logging(settings.log_format, settings.log_level)
+    name_sessions(program)
     return settings
 
 
@@ -24,7 +26,7 @@ def serve(host: str | None, port: int | None) -> None:
     """Run the web server. (--json has no answer to shape: it runs until it is stopped.)"""
     from config.web import run_web  # noqa: PLC0415
 
-    run_web(_settings(host=host, port=port))
+    run_web(_settings("serve", host=host, port=port))
 
 
 @click.command()
@@ -37,7 +39,7 @@ def worker(pool: str | None) -> None:
     from scim.async_work import perform  # noqa: PLC0415
 
     chosen = None if pool is None else ("prefork" if pool == "prefork" else "threads")
-    run_worker(_settings(), Duties(reconcile_principal, observe_quiet, perform), pool=chosen)  # type: ignore[arg-type]
+    run_worker(_settings("worker"), Duties(reconcile_principal, observe_quiet, perform), pool=chosen)  # type: ignore[arg-type]
 
 
 @click.command()
@@ -49,4 +51,4 @@ def relay() -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    run_relay_until(_settings(), stopped.is_set)
+    run_relay_until(_settings("relay"), stopped.is_set)

@@ -64,7 +64,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
 
 def readiness_of(house: House) -> Readiness:
     """Return what is known of the database of one process, of which nothing is known yet."""
-    return Readiness(house.engine, house.clock, allow_development_issuer=house.allow_development_issuer)
+    return Readiness(house.engine, house.clock, house.seal, allow_development_issuer=house.allow_development_issuer)
 
 
 def assemble_app(shared: House, readiness: Readiness) -> Flask:

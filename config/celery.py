@@ -3,26 +3,31 @@
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from types import ModuleType
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
+import structlog
 from celery import Celery
 from celery.exceptions import SecurityWarning, SoftTimeLimitExceeded
 from celery.signals import setup_logging, worker_process_init
 from celery.worker.state import active_requests
 
+from config import brokers
 from config.database import engine_of
+from config.failures import is_broker_login_refused, told
 from config.isolation import refuse_unisolated
 from config.process import follow_parent
+from config.sealed import refuse_wrong_key
 from config.settings import Settings
+from config.started import log_start
 from config.telemetry import configure_logging
 from identity.actions.sealing import Seal
 from identity.model.async_request import OUTBOX_KIND
+from identity.model.errors import Unavailable
 from identity.model.ids import PLATFORM, TenantId
 from identity.model.outbox import Progress
 from identity.store import Tx
@@ -30,14 +35,12 @@ from identity.store.notices import Notices, connection_string
 from identity.store.outbox import outbox_is_untaken
 from identity.store.session import Role
 from identity.store.transaction import transaction
-from workers import broker
 from workers.cascade import ObserveQuiet, Reconcile, Tools, Work, nothing_is_quiet, register_tasks
 from workers.relay import CHANNEL, Relay, run_relay
 from workers.sending import CeleryBroker
 from workers.sweep import register_sweep
 from workers.watch import Pulse, leave_at_once, watch
 
-QUEUE = "celery"
 HARD_LIMIT, SOFT_LIMIT = 0.8, 0.6
 """Of the visibility timeout: when a task is killed, and when it is told to stop."""
 
@@ -56,6 +59,8 @@ STUCK_S = 60.0
 WATCHED_EVERY_S = 1.0
 
 Perform = Callable[..., Progress]
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ ALWAYS = {
     "broker_channel_error_retry": True,
     "worker_consumer": "workers.consumer:LastingConsumer",
     "broker_connection_timeout": 3.0,
-    "task_default_queue": QUEUE,
+    "task_default_queue": "celery",
     "task_publish_retry": False,  # the relay tries again by itself, and sees that the broker is away
     "enable_utc": True,
 }
@@ -105,57 +110,9 @@ def make_celery(settings: Settings, role: Role) -> Celery:
         # Shorter than the visibility timeout: what still runs then would be given to a second worker.
         task_time_limit=visible_s * HARD_LIMIT,
         task_soft_time_limit=visible_s * SOFT_LIMIT,
-        **_broker(settings, role),
+        **brokers.configuration(settings, role),
     )
     return app
-
-
-def _transport(settings: Settings) -> ModuleType:
-    """Return the module of the broker that is set."""
-    if settings.broker_url is None:
-        return broker
-    if settings.broker_url.get_secret_value().startswith("redis"):
-        from workers import redis_broker  # noqa: PLC0415 - its library comes with the extra 'redis'
-
-        return redis_broker
-    from workers import rabbitmq_broker  # noqa: PLC0415 - for those who have it
-
-    return rabbitmq_broker
-
-
-def _broker(settings: Settings, role: Role) -> dict[str, Any]:
-    visible_s = settings.broker_visibility_timeout_s
-    transport = _transport(settings)
-    transport.register_transport()
-    if settings.broker_url is None:
-        options: dict[str, Any] = {
-            "conn_string": connection_string(settings.database_url.get_secret_value()),
-            "listen_string": connection_string(settings.listen_url),
-            "role": role,
-            "is_prepared": settings.database_prepared,
-            "visibility_timeout": visible_s,
-            "wait_time_seconds": 0,
-        }
-        return {"broker_url": "pgmq://", "broker_transport_options": options}
-    url = settings.broker_url.get_secret_value()
-    if url.startswith("redis"):
-        options = {
-            "visibility_timeout": visible_s,
-            "unacked_restore_throttle": 1,  # else looked for every 100 s, whatever the visibility timeout
-            "socket_timeout": 5.0,
-            "socket_connect_timeout": 3.0,
-            "socket_keepalive": True,
-            "health_check_interval": 15,
-        }
-        return {"broker_url": url, "broker_transport_options": options}
-    return {
-        "broker_url": url,
-        "broker_transport_options": {"confirm_publish": True},
-        "task_queues": [transport.task_queue()],
-        "task_default_queue": transport.QUEUE,
-        "task_default_queue_type": "quorum",
-        "worker_detect_quorum_queues": True,
-    }
 
 
 def make_worker(settings: Settings, duties: Duties) -> Celery:
@@ -194,6 +151,9 @@ def run_worker(settings: Settings, duties: Duties, *, pool: Pool | None = None) 
     """
     refuse_unisolated(settings, listens=settings.broker_url is None)
     refuse_unisolated(settings, role="identity_relay")  # its watch asks for rows of every tenant that nobody takes
+    if settings.key_encryption_key is not None:
+        refuse_wrong_key(settings)  # what was accepted to be done later would be given up, unopened
+    log_start(settings, "worker")
     pool = pool or ("threads" if settings.broker_url is None else "prefork")
     # Celery warns of root because of pickle, which this application neither sends nor accepts.
     warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -202,6 +162,7 @@ def run_worker(settings: Settings, duties: Duties, *, pool: Pool | None = None) 
         lambda **_: configure_logging(settings.log_format, settings.log_level), weak=False
     )  # Celery then leaves the logs alone, in the children too
     app = make_worker(settings, duties)
+    refuse_broker_login(app, settings)
     _watch_worker(settings, app)
     app.worker_main(
         [
@@ -214,6 +175,8 @@ def run_worker(settings: Settings, duties: Duties, *, pool: Pool | None = None) 
 def _watch_worker(settings: Settings, app: Celery) -> None:
     """Let the worker end when the broker has rows for it and it has taken nothing for a while."""
     begin = _begin(settings, "identity_relay", 1)
+    with suppress(Unavailable), begin(PLATFORM):
+        pass  # from now on the database shows that a worker is there, whichever broker it takes from
 
     def is_deaf() -> bool:
         idle_s = app.pulse.age_s()
@@ -226,18 +189,33 @@ def _watch_worker(settings: Settings, app: Celery) -> None:
 
 
 def run_relay_until(settings: Settings, stopped: Callable[[], bool], leave: Callable[[], None] = leave_at_once) -> None:
-    """Run the relay in this thread until ``stopped``."""
+    """Run the relay in this thread until ``stopped``. Raises as ``refuse_unisolated`` does, and the broker's own error
+    when it refuses the login.
+    """
     refuse_unisolated(settings, stopped, role="identity_relay", listens=True)
+    if stopped():
+        return
+    log_start(settings, "relay", role="identity_relay")
     app = make_celery(settings, "identity_relay")
+    refuse_broker_login(app, settings)
     notices = Notices(connection_string(settings.listen_url), CHANNEL)
-    relay = Relay(
-        _begin(settings, "identity_relay", 1), CeleryBroker(app, _transport(settings).messages_waiting), notices
-    )
+    broker = CeleryBroker(app, brokers.transport_of(settings).messages_waiting)
+    relay = Relay(_begin(settings, "identity_relay", 1), broker, notices)
     pulse: Pulse = app.pulse
     watch(lambda: not stopped() and pulse.age_s() > STUCK_S, every_s=WATCHED_EVERY_S, leave=leave)
     run_relay(relay, stopped=stopped, lives=pulse.beat)
     relay.broker.reset()
     app.close()
+
+
+def refuse_broker_login(app: Celery, settings: Settings) -> None:
+    """Raises the broker's own error when it refuses the login; for a broker that is away, programs wait."""
+    try:
+        brokers.check_broker(app, settings)
+    except Exception as error:
+        if is_broker_login_refused(error):
+            raise
+        log.warning("broker_does_not_answer", detail=told(error))
 
 
 def now() -> datetime:

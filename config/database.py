@@ -11,12 +11,16 @@ from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import psycopg
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ProgrammingError
 
+from config.failures import Failure
 from config.settings import Settings
 from identity.store.session import Role
-from identity.store.transaction import make_engine
+from identity.store.transaction import make_engine, untenanted
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -52,7 +56,24 @@ def engine_for_once(settings: Settings, *, role: Role = "identity_app") -> Itera
         engine.dispose()
 
 
-class MigrationError(Exception):
+def database_address(url: str) -> str:
+    """Return where a database is, and its name, without login and password."""
+    parts = make_url(url)
+    host = parts.query.get("host") or parts.host or "localhost"
+    port = parts.port or parts.query.get("port") or 5432
+    return f"{host}:{port}/{parts.database}" if isinstance(host, str) else f"{','.join(host)}/{parts.database}"
+
+
+def broker_address(settings: Settings) -> str:
+    """Return where the broker is, without login and password."""
+    if settings.broker_url is None:
+        return f"pgmq at {database_address(settings.database_url.get_secret_value())}"
+    parts = urlsplit(settings.broker_url.get_secret_value())
+    where = parts.netloc.rpartition("@")[2] or parts.path
+    return f"{parts.scheme} at {where}"
+
+
+class MigrationError(Failure):
     """The schema cannot be brought to where it was asked to be; the message says why."""
 
 
@@ -163,6 +184,15 @@ def head_revision() -> str:
 def schema_seen(connection: "Connection") -> Schema:
     """Return what the schema says of itself: one statement, which the application's role may run."""
     return _schema(connection.exec_driver_sql(CURRENT).scalar_one_or_none())
+
+
+def schema_of(engine: "Engine") -> Schema:
+    """Return the same, in a transaction of the engine's role."""
+    with untenanted(engine) as connection:
+        try:
+            return schema_seen(connection)
+        except ProgrammingError:  # no table that says so, or none that this role may read: of before there were roles
+            return Schema(None)
 
 
 def schema_found(url: str) -> Schema:

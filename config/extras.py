@@ -2,9 +2,7 @@
 
 from importlib.util import find_spec
 
-
-class MissingExtraError(ImportError):
-    """A library of an extra is not installed; the message is a sentence that names the extra."""
+from config.failures import Failure
 
 
 def missing_extra(what: str, extra: str, *modules: str) -> str | None:
@@ -14,6 +12,6 @@ def missing_extra(what: str, extra: str, *modules: str) -> str | None:
 
 
 def require_extra(what: str, extra: str, *modules: str) -> None:
-    """Raise ``MissingExtraError`` unless the modules of an extra are there."""
+    """Raise ``Failure`` unless the modules of an extra are there."""
     if (sentence := missing_extra(what, extra, *modules)) is not None:
-        raise MissingExtraError(sentence)
+        raise Failure(sentence)

@@ -1,8 +1,11 @@
 """Files and folders that only this account can read, whatever the umask."""
 
 import os
+import tomllib
 from pathlib import Path
+from typing import Any
 
+from config.failures import Failure
 from config.process import Account
 
 FILE_MODE = 0o600
@@ -27,7 +30,11 @@ def make_private_folder(folder: Path, passable_by: Account | None = None) -> Non
 def open_private(file: Path, flags: int) -> int:
     """Open a file, making it if it is missing, and return its descriptor; it is closed to others from then on."""
     descriptor = os.open(file, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
-    os.fchmod(descriptor, FILE_MODE)
+    try:
+        os.fchmod(descriptor, FILE_MODE)
+    except OSError as error:  # of another account, which lets us write into it
+        os.close(descriptor)
+        raise type(error)(error.errno, error.strerror, str(file)) from None
     return descriptor
 
 
@@ -46,3 +53,11 @@ def replace_private(file: Path, text: str) -> None:
         out.flush()
         os.fsync(out.fileno())
     unfinished.rename(file)
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Return what a TOML file holds. Raises ``Failure``, which says where it is broken; ``OSError``."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Failure(f"{file} is not TOML: {error}. Correct the file") from None

@@ -6,12 +6,16 @@ Here one event loop waits for all bodies (``config.bodies``); a request that run
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from structlog.contextvars import clear_contextvars, get_contextvars
+
+from config.access import AccessLog, Known
 from config.bodies import Bodies, BodyTooSlow
 from config.door import PROBES
 from config.metrics import count_refused
@@ -56,6 +60,11 @@ class Heading:
         """Take it down (PEP 3333 ``start_response``); nothing here writes by the function that it may return."""
         self.status, self.headers = int(status[:3]), headers
 
+    @property
+    def request_id(self) -> str | None:
+        """The id under which the caller knows the request."""
+        return next((value for name, value in self.headers or () if name == "X-Request-Id"), None)
+
 
 class Front:
     """The application as granian calls it (RSGI). ``whose`` tells whose turn a path needs, and its surface.
@@ -71,15 +80,18 @@ class Front:
         bodies: Bodies,
         threads: int,
         is_open: Callable[[], bool] = lambda: True,
+        access: AccessLog | None = None,
     ) -> None:
         self._application, self._whose, self._bodies, self._is_open = application, whose, bodies, is_open
         self._threads = ThreadPoolExecutor(threads, "request")
         self._probing = ThreadPoolExecutor(PROBING_THREADS, "probe")
+        self._access = access
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer one request."""
-        path = scope.path.encode().decode("latin-1")  # as PEP 3333 has it
+        path, began_s = scope.path.encode().decode("latin-1"), time.perf_counter()  # as PEP 3333 has it
         threads, body = self._probing, b""
+        party: Hashable = None
         if path not in PROBES:
             party, surface = self._whose(path)
             try:
@@ -89,11 +101,13 @@ class Front:
             except tuple(REFUSALS) as refusal:
                 heading = _refuse(protocol, REFUSALS[type(refusal)][surface])
                 count_refused(surface, scope.method, heading.status)
+                self._note(scope.method, heading, party, began_s, {})
                 return
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(threads, self._run, scope, protocol, path, body)
+        await loop.run_in_executor(threads, self._run, scope, protocol, path, body, party, began_s)
 
-    def _run(self, scope: Any, protocol: Any, path: str, body: bytes) -> None:
+    def _run(self, scope: Any, protocol: Any, path: str, body: bytes, party: Hashable, began_s: float) -> None:
+        clear_contextvars()  # of the request that this thread had before
         heading = Heading()
         chunks = self._application(environ_of(scope, path, body), heading)
         try:
@@ -101,6 +115,13 @@ class Front:
         finally:
             if hasattr(chunks, "close"):
                 chunks.close()
+            if path not in PROBES or heading.status != 200:
+                self._note(scope.method, heading, party, began_s, get_contextvars())
+
+    def _note(self, method: str, heading: Heading, party: Hashable, began_s: float, known: Known) -> None:
+        if self._access is not None:
+            tenant, took_s = party[0] if isinstance(party, tuple) else None, time.perf_counter() - began_s
+            self._access.note(method, heading.status, tenant, heading.request_id, took_s, known)
 
 
 def _refuse(protocol: Any, refused: Refused) -> Heading:

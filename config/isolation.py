@@ -11,7 +11,8 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from config.database import engine_for_once
+from config.database import Schema, engine_for_once, schema_of
+from config.failures import is_login_refused, sentence_of
 from config.settings import Settings
 from identity.model.connection import DEVELOPMENT_ISSUER
 from identity.model.errors import Unavailable
@@ -35,9 +36,11 @@ def refuse_unisolated(
     role: Role = "identity_app",
     listens: bool = False,
 ) -> None:
-    """Wait until the database answers and has roles, or ``stopped``.
+    """Wait until the database answers and is migrated, or ``stopped``.
 
-    Raises ``Unavailable``, which names every fault of the login, or says that ``role`` is not had or nothing is heard.
+    To wait for anything else is of no use. Raises ``Unavailable``, which names every fault of the login, or says that
+    ``role`` is not had, that nothing is heard, or that only a later version can serve on the schema; and the driver's
+    own error when the database refuses the login or is not there.
     """
     with engine_for_once(settings, role=role) as engine:
         while not stopped() and not _is_checked(settings, engine, listens=listens):
@@ -49,12 +52,16 @@ def _is_checked(settings: Settings, engine: Engine, *, listens: bool = False, se
     try:
         check_role(engine)
         check_isolation(engine)
+        if not _is_served(schema_of(engine)):
+            return False
         if listens:
             check_hearing(settings, engine)
         if serves and not settings.allow_development_issuer:
             refuse_development_issuer(engine)
     except (OperationalError, psycopg.OperationalError) as error:
-        log.warning("database_does_not_answer", error=type(getattr(error, "orig", error)).__name__)
+        if is_login_refused(error):
+            raise
+        log.warning("database_does_not_answer", detail=sentence_of(error))
         return False
     except ProgrammingError:  # the roles are there, for another database, and the tables are not
         log.warning("database_is_not_migrated")
@@ -65,6 +72,16 @@ def _is_checked(settings: Settings, engine: Engine, *, listens: bool = False, se
         log.warning("database_is_not_migrated", detail=refusal.detail)
         return False
     return True
+
+
+def _is_served(schema: Schema) -> bool:
+    """Return whether this version can serve on a schema. Raises ``Unavailable`` where only a later version can."""
+    if schema.fault is None:
+        return True
+    if schema.is_ahead:
+        raise Unavailable(f"the schema does not fit: {schema.fault}", reason="schema")
+    log.warning("database_is_not_migrated", detail=schema.fault)
+    return False
 
 
 def check_hearing(settings: Settings, engine: Engine) -> None:

@@ -82,11 +82,22 @@ def main() -> None:
     try:
         listen(host, port)
     except OSError as error:
-        sys.stderr.write(f"metrics are not served: port {port} of {host} cannot be used ({error.strerror})\n")
+        _log_refused(host, port, error)
         while True:
             signal.pause()  # for the folder's sake: the web processes write into it all the same
     finally:
         remove_folder(Path(os.environ[FOLDER]))
+
+
+def _log_refused(host: str, port: int, error: OSError) -> None:
+    import structlog  # noqa: PLC0415 - who listens logs nothing
+
+    from config.telemetry import configure_logging  # noqa: PLC0415
+
+    configure_logging("console" if sys.argv[3:] == ["console"] else "json")
+    detail = f"metrics are not served: port {port} of {host} cannot be used ({error.strerror}); another server of this "
+    advice = "machine may have it: choose another port with IDENTITY_MANAGEMENT_PORT"
+    structlog.get_logger(__name__).warning("management_port_refused", detail=detail + advice)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ STOP_S = 2.0
 
 
 @contextmanager
-def managed(host: str, port: int) -> Iterator[None]:
+def managed(host: str, port: int, log_format: str) -> Iterator[None]:
     """Count for the management listener, and let it listen, until the block ends. Port 0 is none.
 
     Nothing may have imported ``prometheus_client`` before.
@@ -32,7 +32,7 @@ def managed(host: str, port: int) -> Iterator[None]:
     folder = tempfile.mkdtemp(prefix="identity-metrics-")  # 0700
     os.environ[FOLDER] = folder
     listener = subprocess.Popen(
-        [sys.executable, "-m", "config.listener", host, str(port)],
+        [sys.executable, "-m", "config.listener", host, str(port), log_format],
         stdin=subprocess.DEVNULL,
         preexec_fn=end_with_parent("SIGTERM"),  # noqa: PLW1509 - started by the main thread, before any other
     )

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from config.failures import Failure
+
 SignalName = Literal["SIGINT", "SIGTERM", "SIGQUIT", "SIGKILL"]
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -34,7 +36,7 @@ def lent_account() -> Account | None:
         except KeyError:
             continue
         return Account(entry.pw_uid, entry.pw_gid)
-    raise LookupError(f"root needs one of the accounts {', '.join(LENT_ACCOUNTS)} to run PostgreSQL as")
+    raise Failure(f"root needs one of the accounts {', '.join(LENT_ACCOUNTS)} to run PostgreSQL as: make one of them")
 
 
 def end_with_parent(name: SignalName, *, parent: int | None = None) -> Callable[[], None]:
@@ -53,6 +55,11 @@ def end_with_parent(name: SignalName, *, parent: int | None = None) -> Callable[
             os._exit(1)
 
     return prepare
+
+
+def name_sessions(program: str) -> None:
+    """Let the database show which program each connection of this process, and of its children, belongs to."""
+    os.environ["PGAPPNAME"] = f"identity {program}"  # read by libpq, whoever connects
 
 
 def follow_parent() -> None:

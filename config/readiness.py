@@ -7,7 +7,7 @@ every process would be taken out of service.
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -16,7 +16,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from config.database import NEVER_MIGRATED, schema_seen
+from config.failures import sentence_of
 from config.isolation import refuse_development_issuer
+from config.sealed import WRONG_KEY, look_at_keys
+from identity.actions.sealing import Seal
 from identity.model.errors import Unavailable
 from identity.store.clock import CLOCK_OFF_S_MAX, clock_ahead_by
 from identity.store.health import disk_has_room, disk_watched, is_read_only
@@ -24,7 +27,13 @@ from identity.store.isolation import check_isolation
 from identity.store.transaction import check_role, untenanted
 
 Fault = Literal[
-    "database_unreachable", "tenants_not_isolated", "development_issuer", "schema", "read_only", "disk_full"
+    "database_unreachable",
+    "tenants_not_isolated",
+    "development_issuer",
+    "schema",
+    "wrong_key_encryption_key",
+    "read_only",
+    "disk_full",
 ]
 
 LOOK_S = 1.0
@@ -58,10 +67,17 @@ class Readiness:
     """What is known of the database of one process. Any thread may ask."""
 
     def __init__(
-        self, engine: Engine, clock: Callable[[], datetime], *, allow_development_issuer: bool = False
+        self,
+        engine: Engine,
+        clock: Callable[[], datetime],
+        seal: Seal | None = None,
+        *,
+        allow_development_issuer: bool = False,
     ) -> None:
         self._engine, self._clock, self._disk = engine, clock, disk_watched(engine)
         self._allow_development_issuer = allow_development_issuer
+        self._seal_in_doubt = seal
+        """None once it has opened a key of the database: keys are never sealed anew."""
         self._told: Fault | None = None
         self.is_isolated = False
         """True once row-level security was seen to bind the login, and no tenant to trust the development issuer:
@@ -79,9 +95,9 @@ class Readiness:
 
     def _look(self) -> tuple[Found, str | None]:
         try:
-            return self._isolation() or self._database(), None
+            return self._isolation() or self._key(self._database()), None
         except (SQLAlchemyError, Unavailable) as error:
-            return Found("database_unreachable"), type(error).__name__
+            return Found("database_unreachable"), sentence_of(error) or type(error).__name__
 
     def check_isolation(self) -> None:
         """Raises ``Unavailable``, which names every fault, ``OperationalError`` without a database, and
@@ -107,6 +123,17 @@ class Readiness:
             log.warning(fault, detail=error.detail)
             return Found(fault)
         return None
+
+    def _key(self, found: Found) -> Found:
+        """Return what was found, unless the key-encryption key is another than the one that sealed the signing keys."""
+        if self._seal_in_doubt is None or found.fault not in (None, "read_only"):
+            return found
+        sealed = look_at_keys(self._engine, self._seal_in_doubt, self._clock())
+        if sealed.is_wrong_key:
+            return replace(found, fault="wrong_key_encryption_key", detail=WRONG_KEY)
+        if sealed.opened:
+            self._seal_in_doubt = None
+        return found
 
     def _database(self) -> Found:
         with untenanted(self._engine) as connection:

@@ -19,6 +19,8 @@ from pydantic_settings import (
 )
 
 from config.extras import missing_extra
+from config.failures import Failure
+from config.files import read_toml
 from identity.model.credential import ADMIN_TOKEN_LENGTH_MIN
 
 PREFIX = "IDENTITY_"
@@ -47,7 +49,7 @@ BROKER_LIBRARIES = {"redis": ("redis", "packaging")}
 KEY_BYTES = 32  # AES-256
 
 
-class SettingsError(Exception):
+class SettingsError(Failure):
     """A setting is missing, unknown or wrong; the message names each one and says what to do."""
 
 
@@ -135,6 +137,8 @@ class Settings(BaseSettings):
     """When a message whose worker has died is given to another; no task may run longer than 0.8 of it."""
     log_format: Literal["json", "console"] = "console" if sys.stderr.isatty() else "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    access_log: bool = True
+    """Whether a line is logged for each request, at the log level info or debug."""
     outgoing_allow_loopback: bool = False
     """Let an upstream issuer's JWKS be fetched from this machine over http: for development only."""
     allow_development_issuer: bool = False
@@ -237,9 +241,11 @@ def _file() -> Path | None:
     given = os.environ.get("IDENTITY_CONFIG")
     if given and not Path(given).is_file():
         raise SettingsError(f"IDENTITY_CONFIG names {given}, which is not a file")
-    if given:
-        return Path(given)
-    return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    file = Path(given) if given else DEFAULT_FILE
+    if not file.is_file():
+        return None
+    read_toml(file)  # for its refusal, which names the file
+    return file
 
 
 def _explain(fault: Any) -> str:

@@ -2,17 +2,23 @@
 
 import resource
 import signal
+import sys
 from typing import Any
 
+import structlog
 from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from config.failures import reference_of, told
 from config.isolation import isolation_is_proved
 from config.management import managed
+from config.ports import port_held
 from config.process import follow_parent
 from config.respawning import RespawningServer, take_signals
+from config.sealed import refuse_wrong_key
 from config.settings import Settings
+from config.started import log_start
 
 HEADER_READ_TIMEOUT_MS = 3_000  # a client that dribbles its headers is gone after this
 BACKLOG = 16_384
@@ -21,17 +27,24 @@ BUFFER_BYTES = 65_536  # of headers; bodies have their own limit
 DRAIN_S = 25  # for answers under way when told to stop
 OPEN_FILES = BACKPRESSURE + 1_000
 
+log = structlog.get_logger(__name__)
+
 
 def run_web(settings: Settings) -> None:
     """Serve until told to stop (SIGTERM, SIGINT); every web process builds its own application.
 
     Without a database it serves /livez and /readyz, and refuses all else until there is one. Raises ``Unavailable``
-    when the database says that it does not isolate tenants, and ``SettingsError`` without a key-encryption key.
+    when the database says that it does not isolate tenants, or holds signing keys that another key-encryption key has
+    sealed; ``SettingsError`` without a key-encryption key; ``PortRefused``; and the driver's error when the database
+    refuses the login.
     """
     settings.key_encryption_key_bytes  # noqa: B018 - asked for its refusal, which is clearer here than in each process
-    isolation_is_proved(settings)
-    with managed(settings.management_host, settings.management_port):
-        _serve(settings)
+    with port_held(settings.host, settings.port, setting="IDENTITY_PORT or --port"):
+        if isolation_is_proved(settings):
+            refuse_wrong_key(settings)
+        log_start(settings, "serve", address=f"{settings.host}:{settings.port}")
+        with managed(settings.management_host, settings.management_port, settings.log_format):
+            _serve(settings)
 
 
 def _serve(settings: Settings) -> None:
@@ -39,9 +52,14 @@ def _serve(settings: Settings) -> None:
 
     def load(_target: str) -> Any:
         begin_web_process()
-        from config.web_process import serve  # noqa: PLC0415 - in the web process only: it counts for the metrics
+        try:
+            from config.web_process import serve  # noqa: PLC0415 - in the web process only: it counts for the metrics
 
-        front = serve(settings)
+            front = serve(settings)
+        except Exception as error:
+            log.error("web_process_failed", detail=told(error))  # noqa: TRY400 - its place is for the level debug
+            log.debug("web_process_failed", reference=reference_of(error), exc_info=error)
+            sys.exit(1)
         server.has_loaded.set()
         return front
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from flask import Flask
 
+from config.access import AccessLog, access_log
 from config.app import assemble_app, make_house, readiness_of
 from config.bodies import Bodies
 from config.door import Door
@@ -26,14 +27,16 @@ def serve(settings: Settings) -> Front:
     app = assemble_app(shared, readiness)
     ask_until_isolated(readiness)
     keep_writing_refusals(shared.refusals, shared.engine, shared.clock, every_s=REFUSALS_WRITTEN_EVERY_S)
-    return front_of(app, settings, is_open=lambda: readiness.is_isolated)
+    return front_of(app, settings, is_open=lambda: readiness.is_isolated, access=access_log(settings))
 
 
-def front_of(app: Flask, settings: Settings, *, is_open: Callable[[], bool] = lambda: True) -> Front:
+def front_of(
+    app: Flask, settings: Settings, *, is_open: Callable[[], bool] = lambda: True, access: AccessLog | None = None
+) -> Front:
     """Return what granian calls, for an application behind a ``Door``."""
     door = app.wsgi_app
     if not isinstance(door, Door):
         raise TypeError("only behind turns may an application be served")
     threads = settings.web_places + SEATS + REFUSING_THREADS
     bodies = Bodies(settings.body_bytes_max)
-    return Front(app, whose=door.whose, bodies=bodies, threads=threads, is_open=is_open)
+    return Front(app, whose=door.whose, bodies=bodies, threads=threads, is_open=is_open, access=access)

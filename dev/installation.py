@@ -5,13 +5,13 @@ import fcntl
 import os
 import secrets
 import time
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from config.files import make_private_folder, open_private, replace_private
+from config.failures import Failure
+from config.files import make_private_folder, open_private, read_toml, replace_private
 from config.process import lent_account
 
 FILE = "installation.toml"
@@ -20,11 +20,11 @@ LOCK_ATTEMPTS, LOCK_PAUSE_S = 5, 0.02
 """A command that asks whether the folder is in use holds the lock for a moment."""
 
 
-class FolderInUseError(Exception):
+class FolderInUseError(Failure):
     """Another `identity dev` works with this folder."""
 
 
-class BrokenFolderError(Exception):
+class BrokenFolderError(Failure):
     """A file of the folder does not hold what it should; the message names it."""
 
     def __init__(self, file: Path) -> None:
@@ -101,12 +101,12 @@ def open_installation(folder: Path, *, needs_admin_token: bool) -> Installation:
 
 
 def read_installation(folder: Path) -> dict[str, str]:
-    """Return what the folder keeps; nothing where there is no folder. Raises ``BrokenFolderError``."""
+    """Return what the folder keeps; nothing where there is no folder. Raises ``Failure``."""
     file = folder / FILE
-    try:
-        return tomllib.loads(file.read_text()) if file.exists() else {}
-    except ValueError:
-        raise BrokenFolderError(file) from None
+    kept = read_toml(file) if file.exists() else {}
+    if any(not isinstance(value, str) for value in kept.values()):
+        raise Failure(f"{file} holds something else than texts: correct it; without its key all signing keys are lost")
+    return kept
 
 
 def _written(installation: Installation) -> str:

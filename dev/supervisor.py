@@ -7,7 +7,6 @@ order; the kernel ends them when the supervisor is killed, so that nothing is ev
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,9 +20,12 @@ from urllib.request import urlopen
 import structlog
 
 from config.database import migrate, schema_found
+from config.failures import Failure
+from config.ports import refuse_taken_port
 from config.process import end_with_parent, stop_process
 from config.restarts import Restarts
 from config.settings import load_settings
+from config.started import log_start
 from config.telemetry import configure_logging
 from dev.access import Access, forget_access, write_access
 from dev.installation import (
@@ -35,6 +37,7 @@ from dev.installation import (
     open_installation,
 )
 from dev.postgres import Cluster, PostgresUnavailableError, start_again, start_cluster
+from dev.running import write_running
 
 STOP_ORDER = ("worker", "relay", "web")
 STOP_S = 10.0
@@ -46,7 +49,7 @@ NEEDED = frozenset({"postgres", "web"})
 log = structlog.get_logger(__name__)
 
 
-class StartError(Exception):
+class StartError(Failure):
     """Something did not start; the message says what and why."""
 
 
@@ -164,7 +167,7 @@ def _refuse_before_writing(folder: Path, port: int, environment: Mapping[str, st
     """Refuse what cannot be started before anything of it is written. Raises as ``run_installation``."""
     if is_in_use(folder):
         raise FolderInUseError(f"another `identity dev` is using {folder}")
-    _refuse_taken_port(environment.get("IDENTITY_HOST") or "127.0.0.1", port)
+    refuse_taken_port(environment.get("IDENTITY_HOST") or "127.0.0.1", port, setting="--port")
     given = environment.get("IDENTITY_DATABASE_URL")
     load_settings(port=port, database_url=None if given else "postgresql://identity@/identity")
 
@@ -208,6 +211,7 @@ def _start(supervisor: Supervisor, port: int) -> str:
     os.environ.update({name: value for name, value in environment.items() if name.startswith("IDENTITY_")})
     settings = load_settings()
     configure_logging(settings.log_format, settings.log_level)
+    write_running(supervisor.folder, environment)
     schema = schema_found(settings.owner_url)
     if schema.is_ahead and schema.fault is not None:
         raise StartError(f"the schema does not fit: {schema.fault}")
@@ -220,18 +224,8 @@ def _start(supervisor: Supervisor, port: int) -> str:
     supervisor.restarts.note_life("web")
     for name in ("worker", "relay"):  # after the web server: it is what somebody waits for
         supervisor.start_program(name)
+    log_start(settings, "dev", address=f"{settings.host}:{settings.port}")
     return settings.external_url
-
-
-def _refuse_taken_port(host: str, port: int) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise StartError(
-                f"port {port} cannot be used ({error.strerror}); choose another: --port N, or make run PORT=N"
-            ) from error
 
 
 def _wait_until_ready(supervisor: Supervisor, port: int) -> None:
@@ -239,7 +233,7 @@ def _wait_until_ready(supervisor: Supervisor, port: int) -> None:
     web = supervisor.programs["web"]
     while not supervisor.stopping.is_set() and not _is_ready(port):
         if web.poll() is not None:
-            raise StartError(f"the web server ended with status {web.returncode}; its last words are above")
+            raise StartError(f"the web server ended with status {web.returncode}; its log above says why")
         if time.monotonic() > deadline:
             raise StartError(f"the web server was not ready within {READY_S_MAX:.0f} s")
         supervisor.stopping.wait(0.03)

@@ -25,7 +25,16 @@ from identity.actions.upstream import UpstreamKeys
 from identity.fairness import AtOnce, Buckets, Turns
 from identity.model.access import Caller, CallerKind
 from identity.model.credential import hash_secret
-from identity.model.errors import Malformed, NotAuthenticated, NotThere, OverLimit, Refusal, TooOften, Unavailable
+from identity.model.errors import (
+    Malformed,
+    NotAuthenticated,
+    NotThere,
+    OverLimit,
+    Refusal,
+    TooOften,
+    Unavailable,
+    first_line,
+)
 from identity.model.ids import PLATFORM, TenantId
 from identity.model.rate import Rate
 from identity.model.refusal_counts import RefusalKey
@@ -134,6 +143,19 @@ def request_id() -> str:
 def anonymous() -> Caller:
     """Return the caller of a request that proved nothing yet."""
     return Caller(CallerKind.ANONYMOUS, None, request_id())
+
+
+def name_caller(caller: Caller) -> Caller:
+    """Let every line of the log that this request still writes say who asks: a kind and an id, and no name."""
+    structlog.contextvars.bind_contextvars(caller=f"{caller.kind}:{caller.id}")
+    return caller
+
+
+def log_unavailable(refusal: Refusal) -> None:
+    """Tell the log why a request is answered with 503, which the caller is not told."""
+    if isinstance(refusal, Unavailable):
+        cause = refusal.cause or refusal.__cause__ or refusal.detail
+        log.warning("unavailable", endpoint=request.endpoint, reason=refusal.reason, cause=first_line(cause))
 
 
 def bearer_token() -> str:
@@ -277,7 +299,9 @@ def authenticate(tx: Tx, tenant: Tenant, token: str, *, now: datetime) -> Caller
     """
     proved, place = house().proved, (tenant.id, hash_secret(token))
     try:
-        caller = authenticate_source(tx, token, issuer=issuer_for(tenant), request_id=request_id(), now=now)
+        caller = name_caller(
+            authenticate_source(tx, token, issuer=issuer_for(tenant), request_id=request_id(), now=now)
+        )
     except NotAuthenticated:
         proved.pop(place, None)  # what it proved once it proves no more, and takes nothing of the connection's any more
         raise
@@ -331,7 +355,7 @@ def administrator_required() -> Iterator[Caller]:
     """Authenticate an administrator; a refusal belongs to no tenant, for none was proved."""
     with refusals_audited("admin", PLATFORM, anonymous):
         caller = authenticate_administrator(bearer_token(), house().admin_token_hash, request_id=request_id())
-    yield caller
+    yield name_caller(caller)
 
 
 HARDENING = {
@@ -347,7 +371,8 @@ def guard_every_answer(app: Flask) -> None:
     @app.before_request
     def bind() -> None:
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id())
+        route = None if request.url_rule is None else request.url_rule.rule
+        structlog.contextvars.bind_contextvars(request_id=request_id(), route=route)
 
     @app.after_request
     def harden(response: Response) -> Response:

@@ -8,7 +8,7 @@ import structlog
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
-from identity.http import Call, house, read_body
+from identity.http import Call, house, log_unavailable, read_body
 from identity.model.errors import Refusal, TooOften
 from identity.model.principal import Resource
 from scim.body import parse_body
@@ -84,6 +84,7 @@ def resource_answer(
 
 def on_refusal(refusal: Refusal) -> Response:
     """Answer a refusal as a SCIM error."""
+    log_unavailable(refusal)
     body, status = render_refusal(refusal)
     found = answer(body, status=status)
     challenge = challenge_of(refusal, (request.view_args or {}).get("slug", ""))

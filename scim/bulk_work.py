@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from identity.actions.audit import record_refusal
-from identity.http import Call, Tx
+from identity.http import Call, Tx, log_unavailable
 from identity.model.access import Caller
 from identity.model.errors import Conflict, Refusal, TooOften, Unavailable
 from identity.model.principal import Resource
@@ -248,6 +248,8 @@ class BulkWork:
             refusal = silence  # what cannot be recorded is not refused: it may be asked again
             reports = self._failures(unit, at, *render_refusal(refusal))
         self.unavailable = self.unavailable + 1 if isinstance(refusal, Unavailable) else 0
+        if 0 < self.unavailable <= UNAVAILABLE_MAX:
+            log_unavailable(refusal)
         return reports
 
     def _record(self, at: BulkOperation, refusal: Refusal, reports: Sequence[Report]) -> None:

@@ -74,7 +74,7 @@ def error_body(status: int, detail: str, scim_type: str | None = None) -> dict[s
 
 
 def render_refusal(refusal: Refusal) -> tuple[dict[str, Any], int]:
-    """Return the JSON and the status of a refusal; what is private to it stays here."""
+    """Return the JSON and the status of a refusal; its cause stays here."""
     status = error_status(refusal)
     pointer = getattr(refusal, "pointer", None)
     detail = f"{pointer}: {refusal.detail}" if pointer else refusal.detail

@@ -8,6 +8,7 @@ from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 
+from identity.model.errors import first_line
 from workers.watch import Pulse
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,8 @@ class LastingConsumer(Consumer):  # type: ignore[misc]
 
         def on_error(error: Exception, pause_s: float) -> None:
             self.pulse.beat()  # who looks for the broker is not deaf: to start anew would only take longer
-            log.warning("broker_does_not_answer", error=type(error).__name__, looks_again_in_s=pause_s)
+            told = {"error": type(error).__name__, "detail": first_line(error)}
+            log.warning("broker_does_not_answer", **told, looks_again_in_s=pause_s)
 
         conn.ensure_connection(
             on_error, max_retries=None, callback=maybe_shutdown, interval_start=0.2, interval_step=0.2, interval_max=1.0

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 
+from identity.model.errors import first_line
 from identity.model.ids import PLATFORM, TenantId
 from identity.model.outbox import LONG, ORDINARY, URGENT
 from identity.store import Tx
@@ -152,7 +153,7 @@ def run_relay(relay: Relay, *, stopped: Callable[[], bool], lives: Callable[[], 
             failures = 0
         except Exception as error:
             failures += 1
-            log.warning("relay_failed", error=type(error).__name__, failures=failures)
+            log.warning("relay_failed", error=type(error).__name__, detail=first_line(error), failures=failures)
             relay.look_at = 0.0
             relay.broker.reset()
             _pause(min(0.25 * 2 ** min(failures, 10), PAUSE_MAX_S), stopped)

@@ -10,7 +10,7 @@ from joserfc.jwk import ECKey
 
 from identity.actions.sealing import Seal
 from identity.model.access import Caller
-from identity.model.errors import OverLimit
+from identity.model.errors import OverLimit, Unavailable
 from identity.model.event import Event
 from identity.model.ids import TenantId
 from identity.model.signing_key import (
@@ -70,6 +70,18 @@ def list_signing_keys(tx: Tx, *, now: datetime) -> list[SigningKey]:
     return signing_keys_list(tx, now=now)
 
 
+def is_key_opened(tx: Tx, *, seal: Seal, now: datetime) -> bool | None:
+    """Return whether ``seal`` opens the tenant's newest signing key; None where it has none."""
+    keys = signing_keys_list(tx, now=now)
+    if not keys:
+        return None
+    try:
+        _open(seal, tx.tenant_id, keys[-1])
+    except Unavailable:
+        return False
+    return True
+
+
 def published_keys(tx: Tx, *, now: datetime) -> dict[str, list[dict[str, Any]]]:
     """Return the tenant's JWK Set (RFC 7517 §5)."""
     return {"keys": [dict(key.public_jwk) for key in signing_keys_list(tx, now=now) if is_published(key, now)]}
@@ -97,8 +109,11 @@ class KeyRing:
         return KeySet({} if found is None else {kid: found})
 
     def _open(self, tenant_id: TenantId, key: SigningKey) -> ECKey:
-        purpose = f"{PURPOSE}:{key.kid}"
-        return ECKey.import_key(self._seal.open(key.sealed_private, tenant_id=tenant_id, purpose=purpose))
+        return ECKey.import_key(_open(self._seal, tenant_id, key))
+
+
+def _open(seal: Seal, tenant_id: TenantId, key: SigningKey) -> bytes:
+    return seal.open(key.sealed_private, tenant_id=tenant_id, purpose=f"{PURPOSE}:{key.kid}")
 
 
 def _parse(key: SigningKey) -> VerificationKey:

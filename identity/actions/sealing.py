@@ -33,7 +33,7 @@ class Seal:
         except (InvalidTag, ValueError):  # the latter for what is too short to have been sealed
             raise Unavailable(
                 "a stored secret cannot be opened",
-                private="is IDENTITY_KEY_ENCRYPTION_KEY the one it was sealed with?",
+                cause="is IDENTITY_KEY_ENCRYPTION_KEY the one it was sealed with?",
             ) from None
 
 

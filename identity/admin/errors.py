@@ -8,8 +8,8 @@ import structlog
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
-from identity.http import house, request_id
-from identity.model.errors import Malformed, OverLimit, Refusal, Unavailable
+from identity.http import house, log_unavailable, request_id
+from identity.model.errors import Malformed, OverLimit, Refusal
 
 log = structlog.get_logger("identity.admin")
 
@@ -89,8 +89,7 @@ def problem(
 
 def answer_refusal(refusal: Refusal) -> Response:
     """Translate what the house refuses."""
-    if isinstance(refusal, Unavailable):
-        log.warning("unavailable", reason=refusal.reason, private=refusal.private)
+    log_unavailable(refusal)
     return problem(_kind_of(refusal), refusal.detail, code=refusal.reason, faults=_faults_of(refusal))
 
 

@@ -1,10 +1,17 @@
 """One tree of errors. Edges translate them into their protocol's own; nothing here knows of HTTP.
 
-``detail`` may be shown to the caller; ``private`` is for the audit trail and the log only.
+``detail`` may be shown to the caller; ``cause`` is for the log only.
 """
 
 from typing import ClassVar
 from uuid import UUID
+
+TOLD_LENGTH_MAX = 300
+
+
+def first_line(said: object) -> str:
+    """Return the first line of what an error says: without the statement that it was said of, and without hints."""
+    return str(said).strip().split("\n", 1)[0][:TOLD_LENGTH_MAX].rstrip(".:; ")
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a programming error
@@ -12,11 +19,11 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a programm
 
     code: ClassVar[str] = "refused"
 
-    def __init__(self, detail: str, *, reason: str | None = None, private: str | None = None) -> None:
+    def __init__(self, detail: str, *, reason: str | None = None, cause: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.reason = reason or self.code
-        self.private = private
+        self.cause = cause
         self.subject_id: UUID | None = None
         self.actor_ids: tuple[UUID, ...] = ()
         self.txn: UUID | None = None

@@ -28,6 +28,7 @@ from identity.http import (
     anonymous,
     house,
     issuer_for,
+    name_caller,
     open_transaction,
     refusal_detail,
     refusals_audited,
@@ -69,6 +70,7 @@ class OAuthCall:
             is_spent_here=g.get("assertion_is_spent", False),
         )
         self.client = client
+        name_caller(self.caller)
         return client
 
     @property

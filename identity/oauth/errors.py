@@ -5,6 +5,7 @@ from flask import Response, jsonify
 from identity.actions.client_authentication import InvalidClient
 from identity.actions.exchange import InvalidAuthorizationDetails
 from identity.actions.issuance import InvalidScope, InvalidTarget, PartyInactive, TooManyTasks, UnauthorizedClient
+from identity.http import log_unavailable
 from identity.model.errors import (
     Malformed,
     NotAuthenticated,
@@ -50,7 +51,8 @@ ERRORS: tuple[tuple[type[Refusal], int, str], ...] = (
 
 
 def render_refusal(refusal: Refusal) -> Response:
-    """Return the one error answer of the token service. The reason is shown; what is private is not."""
+    """Return the one error answer of the token service. The reason is shown; the cause is for the log."""
+    log_unavailable(refusal)
     status, error = next((status, error) for kind, status, error in ERRORS if isinstance(refusal, kind))
     if isinstance(refusal, Malformed) and refusal.pointer in ("scope", "authorization_details"):
         error = f"invalid_{refusal.pointer}"

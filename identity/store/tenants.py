@@ -49,6 +49,12 @@ def tenant_insert(tx: Tx, *, slug: str, display_name: str, now: datetime) -> Ten
         raise Taken(f"there is a tenant {slug} already", reason="slug_taken") from None
 
 
+def tenant_ids(tx: Tx, *, limit: int, newest_first: bool = False) -> list[TenantId]:
+    """Return the ids of the first tenants, or of the last ones, in the order of creation or against it."""
+    order = tenants.c.tenant_id.desc() if newest_first else tenants.c.tenant_id
+    return [TenantId(id_) for id_ in tx.execute(select(tenants.c.tenant_id).order_by(order).limit(limit)).scalars()]
+
+
 def tenant_list(tx: Tx, *, after: UUID | None, limit: int) -> list[Tenant]:
     """Return at most ``limit`` tenants in the order of creation."""
     statement = select(*COLUMNS).order_by(tenants.c.tenant_id).limit(limit)

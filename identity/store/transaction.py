@@ -139,7 +139,7 @@ def check_role(engine: Engine) -> None:
             "role_missing": f"there is no role {role} in the database: run `identity migrate`",
             "role_not_granted": f"the database's login may not become {role}: GRANT {role} TO the login",
         }
-        detail = told.get(refusal.reason, f"the database's login does not become {role}: {refusal.private}")
+        detail = told.get(refusal.reason, f"the database's login does not become {role}: {refusal.cause}")
         raise Unavailable(detail, reason=refusal.reason) from refusal
     if found != role:
         raise Unavailable(
@@ -154,7 +154,7 @@ def _begin(connection: Connection, role: Role, bound: str = "", *, is_brief: boo
         _say_once_more_where_lost(connection, begin_sql(role, is_brief=is_brief) + bound)
     except (ProgrammingError, DataError) as error:
         fault = WRONG_LOGIN.get(getattr(error.orig, "sqlstate", None) or "", "role_refused")
-        raise Unavailable("the database does not answer; try again", reason=fault, private=str(error.orig)) from error
+        raise Unavailable("the database does not answer; try again", reason=fault, cause=str(error.orig)) from error
 
 
 def _say_once_more_where_lost(connection: Connection, statement: str) -> None:
@@ -189,7 +189,8 @@ def _faults_explained() -> Iterator[None]:
         if _is_unstorable(error):
             raise Malformed("a value cannot be stored", reason="unstorable_value") from error
         if _is_passing(error):
-            raise Unavailable("the database does not answer; try again", private=str(error)) from error
+            cause = str(getattr(error, "orig", error))
+            raise Unavailable("the database does not answer; try again", cause=cause) from error
         raise
 
 

@@ -326,13 +326,21 @@ CREATE INDEX ix_tokens_txn ON tokens (tenant_id, txn) WHERE txn IS NOT NULL;
 """
 
 # Roles belong to the whole cluster: another database's migration may have made them a moment ago.
+# Where it was made beforehand, and granted, the owner of the tables needs no right to make roles.
 ROLE = """
 DO $$
 BEGIN
-    CREATE ROLE {role} NOLOGIN NOBYPASSRLS;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+        CREATE ROLE {role} NOLOGIN NOBYPASSRLS;
+    END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$;
-GRANT {role} TO CURRENT_USER
+DO $$
+BEGIN
+    IF NOT pg_has_role(current_user, '{role}', 'USAGE') THEN  -- its rights too: to create a role gives the right to grant it
+        GRANT {role} TO CURRENT_USER;
+    END IF;
+END $$
 """
 
 # An unset tenant is an error or an empty string, never a match: the wall fails closed.

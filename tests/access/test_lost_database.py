@@ -6,7 +6,7 @@ before anything was asked of it, another is taken and the request is answered as
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -14,6 +14,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from sqlalchemy import event
+from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from dev.postgres import SUPERUSER
@@ -112,6 +113,13 @@ def expect_unavailable(ask: Ask, answer: TestResponse, where: str) -> None:
         assert body["error"] == "temporarily_unavailable"
 
 
+def expect_logged(logs: list[MutableMapping[str, Any]], where: str) -> None:
+    """The log says why, once, and holds no statement."""
+    [line] = [line for line in logs if line["event"] == "unavailable"]
+    assert "terminating connection" in line["cause"], (where, line)
+    assert (line["log_level"], "SELECT" in line["cause"], "\n" in line["cause"]) == ("warning", False, False)
+
+
 def test_the_short_form_names_requests_that_there_are() -> None:
     assert set(ALL) >= SHORT
 
@@ -125,9 +133,11 @@ def test_a_connection_that_is_lost_in_mid_request_is_503_and_nothing_is_changed(
     """At the first statement, at the next, and so on to the COMMIT, which is never carried out."""
     for at in range(STATEMENTS_MAX):
         killer.set(at)
-        answer = ask_once(refusing_estate, ask)
+        with capture_logs() as logs:
+            answer = ask_once(refusing_estate, ask)
         assert killer.last, (at, "it ended without a COMMIT", answer.status)
         expect_unavailable(ask, answer, killer.last)
+        expect_logged(logs, killer.last)
         if killer.last.endswith("COMMIT"):
             return
     raise AssertionError("it never commits")
@@ -141,10 +151,12 @@ def test_a_bulk_whose_operation_lost_the_database_says_so_and_when_to_come_back(
     bulk = ALL["POST /t/{tenant}/scim/v2/Bulk"]
     for at in range(STATEMENTS_MAX):
         killer.set(at)
-        answer = ask_once(refusing_estate, bulk)
+        with capture_logs() as logs:
+            answer = ask_once(refusing_estate, bulk)
         assert "Retry-After" in answer.headers, (killer.last, answer.text)
         if answer.status_code == 200:
             break
+    expect_logged(logs, killer.last)
     [operation] = answer.get_json(force=True)["Operations"]
     assert (operation["status"], operation["response"]["status"]) == ("503", "503")
 

@@ -304,7 +304,7 @@ def test_eight_at_once_doing_anything_leave_the_directory_whole(acme: Tenant) ->
             except Refusal as refusal:
                 outcomes[type(refusal).__name__] += 1
                 if isinstance(refusal, Unavailable):
-                    outcomes[f"unavailable: {(refusal.private or '')[:60]}"] += 1
+                    outcomes[f"unavailable: {(refusal.cause or '')[:60]}"] += 1
             except BaseException as error:
                 surprises.append(error)
 

@@ -92,34 +92,3 @@ def test_an_unreachable_database_is_one_line() -> None:
     result = run("migrate", "status", database_url="postgresql://nobody@127.0.0.1:1/x")
     assert result.exit_code == 1
     assert result.output.startswith("Error: the database does not answer")
-
-
-def test_the_doctor_finds_nothing_wrong_with_a_whole_installation(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cli.doctor.room_of", lambda _: None)  # nothing of the disk that tests run on
-    result = run("doctor", "--json", database_url=database_url, key_encryption_key=KEY, admin_token="x" * 32)
-    assert result.exit_code == 0
-    assert {found["name"]: found["is_well"] for found in json.loads(result.output)["findings"]} == {
-        "settings": True, "schema": True, "role": True, "isolation": True, "listen": True, "clock": True,
-        "dead letters": True, "workers": True, "outbox": True, "disk": True,
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("given", "advice"),
-    [
-        ({"admin_token": "x" * 32}, "IDENTITY_KEY_ENCRYPTION_KEY is not set"),
-        ({"key_encryption_key": KEY}, "IDENTITY_ADMIN_TOKEN is not set"),
-    ],
-)
-def test_the_doctor_says_what_to_do(database_url: str, given: dict[str, str], advice: str) -> None:
-    result = run("doctor", database_url=database_url, **given)
-    assert result.exit_code == 1
-    assert advice in result.output
-
-
-def test_the_doctor_knows_a_schema_that_is_behind(empty_owner_url: str) -> None:
-    result = run("doctor", database_url=empty_owner_url, key_encryption_key=KEY, admin_token="x" * 32)
-    assert result.exit_code == 1
-    assert "run `identity migrate`" in result.output

@@ -6,7 +6,7 @@ import pytest
 
 from cli import disk
 from cli.disk import Room, data_folder_of, room_of
-from cli.doctor import disk_has_room
+from cli.doctor_database import disk_has_room
 from config.settings import load_settings
 
 
@@ -34,7 +34,7 @@ def test_of_any_other_nothing_is_known_and_that_is_said(url: str) -> None:
 def test_less_than_a_tenth_is_little(
     database_url: str, monkeypatch: pytest.MonkeyPatch, free: int, is_well: bool
 ) -> None:
-    monkeypatch.setattr("cli.doctor.room_of", lambda _: Room(Path("/data"), free * 10**6, 10**9))
+    monkeypatch.setattr("cli.doctor_database.room_of", lambda _: Room(Path("/data"), free * 10**6, 10**9))
     found = disk_has_room(load_settings(database_url=database_url))
     assert found.is_well is is_well
     assert is_well or f"{free} MB of 1000 MB are free in /data" in found.advice

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -11,14 +12,18 @@ from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
 from config.readiness import Readiness, ask_until_isolated
+from config.sealed import LOOKED_AT, Sealed, look_at_keys
 from dev.postgres import LOGIN
+from identity.actions.sealing import Seal
+from identity.actions.tenants import create_tenant
 from identity.http import utc_now
 from identity.model.errors import Unavailable
-from identity.model.ids import PLATFORM
+from identity.model.ids import PLATFORM, TenantId
 from identity.store import health
 from identity.store.health import DISK_FULL, disk_has_room
 from identity.store.transaction import make_engine, transaction, untenanted
 from tests.conftest import Server
+from tests.world import ADMINISTRATOR
 
 FULL = f"DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '{DISK_FULL}'; END $$"
 
@@ -53,6 +58,37 @@ def test_a_login_that_is_not_isolated_is_never_ready(owner_url: str) -> None:
     assert readiness.look().fault == "tenants_not_isolated"
     assert not readiness.is_isolated
     engine.dispose()
+
+
+def make_tenant(engine: Engine, slug: str, key: bytes) -> None:
+    with transaction(engine, TenantId(uuid4())) as tx:
+        create_tenant(tx, slug=slug, display_name=slug, seal=Seal(key), caller=ADMINISTRATOR, now=utc_now())
+
+
+def test_a_key_encryption_key_that_opens_no_signing_key_is_not_ready(engine: Engine) -> None:
+    readiness = Readiness(engine, utc_now, Seal(bytes(range(32))))
+    assert readiness.look().fault is None  # without a tenant no key is wrong
+    make_tenant(engine, "acme", bytes(32))
+    make_tenant(engine, "rival", bytes(32))
+    found = readiness.look()
+    assert (found.fault, (found.detail or "").startswith("IDENTITY_KEY_ENCRYPTION_KEY is not the key")) == (
+        "wrong_key_encryption_key", True,
+    )  # fmt: skip
+    assert Readiness(engine, utc_now, Seal(bytes(32))).look().fault is None
+
+
+def test_a_key_that_opened_one_is_right_whatever_a_tenant_s_own_key_was_sealed_with(engine: Engine) -> None:
+    readiness = Readiness(engine, utc_now, Seal(bytes(32)))
+    make_tenant(engine, "acme", bytes(32))
+    make_tenant(engine, "rival", bytes(range(32)))
+    assert readiness.look().fault is None
+    assert look_at_keys(engine, Seal(bytes(32)), utc_now()) == Sealed(opened=1, refused=1)
+
+
+def test_a_key_is_looked_for_in_few_tenants_however_many_there_are(engine: Engine) -> None:
+    for number in range(7):
+        make_tenant(engine, f"tenant-{number}", bytes(32))
+    assert look_at_keys(engine, Seal(bytes(32)), utc_now()) == Sealed(opened=2 * LOOKED_AT, refused=0)
 
 
 def test_another_schema_is_named(engine: Engine, owner_url: str) -> None:

@@ -18,6 +18,7 @@ from uuid import uuid4
 import pytest
 
 from config.database import migrate
+from config.restarts import ENDS_MAX
 from dev.postgres import PORT, start_cluster
 from tests.access.slow_clients import Shape, attacked, posted
 from tests.config.test_management import free_port, status, wait_until
@@ -40,6 +41,26 @@ from config.web import web_server
 server = web_server(load_settings(database_url="postgresql://x@/x", port=int(sys.argv[1])))
 server.restarts = Restarts(first_pause_s=0.01)
 server.serve(target_loader=lambda _: sys.exit(3))
+"""
+
+
+# A server whose web processes fail while they put their application together.
+CANNOT_LOAD = """
+import sys
+from config import respawning, web, web_process
+from config.restarts import Restarts
+from config.settings import load_settings
+from config.telemetry import configure_logging
+
+
+def fail(settings):
+    raise LookupError("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl")
+
+
+respawning.Restarts = lambda: Restarts(first_pause_s=0.01)
+web_process.serve = fail
+configure_logging("json", sys.argv[2])
+web._serve(load_settings(database_url="postgresql://x@/x", port=int(sys.argv[1])))
 """
 
 
@@ -192,6 +213,22 @@ def test_web_processes_that_can_never_be_started_end_the_server_and_it_says_so()
     )  # fmt: skip
     assert ended.returncode == 1
     assert "web_process_cannot_start" in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(("level", "shows_where"), [("info", False), ("debug", True)])
+def test_a_web_process_that_fails_says_a_line_with_a_reference_and_no_traceback(level: str, shows_where: bool) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", CANNOT_LOAD, str(free_port()), level],
+        cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    said = [line for line in lines if line["event"] == "web_process_failed" and line["level"] == "error"]
+    assert len(said) == ENDS_MAX
+    assert len({line["detail"] for line in said}) == 1
+    assert said[0]["detail"].startswith("unexpected LookupError (reference ")
+    assert ("Traceback" in ended.stderr) is shows_where
+    assert "eyJ" not in ended.stderr
 
 
 def test_without_a_key_encryption_key_the_web_server_ends_at_once_in_one_line(tmp_path: Path) -> None:

@@ -37,6 +37,13 @@ def test_the_defaults_are_this_machine_and_one_database() -> None:
     assert settings.owner_url == settings.database_url.get_secret_value()
     assert settings.broker_url is None
     assert settings.outgoing_allow_loopback is False
+    assert settings.access_log is True
+
+
+@pytest.mark.parametrize(("value", "is_on"), [("false", False), ("0", False), ("true", True), ("", True)])
+def test_the_access_log_can_be_turned_off(monkeypatch: pytest.MonkeyPatch, value: str, is_on: bool) -> None:
+    monkeypatch.setenv("IDENTITY_ACCESS_LOG", value)
+    assert load_settings(database_url=URL).access_log is is_on
 
 
 def test_the_external_url_follows_the_port(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ What is run is the PgBouncer that is installed: Debian's 1.18, which knows nothi
 
 import json
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx2
@@ -31,6 +32,9 @@ from tests.workers.plant import wait_until
 
 KEY = "A" * 43 + "="
 
+Product = tuple[str, int, dict[str, Party]]
+"""The name of a database, the port of the web server on it, and two tenants."""
+
 
 @pytest.fixture(scope="module")
 def pooler(server: Server) -> Iterator[Pooler]:
@@ -46,20 +50,22 @@ def narrow(server: Server) -> Iterator[Pooler]:
 
 
 @pytest.fixture(scope="module")
-def product(server: Server, pooler: Pooler) -> Iterator[tuple[str, dict[str, Party]]]:
+def product(server: Server, pooler: Pooler) -> Iterator[Product]:
     """`identity dev` (web, worker, relay) behind the pooler, listening past it, with two tenants."""
     name, upstream = f"pooled_{uuid4().hex}", UpstreamIssuer()
     server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     given = {
         "IDENTITY_DATABASE_PREPARED": "false",
         "IDENTITY_DATABASE_LISTEN_URL": server.url(name, role="identity_app"),
+        "IDENTITY_KEY_ENCRYPTION_KEY": KEY,
     }
     with (
         identity_dev(pooler.url(name), server.url(name), **given) as base_url,
         serving(upstream.app) as upstream.url,
         httpx2.Client(timeout=20, trust_env=False) as http,
     ):
-        yield name, {slug: set_up(http, base_url, slug, upstream) for slug in ("acme", "rival")}
+        parties = {slug: set_up(http, base_url, slug, upstream) for slug in ("acme", "rival")}
+        yield name, urlsplit(base_url).port or 0, parties
     server.drop(name)
 
 
@@ -80,8 +86,8 @@ def patched(scim: Api, path: str, name: str, value: object) -> int:
 
 @pytest.mark.promise(1)
 @pytest.mark.promise(4)
-def test_scim_tokens_cuts_and_their_cascade_work_behind_it(product: tuple[str, dict[str, Party]]) -> None:
-    acme, rival = product[1].values()
+def test_scim_tokens_cuts_and_their_cascade_work_behind_it(product: Product) -> None:
+    acme, rival = product[2].values()
     for _ in range(5):  # every statement more often than it takes to be prepared, of both tenants in turns
         tokens = {party.issuer: task_token(party, "sam") for party in (acme, rival)}
         assert is_active(acme, tokens[acme.issuer])
@@ -96,14 +102,12 @@ def test_scim_tokens_cuts_and_their_cascade_work_behind_it(product: tuple[str, d
     assert rival.scim.call("GET", f"/Agents/{rival.ids['invoice-bot']}").body["active"] is True
 
 
-def test_the_doctor_finds_nothing_wrong_there(
-    server: Server, pooler: Pooler, product: tuple[str, dict[str, Party]]
-) -> None:
-    found = doctor(server, pooler, product[0], listens_past_it=True)
+def test_the_doctor_finds_nothing_wrong_there(server: Server, pooler: Pooler, product: Product) -> None:
+    found = doctor(server, pooler, product[0], listens_past_it=True, port=product[1])
     assert {name: advice for name, advice in found.items() if advice} == {}
 
 
-def doctor(server: Server, pooler: Pooler, database: str, *, listens_past_it: bool) -> dict[str, str]:
+def doctor(server: Server, pooler: Pooler, database: str, *, listens_past_it: bool, port: int = 1) -> dict[str, str]:
     environment = {
         "IDENTITY_DATABASE_URL": pooler.url(database),
         "IDENTITY_OWNER_DATABASE_URL": server.url(database),
@@ -111,6 +115,7 @@ def doctor(server: Server, pooler: Pooler, database: str, *, listens_past_it: bo
         "IDENTITY_DATABASE_LISTEN_URL": server.url(database, role="identity_app") if listens_past_it else "",
         "IDENTITY_KEY_ENCRYPTION_KEY": KEY,
         "IDENTITY_ADMIN_TOKEN": ADMIN_TOKEN,
+        "IDENTITY_PORT": str(port),
     }
     answer = CliRunner().invoke(main, ["doctor", "--json"], env=environment)
     findings = json.loads(answer.output)["findings"]

@@ -168,7 +168,7 @@ def test_what_passes_by_itself_is_unavailable_and_tells_no_detail(engine: Engine
     with pytest.raises(Unavailable) as refusal:
         raise_in_database(engine, sqlstate)
     assert "secret" not in refusal.value.detail
-    assert "secret" in (refusal.value.private or "")
+    assert "secret" in (refusal.value.cause or "")
 
 
 @pytest.mark.parametrize("sqlstate", OURS)

@@ -1,0 +1,70 @@
+"""Whether the key-encryption key is the one that sealed what the database holds: asked before anything needs it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.database import engine_for_once
+from config.settings import Settings
+from identity.actions.keys import is_key_opened
+from identity.actions.sealing import Seal
+from identity.model.errors import Unavailable
+from identity.model.ids import PLATFORM, TenantId
+from identity.store.tenants import tenant_ids
+from identity.store.transaction import transaction
+
+LOOKED_AT = 2
+"""Tenants from either end of the registry whose newest signing key is opened."""
+
+WRONG_KEY = (
+    "IDENTITY_KEY_ENCRYPTION_KEY is not the key that sealed the signing keys in this database: set that one. Where it "
+    "is lost, `identity restored --key-lost` makes new signing keys"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """How many signing keys, of those that were looked at, the key-encryption key opens, and how many it does not."""
+
+    opened: int
+    refused: int
+
+    @property
+    def is_wrong_key(self) -> bool:
+        """True when it opens none of them."""
+        return self.refused > 0 and self.opened == 0
+
+
+def look_at_keys(engine: Engine, seal: Seal, now: datetime) -> Sealed:
+    """Open a signing key of the oldest tenants and of the newest ones, each in a transaction of its own.
+
+    Raises ``Unavailable`` and SQLAlchemy's errors when the database cannot be asked.
+    """
+    found = list(_looks(engine, seal, now))
+    return Sealed(found.count(True), found.count(False))
+
+
+def _looks(engine: Engine, seal: Seal, now: datetime) -> Iterator[bool | None]:
+    for tenant_id in _tenants(engine):
+        with transaction(engine, tenant_id) as tx:
+            yield is_key_opened(tx, seal=seal, now=now)
+
+
+def _tenants(engine: Engine) -> dict[TenantId, None]:
+    with transaction(engine, PLATFORM) as tx:
+        ends = [tenant_ids(tx, limit=LOOKED_AT), tenant_ids(tx, limit=LOOKED_AT, newest_first=True)]
+    return dict.fromkeys(id_ for end in ends for id_ in end)
+
+
+def refuse_wrong_key(settings: Settings) -> None:
+    """Raises ``Unavailable`` when the key opens nothing; while the database cannot be asked, it is not known wrong."""
+    try:
+        with engine_for_once(settings) as engine:
+            found = look_at_keys(engine, Seal(settings.key_encryption_key_bytes), datetime.now(UTC))
+    except (SQLAlchemyError, Unavailable):
+        return
+    if found.is_wrong_key:
+        raise Unavailable(WRONG_KEY, reason="wrong_key_encryption_key")

@@ -1,0 +1,24 @@
+"""A key-encryption key that is not the one which sealed the signing keys: a 503 whose cause the log names."""
+
+from dataclasses import replace
+
+import pytest
+from structlog.testing import capture_logs
+
+from identity.actions.keys import KeyRing
+from identity.actions.sealing import Seal
+from tests.oauth.conftest import Garden
+from tests.world import World
+
+
+@pytest.mark.promise(9)
+def test_a_signing_key_that_cannot_be_opened_is_told_to_the_log_of_each_tenant(world: World, garden: Garden) -> None:
+    other = Seal(bytes(range(32)))
+    changed = garden.web.world(replace(world.house, seal=other, keys=KeyRing(other)), garden.planted)
+    for tenant in (changed.acme, changed.rival):
+        with capture_logs() as logs:
+            answer = tenant.ask(tenant.agent("ocr-bot"), grant_type="client_credentials")
+        assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+        assert "IDENTITY_KEY_ENCRYPTION_KEY" not in answer.text
+        [line] = [line for line in logs if line["event"] == "unavailable"]
+        assert line["cause"] == "is IDENTITY_KEY_ENCRYPTION_KEY the one it was sealed with?"
