@@ -192,7 +192,7 @@ def type_hold(tx: Tx, kind: Kind) -> None:
         .with_for_update(key_share=True, read=True)
     )
     if tx.execute(statement).first() is None:
-        raise NotThere("there is no such resource type any more")
+        raise NotThere("the resource type no longer exists")
 
 
 # --- resources of a type ---------------------------------------------------------------------------------------
@@ -233,4 +233,4 @@ def keys_write(tx: Tx, principal: Principal, keys: frozenset[UniqueKey]) -> None
     except IntegrityError as error:
         if getattr(getattr(error.orig, "diag", None), "constraint_name", None) != "pk_principal_keys":
             raise
-        raise Taken("another resource of this type has that value", reason="unique_attribute") from None
+        raise Taken("another resource of this type has this value", reason="unique_attribute") from None
