@@ -43,7 +43,7 @@ def sent_body() -> bytes:
 def sent_json(body: bytes) -> Json:
     """Return the JSON object in a body. Raises ``Malformed``, ``OverLimit``."""
     if request.mimetype and request.mimetype not in MEDIA_TYPES:
-        refuse("invalidSyntax", "the body's type is application/scim+json")
+        refuse("invalidSyntax", "the media type of the body must be application/scim+json")
     sent = parse_body(body, max(VALUES_MAX, house().body_bytes_max // BYTES_PER_VALUE))
     note_body(sent)
     return sent

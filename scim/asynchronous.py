@@ -108,7 +108,7 @@ def read_result(call: Call, slug: str, txn: str) -> Response:
     named, is_place, place = txn.partition(":")
     id_ = parse_id(named)
     if id_ is None or (is_place and not PLACE.fullmatch(place)):
-        raise NotThere("there is no such request")
+        raise NotThere("no asynchronous request with this id")
     result = get_async_result(call.tx, id_, caller=call.caller, now=call.now)
     if not result.is_done:
         return _not_yet(id_)
@@ -123,13 +123,13 @@ def _wants_token() -> bool:
 
 def _only(result: AsyncResult, place: int) -> AsyncResult:
     if place not in result.reports:
-        raise NotThere("there is no such operation, or it was not tried")
+        raise NotThere("no operation with this index, or it was not tried")
     return replace(result, reports={place: result.reports[place]})
 
 
 def _token_answer(call: Call, slug: str, event: RecordedProvisioningEvent, txn: str) -> Response:
     if event.txn != txn:
-        raise NotThere("a Bulk has a token for each operation, named with a colon and its place")
+        raise NotThere("a Bulk has one token for each operation: append a colon and the operation's index")
     token = sign_provisioning_event(
         call.tx,
         event,

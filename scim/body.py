@@ -27,7 +27,7 @@ def parse_body(body: bytes, values_max: int = VALUES_MAX) -> dict[str, Any]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        refuse("invalidSyntax", "a name appears twice in one object")
+        refuse("invalidSyntax", "a member name appears twice in one object")
     return found
 
 
@@ -54,9 +54,9 @@ def _check(parsed: Any, values_max: int) -> None:
                 _check_simple(value)
         values += len(inner)
         if values > values_max:
-            raise OverLimit(f"a body has at most {values_max} values and names")
+            raise OverLimit(f"the body must have at most {values_max} values and member names")
         if depth == DEPTH_MAX and any(isinstance(value, dict | list) for value in level):
-            refuse("invalidSyntax", f"JSON nests at most {DEPTH_MAX} deep")
+            refuse("invalidSyntax", f"JSON must be nested at most {DEPTH_MAX} deep")
         level = inner
 
 
@@ -64,12 +64,12 @@ def _check_simple(value: Any) -> None:
     match value:
         case str():
             if UNSTORABLE.search(value):
-                refuse("invalidValue", "a text holds NUL or half of a surrogate pair")
+                refuse("invalidValue", "a string must not contain NUL or half of a surrogate pair")
             if has_too_many_marks(value):
-                refuse("invalidValue", f"a text has at most {MARKS_MAX} combining marks in a row")
+                refuse("invalidValue", f"a string must have at most {MARKS_MAX} combining marks in a row")
         case int():
             if abs(value) > INTEGER_MAX:
-                refuse("invalidValue", "an integer does not fit into 64 bits")
+                refuse("invalidValue", "an integer must fit into 64 bits")
         case float():
             if not math.isfinite(value):
                 refuse("invalidValue", "a number is out of range")

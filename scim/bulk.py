@@ -63,15 +63,15 @@ def parse_bulk(body: Mapping[str, Any], catalogue: Catalogue) -> Bulk:
     members = {key.lower(): value for key, value in body.items()}
     schemas, sent = members.get("schemas"), members.get("operations")
     if not isinstance(schemas, list) or REQUEST_SCHEMA not in schemas:
-        refuse("invalidSyntax", f"{REQUEST_SCHEMA} is not among them", "schemas")
+        refuse("invalidSyntax", f"must contain {REQUEST_SCHEMA}", "schemas")
     if not isinstance(sent, list) or not sent:
         refuse("invalidSyntax", "must be an array of operations", "Operations")
     if len(sent) > BULK_OPERATIONS_MAX:
-        raise OverLimit(f"a Bulk has at most {BULK_OPERATIONS_MAX} operations")
+        raise OverLimit(f"a Bulk must have at most {BULK_OPERATIONS_MAX} operations")
     operations = tuple(_operation(place, item, catalogue) for place, item in enumerate(sent))
     ids = [operation.bulk_id for operation in operations if operation.bulk_id is not None]
     if len(set(ids)) < len(ids):
-        refuse("invalidValue", "a bulkId is given twice", "Operations")
+        refuse("invalidValue", "a bulkId appears twice", "Operations")
     return Bulk(operations, _fail_on_errors(members.get("failonerrors")))
 
 
@@ -85,7 +85,7 @@ def _fail_on_errors(value: Any) -> int | None:
 
 def _operation(place: int, item: Any, catalogue: Catalogue) -> BulkOperation:
     if not isinstance(item, dict):
-        refuse("invalidSyntax", "an operation is an object", "Operations")
+        refuse("invalidSyntax", "an operation must be an object", "Operations")
     members = {key.lower(): value for key, value in item.items()}
     texts = {name: members.get(name) for name in ("method", "path", "bulkid", "version")}
     for name, value in texts.items():
@@ -103,17 +103,17 @@ def _aimed(known: BulkOperation, data: Any, catalogue: Catalogue) -> BulkOperati
     """Return the operation with its target and body. Raises ``Malformed``."""
     is_post = known.method == "POST"
     if known.method not in METHODS:
-        refuse("invalidSyntax", "POST, PUT, PATCH or DELETE", "method")
+        refuse("invalidSyntax", "must be POST, PUT, PATCH or DELETE", "method")
     found = PATH.fullmatch(known.path)
     type_ = catalogue.types.get(found[1]) if found else None
     if found is None or type_ is None:
         refuse("invalidPath", "must be a resource type's endpoint, followed by an ID except for POST", "path")
     if is_post is (found[2] is not None):
-        refuse("invalidPath", "a POST names an endpoint, any other method one resource", "path")
+        refuse("invalidPath", "must be an endpoint for POST, and one resource for any other method", "path")
     if is_post and not known.bulk_id:
-        refuse("invalidSyntax", "a POST needs one", "bulkId")
+        refuse("invalidSyntax", "is required for POST", "bulkId")
     if len(known.bulk_id or "") > BULK_ID_CHARACTERS_MAX:
-        refuse("invalidValue", f"at most {BULK_ID_CHARACTERS_MAX} characters", "bulkId")
+        refuse("invalidValue", f"must have at most {BULK_ID_CHARACTERS_MAX} characters", "bulkId")
     if known.method == "PATCH" and isinstance(data, list):
         data = {"schemas": [PATCH_SCHEMA], "Operations": data}  # so in the examples of RFC 7644 §3.7.3
     if known.method != "DELETE" and not isinstance(data, dict):
@@ -214,4 +214,4 @@ def unknown_reference(operation: BulkOperation, operations: Sequence[BulkOperati
     unknown = sorted(operation.references - makers)
     if not unknown:
         return None
-    return Malformed(f"no POST here has the bulkId {unknown[0]:.64}", pointer="data", reason="invalidValue")
+    return Malformed(f"no POST of this Bulk has the bulkId {unknown[0]:.64}", pointer="data", reason="invalidValue")

@@ -145,7 +145,7 @@ class BulkWork:
 
     def _check(self, operation: BulkOperation) -> None:
         if self.unavailable >= UNAVAILABLE_MAX:
-            raise Unavailable("the database does not answer; this was not tried")
+            raise Unavailable("the database does not answer; the operation was not tried")
         fault = operation.fault or unknown_reference(operation, self.bulk.operations)
         if fault is not None:
             raise fault
@@ -153,7 +153,9 @@ class BulkWork:
     def _check_made(self, operation: BulkOperation, within: frozenset[str] = frozenset()) -> None:
         missing = sorted(operation.references - self.ids.keys() - within)
         if missing:
-            raise Conflict(f"it refers to {BULK_ID}{missing[0]:.64}, which was not created", reason="bulk_reference")
+            raise Conflict(
+                f"the operation refers to {BULK_ID}{missing[0]:.64}, which was not created", reason="bulk_reference"
+            )
 
     # --- transactions ---
 
@@ -272,7 +274,7 @@ class BulkWork:
 
     def _failures(self, unit: tuple[BulkOperation, ...], at: BulkOperation, error: Json, status: int) -> list[Report]:
         named = f"{BULK_ID}{(at.bulk_id or '')[:64]}"
-        along = error_body(409, f"it and {named} refer to each other, and that was refused")
+        along = error_body(409, f"the operation and {named} refer to each other, and {named} was refused")
         answers = {at.place: (str(status), error)}
         found = ((operation, *answers.get(operation.place, ("409", along))) for operation in unit)
         return [

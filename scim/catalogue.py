@@ -32,7 +32,7 @@ class Catalogue:
         """Return the resource type at an endpoint. Raises ``NotThere``."""
         found = self.types.get(endpoint)
         if found is None:
-            raise NotThere("there is no such endpoint")
+            raise NotThere("no endpoint at this path")
         return found
 
     def of(self, kind: Kind) -> ResourceType | None:

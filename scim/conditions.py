@@ -38,7 +38,7 @@ class Conditions:
     def check(self, version: int) -> None:
         """Refuse to change what is not there in a version that is wanted. Raises ``Stale``."""
         if self.is_known(version):
-            raise Stale("the resource is there, in a version that If-None-Match names")
+            raise Stale("the resource exists in a version that If-None-Match names")
 
 
 def _names(header: str, version: int) -> bool:

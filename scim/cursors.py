@@ -78,7 +78,7 @@ class Cursors:
         if content["asked"] != self._digest():
             self._refuse()
         if content["made_at"] + CURSOR_LIFETIME_S < self.now.timestamp():
-            refuse("expiredCursor", f"it was good for {CURSOR_LIFETIME_S} seconds", "cursor")
+            refuse("expiredCursor", f"has expired after {CURSOR_LIFETIME_S} seconds", "cursor")
         return Cursor(Place(READ[content["type"]](content["value"]), UUID(content["id"])), content["backward"])
 
     def _opened(self, text: str) -> bytes:
@@ -92,7 +92,7 @@ class Cursors:
 
     def _refuse(self) -> NoReturn:
         """Refuse what is forged and what is another's in the same words, which tell nothing of either."""
-        refuse("invalidCursor", "it was not made for this query of this connection", "cursor")
+        refuse("invalidCursor", "must be a cursor of this query and this connection", "cursor")
 
     def _digest(self) -> str:
         return sha256(json.dumps(self.asked).encode()).hexdigest()

@@ -151,7 +151,7 @@ def urns_of_scim_1_1(type_: ResourceType, body: dict[str, Any]) -> dict[str, Any
     urns = {CORE_1_1: type_.schema.id} | ({ENTERPRISE_1_1: ENTERPRISE} if type_.schema_of(ENTERPRISE) else {})
     read = {urns.get(key.lower(), key): value for key, value in body.items()}
     if len(read) != len(body):
-        refuse("invalidSyntax", "an extension is given twice", ENTERPRISE)
+        refuse("invalidSyntax", "the extension appears twice, under two spellings of its URN", ENTERPRISE)
     return {
         key: [urns.get(str(urn).lower(), urn) for urn in value]
         if key.lower() == "schemas" and isinstance(value, list)
@@ -164,7 +164,7 @@ def nothing_unknown(type_: ResourceType, body: dict[str, Any]) -> dict[str, Any]
     """The interoperability profile refuses what no schema defines, so that nothing is lost silently."""
     for place, urn in enumerate(_listed_urns(body), 1):
         if type_.schema_of(urn) is None:
-            refuse("invalidSyntax", f"number {place} is no schema of {type_.name}", "schemas")
+            refuse("invalidSyntax", f"element {place} is not a schema of {type_.name}", "schemas")
     for key, value in body.items():
         extension = type_.extensions.get(key.lower())
         if extension is not None and isinstance(value, dict):
@@ -205,14 +205,14 @@ def elements_change_by_sub_attributes(operation: Operation, path: Path) -> None:
     It names no other way to take away one member of a group, so a selected element can still be removed.
     """
     if path.selection is not None and path.sub is None and operation.op != "remove":
-        refuse("invalidPath", "a selection names the sub-attribute that changes")
+        refuse("invalidPath", "a path with a selection must name the sub-attribute that changes")
 
 
 def selections_are_plain(operation: Operation, path: Path) -> None:
     """The profile selects by ``eq`` and ``and`` only."""
     del operation
     if path.selection is not None and not _is_plain(path.selection):
-        refuse("invalidSyntax", "values are selected by eq and and")
+        refuse("invalidSyntax", "a selection must consist of eq and and")
 
 
 def _is_plain(selection: Condition) -> bool:
@@ -337,4 +337,4 @@ def check_schemas(type_: ResourceType, schemas: Any) -> None:
     if not (isinstance(schemas, list) and all(isinstance(urn, str) for urn in schemas)):
         refuse("invalidSyntax", "must be an array of URNs", named)
     if type_.schema.id.lower() not in {urn.lower() for urn in schemas}:
-        refuse("invalidSyntax", f"{type_.schema.id} is not among them", named)
+        refuse("invalidSyntax", f"must contain {type_.schema.id}", named)

@@ -23,7 +23,7 @@ def joined(present: list[Any], new: list[Any], work: Work) -> list[Any]:
             known.add(key)
             found.append(value)
     if len(found) > MEMBERS_MAX:
-        raise OverLimit(f"a multi-valued attribute has at most {MEMBERS_MAX} values")
+        raise OverLimit(f"a multi-valued attribute must have at most {MEMBERS_MAX} values")
     return with_one_primary(present, found)
 
 

@@ -78,7 +78,7 @@ class Resolver:
     def unknown(self, uri: str | None, name: str) -> NoReturn:
         """Refuse a name that the resource type does not know."""
         shown = shown_name(_shown(uri, name))
-        raise UnknownAttribute(f"{self.type.name} has no {shown}", name=shown.lower(), reason=self.scim_type)
+        raise UnknownAttribute(f"{self.type.name} has no attribute {shown}", name=shown.lower(), reason=self.scim_type)
 
     def find(self, path: Any) -> Found | Schema:
         """Return the attribute, or the whole schema, that an attribute path names."""
@@ -123,16 +123,16 @@ class Resolver:
             case ast.AttrExpr(value=op, attr_path=path, comp_value=literal):
                 return self._term(op.lower(), path, literal, within)
             case _:
-                return self.no("this is not a filter")
+                return self.no("the filter does not match the grammar of RFC 7644 section 3.4.2.2")
 
     def _value_path(
         self, container: Any, expr: Any, within: Attribute | None, also: Condition | None = None
     ) -> Condition:
         if within is not None or isinstance(container.attr_name, ast.Filter):
-            self.no("a value path cannot hold another")
+            self.no("a value path must not contain another value path")
         found = self.find(container)
         if isinstance(found, Schema) or not found.attribute.multi_valued:
-            self.no("brackets select values of a multi-valued attribute only")
+            self.no("a value path is supported for multi-valued attributes only")
         inner = self.condition(expr, found.attribute)
         if found.attribute.name == "schemas":
             return self._having(inner if also is None else _flat(And, inner, also))
@@ -156,17 +156,17 @@ class Resolver:
         """``emails[type eq "work"].value eq "x"``: one element satisfies both."""
         container = selection.namespace
         if container is None or container.sub_attr is None or isinstance(container.attr_name, ast.Filter):
-            self.no("a value path is compared by a sub-attribute")
+            self.no("a value path must name a sub-attribute to compare")
         plain = ast.AttrPath(container.attr_name, None, container.uri)
         found = self.find(plain)
         if isinstance(found, Schema):
-            self.no("a schema has no values to select")
+            self.no("a value path must name an attribute, not a schema")
         compared = self._inner_term(op, ast.AttrPath(container.sub_attr.value, None, None), value, found.attribute)
         return self._value_path(plain, selection.expr, within, compared)
 
     def _inner_term(self, op: str, path: Any, value: Any, within: Attribute) -> Condition:
         if path.uri is not None or path.sub_attr is not None:
-            self.no("brackets hold sub-attributes, without a schema")
+            self.no("a value filter must name sub-attributes without a schema URN")
         if not within.is_complex and path.attr_name.lower() == "value":
             return self._compared(op, value, lambda build: build(operand_of((), within), within))
         sub = self.sub_attribute(within, path.attr_name)
@@ -213,7 +213,7 @@ class Resolver:
     ) -> Condition:
         """What ``build`` makes of an attribute, or of a part of one; of several values, of any of them."""
         if within is not None and not is_stored(within, part):
-            self.no(f"{part.name} cannot be filtered by")
+            self.no(f"{part.name} is not supported in filters")
         operand = operand_of(path, part)
         if part.multi_valued:
             return AnyElement(operand, build(operand_of((), part), part))
@@ -221,7 +221,7 @@ class Resolver:
 
     def _schema_presence(self, op: str, schema: Schema) -> Condition:
         if op != "pr":
-            self.no("a schema can only be present")
+            self.no("a schema URN can only be tested with pr")
         if schema is self.type.schema:
             return ALWAYS
         return Presence(Operand((schema.id,), ValueType.COMPLEX))
@@ -247,10 +247,10 @@ class Resolver:
             case ((Type.DECIMAL | Type.INTEGER), Decimal()):
                 return value
             case Type.DATE_TIME, str():
-                return parse_instant(value) or self.no(f"{attribute.name} is compared with an xsd:dateTime")
+                return parse_instant(value) or self.no(f"{attribute.name} must be compared with an xsd:dateTime")
             case ((Type.STRING | Type.REFERENCE | Type.BINARY), str()):
                 return value
-        return self.no(f"{attribute.name} is {attribute.type}: its value is not")
+        return self.no(f"{attribute.name} must be compared with a value of type {attribute.type}")
 
 
 Build = Callable[[Operand, Attribute], Condition]
@@ -274,7 +274,7 @@ def parse_filter_of_all(text: str, types: Sequence[ResourceType]) -> Mapping[Kin
     found = {resolver.type.kind: resolver.condition(tree) for resolver in resolvers}
     for name in sorted(set().union(*(resolver.missing for resolver in resolvers))):
         if all(resolver.misses(name) for resolver in resolvers):
-            refuse("invalidFilter", f"no resource type has {name}")
+            refuse("invalidFilter", f"no resource type has the attribute {name}")
     _check_cost(found.values())
     return found
 
@@ -282,7 +282,7 @@ def parse_filter_of_all(text: str, types: Sequence[ResourceType]) -> Mapping[Kin
 def _check_cost(conditions: Iterable[Condition]) -> None:
     """One term may stand for many: the presence of each sub-attribute, and that in each resource type."""
     if sum(map(comparisons_in, conditions)) > FILTER_COMPARISONS_MAX:
-        refuse("tooMany", f"a filter makes at most {FILTER_COMPARISONS_MAX} comparisons, over all resource types")
+        refuse("tooMany", f"a filter must make at most {FILTER_COMPARISONS_MAX} comparisons, over all resource types")
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class Lexer(SCIMLexer):
         return t
 
     def error(self, t):
-        raise ValueError("there is a character that no filter has")
+        raise ValueError("the filter or path contains a character that is not allowed")
 
 
 class FilterParser(SCIMParser):
@@ -85,34 +85,36 @@ def guarded(tokens):
     before = None
     for token in tokens:
         if before == "SUBATTR" and token.type == "LBRACKET":
-            raise ValueError("a sub-attribute has no values to select")  # the parser takes it for the other order
+            raise ValueError(
+                "a value filter must follow an attribute, not a sub-attribute"
+            )  # the parser takes it for the other order
         before = token.type
         depth += (token.type in OPENING) - (token.type in CLOSING)
         terms += token.type in TERMS
         if depth > FILTER_DEPTH_MAX:
-            raise ValueError(f"brackets nest at most {FILTER_DEPTH_MAX} deep")
+            raise ValueError(f"brackets must be nested at most {FILTER_DEPTH_MAX} deep")
         if terms > FILTER_TERMS_MAX:
-            raise ValueError(f"there are at most {FILTER_TERMS_MAX} comparisons")
+            raise ValueError(f"a filter or path must have at most {FILTER_TERMS_MAX} comparisons")
         if isinstance(token.value, str) and UNSTORABLE.search(token.value):
-            raise ValueError("there is a character that no value has")
+            raise ValueError("a value contains a character that is not allowed")
         if isinstance(token.value, str) and has_too_many_marks(token.value):
-            raise ValueError(f"there are at most {MARKS_MAX} combining marks in a row")
+            raise ValueError(f"a filter or path must have at most {MARKS_MAX} combining marks in a row")
         yield token
 
 
 def parse(text: str, scim_type: str) -> Any:
     """Return the syntax tree of a filter, or refuse it as ``scim_type``."""
     if len(text) > FILTER_CHARACTERS_MAX:
-        refuse(scim_type, f"there are at most {FILTER_CHARACTERS_MAX} characters")
+        refuse(scim_type, f"a filter or path must have at most {FILTER_CHARACTERS_MAX} characters")
     try:
         tree = FilterParser().parse(guarded(Lexer().tokenize(text)))
     except SCIMParserError:
-        refuse(scim_type, "this is not a filter of RFC 7644 §3.4.2.2")
+        refuse(scim_type, "a filter or path must match the grammar of RFC 7644 section 3.4.2.2")
     except (ValueError, ArithmeticError) as error:
-        refuse(scim_type, "a string is not JSON" if isinstance(error, json.JSONDecodeError) else str(error))
+        refuse(scim_type, "a string must be valid JSON" if isinstance(error, json.JSONDecodeError) else str(error))
     except (AttributeError, TypeError):
         # The grammar's own actions stumble over value paths where none may be.
-        refuse(scim_type, "this is not a filter of RFC 7644 §3.4.2.2")
+        refuse(scim_type, "a filter or path must match the grammar of RFC 7644 section 3.4.2.2")
     if tree is None:
-        refuse(scim_type, "nothing is asked for")
+        refuse(scim_type, "a filter or path must not be empty")
     return tree

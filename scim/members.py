@@ -25,13 +25,13 @@ def member_change(operation: Operation, path: Path, dialect: Dialect) -> MemberC
     attribute = path.attribute
     assert attribute is not None  # noqa: S101 - is_members said so
     if path.sub is not None or (path.selection is not None and operation.op != "remove"):
-        refuse("mutability", "a member is added or removed, never changed", "members")
+        refuse("mutability", "a member can be added or removed, not changed", "members")
     if path.selection is not None:
         return MemberChange(remove=frozenset(_selected_members(path.selection)))
     if operation.op == "remove" and not operation.has_value:
         return MemberChange(replace=True)
     if operation.value is None:
-        refuse("invalidValue", "null could mean everybody: say which members, or []", "members")
+        refuse("invalidValue", "null is ambiguous: send the members, or []", "members")
     ids = member_ids(attribute, operation.value, dialect)
     if operation.op == "remove":  # never more than is named, though RFC 7644 §3.5.2.2 lets the value be ignored
         return MemberChange(remove=ids)
@@ -50,7 +50,7 @@ def link_id(attribute: Attribute, link: dict[str, Any]) -> UUID:
     """Return the id in a reference; one that cannot be ours is answered like one that is not there."""
     found = parse_id(str(link.get("value", "")))
     if found is None:
-        raise Malformed(f"there is no {link.get('value', 'value')!s:.64}", pointer=attribute.name)
+        raise Malformed(f"no resource has the id {link.get('value', 'value')!s:.64}", pointer=attribute.name)
     return found
 
 
@@ -64,4 +64,4 @@ def _selected_members(selection: Condition) -> Iterator[UUID]:
             if (found := parse_id(value)) is not None:
                 yield found
         case _:
-            refuse("invalidFilter", "members are selected by value eq", "members")
+            refuse("invalidFilter", "members must be selected by value eq", "members")

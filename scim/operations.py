@@ -92,7 +92,7 @@ def parsed_id(resource_id: str) -> UUID:
     """Return an id as ours; what cannot be one is not there. Raises ``NotThere``."""
     principal_id = parse_id(resource_id)
     if principal_id is None:
-        raise NotThere("there is no such resource")
+        raise NotThere("no resource with this id")
     return principal_id
 
 

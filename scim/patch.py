@@ -48,12 +48,12 @@ def parse_patch(body: dict[str, Any], type_: ResourceType, dialect: Dialect, wit
     members = {key.lower(): value for key, value in body.items()}
     schemas = members.get("schemas")
     if not isinstance(schemas, list) or PATCH_SCHEMA not in schemas:
-        refuse("invalidSyntax", f"{PATCH_SCHEMA} is not among them", "schemas")
+        refuse("invalidSyntax", f"must contain {PATCH_SCHEMA}", "schemas")
     sent = members.get("operations")
     if not isinstance(sent, list) or not sent:
         refuse("invalidSyntax", "must be an array of operations", "Operations")
     if len(sent) > OPERATIONS_MAX:
-        raise OverLimit(f"a PATCH has at most {OPERATIONS_MAX} operations")
+        raise OverLimit(f"a PATCH must have at most {OPERATIONS_MAX} operations")
     work = Work(PATCH_WORK_MAX, TOO_MUCH, within)
     steps: list[tuple[Operation, Path]] = []
     for item in sent:
@@ -67,7 +67,7 @@ def parse_patch(body: dict[str, Any], type_: ResourceType, dialect: Dialect, wit
                 check(operation, path)
             steps.append((operation, path))
             if len(steps) > STEPS_MAX:
-                raise OverLimit(f"a PATCH changes at most {STEPS_MAX} attributes")
+                raise OverLimit(f"a PATCH must change at most {STEPS_MAX} attributes")
     return Patch(type_, dialect, tuple(steps), work)
 
 
@@ -92,7 +92,7 @@ def apply_patch(patch: Patch, document: dict[str, Any]) -> tuple[dict[str, Any],
 
 def _operation(item: Any) -> Operation:
     if not isinstance(item, dict):
-        refuse("invalidSyntax", "an operation is an object", "Operations")
+        refuse("invalidSyntax", "an operation must be an object", "Operations")
     members = {key.lower(): value for key, value in item.items()}
     op, path = members.get("op"), members.get("path")
     # Entra writes Add and Replace; the case of an operation can mean nothing else, so every dialect reads it.
@@ -100,9 +100,9 @@ def _operation(item: Any) -> Operation:
         case "add" | "remove" | "replace" as verb:
             pass
         case _:
-            refuse("invalidSyntax", "op is add, remove or replace", "Operations")
+            refuse("invalidSyntax", "op must be add, remove or replace", "Operations")
     if path is not None and not isinstance(path, str):
-        refuse("invalidPath", "a path is a string")
+        refuse("invalidPath", "path must be a string")
     return Operation(verb, path or None, members.get("value"), "value" in members)
 
 
@@ -112,11 +112,11 @@ def _expanded(operation: Operation, type_: ResourceType, dialect: Dialect) -> It
         yield operation
         return
     if dialect.wants_paths:
-        refuse("invalidSyntax", "every operation has a path", "path")
+        refuse("invalidSyntax", "is required for every operation", "path")
     if operation.op == "remove":
-        refuse("noTarget", "a remove names what it removes", "path")
+        refuse("noTarget", "is required for remove", "path")
     if not isinstance(operation.value, dict):
-        refuse("invalidValue", "without a path, the value is an object", "value")
+        refuse("invalidValue", "must be an object when path is absent", "value")
     for key, value in operation.value.items():
         if key.lower() == "schemas":
             continue

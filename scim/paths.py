@@ -31,10 +31,10 @@ def parse_path(text: str, type_: ResourceType, unknown: str = "invalidPath") -> 
         return Path(None if schema is type_.schema else schema.id, None)
     tree: Any = parse(text + " pr", "invalidPath")
     if tree.negated or tree.namespace is not None or not isinstance(tree.expr, ast.AttrExpr):
-        refuse("invalidPath", "a path names one attribute")
+        refuse("invalidPath", "path must name one attribute")
     path = tree.expr.attr_path
     if tree.expr.value != "pr" or tree.expr.comp_value is not None:
-        refuse("invalidPath", "a path names one attribute")
+        refuse("invalidPath", "path must name one attribute")
     if isinstance(path.attr_name, ast.Filter):
         return _selecting(path.attr_name, type_, unknown)
     found = Resolver(type_, unknown).find(path)
@@ -46,10 +46,10 @@ def parse_path(text: str, type_: ResourceType, unknown: str = "invalidPath") -> 
 def _selecting(selection: Any, type_: ResourceType, unknown: str) -> Path:
     container = selection.namespace
     if container is None or isinstance(container.attr_name, ast.Filter):
-        refuse("invalidPath", "a path selects values once")
+        refuse("invalidPath", "path must not have two value filters")
     found = Resolver(type_, unknown).find(container)
     if isinstance(found, Schema):
-        refuse("invalidPath", "a schema has no values to select")
+        refuse("invalidPath", "path must have a value filter after an attribute, not after a schema URN")
     plain = ast.Filter(selection.expr, False, ast.AttrPath(container.attr_name, None, container.uri))
     condition = Resolver(type_, "invalidFilter").condition(plain)
     if not isinstance(condition, AnyElement):

@@ -50,7 +50,7 @@ def make_profile(type_: ResourceType, document: Json, owners: frozenset[UUID], s
 def check_size(document: Json) -> None:
     """Refuse a document that is larger than a body may be which says it. Raises ``OverLimit``."""
     if len(json.dumps(document, ensure_ascii=False).encode()) > DOCUMENT_BYTES_MAX:
-        raise OverLimit(f"a resource has at most {DOCUMENT_BYTES_MAX} bytes")
+        raise OverLimit(f"a resource must have at most {DOCUMENT_BYTES_MAX} bytes")
 
 
 def check_required(type_: ResourceType, document: Json) -> None:
@@ -60,14 +60,14 @@ def check_required(type_: ResourceType, document: Json) -> None:
         if (values := document.get(extension.id)) is not None:
             _check_required(extension.attributes, values, f"{extension.id}:")
         elif key in type_.required_extensions:
-            refuse("invalidValue", "this extension is required", extension.id)
+            refuse("invalidValue", "the extension is required", extension.id)
 
 
 def _check_required(attributes: Mapping[str, Attribute], values: Json, within: str) -> None:
     for attribute in attributes.values():
         value = values.get(attribute.name)
         if attribute.required and value in (None, ""):
-            refuse("invalidValue", "this attribute is required", within + attribute.name)
+            refuse("invalidValue", "the attribute is required", within + attribute.name)
         if attribute.is_complex and value:
             _check_required_parts(attribute, value if isinstance(value, list) else [value], within)
 
@@ -77,7 +77,7 @@ def _check_required_parts(attribute: Attribute, elements: list[Json], within: st
     for element in elements if required else ():
         for name in required:
             if element.get(name) in (None, ""):
-                refuse("invalidValue", "this attribute is required", f"{within}{attribute.name}.{name}")
+                refuse("invalidValue", "the attribute is required", f"{within}{attribute.name}.{name}")
 
 
 def _keys(type_: ResourceType, document: Json) -> Iterator[UniqueKey]:
@@ -88,14 +88,14 @@ def _keys(type_: ResourceType, document: Json) -> Iterator[UniqueKey]:
         name = attribute.name if extension is None else f"{extension}:{attribute.name}"
         compared = value if attribute.case_exact or len(value) > UNIQUE_CHARACTERS_MAX else fold(value)
         if max(len(value), len(compared)) > UNIQUE_CHARACTERS_MAX:
-            refuse("invalidValue", f"what is unique has at most {UNIQUE_CHARACTERS_MAX} characters", name)
+            refuse("invalidValue", f"a unique value must have at most {UNIQUE_CHARACTERS_MAX} characters", name)
         yield UniqueKey(name, compared)
 
 
 def _emails(document: Json) -> tuple[Email, ...]:
     found = document.get("emails", ())
     if len(found) > MEMBERS_MAX:
-        raise OverLimit(f"emails: at most {MEMBERS_MAX} values")
+        raise OverLimit(f"emails: must have at most {MEMBERS_MAX} values")
     return tuple(Email(email["value"], email.get("type")) for email in found if "value" in email)
 
 
@@ -113,7 +113,7 @@ def keep_immutable(type_: ResourceType, old: Mapping[str, Any], new: Json) -> Js
         if was is None or was == found:
             continue
         if found is not None:
-            refuse("mutability", "this attribute never changes once it is set", ".".join(path))
+            refuse("mutability", "the attribute is immutable and has a value", ".".join(path))
         new = _with(new, path, was)
     return new
 

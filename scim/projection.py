@@ -52,7 +52,7 @@ EVERYTHING = Projection()
 def parse_projection(attributes: str | None, excluded: str | None, type_: ResourceType) -> Projection:
     """Return what two query parameters ask for; names that nobody knows ask for nothing. Raises ``Malformed``."""
     if attributes and excluded:
-        refuse("invalidValue", "attributes and excludedAttributes exclude each other")
+        refuse("invalidValue", "attributes and excludedAttributes must not both be given")
     if attributes:
         return Projection(asked=_paths(attributes, type_), always=type_.always)
     hidden = type_.on_request | (_paths(excluded, type_) - type_.always if excluded else frozenset())
@@ -62,7 +62,7 @@ def parse_projection(attributes: str | None, excluded: str | None, type_: Resour
 def _paths(text: str, type_: ResourceType) -> Paths:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if len(names) > ATTRIBUTES_MAX:
-        refuse("invalidValue", f"at most {ATTRIBUTES_MAX} attributes are named")
+        refuse("invalidValue", f"attributes and excludedAttributes must name at most {ATTRIBUTES_MAX} attributes")
     found = (_path(name, type_) for name in names)
     return frozenset(path for path in found if path is not None)
 

@@ -35,7 +35,7 @@ def query_of_url(parameters: MultiDict[str, str]) -> Query:
     """Return the query in a URL. Unknown parameters are no error: Entra's flag is one. Raises ``Malformed``."""
     for name in NAMES:
         if len(parameters.getlist(name)) > 1:
-            refuse("invalidValue", "this parameter is given twice", name)
+            refuse("invalidValue", "the parameter appears twice", name)
     return _query(parameters)
 
 
@@ -43,14 +43,14 @@ def query_of_body(body: Mapping[str, Any]) -> Query:
     """Return the query in a SearchRequest. Raises ``Malformed``."""
     schemas = body.get("schemas")
     if not isinstance(schemas, list) or SEARCH_SCHEMA not in schemas:
-        refuse("invalidSyntax", f"{SEARCH_SCHEMA} is not among them", "schemas")
+        refuse("invalidSyntax", f"must contain {SEARCH_SCHEMA}", "schemas")
     return _query({name: _text(name, body[name]) for name in NAMES if body.get(name) is not None})
 
 
 def _query(parameters: Mapping[str, str]) -> Query:
     cursor = parameters.get("cursor")
     if cursor is not None and "startIndex" in parameters:
-        refuse("invalidValue", "startIndex and cursor exclude each other", "cursor")
+        refuse("invalidValue", "startIndex and cursor must not both be given", "cursor")
     return Query(
         filter=parameters.get("filter"),
         sort_by=parameters.get("sortBy") or None,
@@ -69,7 +69,7 @@ def _is_descending(text: str) -> bool:
             return False
         case "descending":
             return True
-    return refuse("invalidValue", "ascending or descending", "sortOrder")
+    return refuse("invalidValue", "must be ascending or descending", "sortOrder")
 
 
 def _count(parameters: Mapping[str, str]) -> int:
@@ -102,4 +102,4 @@ def _text(name: str, value: Any) -> str:
             return str(value)
         case list() if all(isinstance(item, str) for item in value):
             return ",".join(value)
-    return refuse("invalidValue", "this has another type", name)
+    return refuse("invalidValue", "has the wrong type", name)

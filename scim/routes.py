@@ -160,7 +160,10 @@ def me(slug: str) -> Response:
     """RFC 7644 §3.11: who calls is a connection, which is no principal that there could be an alias for."""
     with scim_call(slug):
         pass
-    return answer(error_body(501, "a connection calls, and no user: name the user by its id"), status=501)
+    return answer(
+        error_body(501, "/Me is not supported: the caller is a connection and not a user; use the id of the user"),
+        status=501,
+    )
 
 
 @blueprint.post("/Bulk")
@@ -230,7 +233,7 @@ def discover_one(slug: str, kind: str, name: str) -> Response:
     with scim_call(slug) as call:
         found = RENDERED[kind](endpoints_of(call, slug)).get(name)
         if found is None:
-            raise NotThere("there is no such resource")
+            raise NotThere("no resource with this id")
     return answer(found)
 
 
@@ -240,7 +243,7 @@ RENDERED = {"ResourceTypes": render_resource_types, "Schemas": render_schemas}
 def _refuse_a_filter() -> None:
     """RFC 7644 §4: a filter here is answered as forbidden, lest a client take the answer for a filtered one."""
     if request.args.get("filter") is not None:
-        raise NotAllowed("discovery cannot be filtered", reason="discovery_filter")
+        raise NotAllowed("filter is not supported on discovery endpoints", reason="discovery_filter")
 
 
 # --- everything that is not there ------------------------------------------------------------------------------
@@ -273,7 +276,7 @@ def not_done_here(slug: str, endpoint: str, name: str = "") -> Response:
 
 
 def _not_done_here(allowed: str) -> Response:
-    refused = answer(error_body(405, f"{request.method} is not done here"), status=405)
+    refused = answer(error_body(405, f"{request.method} is not supported on this resource"), status=405)
     refused.headers["Allow"] = allowed  # RFC 9110 §15.5.6
     return refused
 
@@ -283,7 +286,7 @@ def not_there(slug: str, rest: str) -> Response:
     """Answer what no other route does, after the same authentication as everything else."""
     del rest
     with scim_call(slug):
-        raise NotThere("there is no such endpoint")
+        raise NotThere("no endpoint at this path")
 
 
 # --- parts of requests -----------------------------------------------------------------------------------------

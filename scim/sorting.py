@@ -31,7 +31,9 @@ def parse_sort(by: str, types: Sequence[ResourceType], *, descending: bool) -> O
     if not keys:
         raise unknown[0]
     if len({key.operand.type for key in keys.values()}) > 1:
-        refuse(SCIM_TYPE, "this attribute has several types: sort one resource type", "sortBy")
+        refuse(
+            SCIM_TYPE, "the resource types define this attribute with different types; sort one resource type", "sortBy"
+        )
     return Order(keys, descending)
 
 
@@ -39,14 +41,14 @@ def _path(by: str) -> Any:
     tree: Any = parse(by + " pr", SCIM_TYPE)
     plain = not tree.negated and tree.namespace is None and isinstance(tree.expr, ast.AttrExpr)
     if not plain or tree.expr.value != "pr" or isinstance(tree.expr.attr_path.attr_name, ast.Filter):
-        refuse(SCIM_TYPE, "an attribute is named, or a sub-attribute", "sortBy")
+        refuse(SCIM_TYPE, "must be an attribute or a sub-attribute", "sortBy")
     return tree.expr.attr_path
 
 
 def _key(path: Any, resolver: Resolver) -> SortKey:
     found = resolver.find(path)
     if not isinstance(found, Found):
-        refuse(SCIM_TYPE, "a schema has no order", "sortBy")
+        refuse(SCIM_TYPE, "must be an attribute, not a schema URN", "sortBy")
     attribute, sub, at = found.attribute, found.sub, (*found.prefix, found.attribute.name)
     if (at if sub is None else (*at, sub.name)) in LIKE_ID:
         return BY_ID
@@ -54,9 +56,9 @@ def _key(path: Any, resolver: Resolver) -> SortKey:
         sub = resolver.sub_attribute(attribute, "value")  # RFC 7643 §2.4: what a plain name of it means
     last = sub or attribute
     if sub is not None and attribute.multi_valued and sub.multi_valued:
-        refuse(SCIM_TYPE, "several values of several values have no order", "sortBy")
+        refuse(SCIM_TYPE, "must not be a multi-valued part of a multi-valued attribute", "sortBy")
     if sub is not None and not is_stored(attribute, sub):
-        refuse(SCIM_TYPE, "this is not stored: sort by value", "sortBy")
+        refuse(SCIM_TYPE, "the attribute is not stored; sort by value", "sortBy")
     within = (sub.name,) if sub else ()
     if attribute.multi_valued:
         return SortKey(operand_of(within, last), operand_of(at, attribute))

@@ -66,7 +66,7 @@ class Step:
             operation, path = Operation(self.operation.op, key, item, True), Path(extension, attribute)
             check_mutability(operation, path)
             if is_members(self.type, path):
-                refuse("invalidPath", "members are named without a schema")
+                refuse("invalidPath", "members must be named without a schema URN")
             Step(self.type, self.dialect, operation, path, self.document, self.work).apply()
 
     def _after(self, attribute: Attribute, before: Any) -> Any:
@@ -110,7 +110,7 @@ class Step:
         if operation.op == "remove" and not operation.has_value:
             return []
         if operation.op == "remove" and operation.value is None:
-            refuse("invalidValue", "null could mean all values: say which", pointer)
+            refuse("invalidValue", "null is ambiguous: name the values to remove", pointer)
         named = self._canonical(attribute, pointer) or []
         match operation.op:
             case "add":
@@ -148,7 +148,7 @@ class Step:
             elements.append(self._created(attribute))
             chosen = [len(elements) - 1]
         if len(chosen) > 1 and selection is not None and self.dialect.changes_one_element:
-            refuse("invalidFilter", "several values are selected", attribute.name)
+            refuse("invalidFilter", "the value filter matches several values; it must match one", attribute.name)
         for index in chosen:
             spend(2)
             elements[index] = self._changed(attribute, elements[index])
@@ -161,7 +161,7 @@ class Step:
             return {}
         wanted = described(selection)
         if not self.dialect.creates_what_it_selects or wanted is None:
-            refuse("noTarget", "no value is selected", attribute.name)
+            refuse("noTarget", "the value filter matches no value", attribute.name)
         return self._packed(attribute, wanted)
 
     def _changed(self, attribute: Attribute, element: Any) -> Any:
@@ -173,11 +173,11 @@ class Step:
             return None
         value = self._canonical(attribute) or []
         if len(value) > 1:
-            refuse("invalidValue", "what is selected is replaced by one value", attribute.name)
+            refuse("invalidValue", "a selected value must be replaced by one value", attribute.name)
         if operation.op == "add" and (not value or isinstance(element, dict)):
             return _joined_parts(attribute, element, {**element, **value[0]}) if value else element
         if not value and operation.value not in (None, []):
-            refuse("invalidValue", "the value holds nothing that this attribute has", attribute.name)
+            refuse("invalidValue", "the value has no sub-attribute of this attribute", attribute.name)
         return value[0] if value else None
 
 
@@ -192,9 +192,9 @@ def check_kept(attribute: Attribute, before: Any, after: Any) -> None:
     if is_nothing(before) or before == after:
         return
     if attribute.mutability is Mutability.IMMUTABLE:
-        refuse("mutability", "this attribute never changes once it is set", attribute.name)
+        refuse("mutability", "the attribute is immutable and has a value", attribute.name)
     if attribute.required and is_nothing(after):
-        refuse("mutability", "this attribute is required", attribute.name)
+        refuse("mutability", "the attribute is required", attribute.name)
     if is_nothing(after) and isinstance(before, dict):
         for sub in attribute.sub_attributes.values():
             if sub.mutability is Mutability.IMMUTABLE:  # it would go with the whole
@@ -210,11 +210,11 @@ def check_mutability(operation: Operation, path: Path) -> None:
     """Refuse to write what is read-only, and to take away what is required. Raises ``Malformed``."""
     for attribute in (path.attribute, path.sub):
         if attribute is not None and attribute.mutability is Mutability.READ_ONLY:
-            refuse("mutability", "this attribute is read-only", attribute.name)
+            refuse("mutability", "the attribute is read-only", attribute.name)
     whole = path.sub is None and path.selection is None
     if operation.op == "remove" and path.attribute is not None and whole and path.attribute.required:
-        refuse("mutability", "this attribute is required", path.attribute.name)
+        refuse("mutability", "the attribute is required", path.attribute.name)
     if operation.op != "remove" and not operation.has_value:
-        refuse("invalidValue", f"{operation.op} needs a value", "value")
+        refuse("invalidValue", f"is required for {operation.op}", "value")
     if operation.op == "remove" and path.attribute is None and path.extension is None:
-        refuse("noTarget", "a remove names what it removes", "path")
+        refuse("noTarget", "is required for remove", "path")

@@ -34,7 +34,7 @@ def canonical_value(attribute: Attribute, value: Any, rules: tuple[ValueRule, ..
     if not attribute.multi_valued:
         return canonical_element(attribute, value, rules, pointer)
     if not isinstance(value, list):
-        refuse("invalidValue", "a multi-valued attribute takes an array", pointer)
+        refuse("invalidValue", "must be an array: the attribute is multi-valued", pointer)
     return canonical_elements(attribute, value, rules, pointer) or None
 
 
@@ -43,11 +43,11 @@ def canonical_elements(
 ) -> list[Any]:
     """Return the stored forms of the values of a multi-valued attribute."""
     if len(values) > MEMBERS_MAX:
-        raise OverLimit(f"{pointer}: at most {MEMBERS_MAX} values in one request")
+        raise OverLimit(f"{pointer}: must have at most {MEMBERS_MAX} values in one request")
     elements = [canonical_element(attribute, value, rules, pointer) for value in values if value is not None]
     elements = [element for element in elements if element is not None]
     if sum(isinstance(element, dict) and element.get("primary") is True for element in elements) > 1:
-        refuse("invalidValue", "one value at most is primary", pointer)
+        refuse("invalidValue", "at most one value may be primary", pointer)
     return elements
 
 
@@ -92,7 +92,7 @@ def _simple(attribute: Attribute, value: Any, pointer: str) -> Any:
         case ((Type.STRING | Type.REFERENCE), str()):
             limit = CHARACTERS_MAX.get(pointer)
             if limit is not None and len(value) > limit:
-                refuse("invalidValue", f"at most {limit} characters", pointer)
+                refuse("invalidValue", f"must have at most {limit} characters", pointer)
             return value
         case Type.BOOLEAN, bool():
             return value
@@ -104,7 +104,7 @@ def _simple(attribute: Attribute, value: Any, pointer: str) -> Any:
             return instant.isoformat().replace("+00:00", "Z")
         case Type.BINARY, str() if _is_base64(value):
             return value
-    return refuse("invalidValue", f"not of type {attribute.type}", pointer)
+    return refuse("invalidValue", f"must be of type {attribute.type}", pointer)
 
 
 def _is_base64(value: str) -> bool:

@@ -66,7 +66,7 @@ def get_async_result(tx: Tx, id_: UUID, *, caller: Caller, now: datetime) -> Asy
     done_after = now - timedelta(hours=RESULT_KEPT_H)
     result = async_result_find(tx, id_, _connection_of(caller), done_after=done_after)
     if result is None:
-        raise NotThere("there is no such request")
+        raise NotThere("no asynchronous request with this id")
     return result
 
 
@@ -75,7 +75,7 @@ def get_completion(tx: Tx, id_: UUID, place: int) -> RecordedProvisioningEvent:
     event_id = async_completion_find(tx, id_, place)
     event = None if event_id is None else provisioning_event_get(tx, event_id)
     if event is None:
-        raise NotThere("there is no such operation, or it was not tried")
+        raise NotThere("no operation with this index, or it was not tried")
     return event
 
 
@@ -94,7 +94,7 @@ def claim_operation(tx: Tx, request: AsyncRequest, place: int, *, txn: str) -> C
     """
     claim = async_request_claim(tx, request.id, place)
     if not claim.is_live:
-        raise NotAuthenticated("the connection or the client that asked for this has ended")
+        raise NotAuthenticated("the connection or the client that sent this request was ended")
     return replace(caller_of(request), dialect=claim.dialect, catalogue_version=claim.catalogue_version, txn=txn)
 
 

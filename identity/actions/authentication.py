@@ -17,7 +17,7 @@ from identity.store import Tx
 from identity.store.connections import connection_find_by_token
 from identity.store.facts import AccessFacts, access_facts_read
 
-UNKNOWN = "the bearer token is unknown, ended, or of another tenant"
+UNKNOWN = "the bearer token is unknown, expired, revoked, or of another tenant"
 
 
 class InsufficientScope(NotAllowed):

@@ -112,7 +112,7 @@ def add_client_key(tx: Tx, client_id: str, jwk: Mapping[str, Any], *, caller: Ca
     if added in present:
         return client
     if any(key["kid"] == added["kid"] for key in present):
-        raise Conflict("the client has another key of that kid", reason="kid_taken")
+        raise Conflict("the client has another key with this kid", reason="kid_taken")
     if len(present) >= KEYS_MAX:
         raise OverLimit(f"a client has at most {KEYS_MAX} keys", reason="too_many_keys")
     return _write_keys(tx, client, [*present, added], "client.key_added", added["kid"], caller=caller, now=now)
@@ -124,7 +124,7 @@ def remove_client_key(tx: Tx, client_id: str, kid: str, *, caller: Caller, now: 
     present = _keys_of(client)
     left = [key for key in present if key["kid"] != kid]
     if len(left) == len(present):
-        raise NotThere("the client has no such key")
+        raise NotThere("the client has no key with this kid")
     if not left:
         raise Conflict("this is the client's only key; add another first, or revoke the client", reason="last_key")
     return _write_keys(tx, client, left, "client.key_removed", kid, caller=caller, now=now)
@@ -143,12 +143,14 @@ def revoke_client(tx: Tx, client_id: str, *, caller: Caller, now: datetime) -> N
 def _check_party(tx: Tx, asked: Registration) -> int:
     """Check what the client shall be of, and hold it; return the end counter of a principal."""
     if [asked.principal_id, asked.audience, asked.connection_id].count(None) != 2:
-        raise Malformed("a client is of one principal_id, audience or connection_id", pointer="/principal_id")
+        raise Malformed(
+            "exactly one of principal_id, audience and connection_id must be given", pointer="/principal_id"
+        )
     if asked.principal_id is not None:
         principal = principal_lock(tx, asked.principal_id)
         if principal is None or principal.kind not in ACTORS:
             raise Malformed(
-                "there is no agent or service account of that id", pointer="/principal_id", reason="unknown_principal"
+                "no agent or service account has this id", pointer="/principal_id", reason="unknown_principal"
             )
         if principal.state is not State.ACTIVE:
             raise Conflict(f"the {principal.kind} is {principal.state}", reason="principal_not_active")
@@ -157,7 +159,9 @@ def _check_party(tx: Tx, asked: Registration) -> int:
         return principal.end_count
     if asked.audience is not None and resource_server_get(tx, asked.audience) is None:
         raise Malformed(
-            "there is no such resource server; register it first", pointer="/audience", reason="unknown_resource"
+            "no resource server is registered with this audience; register it first",
+            pointer="/audience",
+            reason="unknown_resource",
         )
     if asked.connection_id is not None:
         _check_connection(tx, asked.connection_id)
@@ -168,18 +172,18 @@ def _check_connection(tx: Tx, connection_id: UUID) -> None:
     """Hold the connection, so that it does not end before its client is there to end with it."""
     connection = connection_lock(tx, connection_id)
     if connection is None or connection.kind is not ConnectionKind.SCIM:
-        raise Malformed("there is no scim connection of that id", pointer="/connection_id", reason="unknown_connection")
+        raise Malformed("no SCIM connection has this id", pointer="/connection_id", reason="unknown_connection")
     if connection.ended_at is not None:
-        raise Conflict("the connection has ended", reason="connection_ended")
+        raise Conflict("the connection was ended", reason="connection_ended")
 
 
 def _jwks_of(asked: Registration) -> Mapping[str, Any] | None:
     if asked.auth_method is AuthMethod.PRIVATE_KEY_JWT:
         if asked.jwks is None:
-            raise Malformed("private_key_jwt needs jwks", pointer="/jwks", reason="jwks_required")
+            raise Malformed("private_key_jwt requires jwks", pointer="/jwks", reason="jwks_required")
         return check_jwks(asked.jwks)
     if asked.jwks is not None:
-        raise Malformed(f"{asked.auth_method} has no jwks", pointer="/jwks")
+        raise Malformed(f"jwks must be absent for {asked.auth_method}", pointer="/jwks")
     return None
 
 
@@ -187,19 +191,21 @@ def _scopes_of(asked: Registration) -> tuple[str, ...]:
     if asked.connection_id is None:
         return asked.scopes
     if asked.scopes not in ((), (SCIM_SCOPE,)):
-        raise Malformed(f"a connection's client holds the scope {SCIM_SCOPE} alone", pointer="/scope")
+        raise Malformed(f"scope must be {SCIM_SCOPE} for a client of a connection", pointer="/scope")
     return (SCIM_SCOPE,)
 
 
 def _grant_types_of(asked: Registration) -> tuple[GrantType, ...]:
     if asked.connection_id is not None:
         if asked.grant_types not in (None, (GrantType.CLIENT_CREDENTIALS,)):
-            raise Malformed("a connection's client has the grant type client_credentials", pointer="/grant_types")
+            raise Malformed(
+                "grant_types must be client_credentials for a client of a connection", pointer="/grant_types"
+            )
         return (GrantType.CLIENT_CREDENTIALS,)
     if asked.principal_id is not None:
         return tuple(GrantType) if asked.grant_types is None else asked.grant_types
     if asked.grant_types or asked.scopes:
-        raise Malformed("a resource server's client only introspects; it has no grant_types and no scope",
+        raise Malformed("grant_types and scope must be absent for a client of a resource server: it only introspects",
                         pointer="/grant_types" if asked.grant_types else "/scope")  # fmt: skip
     return ()
 
@@ -221,13 +227,13 @@ def _write_keys(
 
 def _there(client: Client | None) -> Client:
     if client is None:
-        raise NotThere("there is no such client")
+        raise NotThere("no client with this id")
     return client
 
 
 def _live(client: Client | None) -> Client:
     if _there(client).revoked_at is not None:
-        raise Conflict("the client is revoked, and that is final", reason="client_revoked")
+        raise Conflict("the client is revoked; a revocation cannot be undone", reason="client_revoked")
     return _there(client)
 
 

@@ -83,7 +83,7 @@ def create_oidc_connection(
     """
     check_issuer(issuer, external_url=external_url, allow_loopback=allow_loopback, allow_development=allow_development)
     if (jwks_uri is None) == (jwks is None):
-        raise Malformed("give either jwks_uri or jwks", pointer="/jwks_uri")
+        raise Malformed("exactly one of jwks_uri and jwks must be given", pointer="/jwks_uri")
     if jwks_uri is not None:
         check_url(jwks_uri, pointer="/jwks_uri", allow_loopback=allow_loopback)
     _check_provisioner(tx, match, provisioned_by)
@@ -134,9 +134,9 @@ def change_connection(
     if expected_version is not None and expected_version != connection.version:
         raise Stale("the connection has changed since the version in If-Match")
     if dialect is not None and connection.kind is not ConnectionKind.SCIM:
-        raise Malformed("only a scim connection has a dialect", pointer="/dialect")
+        raise Malformed("dialect is for SCIM connections only", pointer="/dialect")
     if policy and connection.kind is not ConnectionKind.OIDC:
-        raise Malformed("only an oidc connection takes upstream tokens", pointer=f"/{min(policy)}")
+        raise Malformed("this member is for OIDC connections only", pointer=f"/{min(policy)}")
     present = {"name": connection.name, "dialect": connection.dialect, **_policy_row(asdict(connection.policy))}
     wanted = {"name": name, "dialect": dialect, **_policy_row(policy)}
     values = {key: new for key, new in wanted.items() if new not in (None, present[key])}
@@ -155,13 +155,14 @@ def rotate_connection_token(
     """
     connection = _live(connection_lock(tx, connection_id))
     if connection.kind is not ConnectionKind.SCIM:
-        raise Malformed("only a scim connection has tokens", pointer="/", reason="not_a_scim_connection")
+        raise Malformed("only a SCIM connection has tokens", pointer="/", reason="not_a_scim_connection")
     if not 0 <= overlap_s <= OVERLAP_MAX_S:
-        raise Malformed(f"overlap_s is 0 to {OVERLAP_MAX_S} seconds", pointer="/overlap_s")
+        raise Malformed(f"overlap_s must be 0 to {OVERLAP_MAX_S} seconds", pointer="/overlap_s")
     until = now + timedelta(seconds=overlap_s)
     if overlap_s and _count_live(tx, connection_id, now) >= LIVE_TOKENS_MAX:
         raise OverLimit(
-            f"{LIVE_TOKENS_MAX} tokens live already; rotate with overlap_s 0 to end them", reason="too_many_tokens"
+            f"{LIVE_TOKENS_MAX} tokens are active already; rotate with overlap_s 0 to revoke them",
+            reason="too_many_tokens",
         )
     connection_tokens_expire(tx, connection_id, at=until)
     connection_token_insert(tx, connection_id, hash_secret(token), now=now)
@@ -205,16 +206,18 @@ def check_issuer(issuer: str, *, external_url: str, allow_loopback: bool, allow_
     """
     parts = check_url(issuer, pointer="/issuer", allow_loopback=allow_loopback)
     if parts.query:
-        raise Malformed("an issuer has no query (RFC 8414 §2)", pointer="/issuer")
+        raise Malformed("must not have a query (RFC 8414 section 2)", pointer="/issuer")
     if is_of_development(parts.hostname or "") and not (allow_development and issuer == DEVELOPMENT_ISSUER):
         raise Malformed(
-            f"only {DEVELOPMENT_ISSUER} under `identity dev` may be trusted at this host",
+            f"must not be an issuer of `identity dev`; there, {DEVELOPMENT_ISSUER} is the only one",
             pointer="/issuer",
             reason="development_issuer",
         )
     ours = urlsplit(external_url)
     if parts.netloc.lower() == ours.netloc.lower() and parts.path.startswith(f"{ours.path}/t/"):
-        raise Malformed("this is an issuer of ours, not an upstream one", pointer="/issuer", reason="own_issuer")
+        raise Malformed(
+            "must be an upstream issuer; this URL is an issuer of this server", pointer="/issuer", reason="own_issuer"
+        )
 
 
 def check_url(url: str, *, pointer: str, allow_loopback: bool) -> SplitResult:
@@ -244,7 +247,8 @@ def _policy_row(policy: Mapping[str, Any]) -> dict[str, Any]:
 def _check_provisioner(tx: Tx, match: Match, connection_id: UUID | None) -> None:
     if connection_id is None and match is Match.EXTERNAL_ID:
         raise Malformed(
-            "externalId is unique within one source; name the scim connection that provisions these people",
+            "provisioned_by must name the SCIM connection that provisions these people: "
+            "externalId is unique only within one connection",
             pointer="/provisioned_by",
             reason="provisioned_by_required",
         )
@@ -252,7 +256,7 @@ def _check_provisioner(tx: Tx, match: Match, connection_id: UUID | None) -> None
         return
     found = connection_get(tx, connection_id)
     if found is None or found.kind is not ConnectionKind.SCIM or found.ended_at is not None:
-        raise Malformed("there is no live scim connection of that id", pointer="/provisioned_by")
+        raise Malformed("no active SCIM connection has this id", pointer="/provisioned_by")
 
 
 def _count_live(tx: Tx, connection_id: UUID, now: datetime) -> int:
@@ -262,13 +266,13 @@ def _count_live(tx: Tx, connection_id: UUID, now: datetime) -> int:
 
 def _there(connection: Connection | None) -> Connection:
     if connection is None:
-        raise NotThere("there is no such connection")
+        raise NotThere("no connection with this id")
     return connection
 
 
 def _live(connection: Connection | None) -> Connection:
     if _there(connection).ended_at is not None:
-        raise Conflict("the connection has ended", reason="connection_ended")
+        raise Conflict("the connection was ended", reason="connection_ended")
     return _there(connection)
 
 

@@ -25,7 +25,7 @@ def replay_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime
     if row.state is OutboxState.WAITING:
         return row
     if row.state is OutboxState.DONE:
-        raise Conflict("the work is done, or was discarded", reason="outbox_done")
+        raise Conflict("the outbox row is done or was discarded already", reason="outbox_done")
     replayed = outbox_replay(tx, outbox_id)
     _tell(tx, "outbox.replayed", row, caller=caller, now=now)
     return replayed
@@ -38,7 +38,7 @@ def discard_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetim
     """
     row = _locked(tx, outbox_id)
     if row.state is OutboxState.WAITING:
-        raise Conflict("the workers have not given this up", reason="outbox_waiting")
+        raise Conflict("the outbox row is not dead-lettered: workers still process it", reason="outbox_waiting")
     if row.state is OutboxState.DONE:
         return row
     discarded = outbox_discard(tx, outbox_id)
@@ -51,7 +51,7 @@ def discard_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetim
 def _locked(tx: Tx, outbox_id: UUID) -> OutboxRow:
     row = outbox_lock_any(tx, outbox_id)
     if row is None:
-        raise NotThere("there is no such outbox row")
+        raise NotThere("no outbox row with this id")
     return row
 
 

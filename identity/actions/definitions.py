@@ -62,7 +62,7 @@ def get_schema_versions(tx: Tx, schema_id: str) -> Sequence[DefinedSchema]:
     """Return every version of a schema, newest first. Raises ``NotThere``."""
     found = schema_versions(tx, schema_id) if ID.fullmatch(schema_id) else ()
     if not found:
-        raise NotThere("this tenant has defined no such schema")
+        raise NotThere("this tenant has no schema with this id")
     return found
 
 
@@ -74,7 +74,7 @@ def define_schema(tx: Tx, document: Mapping[str, Any], *, caller: Caller, now: d
     catalogue_hold(tx)
     present = schema_list(tx)
     if len(present) >= SCHEMAS_MAX:
-        raise OverLimit(f"a tenant defines at most {SCHEMAS_MAX} schemas", reason="too_many_schemas")
+        raise OverLimit(f"a tenant may have at most {SCHEMAS_MAX} schemas", reason="too_many_schemas")
     for other in present:
         _check_apart(schema.id.lower(), other.id.lower())
     _check_size(schema.json, present)
@@ -87,9 +87,11 @@ def define_schema(tx: Tx, document: Mapping[str, Any], *, caller: Caller, now: d
 def _check_apart(id_: str, other: str) -> None:
     """A name behind an id is an attribute's: an id may not go on where another ends."""
     if id_ == other:
-        raise Taken("the tenant has defined a schema of that id", reason="schema_taken")
+        raise Taken("the tenant has a schema with this id already", reason="schema_taken")
     if id_.startswith(f"{other}:") or other.startswith(f"{id_}:"):
-        raise Malformed(f"it begins as {other} does, whose attributes are named so", pointer="/id")
+        raise Malformed(
+            f"must not begin as {other} does: the names would be ambiguous with its attributes", pointer="/id"
+        )
 
 
 def _check_size(document: Mapping[str, Any], others: Sequence[DefinedSchema]) -> None:
@@ -97,7 +99,7 @@ def _check_size(document: Mapping[str, Any], others: Sequence[DefinedSchema]) ->
     characters = sum(len(json.dumps(each)) for each in (document, *(other.document for other in others)))
     if characters > DOCUMENTS_CHARACTERS_MAX:
         raise OverLimit(
-            f"all schemas of a tenant together have at most {DOCUMENTS_CHARACTERS_MAX} characters",
+            f"all schemas of a tenant together may have at most {DOCUMENTS_CHARACTERS_MAX} characters",
             reason="schemas_too_large",
         )
 
@@ -122,7 +124,7 @@ def change_schema(
     if new.json == current.document:
         return current
     if current.version >= VERSIONS_MAX:
-        raise OverLimit(f"a schema has at most {VERSIONS_MAX} versions", reason="too_many_versions")
+        raise OverLimit(f"a schema may have at most {VERSIONS_MAX} versions", reason="too_many_versions")
     _check_size(new.json, [each for each in schema_list(tx) if each.id != current.id])
     is_core = any(type_.schema == current.id for type_ in type_list(tx))
     check_evolution(read_schema(current.document), new, is_core=is_core)
@@ -138,7 +140,7 @@ def delete_schema(tx: Tx, schema_id: str, *, caller: Caller, now: datetime) -> N
     schema = get_schema(tx, schema_id)
     users = [type_.name for type_ in type_list(tx) if schema.id in _schemas_of(type_)]
     if users:
-        raise Conflict(f"the resource type {users[0]} uses it", reason="schema_in_use")
+        raise Conflict(f"the resource type {users[0]} uses this schema", reason="schema_in_use")
     schema_delete(tx, schema.id)
     _tell(tx, "schema.deleted", {"schema": schema.id, "version": schema.version}, caller=caller, now=now)
 
@@ -162,7 +164,7 @@ def get_type(tx: Tx, name: str, *, now: datetime) -> DefinedType:
     """Return one resource type. Raises ``NotThere``."""
     found = next((type_ for type_ in list_types(tx, now=now) if type_.name.lower() == name.lower()), None)
     if found is None:
-        raise NotThere("there is no such resource type")
+        raise NotThere("no resource type with this name")
     return found
 
 
@@ -183,11 +185,13 @@ def define_type(
     """
     catalogue_hold(tx)
     if len(type_list(tx)) >= RESOURCE_TYPES_MAX - len(BUILT_IN):
-        raise OverLimit(f"a tenant has at most {RESOURCE_TYPES_MAX} resource types", reason="too_many_resource_types")
+        raise OverLimit(
+            f"a tenant may have at most {RESOURCE_TYPES_MAX} resource types", reason="too_many_resource_types"
+        )
     known = {each.id.lower(): each for each in schema_list(tx)}
     core = known.get(schema.lower())
     if core is None:
-        raise Malformed("this tenant has not defined it", pointer="/schema", reason="unknown_schema")
+        raise Malformed("this tenant has no schema with this id", pointer="/schema", reason="unknown_schema")
     check_core(read_schema(core.document))
     checked = _check_extensions(extensions, known, core.id)
     name, endpoint = check_name(name), check_endpoint(endpoint)
@@ -216,7 +220,7 @@ def change_type(
     current = get_type(tx, name, now=now)
     _check_version(current.version, expected_version)
     if current.is_built_in and description is not None:
-        raise Malformed("what is built in describes itself", pointer="/description")
+        raise Malformed("the description of a built-in resource type cannot be changed", pointer="/description")
     wanted = current.extensions
     if extensions is not None:
         wanted = _check_extensions(extensions, {each.id.lower(): each for each in schema_list(tx)}, current.schema)
@@ -238,10 +242,10 @@ def delete_type(tx: Tx, name: str, *, caller: Caller, now: datetime) -> None:
     catalogue_hold(tx)
     current = get_type(tx, name, now=now)
     if current.is_built_in:
-        raise Conflict("what is built in stays", reason="built_in")
+        raise Conflict("a built-in resource type cannot be deleted", reason="built_in")
     type_delete(tx, current.name)  # first: it waits for who is creating one, and then the question sees it
     if has_resources(tx, current.kind):
-        raise Conflict("there are resources of this type; delete them first", reason="resource_type_in_use")
+        raise Conflict("resources of this type exist; delete them first", reason="resource_type_in_use")
     _tell(tx, "resource_type.deleted", {"name": current.name}, caller=caller, now=now)
 
 
@@ -253,10 +257,10 @@ def _check_extensions(
     wanted: Sequence[Extension], known: Mapping[str, DefinedSchema], core: str | None
 ) -> tuple[Extension, ...]:
     if len(wanted) > EXTENSIONS_MAX:
-        raise OverLimit(f"a resource type has at most {EXTENSIONS_MAX} extensions", reason="too_many_extensions")
+        raise OverLimit(f"a resource type may have at most {EXTENSIONS_MAX} extensions", reason="too_many_extensions")
     checked = check_extensions(wanted, {key: schema.id for key, schema in known.items()})
     if core in {extension.schema for extension in checked}:
-        raise Malformed("a schema does not extend itself", pointer="/schemaExtensions")
+        raise Malformed("must not list the schema of the resource type itself", pointer="/schemaExtensions")
     return checked
 
 
@@ -264,17 +268,20 @@ def _check_resources(tx: Tx, current: DefinedType, wanted: Sequence[Extension]) 
     kept = {extension.schema for extension in wanted}
     for extension in current.extensions:
         if extension.schema not in kept and has_resources_with(tx, current.kind, extension.schema):
-            raise Conflict(f"resources have values of {extension.schema}", reason="extension_in_use")
+            raise Conflict(f"{extension.schema} is in use: resources have values of it", reason="extension_in_use")
     required = {extension.schema for extension in current.extensions if extension.required}
     for extension in wanted:
         is_new = extension.required and extension.schema not in required
         if is_new and has_resources_without(tx, current.kind, extension.schema):
-            raise Conflict(f"resources lack {extension.schema}: it cannot be required", reason="extension_missing")
+            raise Conflict(
+                f"{extension.schema} cannot be required, because existing resources have no values of it",
+                reason="extension_missing",
+            )
 
 
 def _check_version(version: int, expected: int | None) -> None:
     if expected is not None and expected != version:
-        raise Stale("it has changed since the version in If-Match")
+        raise Stale("the definition has changed since the version in If-Match")
 
 
 def _tell(tx: Tx, type_: str, detail: Mapping[str, Any], *, caller: Caller, now: datetime) -> None:

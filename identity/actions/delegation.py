@@ -56,7 +56,7 @@ def grant_delegation(tx: Tx, grant: Grant, *, tenant_lifetime_max_s: int, caller
     ):
         whom = "groups" if grant.subject_id is None else "one person"
         raise OverLimit(
-            f"an actor has at most {DELEGATIONS_MAX} delegations for {whom} at one resource; end some",
+            f"an actor may have at most {DELEGATIONS_MAX} delegations for {whom} at one resource; end some first",
             reason="too_many_delegations",
         )
     delegation = Delegation(
@@ -83,7 +83,7 @@ def get_delegation(tx: Tx, delegation_id: UUID) -> Delegation:
     """Return one delegation, ended or not. Raises ``NotThere``."""
     found = delegation_get(tx, delegation_id)
     if found is None:
-        raise NotThere("there is no such delegation")
+        raise NotThere("no delegation with this id")
     return found
 
 
@@ -116,13 +116,15 @@ def _check_grant(tx: Tx, grant: Grant, tenant_lifetime_max_s: int, now: datetime
         tenant_lifetime_max_s=tenant_lifetime_max_s,
     )
     if not (grant.scopes or grant.authorization_details):
-        raise Malformed("a delegation without scopes or authorization_details permits nothing", pointer="/scopes")
+        raise Malformed("a delegation must have scopes or authorization_details", pointer="/scopes")
     if grant.expires_at is not None and grant.expires_at <= now:
-        raise Malformed("expires_at has passed", pointer="/expires_at")
+        raise Malformed("expires_at must be in the future", pointer="/expires_at")
     server = resource_server_get(tx, grant.resource)
     if server is None:
         raise Malformed(
-            "there is no such resource server; register it first", pointer="/resource", reason="unknown_resource"
+            "no resource server is registered with this audience; register it first",
+            pointer="/resource",
+            reason="unknown_resource",
         )
     check_offered(server, scopes=grant.scopes, details=grant.authorization_details)
 
@@ -144,12 +146,12 @@ def _subject_of(grant: Grant) -> tuple[UUID, Kind, str]:
         case None, UUID() as group_id:
             return group_id, Kind.GROUP, "/subject_group_id"
         case _:
-            raise Malformed("give either subject_id or subject_group_id", pointer="/subject_id")
+            raise Malformed("exactly one of subject_id and subject_group_id must be given", pointer="/subject_id")
 
 
 def _check_party(party: Principal | None, kinds: frozenset[Kind], wanted: str, pointer: str) -> Principal:
     if party is None or party.kind not in kinds:
-        raise Malformed(f"there is no {wanted} of that id", pointer=pointer, reason="unknown_principal")
+        raise Malformed(f"no {wanted} has this id", pointer=pointer, reason="unknown_principal")
     if party.state is not State.ACTIVE:
         raise Conflict(f"the {party.kind} is {party.state}", reason="principal_not_active")
     return party

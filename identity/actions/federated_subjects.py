@@ -36,22 +36,22 @@ def link_subject(
     """
     check_subject(subject)
     if principal_lock(tx, principal_id, kind=Kind.USER) is None:
-        raise NotThere("there is no such user")
+        raise NotThere("no user with this id")
     connection = connection_get(tx, connection_id)
     if connection is None or connection.kind is not ConnectionKind.OIDC or connection.ended_at is not None:
-        raise Malformed("there is no live oidc connection of that id", pointer="/connection_id")
+        raise Malformed("no active OIDC connection has this id", pointer="/connection_id")
     held = federated_subject_get(tx, connection_id, subject)
     if held is not None and held.principal_id == principal_id:
         return held
     if len(federated_subject_list(tx, principal_id, limit=SUBJECTS_MAX)) >= SUBJECTS_MAX:
-        raise OverLimit(f"a user has at most {SUBJECTS_MAX} upstream subjects", reason="too_many_subjects")
+        raise OverLimit(f"a user may have at most {SUBJECTS_MAX} upstream subjects", reason="too_many_subjects")
     if federated_subject_release(tx, connection_id, subject):
         _cut_off(tx, connection_id, subject, reason="subject_relinked", now=now)
     linked = federated_subject_insert(
         tx, connection_id=connection_id, subject=subject, principal_id=principal_id, now=now
     )
     if linked is None:
-        raise Taken("this subject means another principal", reason="subject_taken")
+        raise Taken("this subject is linked to another principal", reason="subject_taken")
     _tell(tx, "subject.linked", principal_id, connection_id, caller=caller, now=now)
     return linked
 
@@ -59,7 +59,7 @@ def link_subject(
 def list_subjects(tx: Tx, principal_id: UUID) -> list[FederatedSubject]:
     """Return the upstream subjects that mean this principal. Raises ``NotThere``."""
     if principal_get(tx, principal_id) is None:
-        raise NotThere("there is no such principal")
+        raise NotThere("no principal with this id")
     return federated_subject_list(tx, principal_id, limit=SUBJECTS_MAX)
 
 
@@ -70,7 +70,7 @@ def unlink_subject(
     unlinking it once. Raises ``NotThere``.
     """
     if principal_lock(tx, principal_id) is None:
-        raise NotThere("there is no such principal")
+        raise NotThere("no principal with this id")
     if federated_subject_delete(tx, connection_id=connection_id, subject=subject, principal_id=principal_id):
         _cut_off(tx, connection_id, subject, reason="subject_unlinked", now=now)
         _tell(tx, "subject.unlinked", principal_id, connection_id, caller=caller, now=now)

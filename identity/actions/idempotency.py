@@ -44,7 +44,7 @@ def claim_key(tx: Tx, once: Once, *, seal: Seal, caller: Caller, now: datetime) 
         raise Unavailable("another request with this Idempotency-Key has just ended; try again")
     if kept.request_hash != once.request_hash:
         raise Conflict(
-            "this Idempotency-Key was used for another request; take a new one", reason="idempotency_key_reused"
+            "this Idempotency-Key was used for another request; send a new one", reason="idempotency_key_reused"
         )
     return Answer(kept.status, seal.open(kept.sealed_answer, tenant_id=tx.tenant_id, purpose=_purpose(once)))
 

@@ -206,7 +206,9 @@ def issue_token(
     except VerificationError as failed:
         if failed.rule is not Rule.SIZE:
             raise
-        raise Malformed("the token would be too large", pointer="authorization_details", reason="token_size") from None
+        raise Malformed(
+            "the token would be too large; request less", pointer="authorization_details", reason="token_size"
+        ) from None
     fault = token_remember(tx, issue, _told(issue, claims), new_task=new_task, caller=caller, now=now)
     if fault == "too_many_tasks":
         raise TooManyTasks("this actor opened too many tasks; ask again when some have expired", reason=fault)

@@ -22,7 +22,7 @@ def check_jwks(jwks: Mapping[str, Any], *, pointer: str = "/jwks") -> dict[str, 
     """
     keys = jwks.get("keys")
     if not isinstance(keys, list) or not 1 <= len(keys) <= KEYS_MAX:
-        raise Malformed(f"keys is a list of 1 to {KEYS_MAX} keys", pointer=f"{pointer}/keys")
+        raise Malformed(f"must be an array of 1 to {KEYS_MAX} keys", pointer=f"{pointer}/keys")
     named = [_named(jwk, f"{pointer}/keys/{place}") for place, jwk in enumerate(keys)]
     for place, jwk in enumerate(named):
         _refuse_weak(jwk, f"{pointer}/keys/{place}")
@@ -30,7 +30,7 @@ def check_jwks(jwks: Mapping[str, Any], *, pointer: str = "/jwks") -> dict[str, 
         parse_key_set({"keys": named})
     except VerificationError as error:
         raise Malformed(
-            f"the key set cannot be used: {error.detail}; wanted is a public EC P-256, Ed25519 or RSA key "
+            f"the key set cannot be used: {error.detail}; a key must be a public EC P-256, Ed25519 or RSA key "
             "of at least 2048 bits",
             pointer=pointer,
             reason="unusable_jwks",
@@ -46,10 +46,10 @@ def _refuse_weak(jwk: Mapping[str, Any], pointer: str) -> None:
 
 def _named(jwk: Any, pointer: str) -> dict[str, Any]:
     if not isinstance(jwk, dict):
-        raise Malformed("a key is a JSON object", pointer=pointer)
+        raise Malformed("must be a JSON object", pointer=pointer)
     if PRIVATE_MEMBERS & jwk.keys():
         raise Malformed(
-            "a private key was sent; discard it, and register the public half of a new one",
+            "must be a public key; discard this private key, and register the public half of a new one",
             pointer=pointer,
             reason="private_key_sent",
         )

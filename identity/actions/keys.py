@@ -59,7 +59,9 @@ def rotate_keys(tx: Tx, *, seal: Seal, caller: Caller, now: datetime) -> Signing
     """
     signing_keys_lock(tx)
     if len(signing_keys_list(tx, now=now)) >= KEYS_MAX:
-        raise OverLimit(f"{KEYS_MAX} keys still verify; rotate again when one has retired", reason="too_many_keys")
+        raise OverLimit(
+            f"{KEYS_MAX} keys are still in the key set; rotate again when one has retired", reason="too_many_keys"
+        )
     activation = activation_of_next(now)
     signing_keys_retire(tx, verify_until=retirement_of_last(activation))
     return create_signing_key(tx, seal=seal, activates_at=activation, caller=caller, now=now)

@@ -46,7 +46,7 @@ def change_state(tx: Tx, principal_id: UUID, verb: Verb, *, reason: str, caller:
     """
     principal = principal_lock(tx, principal_id)
     if principal is None:
-        raise NotThere("there is no such principal")
+        raise NotThere("no principal with this id")
     check_reach(caller, principal)
     return apply_state(tx, principal, verb, reason=reason, caller=caller, now=now)
 
@@ -66,7 +66,7 @@ def bring(
     state, is_held = next_state(principal.state, verb, is_held=principal.is_held), next_hold(principal.is_held, verb)
     if state is State.ACTIVE and _lacks_an_owner(tx, principal):
         if verb is Verb.REACTIVATE:
-            raise Conflict("its last owner is gone; give it an owner first", reason="no_owner")
+            raise Conflict("the agent lost its last owner; assign an owner first", reason="no_owner")
         state = State.SUSPENDED
     if (state, is_held) == (principal.state, principal.is_held):
         return principal, ()

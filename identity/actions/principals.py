@@ -28,7 +28,7 @@ def get_any_principal(tx: Tx, principal_id: UUID) -> Resource:
     principal = principal_get(tx, principal_id)
     resource = None if principal is None else resource_get(tx, principal.kind, principal_id, with_members=False)
     if resource is None:
-        raise NotThere("there is no such principal")
+        raise NotThere("no principal with this id")
     return resource
 
 
@@ -73,7 +73,7 @@ def _set_protection(
 ) -> Principal:
     principal = principal_lock(tx, principal_id)
     if principal is None:
-        raise NotThere("there is no such principal")
+        raise NotThere("no principal with this id")
     if principal.is_protected is is_protected:
         return principal
     changed = principal_protect(tx, principal, is_protected=is_protected)

@@ -83,7 +83,7 @@ def get_principal(tx: Tx, kind: Kind, principal_id: UUID, *, caller: Caller, wit
     del caller  # every authenticated caller of a tenant may read its directory
     resource = resource_get(tx, kind, principal_id, with_members=with_members)
     if resource is None:
-        raise NotThere("there is no such resource")
+        raise NotThere("no resource with this id")
     return resource
 
 
@@ -110,7 +110,7 @@ def amend_principal(
     """
     current = resource_lock(tx, kind, principal_id)
     if current is None:
-        raise NotThere("there is no such resource")
+        raise NotThere("no resource with this id")
     check_change(current.principal, expected_version, caller)
     amendment = amend(current)
     check_window(amendment.profile)
@@ -135,7 +135,7 @@ def delete_principal(
     """
     principal = principal_lock(tx, principal_id, kind=kind)
     if principal is None:
-        raise NotThere("there is no such resource")
+        raise NotThere("no resource with this id")
     check_change(principal, expected_version, caller)
     apply_state(tx, principal, Verb.DELETE, reason="deleted_by_source", caller=caller, now=now)
 

@@ -30,7 +30,9 @@ def register_resource(
     """
     check_scopes(scopes)
     if audience == external_url or audience.startswith(f"{external_url}/t/"):
-        raise Malformed("this is an issuer of ours, not a resource server", pointer="/audience", reason="own_issuer")
+        raise Malformed(
+            "must be a resource server; this URL is an issuer of this server", pointer="/audience", reason="own_issuer"
+        )
     types = check_details_types(authorization_details_types, scopes)
     known = resource_server_get(tx, check_audience(audience))
     if known and (known.scopes, known.authorization_details_types) == (scopes, types):
@@ -44,7 +46,7 @@ def get_resource(tx: Tx, audience: str) -> ResourceServer:
     """Return the resource server that ``audience`` names. Raises ``NotThere``."""
     found = resource_server_get(tx, audience)
     if found is None:
-        raise NotThere("there is no such resource server")
+        raise NotThere("no resource server is registered with this audience")
     return found
 
 

@@ -18,7 +18,7 @@ class Seal:
 
     def __init__(self, key_encryption_key: bytes) -> None:
         if len(key_encryption_key) != KEY_BYTES:
-            raise ValueError(f"the key-encryption key has {KEY_BYTES} bytes")
+            raise ValueError(f"the key-encryption key must have {KEY_BYTES} bytes")
         self._cipher = AESGCM(key_encryption_key)
 
     def close(self, plain: bytes, *, tenant_id: TenantId, purpose: str) -> bytes:
@@ -32,8 +32,8 @@ class Seal:
             return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _context(tenant_id, purpose))
         except (InvalidTag, ValueError):  # the latter for what is too short to have been sealed
             raise Unavailable(
-                "a stored secret cannot be opened",
-                cause="is IDENTITY_KEY_ENCRYPTION_KEY the one it was sealed with?",
+                "a stored secret cannot be decrypted",
+                cause="is IDENTITY_KEY_ENCRYPTION_KEY the key that encrypted it?",
             ) from None
 
 

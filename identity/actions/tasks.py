@@ -18,7 +18,7 @@ def get_task(tx: Tx, txn: UUID) -> Task:
     """Return one task, ended or not. Raises ``NotThere``."""
     found = task_get(tx, txn)
     if found is None:
-        raise NotThere("there is no such task")
+        raise NotThere("no task with this txn")
     return found
 
 

@@ -81,7 +81,7 @@ class UpstreamKeys:
             raise UpstreamKeysNeeded(connection)
         if kept:
             return kept.keys
-        raise Unavailable("the upstream issuer's keys cannot be had", reason="upstream_keys_unavailable")
+        raise Unavailable("the upstream issuer's keys cannot be fetched", reason="upstream_keys_unavailable")
 
     def refresh(self, tenant_id: TenantId, connection: Connection, now: datetime) -> None:
         """Fetch the keys; keep the old ones when that fails. Who comes while another fetches waits, and fetches not."""

@@ -46,6 +46,10 @@ def check_reach(caller: Caller, principal: Principal) -> None:
     if caller.kind is not CallerKind.CONNECTION:
         return
     if principal.connection_id != caller.connection_id:
-        raise NotAllowed("this principal was provisioned by another connection", reason="foreign_provenance")
+        raise NotAllowed(
+            "another connection created this resource, so this connection cannot change it", reason="foreign_provenance"
+        )
     if principal.is_protected:
-        raise NotAllowed("an administrator protects this principal from its source", reason="protected")
+        raise NotAllowed(
+            "this resource is protected by an administrator and cannot be changed by SCIM", reason="protected"
+        )

@@ -141,24 +141,24 @@ def _match(ones: int, others: int, fits: Callable[[int, int], bool]) -> dict[int
 def check_details(details: Any) -> Details:
     """Return authorization details of a bearable shape. Raises ``Malformed``."""
     if not isinstance(details, list) or len(details) > DETAILS_MAX or _depth(details) > DETAILS_DEPTH_MAX:
-        raise _malformed(f"is a list of at most {DETAILS_MAX} objects, nested {DETAILS_DEPTH_MAX} deep")
+        raise _malformed(f"must be an array of at most {DETAILS_MAX} objects, nested at most {DETAILS_DEPTH_MAX} deep")
     for entry in details:
         _check_entry(entry)
     try:
         size = len(json.dumps(details, ensure_ascii=False, allow_nan=False).encode())
     except ValueError:
-        raise _malformed("holds a number or a character that JSON has not") from None
+        raise _malformed("must not contain a number or a character that JSON does not have") from None
     if size > DETAILS_BYTES_MAX:
-        raise _malformed(f"has at most {DETAILS_BYTES_MAX} bytes")
+        raise _malformed(f"must have at most {DETAILS_BYTES_MAX} bytes")
     return tuple(details)
 
 
 def _check_entry(entry: Any) -> None:
     if not isinstance(entry, dict) or not isinstance(entry.get("type"), str) or not entry["type"]:
-        raise _malformed("has objects with a type")
+        raise _malformed("must be an array of objects with a type")
     for name in NARROWED_LISTS:
         if entry.get(name) == []:
-            raise _malformed(f"may not have an empty list of {name}: it could be read as none or as all of them")
+            raise _malformed(f"must not have an empty array {name}: it could be read as none or as all")
 
 
 def _malformed(fault: str) -> Malformed:

@@ -115,5 +115,8 @@ class Connection:
 def check_subject_claim(claim: str) -> str:
     """Return ``claim`` when it can name a person for good. Raises ``Malformed``."""
     if claim.lower() in FORBIDDEN_SUBJECT_CLAIMS:
-        raise Malformed(f"{claim} is not a lasting name of a person; use sub or oid", pointer="/subject_claim")
+        raise Malformed(
+            f"must be a stable identifier of a person, such as sub or oid; {claim} is not stable",
+            pointer="/subject_claim",
+        )
     return claim

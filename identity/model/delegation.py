@@ -53,6 +53,6 @@ def check_limits(*, max_lifetime_s: int, max_depth: int, tenant_lifetime_max_s: 
     """Refuse what no token could ever get. Raises ``Malformed``."""
     longest = min(TASK_LIFETIME_MAX_S, tenant_lifetime_max_s)
     if not 1 <= max_lifetime_s <= longest:
-        raise Malformed(f"max_lifetime_s is 1 to {longest} seconds", pointer="/max_lifetime_s")
+        raise Malformed(f"max_lifetime_s must be 1 to {longest} seconds", pointer="/max_lifetime_s")
     if not 1 <= max_depth <= DEPTH_MAX:
-        raise Malformed(f"max_depth is 1 to {DEPTH_MAX} actors", pointer="/max_depth")
+        raise Malformed(f"max_depth must be 1 to {DEPTH_MAX} actors", pointer="/max_depth")

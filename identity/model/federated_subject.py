@@ -28,5 +28,5 @@ def upstream_key_of(connection_id: UUID, subject: str) -> str:
 def check_subject(subject: str) -> str:
     """Return a subject identifier that an issuer may use. Raises ``Malformed``."""
     if not 0 < len(subject) <= SUBJECT_LENGTH_MAX or not subject.isprintable():
-        raise Malformed(f"a subject is 1 to {SUBJECT_LENGTH_MAX} printable characters", pointer="/subject")
+        raise Malformed(f"subject must be 1 to {SUBJECT_LENGTH_MAX} printable characters", pointer="/subject")
     return subject

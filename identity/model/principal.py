@@ -223,10 +223,10 @@ def shown_name(name: str) -> str:
 
 def _folded(name: str, *, forbidden: frozenset[str], pointer: str) -> str:
     if not name.strip() or len(name) > NAME_LENGTH_MAX:
-        raise Malformed(f"a name has 1 to {NAME_LENGTH_MAX} characters", pointer=pointer)
+        raise Malformed(f"must be 1 to {NAME_LENGTH_MAX} characters", pointer=pointer)
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     if len(folded) > NAME_LENGTH_MAX:  # one character may fold into eighteen, and an index entry holds 2,700 bytes
-        raise Malformed(f"a name has at most {NAME_LENGTH_MAX} characters when folded", pointer=pointer)
+        raise Malformed(f"must be at most {NAME_LENGTH_MAX} characters after case folding", pointer=pointer)
     if any(unicodedata.category(character) in forbidden for character in folded):
-        raise Malformed("a name may not hold control or invisible characters", pointer=pointer)
+        raise Malformed("must not contain control or invisible characters", pointer=pointer)
     return folded

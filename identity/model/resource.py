@@ -38,12 +38,12 @@ def check_details_types(types: tuple[DetailsType, ...], scopes: tuple[str, ...])
     """Return the types of authorization details of a resource server that has ``scopes``. Raises ``Malformed``."""
     names = [known.type for known in types]
     if len(names) > TYPES_MAX or len(set(names)) != len(names):
-        raise _malformed(f"a resource server knows at most {TYPES_MAX} types, each once")
+        raise _malformed(f"must be at most {TYPES_MAX} types, each once")
     if not all(0 < len(name) <= TYPE_LENGTH_MAX and name.isprintable() for name in names):
-        raise _malformed(f"a type is 1 to {TYPE_LENGTH_MAX} printable characters")
+        raise _malformed(f"a type must be 1 to {TYPE_LENGTH_MAX} printable characters")
     for known in types:
         if len(set(known.scopes)) != len(known.scopes) or not set(known.scopes) <= set(scopes):
-            raise _malformed("a type restricts scopes of its resource server, each once")
+            raise _malformed("a type must restrict registered scopes of the resource server, each once")
     return types
 
 
@@ -67,7 +67,8 @@ def check_offered(server: ResourceServer, *, scopes: tuple[str, ...], details: D
     shut = set(scopes) - set(opened_scopes(scopes, details, server.restrictions))
     if shut:
         raise Malformed(
-            f"authorization_details are given, and none of a type that restricts {min(shut)}: it would open nothing",
+            f"authorization_details must have an object of a type that restricts the scope {min(shut)}; "
+            "without one the scope allows nothing",
             pointer="/authorization_details",
             reason="scope_without_authorization_details",
         )

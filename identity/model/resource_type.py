@@ -88,14 +88,16 @@ def check_name(name: str) -> str:
     """Return ``name`` when it can be a resource type's. Raises ``Malformed``."""
     taken = {each.lower() for each in BUILT_IN} | RESERVED_NAMES
     if not NAME.fullmatch(name) or name.lower() in taken:
-        raise Malformed("a name has 1 to 64 letters and digits, and is none of ours", pointer="/name")
+        raise Malformed("name must be 1 to 64 letters and digits, and not the name of a built-in type", pointer="/name")
     return name
 
 
 def check_endpoint(endpoint: str) -> str:
     """Return ``endpoint`` when resources can be there. Raises ``Malformed``."""
     if not ENDPOINT.fullmatch(endpoint) or endpoint.lower() in TAKEN_ENDPOINTS:
-        raise Malformed("an endpoint is / and 1 to 64 letters and digits, and none of ours", pointer="/endpoint")
+        raise Malformed(
+            "endpoint must be / and 1 to 64 letters and digits, and not a built-in endpoint", pointer="/endpoint"
+        )
     return endpoint
 
 
@@ -108,8 +110,6 @@ def check_extensions(extensions: Iterable[Extension], known: Mapping[str, str]) 
     for place, extension in enumerate(extensions):
         id_ = known.get(extension.schema.lower())
         if id_ is None or id_ in {each.schema for each in found}:
-            raise Malformed(
-                "this tenant has not defined it, or it is there twice", pointer=f"/schemaExtensions/{place}/schema"
-            )
+            raise Malformed("must be a schema of this tenant, listed once", pointer=f"/schemaExtensions/{place}/schema")
         found.append(Extension(id_, extension.required))
     return tuple(found)

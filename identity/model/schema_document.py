@@ -60,9 +60,9 @@ def check_document(source: Mapping[str, Any], *, is_extension: bool = True) -> S
     if not isinstance(id_, str) or not ID.fullmatch(id_) or len(id_) > ID_CHARACTERS_MAX:
         _no(f"must be a URN of at most {ID_CHARACTERS_MAX} characters, such as urn:example:params:scim:Badge", "/id")
     if id_.lower().rsplit(":", 1)[-1] in NO_NAMES:
-        _no("it ends in a word of the filter grammar", "/id")
+        _no("must not end in a keyword of the filter grammar", "/id")
     if id_.lower().startswith(RESERVED_IDS):
-        _no(f"what begins with {', '.join(RESERVED_IDS)} is not a tenant's to define", "/id")
+        _no(f"must not begin with {', '.join(RESERVED_IDS)}: these are reserved", "/id")
     attributes = _attributes(source.get("attributes"), "/attributes", ATTRIBUTES_MAX)
     schema = read_schema({
         "id": id_,
@@ -80,10 +80,10 @@ def check_core(schema: Schema) -> None:
     for key, attribute in schema.attributes.items():
         pointer = f"/attributes/{list(schema.attributes).index(key)}"
         if key in EVERY_RESOURCE:
-            _no(f"every resource has {attribute.name}: no schema lists it", pointer)
+            _no(f"{attribute.name} is a common attribute of every resource; a schema cannot define it", pointer)
         for name, wanted in FIXED.get(key, {}).items():
             if getattr(attribute, name) != wanted:
-                _no(f"{FIXED[key]['name']} means the same in every resource type: its {name} is {wanted}", pointer)
+                _no(f"{FIXED[key]['name']} is the same in every resource type: its {name} must be {wanted}", pointer)
 
 
 def check_evolution(old: Schema, new: Schema, *, is_core: bool) -> None:
@@ -98,17 +98,17 @@ def _breaks(old: Mapping[str, Attribute], new: Mapping[str, Attribute], within: 
     for key, was in old.items():
         found = new.get(key)
         if found is None:
-            yield within + was.name, "a version takes no attribute away, for resources may have it"
+            yield within + was.name, "a new version cannot remove an attribute, because resources may have values of it"
             continue
         for name in ("name", "type", "multi_valued", "case_exact", "uniqueness", "is_link", "resource_types"):
             if getattr(found, name) != getattr(was, name):
                 yield within + was.name, f"its {name.replace('_', ' ')} cannot change"
         if found.required and not was.required:
-            yield within + was.name, "resources may lack it, so it cannot become required"
+            yield within + was.name, "cannot become required, because resources may have no value of it"
         yield from _breaks(was.sub_attributes, found.sub_attributes, f"{was.name}.")
     for key in new.keys() - old.keys():
         if new[key].required:
-            yield within + new[key].name, "resources lack it, so it cannot be required"
+            yield within + new[key].name, "cannot be required, because existing resources have no value of it"
 
 
 # --- attributes ------------------------------------------------------------------------------------------------
@@ -120,19 +120,22 @@ def _attributes(value: Any, pointer: str, most: int) -> Sequence[Any]:
     names = [item["name"].lower() for item in value if isinstance(item, dict) and isinstance(item.get("name"), str)]
     for name in names:
         if names.count(name) > 1:
-            _no(f"{name} is there twice; case does not tell names apart", pointer)
+            _no(f"{name} appears twice; names are compared without case", pointer)
     return value
 
 
 def _attribute(source: Any, pointer: str, *, within: bool = False) -> Json:
     if not isinstance(source, dict):
-        _no("an attribute is an object", pointer)
+        _no("must be an object", pointer)
     for member in sorted(source.keys() - MEMBERS):
-        _no(f"an attribute has no member {member[:64]}", pointer)
+        _no(f"an attribute definition has no member {member[:64]}", pointer)
     found = _characteristics(source, pointer)
     type_ = Type(found["type"])
     if (type_ is Type.COMPLEX) is not ("subAttributes" in source) or (within and type_ is Type.COMPLEX):
-        _no("a complex attribute has subAttributes, no other has, and they are not complex", f"{pointer}/type")
+        _no(
+            "a complex attribute must have subAttributes; other attributes and sub-attributes must not",
+            f"{pointer}/type",
+        )
     if type_ is Type.COMPLEX:
         subs = _attributes(source["subAttributes"], f"{pointer}/subAttributes", SUB_ATTRIBUTES_MAX)
         places = (f"{pointer}/subAttributes/{place}" for place in range(len(subs)))
@@ -165,23 +168,29 @@ def _check_name(name: Any, pointer: str, *, within: bool) -> None:
         return
     taken = NO_NAMES if within else NO_NAMES | {"schemas"}  # under any URN, a filter takes that for the resource's own
     if not isinstance(name, str) or not NAME.fullmatch(name) or name.lower() in taken:
-        _no("a name is a letter, then letters, digits, - and _, and no word of the filter grammar", f"{pointer}/name")
+        _no(
+            "must be a letter, then letters, digits, - and _, and not a keyword of the filter grammar",
+            f"{pointer}/name",
+        )
 
 
 def _check_sense(found: Json, pointer: str, *, within: bool) -> None:
     """Refuse combinations that could not be kept."""
     if found["returned"] == Returned.NEVER or found["mutability"] == Mutability.WRITE_ONLY:
-        _no("this directory keeps no secrets: what is never returned is not stored", f"{pointer}/returned")
+        _no("writeOnly and returned never are not supported: this directory stores no secrets", f"{pointer}/returned")
     if found["mutability"] == Mutability.READ_ONLY:
-        _no("nobody could write it: what is read-only is ours to say", f"{pointer}/mutability")
+        _no("readOnly is not supported: no client could write the attribute", f"{pointer}/mutability")
     if found["name"] == "$ref" and found["required"]:
-        _no("an address that is ours to say is required of nobody", f"{pointer}/required")
+        _no("$ref must not be required: the server sets it", f"{pointer}/required")
     if found["type"] == Type.REFERENCE and not found.get("referenceTypes"):
-        _no("a reference says what it may refer to", f"{pointer}/referenceTypes")
+        _no("a reference must have referenceTypes", f"{pointer}/referenceTypes")
     if found["uniqueness"] == Uniqueness.NONE:
         return
     if within or found["multiValued"] or found["type"] not in (Type.STRING, Type.REFERENCE):
-        _no("a single text at the top of a schema can be unique", f"{pointer}/uniqueness")
+        _no(
+            "only a single-valued string or reference at the top level of a schema can be unique",
+            f"{pointer}/uniqueness",
+        )
 
 
 def _texts(value: Any, pointer: str) -> list[str]:

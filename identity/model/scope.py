@@ -14,7 +14,7 @@ SCOPE_CHARACTERS_MAX = 4096
 def parse_scope(text: str) -> tuple[str, ...]:
     """Return the scope tokens of ``text`` in order. Raises ``Malformed`` (RFC 6749 §3.3; duplicates are refused)."""
     if len(text) > SCOPE_CHARACTERS_MAX:
-        raise Malformed(f"a scope has at most {SCOPE_CHARACTERS_MAX} characters", pointer="scope")
+        raise Malformed(f"scope must have at most {SCOPE_CHARACTERS_MAX} characters", pointer="scope")
     tokens = tuple(text.split(" ")) if text else ()
     check_scopes(tokens)
     return tokens
@@ -23,18 +23,18 @@ def parse_scope(text: str) -> tuple[str, ...]:
 def check_scopes(tokens: tuple[str, ...]) -> None:
     """Refuse what is not a list of distinct scope tokens. Raises ``Malformed``."""
     if len(tokens) > SCOPES_MAX or len(set(tokens)) != len(tokens):
-        raise Malformed(f"a scope has at most {SCOPES_MAX} tokens, each once", pointer="scope")
+        raise Malformed(f"scope must have at most {SCOPES_MAX} scope tokens, each once", pointer="scope")
     if not all(SCOPE_TOKEN.fullmatch(token) for token in tokens):
-        raise Malformed("a scope token has characters that RFC 6749 does not allow", pointer="scope")
+        raise Malformed("scope must not contain characters that RFC 6749 section 3.3 does not allow", pointer="scope")
 
 
 def check_audience(audience: str) -> str:
     """Return an absolute https (or loopback http) URI or URN without fragment (RFC 8707 §2). Raises ``Malformed``."""
     parts = urlsplit(audience) if audience.isascii() and audience.isprintable() else None
     if parts is None or not parts.scheme or parts.fragment or "#" in audience or len(audience) > 512:
-        raise Malformed("an audience is an absolute URI without a fragment", pointer="/audience")
+        raise Malformed("audience must be an absolute URI without a fragment", pointer="/audience")
     if " " in audience or parts.username is not None:
-        raise Malformed("an audience holds neither spaces nor user information", pointer="/audience")
+        raise Malformed("audience must not contain spaces or user information", pointer="/audience")
     return audience
 
 

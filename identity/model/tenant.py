@@ -41,7 +41,7 @@ class Tenant:
 def check_slug(slug: str) -> str:
     """Return ``slug`` when it may name a tenant. Raises ``Malformed``."""
     if not SLUG.fullmatch(slug):
-        raise Malformed("a slug is 1 to 63 of a-z, 0-9 and inner hyphens", pointer="/slug")
+        raise Malformed("slug must be 1 to 63 characters of a-z, 0-9 and inner hyphens", pointer="/slug")
     return slug
 
 

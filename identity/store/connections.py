@@ -77,7 +77,7 @@ def connection_insert(tx: Tx, values: Mapping[str, Any], *, now: datetime) -> Co
     try:
         return connection_from(tx.execute(statement.returning(*COLUMNS)).one())
     except IntegrityError:
-        raise Taken("a connection for this issuer is there already", reason="issuer_taken") from None
+        raise Taken("a connection for this issuer exists already", reason="issuer_taken") from None
 
 
 def connection_end(tx: Tx, connection_id: UUID, *, now: datetime) -> None:

@@ -34,9 +34,10 @@ TYPE_COLUMNS = (
     resource_types.c.updated_at,
 )
 UNIQUE = {
-    "pk_resource_types": "there is a resource type of that name",
-    "uq_resource_types_tenant_id_endpoint_key": "another resource type has that endpoint",
+    "pk_resource_types": ("resource_type_taken", "a resource type with this name exists already"),
+    "uq_resource_types_tenant_id_endpoint_key": ("endpoint_taken", "another resource type has this endpoint"),
 }
+"""The reason and the message of a violation, by the index that found it."""
 
 KEYS_WRITE = text("""
 WITH wanted AS (
@@ -166,7 +167,8 @@ def type_insert(tx: Tx, type_: DefinedType) -> None:
         constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
         if constraint not in UNIQUE:
             raise
-        raise Taken(UNIQUE[constraint], reason=constraint) from None
+        reason, detail = UNIQUE[constraint]
+        raise Taken(detail, reason=reason) from None
 
 
 def type_update(tx: Tx, type_: DefinedType) -> None:
@@ -192,7 +194,7 @@ def type_hold(tx: Tx, kind: Kind) -> None:
         .with_for_update(key_share=True, read=True)
     )
     if tx.execute(statement).first() is None:
-        raise NotThere("there is no such resource type any more")
+        raise NotThere("the resource type no longer exists")
 
 
 # --- resources of a type ---------------------------------------------------------------------------------------
@@ -233,4 +235,4 @@ def keys_write(tx: Tx, principal: Principal, keys: frozenset[UniqueKey]) -> None
     except IntegrityError as error:
         if getattr(getattr(error.orig, "diag", None), "constraint_name", None) != "pk_principal_keys":
             raise
-        raise Taken("another resource of this type has that value", reason="unique_attribute") from None
+        raise Taken("another resource of this type has this value", reason="unique_attribute") from None

@@ -108,7 +108,9 @@ def members_add(tx: Tx, group_id: UUID, member_ids: Iterable[UUID], *, now: date
     }
     row = tx.execute(MEMBERS_ADD, parameters).one()
     if row.missing:
-        raise Malformed(f"there is no member {min(map(str, row.missing))}", pointer="members", reason="unknown_member")
+        raise Malformed(
+            f"no resource has the id {min(map(str, row.missing))}", pointer="members", reason="unknown_member"
+        )
     _check_limits(row)
     return int(row.written)
 
@@ -116,12 +118,15 @@ def members_add(tx: Tx, group_id: UUID, member_ids: Iterable[UUID], *, now: date
 def _check_limits(row: Any) -> None:
     if row.crowded is not None:
         raise OverLimit(
-            f"{row.crowded} is in {MEMBERSHIPS_MAX} groups of this source already", reason="too_many_memberships"
+            f"{row.crowded} is a member of {MEMBERSHIPS_MAX} groups of this connection already",
+            reason="too_many_memberships",
         )
     if row.is_too_deep:
-        raise OverLimit(f"groups nest at most {NESTING_MAX} deep", reason="nesting_too_deep")
+        raise OverLimit(f"groups may be nested at most {NESTING_MAX} deep", reason="nesting_too_deep")
     if row.is_too_many:
-        raise OverLimit(f"at most {NESTED_MAX} groups are below or above a group", reason="too_many_nested_groups")
+        raise OverLimit(
+            f"a group may have at most {NESTED_MAX} groups below or above it", reason="too_many_nested_groups"
+        )
 
 
 def members_remove(tx: Tx, group_id: UUID, member_ids: Iterable[UUID] | None) -> int:
@@ -178,7 +183,7 @@ def owners_replace(tx: Tx, principal_id: UUID, owner_ids: frozenset[UUID], *, no
     ).all()
     missing = [row.id for row in rows if row.kind is None]
     if missing:
-        raise Malformed(f"there is no user or group {missing[0]}", pointer="owners", reason="unknown_owner")
+        raise Malformed(f"no user or group has the id {missing[0]}", pointer="owners", reason="unknown_owner")
     return tuple(Reference(row.id, Kind(row.kind), row.display) for row in rows)
 
 

@@ -98,4 +98,7 @@ def references(items: Sequence[Sequence[str]] | None, limit: int) -> tuple[Refer
 
 def check_number(items: Sequence[Any] | None, limit: int) -> None:
     if items is not None and len(items) > limit:
-        raise OverLimit(f"more than {limit} members; ask with excludedAttributes=members", reason="too_many_members")
+        raise OverLimit(
+            f"the group has more than {limit} members; request it with excludedAttributes=members",
+            reason="too_many_members",
+        )

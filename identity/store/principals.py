@@ -73,9 +73,10 @@ COLUMNS = (
 )
 
 UNIQUE = {
-    "uq_principals_name": "the name is taken in this tenant",
-    "uq_principals_external_id": "this connection has already provisioned that externalId",
+    "uq_principals_name": ("name_taken", "the name is taken in this tenant"),
+    "uq_principals_external_id": ("external_id_taken", "this connection has a resource with this externalId already"),
 }
+"""The reason and the message of a violation, by the index that found it."""
 
 
 @contextmanager
@@ -87,7 +88,8 @@ def _uniqueness_explained() -> Iterator[None]:
         constraint = getattr(diagnosis, "constraint_name", None)
         if constraint not in UNIQUE:
             raise
-        raise Taken(UNIQUE[constraint], reason=constraint) from None
+        reason, detail = UNIQUE[constraint]
+        raise Taken(detail, reason=reason) from None
 
 
 def principal_from(row: Any) -> Principal:

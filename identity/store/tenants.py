@@ -46,7 +46,7 @@ def tenant_insert(tx: Tx, *, slug: str, display_name: str, now: datetime) -> Ten
     try:
         return _tenant(tx.execute(statement.returning(*COLUMNS)).one())
     except IntegrityError:
-        raise Taken(f"there is a tenant {slug} already", reason="slug_taken") from None
+        raise Taken(f"a tenant named {slug} exists already", reason="slug_taken") from None
 
 
 def tenant_ids(tx: Tx, *, limit: int, newest_first: bool = False) -> list[TenantId]:

@@ -143,7 +143,7 @@ def check_role(engine: Engine) -> None:
         raise Unavailable(detail, reason=refusal.reason) from refusal
     if found != role:
         raise Unavailable(
-            f"a transaction that asks for the role {role} has the role {found}: a pooler must pass SET LOCAL on",
+            f"a transaction that set the role {role} has the role {found}: a pooler must pass SET LOCAL on",
             reason="role_ignored",
         )
 

@@ -199,7 +199,7 @@ def test_a_role_that_is_not_taken_although_nothing_failed_is_refused(
     """As behind what answers SET LOCAL by itself and does not pass it on."""
     forgotten = f"{begin_sql(role)}; SET LOCAL role = none"
     monkeypatch.setattr("identity.store.transaction.begin_sql", lambda *_, **__: forgotten)
-    with pytest.raises(Unavailable, match=f"asks for the role {role} has the role login_"):
+    with pytest.raises(Unavailable, match=f"set the role {role} has the role login_"):
         check_role(make_engine(logins.url, role=role))
 
 

@@ -70,7 +70,7 @@ def test_a_name_that_is_the_same_to_a_reader_is_taken(source: Source, other: Sou
     for who in (source, other):
         with pytest.raises(Taken) as refusal:
             who.user(f"new-{second}")
-        assert refusal.value.reason == "uq_principals_name"
+        assert refusal.value.reason == "name_taken"
 
 
 def test_i_without_a_dot_is_another_letter(source: Source) -> None:
@@ -103,7 +103,7 @@ def test_an_external_id_belongs_to_a_connection_and_a_kind(source: Source, other
     source.agent("three", external_id="1")
     with pytest.raises(Taken) as refusal:
         source.user("four", external_id="1")
-    assert refusal.value.reason == "uq_principals_external_id"
+    assert refusal.value.reason == "external_id_taken"
 
 
 def test_an_external_id_that_looks_like_an_id_of_ours_means_nothing(source: Source, acme: Tenant) -> None:

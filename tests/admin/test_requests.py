@@ -131,11 +131,16 @@ Refuse = Callable[[Pushing, str], TestResponse]
             "shoeS",
         ),
         (lambda s, _: s.ask("GET", '/Users?filter=shoeSize eq "1"'), 400, "invalidFilter", "shoesize"),
-        (lambda s, _: s.ask("GET", "/Users/01a20baa-8dd2-742c-aea4-a52dab6a2d95"), 404, None, "no such resource"),
+        (
+            lambda s, _: s.ask("GET", "/Users/01a20baa-8dd2-742c-aea4-a52dab6a2d95"),
+            404,
+            None,
+            "no resource with this id",
+        ),
         (lambda s, d: s.ask("PUT", f"/Users/{d}", {"schemas": [USER]}), 400, "invalidValue", "required"),
         (lambda s, _: s.ask("POST", "/Users", b"{"), 400, "invalidSyntax", "not JSON"),
         (lambda s, d: s.ask("DELETE", f"/Users/{d}", **{"If-Match": '"9"'}), 412, None, "has changed"),
-        (lambda s, _: s.ask("GET", "/Nothing/a"), 404, None, "no such endpoint"),
+        (lambda s, _: s.ask("GET", "/Nothing/a"), 404, None, "no endpoint at this path"),
     ],
 )
 def test_a_refusal_tells_why_and_that_nothing_changed(

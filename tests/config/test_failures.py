@@ -127,7 +127,7 @@ def test_a_story_without_its_policy_engine_is_refused_before_anything_is_started
 ) -> None:
     monkeypatch.setattr("config.extras.find_spec", lambda _: None)
     monkeypatch.setattr("cli.dev.run_installation", lambda *_, **__: pytest.fail("it was started"))
-    assert sentence(run(*arguments)) == "cedarpy is not installed: pip install 'identity-foundation[demo]'"
+    assert sentence(run(*arguments)) == "The story needs cedarpy: pip install 'identity-foundation[demo]'"
 
 
 @pytest.mark.parametrize("command", ["serve", "worker", "restored"])

@@ -14,37 +14,40 @@ COMMAND = "IDENTITY_PROVE_FAULTS={share:g} .venv/bin/python -m pytest -n 0 tests
 
 HEAD = """# Faults
 
-What happens when a part of an installation dies, or its clock is wrong, while it is in use. `make prove` writes this
-page, with
+This page shows what happens when a part of an installation is killed, or its clock is wrong, while it is in use.
+`make prove` writes this page, with
 """
 
-METHOD = """An installation of its own (PostgreSQL with fsync, `identity serve`, `worker` and `relay` as processes, each
-started anew when it ends, as a supervisor does) is asked over HTTP all the time, in two tenants: sources create users;
-people get an agent, a delegation and a token, and leave (`active=false`); agents exchange tokens; a resource server
-introspects. Then one part is killed with `kill -9`, everything must serve again, some more requests are done, and it is
-killed again. Of the web server the whole is killed and, in turn, only the process that answers; of PostgreSQL every
-process and, in turn, one connection's. Redis loses all that it holds; RabbitMQ comes again with what it had on disk.
+METHOD = """A separate installation (PostgreSQL with fsync, `identity serve`, `worker` and `relay` as
+processes, each restarted when it ends, as a supervisor does) receives HTTP requests all the time, in two
+tenants: identity providers create users; people get an agent, a delegation and a token, and leave
+(`active=false`); agents exchange tokens; a resource server introspects. Then one part is killed with `kill -9`,
+everything must serve again, some more requests are sent, and the part is killed again. Kills of the web server
+alternate between all its processes and the one that answers; kills of PostgreSQL between all its processes and
+the one of a connection. Redis loses all its data; RabbitMQ restarts with its data on disk.
 
-Every 2xx is kept, and compared with the database afterwards.
+Every 2xx answer is recorded, and compared with the database afterwards.
 """
 
 GUARANTEES = """## What is guaranteed
 
-* What was answered 2xx is there: no user, agent or deprovisioning is **lost**, and no effect is there **twice** (one
-  event of each type for each principal, equal versions, no name twice, counts that are right).
-* From the answer to a deprovisioning on, introspection of the person's tokens says inactive, whatever is killed.
+* Every change that was answered 2xx is stored: no user, agent or deprovisioning is **lost**, and no effect happens
+  **twice** (one event of each type for each principal, equal versions, no name twice, correct counts).
+* From the answer to a deprovisioning on, introspection of the person's tokens says inactive, whichever part is
+  killed.
 * Without a worker, a relay or a broker, tokens are issued, exchanged and introspected.
 * An answer is 2xx, or 503 or 429 with `Retry-After`, or the connection breaks; it is never another 5xx.
-* When the load has ended and everything runs, every agent of those who left is suspended after the seconds in the last
-  column, in which also the backlog is worked off; no row of the outbox is left, and `identity doctor` finds nothing.
-* How quickly consequences come depends on no program's clock but the database's.
+* When the load has ended and everything runs, every agent of the deprovisioned people is suspended after the seconds
+  in the last column, which include the backlog; no row of the outbox is left, and `identity doctor` finds no problem.
+* The delay of consequences depends on the database's clock only, and on no program's clock.
 """
 
 MEANINGS = """
-*Serves again*: from the kill, with the start of what was killed, until a request of each kind that began afterwards
-was done. *Consequences again*: until a worker has done what was asked for afterwards. *Cascade*: from a deprovisioning
-until its consequences were done. *Settled*: from the end of the load until nothing waits. *Of*: the time that was given
-ended before all kills were done. A worker is killed again as soon as it has done anything, so a backlog is part of it.
+*Serves again*: from the kill, with the restart of the killed part, until a later request of each kind was answered.
+*Consequences again*: until a worker has completed the consequences of a later request. *Cascade*: from a
+deprovisioning until its consequences were completed. *Settled*: from the end of the load until no work waits. *Of*:
+the time limit was reached before all kills were done. A worker is killed again as soon as it has completed anything,
+so a backlog is included.
 """
 
 

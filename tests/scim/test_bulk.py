@@ -321,7 +321,7 @@ def test_what_is_done_and_what_is_refused_is_in_the_trail(rfc: Source, owner_url
     assert rows == [
         ("user.created", None, None),
         ("user.created", None, None),
-        ("scim.refused", "uq_principals_name", "1"),
+        ("scim.refused", "name_taken", "1"),
         ("scim.refused", "invalidSyntax", "2"),
     ]
 

@@ -93,7 +93,7 @@ def test_a_source_changes_nothing_of_what_it_made_and_an_administrator_protects(
     before, members = rfc.get(path), rfc.members(protected["/Groups"])
     status, refused = way(rfc, method, path, sent)
     assert (status, refused["status"]) == (403, "403")
-    assert "protects" in refused["detail"]
+    assert "protected" in refused["detail"]
     assert (rfc.get(path), rfc.members(protected["/Groups"])) == (before, members)
     with transaction(house.engine, rfc.tenant_id) as tx:
         last = list_events(tx, after=None, limit=1_000)[-1].event

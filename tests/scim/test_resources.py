@@ -426,8 +426,8 @@ def test_a_member_or_owner_of_another_tenant_is_a_member_that_is_not_there(rfc: 
         link = [{"value": id_}]
         group = rfc.post("/Groups", {"schemas": [GROUP], "displayName": "G", "members": link}, 400)
         agent = rfc.post("/Agents", {"schemas": [AGENT], "agentUserName": "a", "owners": link}, 400)
-        assert group["detail"].replace(id_, "") == "members: there is no member "
-        assert agent["detail"].replace(id_, "") == "owners: there is no user or group "
+        assert group["detail"].replace(id_, "") == "members: no resource has the id "
+        assert agent["detail"].replace(id_, "") == "owners: no user or group has the id "
     assert rfc.get("/Groups")["totalResults"] == rfc.get("/Agents")["totalResults"] == 0
 
 
