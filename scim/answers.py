@@ -105,4 +105,4 @@ def on_http_exception(error: HTTPException) -> Response:
 def on_fault(error: Exception) -> Response:
     """Answer a fault of ours with nothing but that it is one; what it was is in the log."""
     log.exception("scim_fault", exc_info=error)
-    return answer(error_body(500, "this is our fault; it has been logged"), status=500)
+    return answer(error_body(500, "internal error; it has been logged"), status=500)

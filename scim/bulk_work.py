@@ -261,7 +261,7 @@ class BulkWork:
             write_refusal(self._entry(at), tx, refusal, self.caller, now)
 
     def _fault(self, unit: tuple[BulkOperation, ...], at: BulkOperation) -> list[Report]:
-        reports = self._failures(unit, at, error_body(500, "this is our fault; it has been logged"), 500)
+        reports = self._failures(unit, at, error_body(500, "internal error; it has been logged"), 500)
         write_fault(self._entry(at), self.ground.begin, self.caller, self.ground.clock())
         if not self.ground.is_awaited:
             with self.ground.begin() as tx:

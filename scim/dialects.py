@@ -335,6 +335,6 @@ def check_schemas(type_: ResourceType, schemas: Any) -> None:
     """Refuse a body that does not say which resource it is (RFC 7643 §3.1). Other URNs in it are no error."""
     named = every_resource().attributes["schemas"].name
     if not (isinstance(schemas, list) and all(isinstance(urn, str) for urn in schemas)):
-        refuse("invalidSyntax", "an array of URNs is wanted", named)
+        refuse("invalidSyntax", "must be an array of URNs", named)
     if type_.schema.id.lower() not in {urn.lower() for urn in schemas}:
         refuse("invalidSyntax", f"{type_.schema.id} is not among them", named)

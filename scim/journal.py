@@ -86,7 +86,7 @@ class Entry:
 
     def failed(self) -> Request:
         """Return the entry of our own fault."""
-        return self._request(RequestOutcome.FAILED, 500, detail="this is our fault; it has been logged")
+        return self._request(RequestOutcome.FAILED, 500, detail="internal error; it has been logged")
 
     def _request(
         self,

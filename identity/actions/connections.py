@@ -213,7 +213,7 @@ def check_url(url: str, *, pointer: str, allow_loopback: bool) -> SplitResult:
         raise Malformed("an absolute URL without user information and fragment is wanted", pointer=pointer)
     local = parts.scheme == "http" and allow_loopback and host in LOOPBACK
     if parts.scheme != "https" and not local:
-        raise Malformed("an https URL is wanted", pointer=pointer, reason="https_required")
+        raise Malformed("must be an https URL", pointer=pointer, reason="https_required")
     return parts
 
 

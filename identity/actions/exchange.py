@@ -61,8 +61,8 @@ FAULTS: Mapping[str, type[Refusal]] = {
 
 EXPLAINED: Mapping[str, str] = {
     "party": "a party of this exchange may not act now",
-    "target": "name one registered resource, the one that the subject token is for",
-    "scope": "more scope is asked than the subject token and the delegation hold together",
+    "target": "resource must be exactly one registered resource server, the one that the subject token is for",
+    "scope": "the requested scope exceeds what the subject token and the delegation allow",
     "details": "more authorization_details are asked than the subject token and the delegation hold together",
     "delegation": "no delegation lets this actor act for this subject there, so far down the chain",
 }
@@ -161,7 +161,7 @@ def _verify_subject(
     if request.subject_token.issuer == issuer.identifier:
         return _verify_own_subject(tx, request, facts, issuer, now)
     if facts.upstream is None:
-        raise InvalidSubjectToken("no connection trusts this issuer", reason="subject_token_issuer")
+        raise InvalidSubjectToken("no OIDC connection is configured for this issuer", reason="subject_token_issuer")
     keys = upstream_keys.find(tx.tenant_id, facts.upstream, request.subject_token.envelope.key_id, now)
     acting = Acting(
         issuer.identifier, facts.actor_id, client.client_id if client.principal_id == facts.actor_id else None

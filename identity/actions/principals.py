@@ -54,7 +54,7 @@ def reactivate(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: 
     """
     principal = change_state(tx, principal_id, Verb.REACTIVATE, reason=reason, caller=caller, now=now)
     if principal.kind in ACTORS and is_unowned(tx, principal_id):
-        raise Conflict("nobody active answers for it; give it an owner first", reason="no_active_owner")
+        raise Conflict("it has no active owner; assign one first", reason="no_active_owner")
     return principal
 
 

@@ -490,4 +490,4 @@ def test_a_fault_of_ours_tells_nothing(app: Flask, house: House, rfc: Source) ->
     app.testing = False
     app.config["PROPAGATE_EXCEPTIONS"] = False
     answer = rfc.get("/Users", 500)
-    assert answer == {"schemas": [ERROR], "status": "500", "detail": "this is our fault; it has been logged"}
+    assert answer == {"schemas": [ERROR], "status": "500", "detail": "internal error; it has been logged"}
