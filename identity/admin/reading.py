@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -124,6 +125,17 @@ def known_id(text: str) -> UUID:
     """Return the id after which a page begins. Raises ``Malformed``."""
     found = parse_id(text)
     if found is None:
+        raise Malformed("the cursor is not one of ours", pointer="after")
+    return found
+
+
+def known_instant(text: str) -> datetime:
+    """Return the instant behind which a page begins. Raises ``Malformed``."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
         raise Malformed("the cursor is not one of ours", pointer="after")
     return found
 

@@ -101,6 +101,9 @@ def test_a_fault_of_a_body_is_a_sentence(acme: Admin, body: dict[str, Any], faul
         ("/events?limit=x", "limit must be a whole number"),
         ("/events?verbose=1", "verbose is not known here"),
         ("/principals?kind=robot", "kind must be one of user, group, agent, service_account"),
+        ("/principals?state=deleted", "state must be one of active, suspended, deprovisioned"),
+        ("/principals?ids=", "ids must be an id (UUID)"),
+        ("/delegations?active=yes", "active must be true"),
     ],
 )
 def test_a_fault_of_a_query_is_a_sentence(acme: Admin, query: str, said: str) -> None:
