@@ -144,6 +144,7 @@ def patch_op(**operation: Any) -> dict[str, Any]:
 
 
 PUBLIC = [
+    anybody("/"),
     anybody("/livez"),
     anybody("/readyz"),
     anybody("/t/{tenant}/jwks"),
