@@ -109,3 +109,9 @@ def test_the_provisioning_log_is_listed_newest_first_by_the_name_of_its_connecti
 
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
+
+
+def test_a_task_is_shown_as_its_course_and_one_without_events_as_no_results(run: Run, ask: Ask, acme: Admin) -> None:
+    nobodys = "01a22cb0-8575-7000-8000-000000000000"
+    assert run("audit", "list", "acme", "--txn", nobodys).stdout == "No results.\n"
+    assert ask("audit", "list", "acme", "--txn", nobodys) == {"items": [], "next_cursor": None}

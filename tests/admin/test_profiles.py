@@ -1,9 +1,14 @@
 """Profiles: where an installation is and the token for it, kept for one's own eyes and sent to nobody else."""
 
 import json
+import os
+import pty
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -47,6 +52,23 @@ def test_the_token_is_never_printed(bare: Run, base_url: str) -> None:
     for words in (("login", base_url), ("whoami",), ("status",), ("logout",)):
         result = bare(*words, input=ADMIN_TOKEN)
         assert ADMIN_TOKEN not in result.output + result.stderr
+
+
+def test_the_token_is_asked_for_on_the_terminal_and_not_shown(bare: Run, base_url: str) -> None:
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "cli", "login", base_url]
+    with subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as program:
+        os.close(theirs)
+        shown = b""
+        while b"Administrator's token for" not in shown or not shown.endswith(b": "):
+            shown += os.read(ours, 1_024)
+        os.write(ours, f"{ADMIN_TOKEN}\n".encode())
+        with suppress(OSError):  # which is how a terminal ends
+            while more := os.read(ours, 1_024):
+                shown += more
+    os.close(ours)
+    assert (program.returncode, ADMIN_TOKEN.encode() in shown) == (0, False)
+    assert told(bare, "whoami")["url"] == base_url
 
 
 @pytest.mark.parametrize(
