@@ -14,7 +14,6 @@ EXIT_CODES = {400: MALFORMED, 401: NOT_AUTHENTICATED, 403: NOT_AUTHENTICATED, 40
 
 OPTIONS = {
     "actor_id": "actor",
-    "audiences": "audience",
     "authorization_details": "details",
     "authorization_details_types": "types",
     "display_name": "name",
