@@ -50,8 +50,10 @@ def _text_of(value: str) -> str:
 
 
 JSON = JsonText()
-limit_option = click.option("--limit", type=click.IntRange(1, 100_000), default=200, show_default=True)
-after_option = click.option("--after", help="Go on where a list ended.")
+limit_option = click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=200, show_default=True, help="How many items at most."
+)
+after_option = click.option("--after", metavar="CURSOR", help="Cursor: continue after this item.")
 
 
 def id_argument(name: str) -> Callable[[Command], Command]:
@@ -61,3 +63,4 @@ def id_argument(name: str) -> Callable[[Command], Command]:
 
 tenant_argument = id_argument("tenant")
 tenant_option = click.option("--tenant", type=Segment(), default="acme", show_default=True)
+named_argument = click.argument("named", metavar="NAME_OR_ID")

@@ -9,8 +9,10 @@ import click
 from joserfc.jwk import ECKey
 
 from cli.arguments import JSON, after_option, id_argument, limit_option, tenant_argument
+from cli.naming import connection_id, principal_id
 from cli.output import json_option
-from cli.remote import Refused, connect, principal_id
+from cli.problems import Refused
+from cli.remote import connect
 from cli.showing import show_done, show_list, show_one
 from identity.model.client import AuthMethod
 
@@ -21,14 +23,14 @@ COLUMNS = (
 
 @click.group()
 def client() -> None:
-    """OAuth clients: how an agent, a resource server or a source proves itself."""
+    """Manage OAuth clients of agents, resource servers and SCIM connections."""
 
 
 @client.command()
 @tenant_argument
-@click.option("--principal", help="Whose client: an agent or service account, by id or name.")
+@click.option("--principal", help="Whose client: an agent or service account, by name or id.")
 @click.option("--audience", help="Or: the resource server that introspects with it.")
-@click.option("--connection", "connection_id", help="Or: the SCIM connection that it provisions for, by id.")
+@click.option("--connection", "connection_id", help="Or: the SCIM connection that it provisions for, by name or id.")
 @click.option("--name", "client_name")
 @click.option("--scope", help="What it may ask for as itself, separated by spaces.")
 @click.option("--jwks", type=JSON, help="Its public keys, @FILE; it then authenticates by private_key_jwt.")
@@ -46,7 +48,7 @@ def create(
     generate_key: Path | None,
     **members: str | None,
 ) -> None:
-    """Register a client; without a key it gets a secret, shown this once."""
+    """Register a client; without a key it gets a secret, shown once."""
     if [principal, members["audience"], members["connection_id"]].count(None) != 2:
         raise click.UsageError("give one of --principal, --audience and --connection")
     if jwks is not None and generate_key is not None:
@@ -59,6 +61,8 @@ def create(
     asked: dict[str, object] = dict(members)
     if principal is not None:
         asked["principal_id"] = principal_id(remote, tenant, principal)
+    if members["connection_id"] is not None:
+        asked["connection_id"] = connection_id(remote, tenant, members["connection_id"])
     if generate_key is not None:
         jwks = {"keys": [write_new_key(generate_key)]}
     asked |= {"jwks": jwks, "token_endpoint_auth_method": auth_method}
@@ -87,7 +91,7 @@ def write_new_key(file: Path) -> dict[str, Any]:
 
 @client.command("list")
 @tenant_argument
-@click.option("--principal", help="Only those of this principal, by id or name.")
+@click.option("--principal", help="Only those of this principal, by name or id.")
 @limit_option
 @after_option
 @json_option
@@ -112,7 +116,7 @@ def show(tenant: str, client_id: str) -> None:
 @id_argument("client_id")
 @json_option
 def rotate_secret(tenant: str, client_id: str) -> None:
-    """Replace a client's secret, shown this once; the old one is refused at once."""
+    """Replace a client's secret, shown once; the old one is refused at once."""
     made = connect().post(f"/tenants/{tenant}/clients/{client_id}/secret")
     show_one(made, shown_once="client_secret")
 

@@ -5,15 +5,18 @@ from typing import Any
 
 import click
 
-from cli.arguments import JSON, after_option, id_argument, limit_option, tenant_argument
+from cli.arguments import JSON, after_option, limit_option, named_argument, tenant_argument
+from cli.logs import log_options, reading_of, show_log
+from cli.naming import connection_id, principal_id
 from cli.output import json_option
-from cli.remote import connect, principal_id
+from cli.remote import connect
 from cli.showing import show_done, show_list, show_one
 from identity.model.connection import Dialect, TokenKind, UpstreamAct
 from identity.model.request import RequestOutcome
 
 DIALECT = click.Choice([dialect.value for dialect in Dialect])
-COLUMNS = ("id", "kind", "name", "dialect", "issuer", "created_at", "ended_at")
+COLUMNS = ("id", "name", "kind", "dialect", "issuer", "created_at", "ended_at")
+LOG_COLUMNS = ("at", "method", "path", "name", "outcome", "status", "scim_type", "detail", "id")
 
 POLICY = (
     click.option("--token-kind", "token_kinds", type=click.Choice([kind.value for kind in TokenKind]), multiple=True,
@@ -34,7 +37,7 @@ def policy_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def connection() -> None:
-    """Connections: the sources that feed a tenant."""
+    """Manage connections to identity providers."""
 
 
 @connection.command()
@@ -48,13 +51,18 @@ def connection() -> None:
 @click.option("--audience", "audiences", multiple=True, help="oidc: an accepted aud; may be repeated.")
 @click.option("--subject-claim", help="oidc: the claim that names the person. Default: sub.")
 @click.option("--match", type=click.Choice(["subject", "externalId"]), help="oidc: what it is compared with.")
-@click.option("--provisioned-by", help="oidc: the scim connection whose externalId it is; needed for that match.")
+@click.option(
+    "--provisioned-by", help="oidc: the SCIM connection whose externalId it is, by name or id; needed for that match."
+)
 @policy_options
 @json_option
 def create(tenant: str, audiences: tuple[str, ...], token_kinds: tuple[str, ...], **members: Any) -> None:
-    """Create a connection; a scim connection's bearer token is shown this once."""
+    """Create a connection; the bearer token of a SCIM connection is shown once."""
     lists = {"audiences": list(audiences) or None, "token_kinds": list(token_kinds) or None}
-    made = connect().post(f"/tenants/{tenant}/connections", members | lists)
+    remote = connect()
+    if members["provisioned_by"] is not None:
+        members["provisioned_by"] = connection_id(remote, tenant, members["provisioned_by"])
+    made = remote.post(f"/tenants/{tenant}/connections", members | lists)
     show_one(made, shown_once="token" if made.get("token") else None)
 
 
@@ -70,62 +78,64 @@ def list_(tenant: str, limit: int, after: str | None) -> None:
 
 @connection.command()
 @tenant_argument
-@id_argument("connection_id")
+@named_argument
 @json_option
-def show(tenant: str, connection_id: str) -> None:
+def show(tenant: str, named: str) -> None:
     """Show one connection."""
-    show_one(connect().get(f"/tenants/{tenant}/connections/{connection_id}"))
+    remote = connect()
+    show_one(remote.get(f"/tenants/{tenant}/connections/{connection_id(remote, tenant, named)}"))
 
 
 @connection.command()
 @tenant_argument
-@id_argument("connection_id")
+@named_argument
 @click.option("--name")
 @click.option("--dialect", type=DIALECT)
 @policy_options
 @json_option
-def change(tenant: str, connection_id: str, token_kinds: tuple[str, ...], **members: Any) -> None:
+def change(tenant: str, named: str, token_kinds: tuple[str, ...], **members: Any) -> None:
     """Change a connection's name, a scim one's dialect, or which tokens of an oidc one are taken."""
     asked = members | {"token_kinds": list(token_kinds) or None}
-    show_one(connect().patch(f"/tenants/{tenant}/connections/{connection_id}", asked))
+    remote = connect()
+    show_one(remote.patch(f"/tenants/{tenant}/connections/{connection_id(remote, tenant, named)}", asked))
 
 
 @connection.command("rotate-token")
 @tenant_argument
-@id_argument("connection_id")
+@named_argument
 @click.option("--overlap-s", type=int, help="Seconds that the present token lives on. Default: a day.")
 @json_option
-def rotate_token(tenant: str, connection_id: str, overlap_s: int | None) -> None:
-    """Give a scim connection a new bearer token, shown this once."""
-    path = f"/tenants/{tenant}/connections/{connection_id}/tokens"
-    show_one(connect().post(path, {"overlap_s": overlap_s}), shown_once="token")
+def rotate_token(tenant: str, named: str, overlap_s: int | None) -> None:
+    """Give a SCIM connection a new bearer token, shown once."""
+    remote = connect()
+    path = f"/tenants/{tenant}/connections/{connection_id(remote, tenant, named)}/tokens"
+    show_one(remote.post(path, {"overlap_s": overlap_s}), shown_once="token")
 
 
 @connection.command()
 @tenant_argument
-@id_argument("connection_id")
+@named_argument
 @json_option
-def end(tenant: str, connection_id: str) -> None:
-    """Refuse everything from this source from now on; what it provisioned stays."""
-    connect().delete(f"/tenants/{tenant}/connections/{connection_id}")
-    show_done("The connection has ended.", id=connection_id, ended=True)
+def end(tenant: str, named: str) -> None:
+    """End a connection for ever. Provisioned users are kept."""
+    remote = connect()
+    id_ = connection_id(remote, tenant, named)
+    remote.delete(f"/tenants/{tenant}/connections/{id_}")
+    show_done("The connection has ended. Provisioned users are kept.", id=id_, ended=True)
 
 
 @connection.command("log")
 @tenant_argument
-@id_argument("connection_id")
-@click.option("--principal", help="Only what concerns this principal, by id or name.")
+@named_argument
+@click.option("--principal", help="Only what concerns this user, group, agent or service account, by name or id.")
 @click.option("--name", help="Only what was asked under this userName or displayName, also where it was refused.")
 @click.option("--outcome", type=click.Choice([outcome.value for outcome in RequestOutcome]))
-@click.option("--since", help="Only from this instant on, as 2026-11-24T09:00:00Z.")
-@click.option("--until", help="Only before this instant.")
-@limit_option
-@after_option
+@log_options
 @json_option
-def log_(tenant: str, connection_id: str, principal: str | None, limit: int, after: str | None, **which: Any) -> None:
-    """Read what a scim connection asked in the last week, oldest first; --json shows bodies and changes."""
+def log_(tenant: str, named: str, principal: str | None, name: str | None, outcome: str | None, **options: Any) -> None:
+    """Read what a SCIM connection asked in the last week, newest first; --json shows bodies and changes."""
+    reading = reading_of(options)
     remote = connect()
     whom = None if principal is None else principal_id(remote, tenant, principal)
-    path = f"/tenants/{tenant}/connections/{connection_id}/requests"
-    page = remote.pages(path, limit=limit, after=after, principal=whom, **which)
-    show_list(page, "at", "method", "path", "name", "outcome", "status", "scim_type", "detail", "id")
+    path = f"/tenants/{tenant}/connections/{connection_id(remote, tenant, named)}/requests"
+    show_log(remote, path, reading, {"principal": whom, "name": name, "outcome": outcome}, LOG_COLUMNS)

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from cli.output import answer
-from cli.remote import NOT_FOUND, UNREACHABLE, Refused
+from cli.problems import NOT_FOUND, UNREACHABLE, Refused
 from dev.access import access_of
 from dev.example_tenant import SLUG, ExampleTenant, read_example
 

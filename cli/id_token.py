@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from cli.output import answer
-from cli.remote import CONFLICT, NOT_FOUND, UNREACHABLE, Refused, Remote, connect_to, printable
+from cli.problems import CONFLICT, NOT_FOUND, UNREACHABLE, Refused, printable
+from cli.remote import Pages, Remote, remote_at
+from cli.sources import Access, check_token
 from dev.access import access_of
 from dev.installation import BrokenFolderError
 from dev.issuer import JWKS_FILE, open_issuer
@@ -22,7 +24,11 @@ def show_id_token(named: str, tenant: str, folder: Path) -> None:
     access = access_of(folder)
     if access is None:
         raise Refused(f"no `identity dev` is ready with {folder}: start it, or name its folder: --data", UNREACHABLE)
-    remote = connect_to(access.url, access.admin_token or os.environ.get("IDENTITY_ADMIN_TOKEN", ""))
+    kept = access.admin_token
+    origin = f"`identity dev` with {folder}" if kept else "IDENTITY_ADMIN_TOKEN"
+    given = Access(access.url, kept or os.environ.get("IDENTITY_ADMIN_TOKEN", ""), origin)
+    check_token(given.token, given.origin)
+    remote = remote_at(given)
     connection = _connection(remote, tenant, folder)
     user = _user(remote, tenant, named)
     subject = _subject(user, connection)
@@ -35,7 +41,7 @@ def show_id_token(named: str, tenant: str, folder: Path) -> None:
 
 
 def _connection(remote: Remote, tenant: str, folder: Path) -> dict[str, Any]:
-    found = remote.pages(f"/tenants/{tenant}/connections", limit=LOOKED_AT_MAX)["items"]
+    found = _all(remote.pages(f"/tenants/{tenant}/connections", limit=LOOKED_AT_MAX))
     trusting = [one for one in found if one["issuer"] == DEVELOPMENT_ISSUER and one["ended_at"] is None]
     if not trusting:
         raise Refused(
@@ -49,13 +55,17 @@ def _connection(remote: Remote, tenant: str, folder: Path) -> dict[str, Any]:
     return connection
 
 
+def _all(pages: Pages) -> list[dict[str, Any]]:
+    return [one for page in pages for one in page["items"]]
+
+
 def _user(remote: Remote, tenant: str, named: str) -> dict[str, Any]:
     """Return the one user of that name, or whose name begins with it before the @."""
     path = f"/tenants/{tenant}/principals"
     exact: list[dict[str, Any]] = remote.get(path, kind="user", name=named, limit=2)["items"]
     if len(exact) == 1:
         return exact[0]
-    users = exact or remote.pages(path, limit=LOOKED_AT_MAX, kind="user")["items"]
+    users = exact or _all(remote.pages(path, limit=LOOKED_AT_MAX, kind="user"))
     names = {one["name"]: one for one in users}
     meant = [name for name in names if name.partition("@")[0].lower() == named.lower()]
     if len(exact or meant) > 1:

@@ -10,7 +10,7 @@ from cli.showing import show_list, show_one
 
 @click.group()
 def key() -> None:
-    """Signing keys of a tenant."""
+    """Manage the signing keys of a tenant."""
 
 
 @key.command("list")
@@ -19,7 +19,7 @@ def key() -> None:
 def list_(tenant: str) -> None:
     """List the keys that still verify, oldest first."""
     columns = ("kid", "alg", "is_signing", "activates_at", "verify_until")
-    show_list(connect().get(f"/tenants/{tenant}/keys"), *columns)
+    show_list([connect().get(f"/tenants/{tenant}/keys")], *columns)
 
 
 @key.command()

@@ -1,10 +1,13 @@
 """The command ``identity``. A command is one line here; its module is imported when it is used."""
 
+from collections.abc import Callable
 from importlib import import_module
 
 import click
 
 from cli.failures import explained
+from cli.output import Answering, errors_are_json, errors_told, json_option
+from cli.sources import PROFILE_KEY, URL_KEY
 
 COMMANDS = {
     "dev": "cli.dev",
@@ -21,17 +24,25 @@ COMMANDS = {
     "resource-type": "cli.resource_type",
     "client": "cli.client",
     "resource": "cli.resource",
-    "agent": "cli.agent",
+    "agent": "cli.principals",
+    "service-account": "cli.principals",
+    "user": "cli.principals",
+    "group": "cli.principals",
     "delegation": "cli.delegation",
     "task": "cli.task",
     "key": "cli.key",
     "audit": "cli.audit",
     "scim": "cli.scim.commands",
+    "login": "cli.profile_commands",
+    "logout": "cli.profile_commands",
+    "whoami": "cli.profile_commands",
+    "status": "cli.profile_commands",
+    "completion": "cli.completion",
 }
 """Name of the command, and the module that holds a click command of that name, hyphens apart."""
 
 
-class Commands(click.Group):
+class Commands(Answering):
     """Commands found by name; a failure is one sentence, not a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -45,14 +56,33 @@ class Commands(click.Group):
         command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which ones are called almost so."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command, and say what is wrong in words."""
-        with explained():
+        with errors_told(lambda: errors_are_json(ctx)), explained():
             return super().invoke(ctx)
+
+
+def _keep(key: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
+    def keep(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+        context.meta[key] = value
+
+    return keep
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="identity-foundation")
+@click.option("--profile", expose_value=False, callback=_keep(PROFILE_KEY), help="Use the profile of this name.")
+@click.option("--url", expose_value=False, callback=_keep(URL_KEY), help="Ask the installation at this URL.")
+@json_option
 def main() -> None:
     """Identity Foundation: who is asking, for whom, in which tenant, for which task, and is it still true."""
 

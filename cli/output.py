@@ -1,14 +1,19 @@
-"""How a command answers: words for a person, one JSON document with ``--json``."""
+"""How a command answers: words for a person, one JSON document with ``--json``; errors too."""
 
 import json
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any, TypeVar
 
 import click
+
+from cli.problems import Refused
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 KEY = "cli.as_json"
+WORDS_KEY = "cli.json_among_the_words"
+USAGE, FAILED = "usage", "failed"
 
 
 def _remember(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -31,3 +36,56 @@ def is_json() -> bool:
 def answer(document: object, words: str) -> None:
     """Print ``document`` as JSON if that was asked for, else ``words``."""
     click.echo(json.dumps(document, default=str) if is_json() else words)
+
+
+class ToldInJson(click.ClickException):
+    """An error as one JSON object on standard error, with the exit status that it has in words."""
+
+    def __init__(self, error: click.ClickException) -> None:
+        super().__init__(error.format_message())
+        self.exit_code = error.exit_code  # type: ignore[misc]  # click reads it from the instance
+        self.document = document_of(error)
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the object."""
+        click.echo(json.dumps(self.document, default=str), file=file, err=file is None)
+
+
+def document_of(error: click.ClickException) -> dict[str, Any]:
+    """Return an error as ``--json`` tells it; ``code`` is stable."""
+    told: dict[str, Any] = {"code": FAILED, "message": error.format_message(), "exit_status": error.exit_code}
+    if isinstance(error, Refused):
+        return told | {"code": error.code} | error.more
+    return told | {"code": USAGE} if isinstance(error, click.UsageError) else told
+
+
+def errors_are_json(context: click.Context) -> bool:
+    """Say whether errors are told in JSON: an error of usage comes before all options were read."""
+    return bool(context.meta.get(KEY) or context.meta.get(WORDS_KEY))
+
+
+@contextmanager
+def errors_told(is_asked: Callable[[], bool]) -> Iterator[None]:
+    """Tell errors in JSON where that was asked for."""
+    try:
+        yield
+    except ToldInJson:
+        raise
+    except click.ClickException as error:
+        if is_asked() and not isinstance(error, click.exceptions.NoArgsIsHelpError):
+            raise ToldInJson(error) from error
+        raise
+
+
+class Answering(click.Group):
+    """The command ``identity`` as it answers: ``--json`` holds for the words that cannot be read, too."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the options before the first command."""
+        among_words = "--json" in args[: args.index("--") if "--" in args else None]
+        with errors_told(lambda: among_words):
+            context = super().make_context(info_name, args, parent, **extra)
+        context.meta[WORDS_KEY] = among_words
+        return context

@@ -1,42 +1,37 @@
 """Commands that ask a running installation: the admin API over HTTP, and what its refusals mean in words."""
 
-import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import click
 import httpx2
 
+from cli.problems import NOT_AUTHENTICATED, UNREACHABLE, Refused, printable, refusal_of
+from cli.sources import (
+    Access,
+    Source,
+    find_access,
+    of_development,
+    of_environment,
+    of_named_profile,
+    of_profile,
+    wanted_access,
+)
 from config.settings import is_loopback
-from dev.access import default_folder, token_for, url_here
 
-URL = "http://127.0.0.1:8080"
+__all__ = ["NOT_AUTHENTICATED", "SOURCES", "UNREACHABLE", "Pages", "Refused", "Remote", "connect", "printable"]
+
 TIMEOUT_S = 15.0
 ATTEMPTS = 3
 PAUSE_S = 0.5  # before a request whose answer was lost is sent again, under the same Idempotency-Key
 PAGE = 200
 
-UNREACHABLE, NOT_AUTHENTICATED, NOT_FOUND, CONFLICT, MALFORMED = 3, 4, 5, 6, 7
-EXIT_CODES = {400: MALFORMED, 401: NOT_AUTHENTICATED, 403: NOT_AUTHENTICATED, 404: NOT_FOUND, 409: CONFLICT,
-              412: CONFLICT, 413: MALFORMED, 415: MALFORMED, 503: UNREACHABLE}  # fmt: skip
-"""Of the commands that ask the admin API, and stable: 0 done, 1 anything else, 2 wrong usage."""
+Pages = Iterator[dict[str, Any]]
 
-ADVICE = {
-    401: "IDENTITY_ADMIN_TOKEN is not this installation's; `identity dev` prints it at each start.",
-    503: "The installation cannot reach its database; `identity doctor` says more.",
-}
-
-
-class Refused(click.ClickException):
-    """What the installation refused, with the exit code of the refusal."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
+ADVICE = {503: "The installation cannot reach its database; `identity doctor` says more."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +39,8 @@ class Remote:
     """One installation, asked as its administrator."""
 
     http: httpx2.Client
+    origin: str
+    """Where the token came from, for the message that it is refused."""
 
     def get(self, path: str, **query: object) -> dict[str, Any]:
         """Return one document; a query member that is None is left out."""
@@ -62,16 +59,15 @@ class Remote:
         """End what ``path`` names."""
         self._ask("DELETE", path)
 
-    def pages(self, path: str, *, limit: int, **query: object) -> dict[str, Any]:
-        """Return up to ``limit`` items of a list, page by page, and where the rest begins."""
-        items: list[Any] = []
-        cursor = query.pop("after", None)
-        while True:
-            page = self.get(path, limit=min(PAGE, limit - len(items)), after=cursor, **query)
-            items += page["items"]
-            cursor = page["next_cursor"]
-            if cursor is None or len(items) >= limit:
-                return {"items": items, "next_cursor": cursor}
+    def pages(self, path: str, *, limit: int, **query: object) -> Pages:
+        """Yield the pages of a list as they come, until there are ``limit`` items; each says where the rest begins."""
+        cursor, left = query.pop("after", None), limit
+        while left > 0:
+            page = self.get(path, limit=min(PAGE, left), after=cursor, **query)
+            yield page
+            cursor, left = page["next_cursor"], left - len(page["items"])
+            if cursor is None:
+                return
 
     def _ask(
         self,
@@ -87,74 +83,42 @@ class Remote:
             try:
                 answer = self.http.request(method, path, params=params, json=body, headers=dict(headers or {}))
             except httpx2.RequestError as error:
-                lost = (
-                    f"{self.http.base_url} does not answer ({type(error).__name__}): is it running? See IDENTITY_URL."
-                )
+                lost = f"{self.http.base_url} does not answer ({type(error).__name__}): is it running at this URL?"
             else:
                 if answer.status_code != 503 or attempt == ATTEMPTS:
-                    return _read(answer)
+                    return _read(answer, self.origin)
                 lost = ADVICE[503]
             if attempt < ATTEMPTS:
                 time.sleep(PAUSE_S)
-        raise Refused(lost, UNREACHABLE)
+        raise Refused(lost, UNREACHABLE, code="unreachable")
+
+
+SOURCES: tuple[Source, ...] = (of_named_profile, of_environment, of_profile, of_development)
+"""In this order; the first that has a token for the installation that is wanted."""
 
 
 def connect() -> Remote:
-    """Return the installation that IDENTITY_URL names, else the `identity dev` that runs with the default folder.
-
-    Raises ``click.ClickException`` saying what to set.
-    """
-    base_url = (os.environ.get("IDENTITY_URL") or url_here() or URL).rstrip("/")
-    return connect_to(base_url, os.environ.get("IDENTITY_ADMIN_TOKEN") or token_for(base_url) or "")
+    """Return the installation that is wanted. Raises ``click.ClickException`` saying what to set."""
+    return remote_at(find_access(SOURCES, wanted_access()))
 
 
-def connect_to(base_url: str, token: str) -> Remote:
-    """Return the installation at a URL. Raises ``click.ClickException`` saying what is wrong with URL or token."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Refused("IDENTITY_URL must be the installation's https:// URL", 1)
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise Refused("IDENTITY_URL must be https:// unless it is this machine: the token would travel in clear", 1)
-    if not token:
-        raise Refused(
-            f"IDENTITY_ADMIN_TOKEN is not set, and no `identity dev` that runs with {default_folder()} keeps a token "
-            f"for {base_url}: start it, or export the token that it prints",
-            NOT_AUTHENTICATED,
-        )
-    if not token.isascii() or not token.isprintable():
-        raise Refused("IDENTITY_ADMIN_TOKEN holds characters that no token has", NOT_AUTHENTICATED)
-    return Remote(
-        httpx2.Client(
-            base_url=f"{base_url}/admin/v1",
-            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
-            timeout=TIMEOUT_S,
-            follow_redirects=False,  # a token goes where it was told to, nowhere else
-            trust_env=not is_loopback(parts.hostname),
-        )
+def remote_at(access: Access) -> Remote:
+    """Return an installation, asked with the token that is for it."""
+    http = httpx2.Client(
+        base_url=f"{access.url}/admin/v1",
+        headers={"Authorization": f"Bearer {access.token}", "Accept": "application/json"},
+        timeout=TIMEOUT_S,
+        follow_redirects=False,  # a token goes where it was told to, nowhere else
+        trust_env=not is_loopback(urlsplit(access.url).hostname or ""),
     )
+    return Remote(http, access.origin)
 
 
-def principal_id(remote: Remote, tenant: str, named: str, kind: str | None = None) -> str:
-    """Return the id of the principal that ``named`` names: an id, or the one name of its kind."""
-    if (id_ := _id_of(named)) is not None:
-        return id_
-    found = remote.get(f"/tenants/{tenant}/principals", kind=kind, name=named, limit=2)["items"]
-    if len(found) == 1:
-        return str(found[0]["id"])
-    what = kind or "principal"
-    if found:
-        raise Refused(f"more than one {what} is called {named!r}: give the id", CONFLICT)
-    raise Refused(f"there is no {what} called {named!r} in {tenant}", NOT_FOUND)
+def _advice(status: int, origin: str) -> str | None:
+    return f"The token came from {origin}." if status == 401 else ADVICE.get(status)
 
 
-def _id_of(named: str) -> str | None:
-    try:
-        return str(UUID(named))
-    except ValueError:
-        return None
-
-
-def _read(answer: httpx2.Response) -> dict[str, Any]:
+def _read(answer: httpx2.Response, origin: str) -> dict[str, Any]:
     if answer.status_code == 204:
         return {}
     try:
@@ -163,24 +127,5 @@ def _read(answer: httpx2.Response) -> dict[str, Any]:
         document = None
     if isinstance(document, dict) and answer.is_success:
         return document
-    raise Refused(_explain(answer, document if isinstance(document, dict) else {}), _exit_code(answer))
-
-
-def _exit_code(answer: httpx2.Response) -> int:
-    return EXIT_CODES.get(answer.status_code, 1)
-
-
-def _explain(answer: httpx2.Response, problem: Mapping[str, Any]) -> str:
-    if "detail" not in problem:
-        return f"{answer.url} answered {answer.status_code}, not as the admin API does: is IDENTITY_URL right?"
-    lines = [f"{problem['detail']} ({problem.get('code')})"]
-    lines += [f"  {fault.get('pointer')}: {fault.get('detail')}" for fault in problem.get("errors", ())]
-    if answer.status_code in ADVICE:
-        lines.append(f"  {ADVICE[answer.status_code]}")
-    lines.append(f"  request {problem.get('request_id')}")
-    return "\n".join(printable(line) for line in lines)
-
-
-def printable(text: object) -> str:
-    """Return one line that can do nothing to a terminal, whatever a source has called somebody."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(text))
+    problem = document if isinstance(document, dict) else {}
+    raise refusal_of(answer, problem, _advice(answer.status_code, origin))

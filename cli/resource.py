@@ -10,7 +10,7 @@ from cli.showing import show_list, show_one
 
 @click.group()
 def resource() -> None:
-    """Resource servers: whom a token may be meant for."""
+    """Manage resource servers, the audiences of tokens."""
 
 
 @resource.command()
@@ -36,7 +36,7 @@ def register(
     types: tuple[str, ...],
     restrictions: tuple[tuple[str, str], ...],
 ) -> None:
-    """Let tokens be asked for AUDIENCE."""
+    """Register a resource server, whose tokens name AUDIENCE."""
     known = [*types, *restricting_types(restrictions)]
     asked = {"audience": audience, "scopes": list(scopes), "authorization_details_types": known}
     show_one(connect().post(f"/tenants/{tenant}/resources", asked))

@@ -12,7 +12,7 @@ from cli.showing import show_list, show_one
 
 @click.group("resource-type")
 def resource_type() -> None:
-    """Resource types: ours, as schemas of your own extend them, and your own."""
+    """Manage SCIM resource types of your own, and extensions of the built-in ones."""
 
 
 extension_option = click.option(
@@ -46,7 +46,7 @@ def define(
     extensions: tuple[str, ...],
     required: tuple[str, ...],
 ) -> None:
-    """Give a tenant the resource type NAME."""
+    """Define the resource type NAME."""
     asked: dict[str, Any] = {"name": name, "endpoint": endpoint, "schema": schema, "description": description}
     asked["schemaExtensions"] = _extensions(extensions, required)
     show_one(connect().post(f"/tenants/{tenant}/resource-types", asked))
@@ -58,7 +58,7 @@ def define(
 def list_(tenant: str) -> None:
     """List resource types."""
     columns = ("name", "endpoint", "schema", "schemaExtensions", "is_built_in")
-    show_list(connect().get(f"/tenants/{tenant}/resource-types"), *columns)
+    show_list([connect().get(f"/tenants/{tenant}/resource-types")], *columns)
 
 
 @resource_type.command()
@@ -78,6 +78,6 @@ def extend(tenant: str, name: str, extensions: tuple[str, ...], required: tuple[
 @click.argument("name")
 @json_option
 def delete(tenant: str, name: str) -> None:
-    """Forget a resource type of which there is no resource."""
+    """Delete a resource type of which there is no resource."""
     connect().delete(f"/tenants/{tenant}/resource-types/{name}")
     show_one({"name": name, "deleted": True})

@@ -14,7 +14,7 @@ from cli.showing import show_list, show_one
 
 @click.group()
 def schema() -> None:
-    """Schemas of your own: what resources have beside what the standard says."""
+    """Manage SCIM schemas of your own."""
 
 
 def read_document(file: TextIO) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def define(tenant: str, file: TextIO) -> None:
 @json_option
 def list_(tenant: str) -> None:
     """List the schemas that a tenant defined."""
-    show_list(connect().get(f"/tenants/{tenant}/schemas"), "id", "version", "description", "created_at")
+    show_list([connect().get(f"/tenants/{tenant}/schemas")], "id", "version", "description", "created_at")
 
 
 @schema.command()
@@ -64,7 +64,7 @@ def show(tenant: str, id_: str) -> None:
 @json_option
 def versions(tenant: str, id_: str) -> None:
     """List every version of a schema."""
-    show_list(connect().get(f"{_path(tenant, id_)}/versions"), "version", "created_at", "description")
+    show_list([connect().get(f"{_path(tenant, id_)}/versions")], "version", "created_at", "description")
 
 
 @schema.command()
@@ -84,6 +84,6 @@ def change(tenant: str, id_: str, file: TextIO) -> None:
 @click.argument("id_", metavar="ID")
 @json_option
 def delete(tenant: str, id_: str) -> None:
-    """Forget a schema that no resource type uses."""
+    """Delete a schema that no resource type uses."""
     connect().delete(_path(tenant, id_))
     show_one({"id": id_, "deleted": True})

@@ -1,32 +1,67 @@
 """What a person sees: a table for many, lines for one, a secret with a word of care."""
 
-import io
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import click
 
-from cli.output import answer
-from cli.remote import printable
+from cli.output import answer, is_json
+from cli.problems import printable
+from cli.table import Layout
 
-WIDTH_MIN = 160  # ids are not cut off where nobody looks at a terminal
-
-
-def show_list(page: Mapping[str, Any], *columns: str) -> None:
-    """Print the items of a list, or the whole page as JSON."""
-    answer(dict(page), _table(page["items"], columns, page["next_cursor"]))
+Item = Mapping[str, Any]
+Pages = Iterable[Mapping[str, Any]]
 
 
-def show_one(document: Mapping[str, Any], *, shown_once: str | None = None) -> None:
+def show_list(pages: Pages, *columns: str) -> None:
+    """Print the items of a list, page by page as they come, or one JSON document of them."""
+    if is_json():
+        _write_json(pages)
+    else:
+        _write_table(pages, columns)
+
+
+def show_stream(pages: Pages, *columns: str) -> None:
+    """Print items as long as they come, with ``--json`` each as one line."""
+    if not is_json():
+        _write_table(pages, columns)
+        return
+    for page in pages:
+        for item in page["items"]:
+            click.echo(json.dumps(item))
+
+
+def _write_json(pages: Pages) -> None:
+    before, rest = '{"items": [', {"next_cursor": None}
+    for page in pages:
+        for item in page["items"]:
+            click.echo(before + json.dumps(item), nl=False)
+            before = ", "
+        rest = {name: value for name, value in page.items() if name != "items"}
+    opening = before if before != ", " else ""
+    click.echo(f"{opening}], {json.dumps(rest)[1:]}")
+
+
+def _write_table(pages: Pages, columns: tuple[str, ...]) -> None:
+    layout, cursor = None, None
+    for page in pages:
+        rows = [{name: cell(item.get(name)) for name in columns} for item in page["items"]]
+        if rows and layout is None:
+            layout = Layout.for_rows(columns, rows)
+            click.echo(layout.header())
+        for line in layout.lines(rows) if layout is not None else ():
+            click.echo(line)
+        cursor = page["next_cursor"]
+    click.echo("No results." if layout is None else layout.footer(cursor), nl=layout is None)
+
+
+def show_one(document: Item, *, shown_once: str | None = None) -> None:
     """Print one document; ``shown_once`` names the member that will never be shown again."""
     width = max(map(len, document), default=0)
     lines = [f"{name:<{width}}  {cell(value)}" for name, value in document.items() if value not in (None, [], "")]
     if shown_once is not None and shown_once in document:
-        lines += ["", f"Keep {shown_once} now: it is shown this once."]
+        lines += ["", f"Save this {shown_once.replace('_', ' ')} now. It will not be shown again."]
     answer(dict(document), "\n".join(lines))
 
 
@@ -39,21 +74,8 @@ def cell(value: object) -> str:
     """Return a value as one line of text."""
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return printable(" ".join(value)) or "-"
     return printable(json.dumps(value) if isinstance(value, (dict, list)) else value)
-
-
-def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], cursor: str | None) -> str:
-    if not rows:
-        return "There is none."
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for column in table.columns:
-        column.overflow = "fold"
-    for row in rows:
-        table.add_row(*(Text(cell(row.get(column))) for column in columns))
-    out = io.StringIO()
-    width = max(shutil.get_terminal_size().columns, WIDTH_MIN)
-    Console(file=out, width=width, color_system=None).print(table)
-    more = f"\n\nThere is more: --after {cursor}" if cursor else ""
-    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines()) + more

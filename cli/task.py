@@ -3,19 +3,23 @@
 import click
 
 from cli.arguments import after_option, id_argument, limit_option, tenant_argument
+from cli.naming import principal_id, with_names, with_names_in
 from cli.output import json_option
-from cli.remote import connect, principal_id
+from cli.remote import connect
 from cli.showing import show_list, show_one
+
+COLUMNS = ("txn", "actor", "subject", "audience", "state", "expires_at")
+NAMES = {"actor": ("actor_id",), "subject": ("subject_id",)}
 
 
 @click.group()
 def task() -> None:
-    """Tasks: pieces of work under a delegation."""
+    """Manage tasks."""
 
 
 @task.command("list")
 @tenant_argument
-@click.option("--principal", help="Only those that this principal is a party to, by id or name.")
+@click.option("--principal", help="Only those that this principal is a party to, by name or id.")
 @limit_option
 @after_option
 @json_option
@@ -23,8 +27,8 @@ def list_(tenant: str, principal: str | None, limit: int, after: str | None) -> 
     """List tasks, ended ones among them."""
     remote = connect()
     whose = None if principal is None else principal_id(remote, tenant, principal)
-    page = remote.pages(f"/tenants/{tenant}/tasks", limit=limit, after=after, principal=whose)
-    show_list(page, "txn", "actor_id", "subject_id", "audience", "state", "expires_at")
+    pages = remote.pages(f"/tenants/{tenant}/tasks", limit=limit, after=after, principal=whose)
+    show_list(with_names(remote, tenant, pages, NAMES), *COLUMNS)
 
 
 @task.command()
@@ -33,13 +37,14 @@ def list_(tenant: str, principal: str | None, limit: int, after: str | None) -> 
 @json_option
 def show(tenant: str, txn: str) -> None:
     """Show one task."""
-    show_one(connect().get(f"/tenants/{tenant}/tasks/{txn}"))
+    remote = connect()
+    show_one(with_names_in(remote, tenant, remote.get(f"/tenants/{tenant}/tasks/{txn}"), NAMES))
 
 
 @task.command()
 @tenant_argument
 @id_argument("txn")
-@click.option("--reason", help="Why, for the audit trail.")
+@click.option("--reason", help="Why, for the audit log.")
 @json_option
 def cancel(tenant: str, txn: str, reason: str | None) -> None:
     """End a task and every token that serves it, at once."""

@@ -10,7 +10,7 @@ from cli.showing import show_list, show_one
 
 @click.group()
 def tenant() -> None:
-    """Tenants: the boundary of isolation, one issuer each."""
+    """Manage tenants. Each is isolated and has an issuer of its own."""
 
 
 @tenant.command()

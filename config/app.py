@@ -12,6 +12,7 @@ from config.door import Door
 from config.metrics import add_metrics
 from config.outgoing import make_fetch
 from config.readiness import Readiness
+from config.root import add_root
 from config.settings import Settings
 from identity.actions.keys import KeyRing
 from identity.actions.sealing import Seal
@@ -78,6 +79,7 @@ def assemble_app(shared: House, readiness: Readiness) -> Flask:
     guard_every_answer(app)
     for blueprint in (oauth, scim, protected_resource, admin):
         app.register_blueprint(blueprint)
+    add_root(app, shared.external_url)
     add_health(app, readiness)
     add_metrics(app)
     add_last_resort(app)

@@ -29,6 +29,7 @@ NOT_SETTINGS = frozenset(
     {
         "IDENTITY_CONFIG",
         "IDENTITY_DATA",
+        "IDENTITY_PROFILE",
         "IDENTITY_PROVE_ASSERTIONS",
         "IDENTITY_PROVE_BACKLOG",
         "IDENTITY_PROVE_CHAINS",

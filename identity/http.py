@@ -378,5 +378,6 @@ def guard_every_answer(app: Flask) -> None:
     def harden(response: Response) -> Response:
         response.headers["X-Request-Id"] = request_id()
         response.headers.setdefault("Cache-Control", "no-store")
-        response.headers.update(HARDENING)
+        for name, value in HARDENING.items():
+            response.headers.setdefault(name, value)
         return response

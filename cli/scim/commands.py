@@ -150,4 +150,4 @@ def _show(results: list[Result]) -> None:
         {"verdict": one.verdict.value, "check": one.title, "section": one.section, "detail": one.detail}
         for one in results
     ]
-    show_list({"items": items, "next_cursor": None, "counts": counts}, "verdict", "check", "section", "detail")
+    show_list([{"items": items, "next_cursor": None, "counts": counts}], "verdict", "check", "section", "detail")

@@ -9,6 +9,7 @@ from identity.model.access import Caller
 from identity.model.errors import Refusal
 from identity.model.event import Event, Outcome, RecordedEvent
 from identity.model.refusal_counts import CountedRefusals
+from identity.model.selection import EVER, Order, Span
 from identity.store import Tx
 from identity.store.events import event_insert, event_list
 
@@ -54,7 +55,11 @@ def list_events(
     txn: UUID | None = None,
     principal_id: UUID | None = None,
     type: str | None = None,  # noqa: A002 - the name of the query parameter
+    span: Span = EVER,
+    order: Order = Order.ASCENDING,
     limit: int,
 ) -> Sequence[RecordedEvent]:
-    """Return one page of the trail, oldest first."""
-    return event_list(tx, after=after, txn=txn, principal_id=principal_id, type=type, limit=limit)
+    """Return one page of the audit log."""
+    return event_list(
+        tx, after=after, txn=txn, principal_id=principal_id, type=type, span=span, order=order, limit=limit
+    )

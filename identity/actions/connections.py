@@ -110,9 +110,9 @@ def get_connection(tx: Tx, connection_id: UUID) -> Connection:
     return _there(connection_get(tx, connection_id))
 
 
-def list_connections(tx: Tx, *, after: UUID | None, limit: int) -> list[Connection]:
+def list_connections(tx: Tx, *, name: str | None = None, after: UUID | None, limit: int) -> list[Connection]:
     """Return one page of connections, ended ones among them."""
-    return connection_list(tx, after=after, limit=limit)
+    return connection_list(tx, name=name, after=after, limit=limit)
 
 
 def change_connection(

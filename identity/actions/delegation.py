@@ -19,6 +19,7 @@ from identity.store.delegations import (
     delegation_insert,
     delegation_list,
     delegations_count,
+    delegations_in_force,
 )
 from identity.store.events import event_insert
 from identity.store.principals import principal_lock
@@ -92,6 +93,19 @@ def list_delegations(
 ) -> list[Delegation]:
     """Return one page of delegations, ended ones among them; ``subject_id`` is a user or a group."""
     return delegation_list(tx, actor_id=actor_id, subject_id=subject_id, after=after, limit=limit)
+
+
+def list_delegations_in_force(
+    tx: Tx,
+    *,
+    actor_id: UUID | None,
+    subject_id: UUID | None,
+    after: tuple[datetime | None, UUID] | None,
+    limit: int,
+    now: datetime,
+) -> list[Delegation]:
+    """Return one page of the delegations that have neither ended nor expired, the next to expire first."""
+    return delegations_in_force(tx, actor_id=actor_id, subject_id=subject_id, after=after, limit=limit, now=now)
 
 
 def end_delegation(

@@ -7,6 +7,7 @@ from uuid import UUID
 from identity.actions.connections import get_connection
 from identity.model.access import Caller
 from identity.model.request import RecordedRequest, Request, RequestOutcome
+from identity.model.selection import EVER, Order, Span
 from identity.store import Tx
 from identity.store.requests import request_insert, request_list
 
@@ -23,12 +24,12 @@ def list_requests(
     principal_id: UUID | None = None,
     name: str | None = None,
     outcome: RequestOutcome | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    span: Span = EVER,
+    order: Order = Order.ASCENDING,
     after: UUID | None = None,
     limit: int,
 ) -> Sequence[RecordedRequest]:
-    """Return one page of a connection's log, oldest first. Raises ``NotThere``."""
+    """Return one page of a connection's log. Raises ``NotThere``."""
     get_connection(tx, connection_id)
     return request_list(
         tx,
@@ -36,8 +37,8 @@ def list_requests(
         principal_id=principal_id,
         name=name,
         outcome=outcome,
-        since=since,
-        until=until,
+        span=span,
+        order=order,
         after=after,
         limit=limit,
     )

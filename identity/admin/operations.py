@@ -35,6 +35,8 @@ View = Callable[..., BaseModel | None]
 NAMES = frozenset({"tenant", "kid", "kind", "schema", "resource_type"})
 """Path parameters that are words; every other one is an id."""
 
+ID_SHOWN_MAX = 64
+
 blueprint = Blueprint("admin", __name__, url_prefix="/admin/v1")
 
 
@@ -119,7 +121,7 @@ def _serve(declared: Operation, path: dict[str, str], caller: Caller) -> Respons
         body = read_json_body() if declared.method != "GET" else b"{}"
         once = idempotency_key(body) if declared.method == "POST" else None
         asked = _asked(declared, body)
-        names: dict[str, Any] = {name: value if name in NAMES else _id(value) for name, value in path.items()}
+        names: dict[str, Any] = {name: value if name in NAMES else _id(name, value) for name, value in path.items()}
         # The request has been read whole by now: no slow sender can hold a transaction open.
         with open_transaction(tenant_id) as tx:
             call = Call(tx, caller, house().clock(), tenant)
@@ -139,10 +141,11 @@ def _asked(declared: Operation, body: bytes) -> tuple[BaseModel, ...]:
     return tuple(model for model in (read, query) if not isinstance(model, Nothing))
 
 
-def _id(text: str) -> UUID:
+def _id(name: str, text: str) -> UUID:
     found = parse_id(text)
     if found is None:
-        raise NotThere("there is nothing of that id")
+        noun = "task" if name == "txn" else name.removesuffix("_id").replace("_", " ")
+        raise NotThere(f"there is no {noun} with the id {text[:ID_SHOWN_MAX]!a}")
     return found
 
 

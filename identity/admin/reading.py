@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from identity.actions.idempotency import Once
 from identity.admin.errors import Faulty, UnsupportedMediaType
+from identity.admin.sentences import name_of, phrase_of, steps_of, without_echoes
 from identity.http import read_body
 from identity.model.errors import Malformed
 from identity.model.ids import parse_id
@@ -25,6 +27,7 @@ BODY_BYTES_MAX = 128 * 1024
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 VERSION = re.compile(r'(?:W/)?"([0-9]{1,18})"')
 POINTER_LENGTH_MAX = 256
+NAME_LENGTH_MAX = 64  # in a sentence
 
 Model = TypeVar("Model", bound=BaseModel)
 T = TypeVar("T")
@@ -51,7 +54,8 @@ def parse_body(model: type[Model], body: bytes) -> Model:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        raise Faulty([_fault(found, document) for found in error.errors(include_input=False)]) from None
+        faults = without_echoes(error.errors(include_input=False))
+        raise Faulty([_fault(found, document) for found in faults]) from None
 
 
 def parse_query(model: type[Model]) -> Model:
@@ -66,8 +70,7 @@ def parse_query(model: type[Model]) -> Model:
     try:
         return model.model_validate_strings(flat)
     except ValidationError as error:
-        faults = error.errors(include_input=False)
-        raise Faulty([(str(fault["loc"][-1])[:POINTER_LENGTH_MAX], fault["msg"]) for fault in faults]) from None
+        raise Faulty([_fault_of_query(found) for found in error.errors(include_input=False)]) from None
 
 
 def idempotency_key(body: bytes) -> Once | None:
@@ -126,13 +129,31 @@ def known_id(text: str) -> UUID:
     return found
 
 
+def known_instant(text: str) -> datetime:
+    """Return the instant behind which a page begins. Raises ``Malformed``."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise Malformed("the cursor is not one of ours", pointer="after")
+    return found
+
+
 def cut_page(rows: Sequence[T], limit: int, write: Callable[[T], str]) -> tuple[Sequence[T], str | None]:
     """Return at most ``limit`` of ``rows``, and where the next page begins when there are more."""
     return (rows[:limit], write(rows[limit - 1])) if len(rows) > limit else (rows, None)
 
 
 def _fault(found: Any, document: dict[str, Any]) -> tuple[str, str]:
-    return pointer_to(_place(found["loc"], document)), found["msg"]
+    place = _place(steps_of(found), document)
+    name = name_of(place)
+    return pointer_to(place), f"{name[:NAME_LENGTH_MAX] or 'the body'} {phrase_of(found, name)}"
+
+
+def _fault_of_query(found: Any) -> tuple[str, str]:
+    name = str(found["loc"][0])[:POINTER_LENGTH_MAX]
+    return name, f"{name[:NAME_LENGTH_MAX]} {phrase_of(found, name)}"
 
 
 def _place(steps: Sequence[str | int], document: Any) -> list[str | int]:

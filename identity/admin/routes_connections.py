@@ -77,10 +77,10 @@ def _create_oidc(call: Call, asked: shapes.NewOidcConnection) -> Connection:
     )
 
 
-@operation("GET", "/tenants/{tenant}/connections", query=shapes.Page, answer=views_connections.ConnectionList)
-def list_connections_(call: Call, page: shapes.Page) -> views_connections.ConnectionList:
-    """List connections."""
-    rows = list_connections(call.tx, after=read_id_cursor(page.after), limit=page.limit + 1)
+@operation("GET", "/tenants/{tenant}/connections", query=shapes.ConnectionPage, answer=views_connections.ConnectionList)
+def list_connections_(call: Call, page: shapes.ConnectionPage) -> views_connections.ConnectionList:
+    """List connections, of one name if it is given."""
+    rows = list_connections(call.tx, name=page.name, after=read_id_cursor(page.after), limit=page.limit + 1)
     shown, cursor = cut_page(rows, page.limit, lambda connection: write_cursor(str(connection.id)))
     return views_connections.ConnectionList(items=[_connection(call, row) for row in shown], next_cursor=cursor)
 
@@ -159,8 +159,8 @@ def list_requests_(call: Call, page: shapes.RequestPage, connection_id: UUID) ->
         principal_id=page.principal,
         name=page.name,
         outcome=page.outcome,
-        since=page.since,
-        until=page.until,
+        span=page.span,
+        order=page.order,
         after=None if page.after is None else known_id(page.after),
         limit=page.limit + 1,
     )

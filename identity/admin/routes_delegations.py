@@ -1,5 +1,6 @@
 """Delegations, and the tasks under them."""
 
+from datetime import datetime
 from uuid import UUID
 
 from identity.actions.delegation import (
@@ -8,14 +9,16 @@ from identity.actions.delegation import (
     get_delegation,
     grant_delegation,
     list_delegations,
+    list_delegations_in_force,
 )
 from identity.actions.tasks import cancel_task, get_task, list_tasks
 from identity.admin import shapes, views
 from identity.admin.operations import operation
-from identity.admin.reading import cut_page, read_id_cursor, write_cursor
+from identity.admin.reading import cut_page, known_id, known_instant, read_cursor, read_id_cursor, write_cursor
 from identity.admin.routes_tenants import tenant_of_call
 from identity.http import Call
 from identity.model.authorization_details import check_details
+from identity.model.delegation import Delegation
 from identity.model.tenant import TASK_LIFETIME_S
 
 
@@ -40,7 +43,9 @@ def grant_delegation_(call: Call, asked: shapes.NewDelegation) -> views.Delegati
 
 @operation("GET", "/tenants/{tenant}/delegations", query=shapes.DelegationPage, answer=views.DelegationList)
 def list_delegations_(call: Call, page: shapes.DelegationPage) -> views.DelegationList:
-    """List delegations, of one actor or for one subject."""
+    """List delegations, of one actor or for one subject; those that are active, if that is asked."""
+    if page.active is not None:
+        return _active_delegations(call, page)
     rows = list_delegations(
         call.tx,
         actor_id=page.actor,
@@ -52,6 +57,31 @@ def list_delegations_(call: Call, page: shapes.DelegationPage) -> views.Delegati
     return views.DelegationList(
         items=[views.Delegation.model_validate(delegation) for delegation in shown], next_cursor=cursor
     )
+
+
+def _active_delegations(call: Call, page: shapes.DelegationPage) -> views.DelegationList:
+    rows = list_delegations_in_force(
+        call.tx,
+        actor_id=page.actor,
+        subject_id=page.subject,
+        after=_expiry_and_id(page.after),
+        limit=page.limit + 1,
+        now=call.now,
+    )
+    shown, cursor = cut_page(rows, page.limit, _expiry_cursor)
+    return views.DelegationList(items=[views.Delegation.model_validate(row) for row in shown], next_cursor=cursor)
+
+
+def _expiry_cursor(delegation: Delegation) -> str:
+    expiry = "" if delegation.expires_at is None else delegation.expires_at.isoformat()
+    return write_cursor(expiry, str(delegation.id))
+
+
+def _expiry_and_id(cursor: str | None) -> tuple[datetime | None, UUID] | None:
+    key = read_cursor(cursor, length=2)
+    if key is None:
+        return None
+    return known_instant(key[0]) if key[0] else None, known_id(key[1])
 
 
 @operation("GET", "/tenants/{tenant}/delegations/{delegation_id}", answer=views.Delegation)

@@ -18,6 +18,7 @@ from identity.admin.operations import operation
 from identity.admin.reading import cut_page, read_id_cursor, write_cursor
 from identity.http import Call
 from identity.model.principal import Principal
+from identity.model.selection import PrincipalSelection
 
 
 def _principal(principal: Principal) -> views.Principal:
@@ -26,15 +27,9 @@ def _principal(principal: Principal) -> views.Principal:
 
 @operation("GET", "/tenants/{tenant}/principals", query=shapes.PrincipalPage, answer=views.PrincipalList)
 def list_principals_(call: Call, page: shapes.PrincipalPage) -> views.PrincipalList:
-    """List the living principals, of one kind or name, or those that no source may change."""
-    rows = list_principals(
-        call.tx,
-        kind=page.kind,
-        name=page.name,
-        only_protected=page.is_protected is not None,
-        after=read_id_cursor(page.after),
-        limit=page.limit + 1,
-    )
+    """List the living principals, of one kind, name or state, or those that no source may change."""
+    wanted = PrincipalSelection(page.kind, page.name, page.state, page.is_protected is not None, page.ids)
+    rows = list_principals(call.tx, wanted, after=read_id_cursor(page.after), limit=page.limit + 1)
     shown, cursor = cut_page(rows, page.limit, lambda principal: write_cursor(str(principal.id)))
     return views.PrincipalList(items=[_principal(principal) for principal in shown], next_cursor=cursor)
 

@@ -36,13 +36,15 @@ def _event(tenant: str, recorded: RecordedEvent) -> views.Event:
 
 @operation("GET", "/tenants/{tenant}/events", query=shapes.EventPage, answer=views.EventList)
 def list_events_(call: Call, page: shapes.EventPage) -> views.EventList:
-    """Read the audit trail after one event, of one task, principal or type."""
+    """Read the audit log in either direction, of one task, principal or type, in a span of time."""
     rows = list_events(
         call.tx,
         after=None if page.after is None else known_id(page.after),
         txn=page.txn,
         principal_id=page.principal,
         type=page.type,
+        span=page.span,
+        order=page.order,
         limit=page.limit + 1,
     )
     shown, cursor = cut_page(rows, page.limit, lambda recorded: str(recorded.id))

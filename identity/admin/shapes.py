@@ -3,7 +3,18 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, RootModel, StringConstraints, Tag
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    RootModel,
+    StringConstraints,
+    Tag,
+    WithJsonSchema,
+)
 
 from identity.actions.connections import OVERLAP_MAX_S, OVERLAP_S
 from identity.admin.kinds import PrincipalKind
@@ -17,8 +28,10 @@ from identity.model.connection import (
     TokenKind,
     UpstreamAct,
 )
+from identity.model.lifecycle import State
 from identity.model.outbox import OutboxState
 from identity.model.request import RequestOutcome
+from identity.model.selection import Order, Span
 from identity.model.tenant import DEPTH_MAX, TASK_LIFETIME_MAX_S
 
 PAGE = 50
@@ -190,12 +203,30 @@ class Page(BaseModel):
     after: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
 
 
+def _ids(text: Any) -> Any:
+    """Return the parts of a list that commas separate."""
+    return text.split(",") if isinstance(text, str) else text
+
+
+Ids = Annotated[tuple[UUID, ...], BeforeValidator(_ids), Field(max_length=PAGE_MAX)]
+
+
 class PrincipalPage(Page):
-    """Principals of one kind, or of one name (compared without case), or only those that no source may change."""
+    """Principals of one kind, of one name (compared without case), in one state, those that no source may change, or
+    those whose ids are given, separated by commas.
+    """
 
     kind: PrincipalKind | None = None
     name: Name | None = None
+    state: Literal[State.ACTIVE, State.SUSPENDED, State.DEPROVISIONED] | None = None
     is_protected: Literal["true"] | None = None
+    ids: Annotated[Ids, WithJsonSchema({"type": "string"})] | None = None
+
+
+class ConnectionPage(Page):
+    """Connections, of one name if it is given."""
+
+    name: Name | None = None
 
 
 class ClientPage(Page):
@@ -205,10 +236,14 @@ class ClientPage(Page):
 
 
 class DelegationPage(Page):
-    """Delegations of one actor, or for one subject (a user or a group)."""
+    """Delegations of one actor, or for one subject (a user or a group).
+
+    With ``active``, those that have neither ended nor expired, the next to expire first.
+    """
 
     actor: UUID | None = None
     subject: UUID | None = None
+    active: Literal["true"] | None = None
 
 
 class TaskPage(Page):
@@ -217,8 +252,21 @@ class TaskPage(Page):
     principal: UUID | None = None
 
 
-class EventPage(Page):
-    """The audit trail after the event whose id is ``after``, of one task, principal or type."""
+class LogPage(Page):
+    """A log behind the row whose id is ``after``, oldest or newest first, from ``since`` on and before ``until``."""
+
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    order: Order = Order.ASCENDING
+
+    @property
+    def span(self) -> Span:
+        """The span of time."""
+        return Span(self.since, self.until)
+
+
+class EventPage(LogPage):
+    """The audit log behind the event whose id is ``after``, of one task, principal or type, in a span of time."""
 
     txn: UUID | None = None
     principal: UUID | None = None
@@ -229,14 +277,12 @@ class ProvisioningEventPage(Page):
     """What others are told of the directory's changes, after the event whose ``jti`` is ``after``."""
 
 
-class RequestPage(Page):
-    """A connection's log after one request: of one principal, of one name (without case), in a span of time."""
+class RequestPage(LogPage):
+    """A connection's log behind one request: of one principal, of one name (without case), in a span of time."""
 
     principal: UUID | None = None
     name: Name | None = None
     outcome: RequestOutcome | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
 
 
 class OutboxPage(Page):

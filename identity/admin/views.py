@@ -162,7 +162,7 @@ class Caller(View):
 
 
 class Event(View):
-    """One row of the audit trail."""
+    """One row of the audit log."""
 
     id: UUID
     at: datetime
@@ -276,7 +276,7 @@ class PrincipalList(Items[Principal]):
 
 
 class DelegationList(Items[Delegation]):
-    """Delegations in the order of creation, ended ones among them."""
+    """Delegations in the order of creation, ended ones among them; active ones by when they expire."""
 
 
 class TaskList(Items[Task]):
@@ -284,7 +284,7 @@ class TaskList(Items[Task]):
 
 
 class EventList(Items[Event]):
-    """Events, oldest first."""
+    """Events, in the order that was asked for."""
 
 
 class ProvisioningEventList(Items[ProvisioningEvent]):
@@ -292,7 +292,7 @@ class ProvisioningEventList(Items[ProvisioningEvent]):
 
 
 class RequestList(Items[Request]):
-    """Requests of one connection, oldest first."""
+    """Requests of one connection, in the order that was asked for."""
 
 
 class CutoffList(Items[Cutoff]):

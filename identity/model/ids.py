@@ -1,5 +1,6 @@
 """Identifiers: never reused, never chosen by a client, never an e-mail address."""
 
+from datetime import datetime
 from typing import NewType
 from uuid import UUID
 
@@ -29,6 +30,11 @@ def new_id(now_ns: int, dice: int) -> UUID:
     fraction = rest_ns * 4096 // 1_000_000
     low = dice & ((1 << RANDOM_BITS) - 1)
     return UUID(int=(now_ms & (1 << 48) - 1) << 80 | 7 << 76 | fraction << 64 | 2 << 62 | low)
+
+
+def first_id_at(instant: datetime) -> UUID:
+    """Return an id that is lower than every id made from ``instant`` on, and higher than every earlier one."""
+    return UUID(int=int(instant.timestamp() * 1_000) << 80)
 
 
 def parse_id(text: str) -> UUID | None:

@@ -120,9 +120,11 @@ def connection_lock(tx: Tx, connection_id: UUID) -> Connection | None:
     return None if row is None else connection_from(row)
 
 
-def connection_list(tx: Tx, *, after: UUID | None, limit: int) -> list[Connection]:
-    """Return at most ``limit`` connections in the order of creation."""
+def connection_list(tx: Tx, *, name: str | None = None, after: UUID | None, limit: int) -> list[Connection]:
+    """Return at most ``limit`` connections in the order of creation, ended ones among them."""
     statement = select(*COLUMNS).where(connections.c.tenant_id == tx.tenant_id).order_by(connections.c.id).limit(limit)
+    if name is not None:
+        statement = statement.where(connections.c.name == name)
     if after is not None:
         statement = statement.where(connections.c.id > after)
     return [connection_from(row) for row in tx.execute(statement)]

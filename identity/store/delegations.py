@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, func, insert, literal, not_, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, insert, literal, not_, or_, select, true, tuple_, update
 
 from identity.model.delegation import PARTY_ENDED, Delegation
 from identity.store.locks import delegation_key
@@ -130,12 +130,46 @@ def delegation_list(
 ) -> list[Delegation]:
     """Return at most ``limit`` delegations in the order of creation; ``subject_id`` is a user or a group."""
     statement = select(*COLUMNS).where(delegations.c.tenant_id == tx.tenant_id).order_by(delegations.c.id).limit(limit)
-    if actor_id is not None:
-        statement = statement.where(delegations.c.actor_id == actor_id)
-    if subject_id is not None:
-        statement = statement.where(
-            or_(delegations.c.subject_id == subject_id, delegations.c.subject_group_id == subject_id)
-        )
+    statement = statement.where(_of_parties(actor_id, subject_id))
     if after is not None:
         statement = statement.where(delegations.c.id > after)
     return [delegation_from(row) for row in tx.execute(statement)]
+
+
+def delegations_in_force(
+    tx: Tx,
+    *,
+    actor_id: UUID | None,
+    subject_id: UUID | None,
+    after: tuple[datetime | None, UUID] | None,
+    limit: int,
+    now: datetime,
+) -> list[Delegation]:
+    """Return at most ``limit`` delegations that have neither ended nor expired, the next to expire first.
+
+    ``after`` is the expiry and the id of the last one before; those that never expire come last.
+    """
+    table, found = delegations.c, []
+    is_wanted = _of_parties(actor_id, subject_id)
+    statement = select(*COLUMNS).where(
+        table.tenant_id == tx.tenant_id, table.ended_at.is_(None), HAS_PARTIES, is_wanted
+    )
+    if after is None or after[0] is not None:
+        expiring = statement.where(table.expires_at > now).order_by(table.expires_at, table.id).limit(limit)
+        if after is not None:
+            place = tuple_(literal(after[0], table.expires_at.type), literal(after[1], table.id.type))
+            expiring = expiring.where(tuple_(table.expires_at, table.id) > place)
+        found = [delegation_from(row) for row in tx.execute(expiring)]
+    if len(found) == limit:
+        return found
+    lasting = statement.where(table.expires_at.is_(None)).order_by(table.id).limit(limit - len(found))
+    if after is not None and after[0] is None:
+        lasting = lasting.where(table.id > after[1])
+    return found + [delegation_from(row) for row in tx.execute(lasting)]
+
+
+def _of_parties(actor_id: UUID | None, subject_id: UUID | None) -> ColumnElement[bool]:
+    conditions = [] if actor_id is None else [delegations.c.actor_id == actor_id]
+    if subject_id is not None:
+        conditions.append(or_(delegations.c.subject_id == subject_id, delegations.c.subject_group_id == subject_id))
+    return and_(true(), *conditions)

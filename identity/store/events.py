@@ -11,7 +11,9 @@ from sqlalchemy import insert, select, text
 from identity.model.access import Caller
 from identity.model.event import Event, Outcome, RecordedEvent
 from identity.model.provisioning_event import ProvisioningEvent
+from identity.model.selection import EVER, Order, Span
 from identity.store import provisioning_events
+from identity.store.spans import in_span
 from identity.store.tables import events
 from identity.store.tx import Tx, Unwritten
 
@@ -113,12 +115,13 @@ def event_list(
     txn: UUID | None = None,
     principal_id: UUID | None = None,
     type: str | None = None,  # noqa: A002 - the name of the query parameter
+    span: Span = EVER,
+    order: Order = Order.ASCENDING,
     limit: int,
 ) -> Sequence[RecordedEvent]:
-    """Return at most ``limit`` events after the one with id ``after``, oldest first."""
-    statement = select(events).where(events.c.tenant_id == tx.tenant_id).order_by(events.c.id).limit(limit)
-    if after is not None:
-        statement = statement.where(events.c.id > after)
+    """Return at most ``limit`` events behind the one with id ``after``, in the order of their ids."""
+    statement = select(events).where(events.c.tenant_id == tx.tenant_id)
+    statement = in_span(statement, events, span, order=order, after=after).limit(limit)
     if txn is not None:
         statement = statement.where(events.c.txn == txn)
     if principal_id is not None:

@@ -342,24 +342,3 @@ def principal_get(tx: Tx, principal_id: UUID) -> Principal | None:
     )
     row = tx.execute(statement).first()
     return None if row is None else principal_from(row)
-
-
-def principal_list(
-    tx: Tx, *, kind: Kind | None, name: str | None, only_protected: bool, after: UUID | None, limit: int
-) -> list[Principal]:
-    """Return at most ``limit`` living principals in the order of creation; ``name`` is compared in canonical form."""
-    statement = (
-        select(*COLUMNS)
-        .where(principals.c.tenant_id == tx.tenant_id, principals.c.deleted_at.is_(None))
-        .order_by(principals.c.id)
-        .limit(limit)
-    )
-    if kind is not None:
-        statement = statement.where(principals.c.kind == kind)
-    if name is not None:
-        statement = statement.where(principals.c.name_key == canonical_name(name))
-    if only_protected:
-        statement = statement.where(principals.c.is_protected)
-    if after is not None:
-        statement = statement.where(principals.c.id > after)
-    return [principal_from(row) for row in tx.execute(statement)]

@@ -11,8 +11,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from identity.model.access import Caller
 from identity.model.request import Change, RecordedRequest, Request, RequestOutcome, name_key_of
 from identity.model.restoration import Source
+from identity.model.selection import Order, Span
 from identity.store import provisioning_events
 from identity.store.events import INSERT_FROM_JSON, json_of
+from identity.store.spans import in_span
 from identity.store.tables import provisioning_requests
 from identity.store.tx import Tx
 
@@ -84,26 +86,19 @@ def request_list(
     principal_id: UUID | None,
     name: str | None,
     outcome: RequestOutcome | None,
-    since: datetime | None,
-    until: datetime | None,
+    span: Span,
+    order: Order,
     after: UUID | None,
     limit: int,
 ) -> Sequence[RecordedRequest]:
-    """Return at most ``limit`` requests of one connection after the one with id ``after``, oldest first."""
+    """Return at most ``limit`` requests of one connection behind the one with id ``after``, in the order of ids."""
     table = provisioning_requests.c
-    statement = (
-        select(*COLUMNS)
-        .where(table.tenant_id == tx.tenant_id, table.connection_id == connection_id)
-        .order_by(table.id)
-        .limit(limit)
-    )
+    statement = select(*COLUMNS).where(table.tenant_id == tx.tenant_id, table.connection_id == connection_id)
+    statement = in_span(statement, provisioning_requests, span, order=order, after=after).limit(limit)
     wanted: tuple[tuple[object, Callable[[], ColumnElement[bool]]], ...] = (
         (principal_id, lambda: table.principal_id == principal_id),
         (name, lambda: table.name_key == name_key_of(name or "")),
         (outcome, lambda: table.outcome == outcome),
-        (since, lambda: table.at >= since),
-        (until, lambda: table.at < until),
-        (after, lambda: table.id > after),
     )
     for value, condition in wanted:
         if value is not None:

@@ -145,6 +145,7 @@ def patch_op(**operation: Any) -> dict[str, Any]:
 
 
 PUBLIC = [
+    anybody("/"),
     anybody("/livez"),
     anybody("/readyz"),
     anybody("/t/{tenant}/jwks"),
@@ -278,6 +279,7 @@ ADMIN = [
       for path in ("/", "/nothing") for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")),
     of_tenant("GET", ""),
     of_tenant("GET", "/connections"),
+    of_tenant("GET", "/connections", query="name=okta"),
     of_tenant("POST", "/connections", {"kind": "scim", "name": "okta", "dialect": "okta"}, status=201),
     of_tenant("POST", "/connections", OIDC, status=201),
     of_tenant("GET", "/connections/{connection}"),
@@ -318,6 +320,8 @@ ADMIN = [
     of_tenant("POST", "/principals/{lee}/reactivate", {"reason": "test"}),
     of_tenant("POST", "/principals/{bot}/deprovision", {"reason": "test"}),
     of_tenant("GET", "/principals", query="is_protected=true"),
+    of_tenant("GET", "/principals", query="state=active"),
+    of_tenant("GET", "/principals", query="ids={sam},{bot}"),
     of_tenant("POST", "/principals/{sam}/protect", {"reason": "test"}),
     of_tenant("POST", "/principals/{sam}/unprotect", {"reason": "test"}),
     of_tenant("GET", "/principals/{sam}/subjects"),
@@ -326,6 +330,7 @@ ADMIN = [
     of_tenant("GET", "/delegations"),
     of_tenant("GET", "/delegations", query="actor={bot}"),
     of_tenant("GET", "/delegations", query="subject={sam}"),
+    of_tenant("GET", "/delegations", query="active=true"),
     of_tenant("POST", "/delegations", DELEGATION, status=201),
     of_tenant("POST", "/delegations", GROUP_DELEGATION, status=201),
     of_tenant("GET", "/delegations/{delegation}"),
@@ -337,6 +342,7 @@ ADMIN = [
     of_tenant("GET", "/events"),
     of_tenant("GET", "/events", query="after={event}&type=token.issued"),
     of_tenant("GET", "/events", query="txn={txn}"),
+    of_tenant("GET", "/events", query="order=desc&since=2026-01-01T00:00:00Z"),
     of_tenant("GET", "/events", query="principal={sam}"),
     of_tenant("GET", "/provisioning-events"),
     of_tenant("GET", "/provisioning-events", query="after={provisioning_event}"),

@@ -18,6 +18,7 @@ from identity.model.listing import Listing
 from identity.model.membership import MemberChange
 from identity.model.principal import Kind
 from identity.model.query import ALWAYS
+from identity.model.selection import PrincipalSelection
 from tests.actions.sources import (
     Source,
     administrator,
@@ -305,7 +306,7 @@ def test_a_deleted_principal_is_nowhere(source: Source, acme: Tenant) -> None:
     assert source.members(team) == {stays}
     assert {owner.id for owner in source.read(Kind.AGENT, agent).owners} == {stays}
     with acme.tx() as tx:
-        listed = list_principals(tx, kind=None, name=None, only_protected=False, after=None, limit=1_000)
+        listed = list_principals(tx, PrincipalSelection(), after=None, limit=1_000)
         everybody = Listing(dict.fromkeys(Kind, ALWAYS), limit=1_000)
         found = find_principals(tx, everybody, caller=source.caller)
         assert gone not in {each.id for each in listed}

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,11 +10,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from click.testing import CliRunner, Result
 from flask import Flask
 from flask.testing import FlaskClient
 from joserfc.jwk import ECKey
+from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
+from cli.main import main
 from config.app import create_app
 from config.settings import Settings
 from identity.actions.keys import KeyRing
@@ -172,6 +176,43 @@ def resource(acme: Admin) -> str:
         {"audience": RESOURCE, "scopes": ["invoices.read", "invoices.pay"], "authorization_details_types": ["invoice"]},
     )
     return RESOURCE
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def base_url(app: Flask) -> Iterator[str]:
+    """The URL of this installation, served by a thread."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture
+def run(base_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run the command ``identity`` as the administrator of this installation, without profiles."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.delenv("IDENTITY_PROFILE", raising=False)
+    monkeypatch.setenv("IDENTITY_URL", base_url)
+    monkeypatch.setenv("IDENTITY_ADMIN_TOKEN", ADMIN_TOKEN)
+
+    def invoke(*words: str, exit_code: int = 0, **more: Any) -> Result:
+        result = CliRunner().invoke(main, words, **more)
+        assert result.exit_code == exit_code, (result.exit_code, result.output)
+        assert "Traceback" not in result.output
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def ask(run: Run) -> Callable[..., Any]:
+    """Run a command with --json and return its document."""
+    return lambda *words, **more: json.loads(run(*words, "--json", **more).stdout)
 
 
 @pytest.fixture(scope="session")

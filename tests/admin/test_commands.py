@@ -2,51 +2,14 @@
 
 import json
 import stat
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from flask import Flask
-from werkzeug.serving import make_server
 
-from cli.main import main
 from cli.showing import cell
-from tests.admin.conftest import ADMIN_TOKEN, RESOURCE, Admin, Provision
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def base_url(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-
-
-@pytest.fixture
-def run(base_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("IDENTITY_URL", base_url)
-    monkeypatch.setenv("IDENTITY_ADMIN_TOKEN", ADMIN_TOKEN)
-
-    def invoke(*words: str, exit_code: int = 0, **more: Any) -> Result:
-        result = CliRunner().invoke(main, words, **more)
-        assert result.exit_code == exit_code, (result.exit_code, result.output)
-        assert "Traceback" not in result.output
-        return result
-
-    return invoke
-
-
-@pytest.fixture
-def ask(run: Run) -> Callable[..., Any]:
-    """Run a command with --json and return its document."""
-    return lambda *words, **more: json.loads(run(*words, "--json", **more).stdout)
+from tests.admin.conftest import RESOURCE, Admin, Provision, Run
 
 
 def test_from_nothing_to_an_agent_that_may_act(ask: Callable[..., Any], provision: Provision, tmp_path: Path) -> None:
@@ -126,15 +89,15 @@ def test_a_list_is_read_over_its_pages_and_says_where_the_rest_begins(
     rest = ask("agent", "list", "acme", "--after", first["next_cursor"])
     assert [one["id"] for one in first["items"] + rest["items"]] == names
     shown = run("agent", "list", "acme", "--limit", "3").stdout
-    assert f"There is more: --after {first['next_cursor']}" in shown
+    assert f"There are more: --after {first['next_cursor']}" in shown
     assert all(name in shown for name in names[:3])
-    assert run("task", "list", "acme").stdout == "There is none.\n"
+    assert run("task", "list", "acme").stdout == "No results.\n"
 
 
 def test_a_person_is_shown_words_and_a_secret_with_a_warning(run: Run, acme: Admin) -> None:
     shown = run("connection", "create", "acme", "--kind", "scim", "--name", "entra").stdout
     assert "scim_base_url" in shown
-    assert "Keep token now: it is shown this once." in shown
+    assert "Save this token now. It will not be shown again." in shown
 
 
 def test_a_name_can_do_nothing_to_a_terminal() -> None:
@@ -146,7 +109,7 @@ def test_a_name_can_do_nothing_to_a_terminal() -> None:
     [
         (("tenant", "show", "nobody"), 5, "there is no such tenant"),
         (("tenant", "create", "acme"), 6, "slug_taken"),
-        (("tenant", "create", "ACME"), 7, "/slug"),
+        (("tenant", "create", "ACME"), 7, "SLUG"),
         (("tenant", "show", "a/b"), 2, "cannot be a name or an id"),
         (("agent", "show", "acme", "nobody"), 5, "there is no agent called 'nobody' in acme"),
         (("client", "create", "acme"), 2, "give one of --principal, --audience and --connection"),
@@ -160,7 +123,7 @@ def test_a_name_can_do_nothing_to_a_terminal() -> None:
         ),
         (("client", "create", "acme", "--audience", "x", "--auth-method", "none"), 2, "client_secret_post"),
         (("delegation", "grant", "acme", "--actor", "x", "--resource", "y"), 2, "give either --subject or --group"),
-        (("connection", "create", "acme", "--kind", "oidc", "--name", "x"), 7, "/issuer"),
+        (("connection", "create", "acme", "--kind", "oidc", "--name", "x"), 7, "--issuer is required"),
     ],
 )
 def test_a_refusal_says_what_to_do_and_has_its_exit_code(
@@ -172,12 +135,17 @@ def test_a_refusal_says_what_to_do_and_has_its_exit_code(
 @pytest.mark.parametrize(
     ("changed", "exit_code", "said"),
     [
-        ({"IDENTITY_ADMIN_TOKEN": ""}, 4, "IDENTITY_ADMIN_TOKEN is not set"),
-        ({"IDENTITY_ADMIN_TOKEN": "wrong"}, 4, "is not this installation's"),
-        ({"IDENTITY_ADMIN_TOKEN": "wröng\n"}, 4, "characters that no token has"),
+        ({"IDENTITY_ADMIN_TOKEN": ""}, 4, "there is no token for http://127.0.0.1"),
+        ({"IDENTITY_ADMIN_TOKEN": "wrong"}, 4, "The token came from IDENTITY_ADMIN_TOKEN."),
+        ({"IDENTITY_ADMIN_TOKEN": "wröng\n"}, 4, "the token from IDENTITY_ADMIN_TOKEN contains invalid characters"),
         ({"IDENTITY_URL": "http://127.0.0.1:9"}, 3, "does not answer"),
         ({"IDENTITY_URL": "http://id.example"}, 1, "must be https://"),
-        ({"IDENTITY_URL": "id.example"}, 1, "must be the installation's https:// URL"),
+        ({"IDENTITY_URL": "id.example"}, 1, "IDENTITY_URL has no scheme: write https://id.example"),
+        ({"IDENTITY_URL": "ftp://id.example"}, 1, "must be the installation's https:// URL"),
+        ({"IDENTITY_URL": "https://"}, 1, "must be the installation's https:// URL"),
+        ({"IDENTITY_URL": "https://id.example:port"}, 1, "must be the installation's https:// URL"),
+        ({"IDENTITY_URL": "https://id.example?x=1"}, 1, "must be the installation's https:// URL"),
+        ({"IDENTITY_URL": "https://me:secret@id.example"}, 1, "must not hold a user name or password"),
     ],
 )
 def test_a_wrong_environment_is_explained(

@@ -10,8 +10,6 @@ import pytest
 
 from identity.admin.openapi import document
 from tests.admin.conftest import Admin
-from tests.admin.test_commands import base_url as base_url  # noqa: PLC0414
-from tests.admin.test_commands import run as run  # noqa: PLC0414
 
 BADGE = "urn:acme:params:scim:Badge"
 DEVICE = "urn:acme:params:scim:Device"

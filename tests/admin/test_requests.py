@@ -190,7 +190,7 @@ def test_a_change_whose_entry_cannot_be_written_does_not_happen(source: Pushing,
 
 def test_the_log_is_filtered_by_who_what_came_of_it_and_when(source: Pushing, clock: Clock) -> None:
     dana = source.user("Dana@x")
-    clock.advance(hours=1)
+    clock.advance(minutes=1)
     middle = clock.now
     source.ask("POST", "/Users", {"schemas": [USER], "userName": "dana@X"})
     fox = source.user("fox")
@@ -274,3 +274,18 @@ def test_each_operation_of_a_bulk_is_told_by_itself(source: Pushing) -> None:
     ]
     assert log[0]["principal_id"] == answer["Operations"][0]["location"].rsplit("/", 1)[-1]
     assert SECRET not in json.dumps(log)
+
+
+def test_the_log_is_read_newest_first_and_in_a_span_of_time(acme: Admin, clock: Clock) -> None:
+    source = push(acme)
+    for number in range(4):
+        clock.advance(seconds=1)
+        source.user(f"user-{number}")
+    rows = source.log()
+    assert source.log("&order=desc") == rows[::-1]
+    since, until = rows[1]["at"], rows[3]["at"]
+    assert source.log(f"&since={since}&until={until}&order=desc") == rows[1:3][::-1]
+    first = acme.get(f"/connections/{source.id}/requests?order=desc&limit=3")
+    rest = acme.get(f"/connections/{source.id}/requests?order=desc&after={first['next_cursor']}")
+    assert [*first["items"], *rest["items"]] == rows[::-1]
+    assert push(acme, "other").log("&order=desc") == []

@@ -18,6 +18,77 @@ def run(*arguments: str, **environment: str) -> Result:
     return CliRunner().invoke(main, arguments, env=settings)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("delegaton",), "Did you mean 'delegation'?"),
+        (("agent", "lst"), "Did you mean 'list'?"),
+        (("agent", "list", "acme", "--sate", "active"), "'--state'"),
+        (("--profil", "x", "tenant", "list"), "'--profile'"),
+        (("completion", "tcsh"), "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
+        (("delegation", "list", "acme", "--active=yes"), "does not take a value"),
+    ],
+)
+def test_a_word_that_is_misspelt_is_told_with_what_is_meant_in_words_and_in_json(
+    words: tuple[str, ...], said: str
+) -> None:
+    in_words = run(*words)
+    assert (in_words.exit_code, said in in_words.stderr) == (2, True)
+    for given in ((*words, "--json"), ("--json", *words)):
+        in_json = run(*given)
+        error = json.loads(in_json.stderr)
+        assert (in_json.exit_code, in_json.stdout, error["code"], error["exit_status"]) == (2, "", "usage", 2)
+        assert said in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "exit_code", "code"),
+    [
+        (("migrate", "status"), {"database_url": ""}, 1, "failed"),
+        (("migrate", "status"), {"database_url": "postgresql://nobody@127.0.0.1:1/x"}, 1, "failed"),
+        (("migrate", "down"), {}, 2, "usage"),
+        (("tenant", "list"), {"url": "127.0.0.1:1", "admin_token": "x"}, 1, "refused"),
+        (("tenant", "list"), {"url": "http://127.0.0.1:9", "admin_token": "x"}, 3, "unreachable"),
+        (("tenant", "list"), {"url": "http://127.0.0.1:9", "admin_token": "x y"}, 4, "invalid_token"),
+    ],
+)
+def test_an_error_is_one_json_object_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], environment: dict[str, str], exit_code: int, code: str
+) -> None:
+    monkeypatch.setattr("cli.remote.PAUSE_S", 0.0)
+    in_words = run(*words, **environment)
+    for given in ((*words, "--json"), ("--json", *words)):
+        in_json = run(*given, **environment)
+        error = json.loads(in_json.stderr)
+        assert (in_json.exit_code, in_words.exit_code, error["exit_status"]) == (exit_code, exit_code, exit_code)
+        assert (in_json.stdout, error["code"]) == ("", code)
+        assert error["message"].splitlines()[0] in in_words.stderr
+
+
+def test_json_before_the_command_is_json_after_it(empty_owner_url: str) -> None:
+    assert json.loads(run("--json", "migrate", "status", database_url=empty_owner_url).stdout)["current"] is None
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [
+        ("bash", "complete -o nosort -F"),
+        ("zsh", "#compdef identity"),
+        ("fish", "complete --no-files --command identity"),
+    ],
+)
+def test_the_completion_script_of_a_shell_completes_commands(shell: str, line: str) -> None:
+    script = run("completion", shell).stdout
+    assert line in script
+    assert json.loads(run("completion", shell, "--json").stdout) == {
+        "shell": shell,
+        "script": script.rstrip("\n") + "\n",
+    }
+    environment = {"_IDENTITY_COMPLETE": "bash_complete", "COMP_WORDS": "identity delega", "COMP_CWORD": "1"}
+    completed = CliRunner().invoke(main, [], prog_name="identity", complete_var="_IDENTITY_COMPLETE", env=environment)
+    assert completed.output == "plain,delegation\n"
+
+
 def test_every_command_in_the_table_is_there_and_says_what_it_does() -> None:
     listed = run("--help").output
     for name in COMMANDS:
@@ -40,23 +111,19 @@ def test_migrate_says_where_the_schema_is_and_brings_it_to_the_head(empty_owner_
 def test_migrate_goes_to_a_revision_and_back_and_loses_nothing_unasked(empty_owner_url: str) -> None:
     def migrate(*arguments: str) -> Any:
         result = run("migrate", *arguments, "--json", database_url=empty_owner_url)
-        return json.loads(result.output) if result.exit_code == 0 else result.output.strip()
+        return json.loads(result.output) if result.exit_code == 0 else json.loads(result.stderr)["message"]
 
     assert migrate("up", "--to", "tell_upstream")["current"] == "tell_upstream"
     assert migrate("down", "--to", "count_ends") == LOSES
     assert migrate("status")["current"] == "tell_upstream"
     state = migrate("down", "--to", "count_ends", "--lose-data")
     assert (state["current"], "run `identity migrate`" in state["fault"]) == ("count_ends", True)
-    assert migrate("up", "--to", "nowhere").startswith(
-        "Error: there is no revision nowhere; there are create_foundation,"
-    )
-    assert (
-        migrate("down", "--to", "tell_upstream") == "Error: the schema is at count_ends, which is before tell_upstream"
-    )
+    assert migrate("up", "--to", "nowhere").startswith("there is no revision nowhere; there are create_foundation,")
+    assert migrate("down", "--to", "tell_upstream") == "the schema is at count_ends, which is before tell_upstream"
     assert "Missing option '--to'" in migrate("down")
 
 
-LOSES = "Error: this would lose: which upstream tokens connections take. Add --lose-data if it may"
+LOSES = "this would lose: which upstream tokens connections take. Add --lose-data if it may"
 
 
 @pytest.mark.parametrize(

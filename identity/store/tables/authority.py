@@ -87,6 +87,7 @@ delegations = tenant_table(
     Index("ix_delegations_person", "tenant_id", "subject_id", "actor_id", "resource",
           postgresql_where=text("ended_at IS NULL AND subject_id IS NOT NULL")),
     Index("ix_delegations_group", "tenant_id", "subject_group_id", postgresql_where=text("ended_at IS NULL")),
+    Index("ix_delegations_expiry", "tenant_id", "expires_at", "id", postgresql_where=text("ended_at IS NULL")),
     key=("id",),
 )  # fmt: skip
 

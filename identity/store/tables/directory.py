@@ -55,6 +55,7 @@ connections = tenant_table(
     refers(("provisioned_by",), "connections", ("id",)),
     Index("uq_connections_issuer", "tenant_id", "issuer", unique=True,
           postgresql_where=text("kind = 'oidc' AND ended_at IS NULL")),
+    Index("ix_connections_name", "tenant_id", "name", "id"),
     key=("id",),
 )  # fmt: skip
 
@@ -107,6 +108,9 @@ principals = tenant_table(
     Index("uq_principals_external_id", "tenant_id", "connection_id", "kind", "external_id", unique=True,
           postgresql_where=text("deleted_at IS NULL AND external_id IS NOT NULL")),
     Index("ix_principals_kind", "tenant_id", "kind", "id", postgresql_where=text("deleted_at IS NULL")),
+    Index("ix_principals_state", "tenant_id", "kind", "state", "id", postgresql_where=text("deleted_at IS NULL")),
+    Index("ix_principals_group_name", "tenant_id", "name_key",
+          postgresql_where=text("deleted_at IS NULL AND kind = 'group'")),
     index_of("ix_principals_external_id", "tenant_id", "external_id"),
     Index("ix_principals_display_name", "tenant_id", "kind", "display_name_key"),
     Index("ix_principals_protected", "tenant_id", "id", postgresql_where=text("is_protected")),

@@ -1,0 +1,107 @@
+"""Reading a log: newest first, in a span of time, or as it grows."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+import click
+
+from cli.arguments import after_option
+from cli.remote import Pages, Remote
+from cli.showing import show_list, show_stream
+from cli.times import Time
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+LIMIT, LIMIT_MAX = 200, 100_000
+BEFORE_FOLLOWING = 10  # items that are shown first, as tail does
+POLL_S = 2.0
+EARLIEST = str(UUID(int=0))
+OVERLAP_MS = 10_000  # a row may be committed this long after one with a higher id
+
+OPTIONS = (
+    click.option("--since", type=Time(), help="Only from this time on: 2026-11-30T10:00:00Z, or 15m, 2h, 3d ago."),
+    click.option("--until", type=Time(), help="Only before this time."),
+    click.option("--oldest-first", is_flag=True, help="Begin with the oldest. Default: the newest."),
+    click.option("--follow", "-f", is_flag=True, help="Go on and show what comes; Ctrl-C ends it."),
+    click.option("--limit", type=click.IntRange(1, LIMIT_MAX),
+                 help=f"How many at most. Default: {LIMIT}; with --follow, {BEFORE_FOLLOWING} to begin with."),
+    after_option,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a log is read."""
+
+    since: str | None
+    until: str | None
+    oldest_first: bool
+    follow: bool
+    limit: int | None
+    after: str | None
+
+
+def log_options(command: Command) -> Command:
+    """Give a command the options of a log."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def reading_of(options: dict[str, Any]) -> Reading:
+    """Take the options of a log out of a command's. Raises ``click.UsageError``."""
+    reading = Reading(**{name: options.pop(name) for name in Reading.__slots__})
+    if reading.follow and (reading.until or reading.after or reading.oldest_first):
+        raise click.UsageError("--follow goes with none of --until, --after and --oldest-first")
+    return reading
+
+
+def show_log(
+    remote: Remote, path: str, reading: Reading, query: Mapping[str, object], columns: tuple[str, ...],
+    named: Callable[[Pages], Pages] = lambda pages: pages,
+) -> None:  # fmt: skip
+    """Print a log, or follow it."""
+    if not reading.follow:
+        show_list(named(pages_of(remote, path, reading, query)), *columns)
+        return
+    with suppress(KeyboardInterrupt):
+        first = reading.limit or BEFORE_FOLLOWING
+        show_stream(named(followed(remote, path, first, {**query, "since": reading.since})), *columns)
+
+
+def pages_of(remote: Remote, path: str, reading: Reading, query: Mapping[str, object]) -> Pages:
+    """Yield the pages of a log."""
+    order = "asc" if reading.oldest_first else "desc"
+    span = {"since": reading.since, "until": reading.until}
+    return remote.pages(path, limit=reading.limit or LIMIT, after=reading.after, order=order, **span, **query)
+
+
+def followed(remote: Remote, path: str, first: int, query: Mapping[str, object]) -> Iterator[dict[str, Any]]:
+    """Yield the newest ``first`` items, oldest of them first, and then what comes, each item once."""
+    newest = [page["items"] for page in remote.pages(path, limit=first, order="desc", **query)]
+    items = [item for page in newest for item in page][::-1]
+    seen = {item["id"] for item in items}
+    if items:  # what is older is not new, though it is read again with what may be committed late
+        seen |= {item["id"] for item in _behind(remote, path, seen, query) if item["id"] < items[0]["id"]}
+    while True:
+        yield {"items": items, "next_cursor": None}
+        time.sleep(POLL_S)
+        items = [item for item in _behind(remote, path, seen, query) if item["id"] not in seen]
+        place = overlapping(max(seen, default=EARLIEST))
+        seen = {id_ for id_ in seen if id_ > place} | {item["id"] for item in items}
+
+
+def _behind(remote: Remote, path: str, seen: set[str], query: Mapping[str, object]) -> list[dict[str, Any]]:
+    """Return what is behind the newest item that was seen, and what may have been committed after it."""
+    place = overlapping(max(seen, default=EARLIEST))
+    pages = remote.pages(path, limit=LIMIT_MAX, after=place, order="asc", **query)
+    return [item for page in pages for item in page["items"]]
+
+
+def overlapping(id_: str) -> str:
+    """Return an id of ten seconds before: ids begin with the time, and rows may be committed in another order."""
+    return str(UUID(int=max(0, (UUID(id_).int >> 80) - OVERLAP_MS) << 80))
