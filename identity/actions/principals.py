@@ -8,19 +8,19 @@ from identity.model.access import Caller
 from identity.model.errors import Conflict, NotThere
 from identity.model.event import Event
 from identity.model.lifecycle import Verb
-from identity.model.principal import ACTORS, Kind, Principal, Resource
+from identity.model.principal import ACTORS, Principal, Resource
+from identity.model.selection import PrincipalSelection
 from identity.store import Tx
 from identity.store.events import event_insert
 from identity.store.lifecycle import ownership_notice_insert
 from identity.store.ownership import is_unowned
-from identity.store.principals import principal_get, principal_list, principal_lock, principal_protect, resource_get
+from identity.store.principal_list import principal_list
+from identity.store.principals import principal_get, principal_lock, principal_protect, resource_get
 
 
-def list_principals(
-    tx: Tx, *, kind: Kind | None, name: str | None, only_protected: bool, after: UUID | None, limit: int
-) -> list[Principal]:
+def list_principals(tx: Tx, wanted: PrincipalSelection, *, after: UUID | None, limit: int) -> list[Principal]:
     """Return one page of the living principals, in the order of creation."""
-    return principal_list(tx, kind=kind, name=name, only_protected=only_protected, after=after, limit=limit)
+    return principal_list(tx, wanted, after=after, limit=limit)
 
 
 def get_any_principal(tx: Tx, principal_id: UUID) -> Resource:
