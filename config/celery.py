@@ -12,6 +12,7 @@ from uuid import UUID
 
 import structlog
 from celery import Celery
+from celery.apps import worker as worker_program
 from celery.exceptions import SecurityWarning, SoftTimeLimitExceeded
 from celery.signals import setup_logging, worker_process_init
 from celery.worker.state import active_requests
@@ -164,6 +165,7 @@ def run_worker(settings: Settings, duties: Duties, *, pool: Pool | None = None) 
     app = make_worker(settings, duties)
     refuse_broker_login(app, settings)
     _watch_worker(settings, app)
+    worker_program.safe_say = lambda *_: None  # what it writes to standard output at a signal, past the log
     app.worker_main(
         [
             "--quiet", "worker", f"--pool={pool}", f"--concurrency={settings.worker_threads}",

@@ -43,6 +43,7 @@ STOP_ORDER = ("worker", "relay", "web")
 STOP_S = 10.0
 READY_S_MAX = 30.0
 LOOK_S = 0.25
+STANDARD_ERROR = 2
 NEEDED = frozenset({"postgres", "web"})
 """Nothing is answered without these, so they are never away for long."""
 
@@ -89,6 +90,7 @@ class Supervisor:
             [sys.executable, "-m", "cli", command],
             env={name: value for name, value in self.environment.items() if name != "IDENTITY_OWNER_DATABASE_URL"},
             stdin=subprocess.DEVNULL,
+            stdout=STANDARD_ERROR,  # standard output is for what `identity dev` answers
             start_new_session=True,
             preexec_fn=end_with_parent("SIGKILL"),  # noqa: PLW1509 - started by the main thread, before any other
         )

@@ -176,7 +176,7 @@ def permit(story: Story) -> None:
                 "max_depth": depth,
             }
             expect(story.admin.call("POST", f"{tenant}/delegations", delegation), 201, "delegate")
-        notes.append("each agent authenticates with a key of its own; ocr-bot may be handed work, and hand on none")
+        notes.append("each agent authenticates with a key of its own; ocr-bot may receive a task, and not hand it on")
 
 
 def register_agent(story: Story, name: str) -> None:
@@ -276,9 +276,7 @@ def dana_leaves(story: Story) -> None:
         left_at = time.perf_counter()
         path = f"/tenants/{story.tenant}/principals/{story.ids['invoice-bot']}"
         wait_until(lambda: expect(story.admin.call("GET", path), 200, "look at the agent")["state"] == "suspended")
-        notes.append(
-            f"suspended {(time.perf_counter() - left_at) * 1000:.0f} ms after the 200; its key opens no door now"
-        )
+        notes.append(f"suspended {(time.perf_counter() - left_at) * 1000:.0f} ms after the 200; its key is refused now")
         refused = story.clients["invoice-bot"].exchange(story.upstream.id_token(SAM, APP), "id_token", resource=ERP)
         expect(refused, 401, "use a suspended agent's key")
 
@@ -293,8 +291,8 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def tell_trail(story: Story) -> None:
-    """Everything that happened in the task, from the audit trail."""
-    with story.telling("the audit trail of the task:"):
+    """Everything that happened in the task, from the audit log."""
+    with story.telling("the audit log of the task:"):
         path = f"/tenants/{story.tenant}/events"
         events = expect(story.admin.call("GET", path, txn=story.txn), 200, "read the trail")["items"]
         if not any(event["type"] == "token.issued" for event in events):
