@@ -158,7 +158,7 @@ def test_a_damaged_file_is_named_in_one_line(folder: Path) -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert refused.returncode == 1
-    assert refused.stderr.startswith(f"Error: {folder}/installation.toml cannot be read")
+    assert refused.stderr.startswith(f"Error: {folder}/installation.toml is not TOML")
     assert len(refused.stderr.splitlines()) == 1
 
 
