@@ -4,7 +4,7 @@ import click
 
 from cli.arguments import after_option, limit_option, tenant_argument
 from cli.output import json_option
-from cli.remote import connect
+from cli.remote import connect, principal_id
 from cli.showing import show_list, show_one
 
 
@@ -16,6 +16,7 @@ def resource() -> None:
 @resource.command()
 @tenant_argument
 @click.argument("audience")
+@click.option("--run-by", help="The agent or service account that runs it, by id or name.")
 @click.option("--scope", "scopes", multiple=True, help="A scope that may be asked for; may be repeated.")
 @click.option(
     "--details-type", "types", multiple=True, help="A type of authorization details that stands alone; may be repeated."
@@ -32,14 +33,21 @@ def resource() -> None:
 def register(
     tenant: str,
     audience: str,
+    run_by: str | None,
     scopes: tuple[str, ...],
     types: tuple[str, ...],
     restrictions: tuple[tuple[str, str], ...],
 ) -> None:
     """Let tokens be asked for AUDIENCE."""
     known = [*types, *restricting_types(restrictions)]
-    asked = {"audience": audience, "scopes": list(scopes), "authorization_details_types": known}
-    show_one(connect().post(f"/tenants/{tenant}/resources", asked))
+    remote = connect()
+    asked = {
+        "audience": audience,
+        "principal_id": None if run_by is None else principal_id(remote, tenant, run_by),
+        "scopes": list(scopes),
+        "authorization_details_types": known,
+    }
+    show_one(remote.post(f"/tenants/{tenant}/resources", asked))
 
 
 @resource.command("list")
@@ -49,7 +57,7 @@ def register(
 @json_option
 def list_(tenant: str, limit: int, after: str | None) -> None:
     """List resource servers."""
-    columns = ("audience", "scopes", "authorization_details_types")
+    columns = ("id", "audience", "principal_id", "scopes", "authorization_details_types")
     show_list(connect().pages(f"/tenants/{tenant}/resources", limit=limit, after=after), *columns)
 
 

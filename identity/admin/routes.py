@@ -13,6 +13,7 @@ from identity.admin import (
     routes_delegations,
     routes_documents,
     routes_principals,
+    routes_resources,
     routes_tenants,
     routes_trail,
 )
@@ -29,6 +30,7 @@ NOUNS: tuple[ModuleType, ...] = (
     routes_connections,
     routes_definitions,
     routes_clients,
+    routes_resources,
     routes_principals,
     routes_delegations,
     routes_trail,

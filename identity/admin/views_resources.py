@@ -1,6 +1,7 @@
 """What is answered about resource servers."""
 
 from datetime import datetime
+from uuid import UUID
 
 from identity.admin.views import Items, View
 
@@ -13,9 +14,13 @@ class RestrictingType(View):
 
 
 class Resource(View):
-    """A resource server. A type of authorization details that is a string stands alone."""
+    """A resource server, and the principal that runs it. A type of authorization details that is a string stands
+    alone.
+    """
 
+    id: UUID
     audience: str
+    principal_id: UUID | None
     scopes: list[str]
     authorization_details_types: list[str | RestrictingType]
     created_at: datetime

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from identity.model.authority import Restrictions, opened_scopes
 from identity.model.delegation import Details
@@ -21,9 +22,15 @@ class DetailsType:
 
 @dataclass(frozen=True, slots=True)
 class ResourceServer:
-    """``audience`` is the ``resource`` of RFC 8707 and the ``aud`` of every token meant for it."""
+    """``audience`` is the ``resource`` of RFC 8707 and the ``aud`` of every token meant for it.
 
+    ``principal_id`` is the agent or service account that runs it, if one does: only its clients may have the audience
+    beside a principal.
+    """
+
+    id: UUID
     audience: str
+    principal_id: UUID | None
     scopes: tuple[str, ...]
     authorization_details_types: tuple[DetailsType, ...]
     created_at: datetime

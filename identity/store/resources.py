@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
@@ -13,7 +14,9 @@ from identity.store.tables import resources
 from identity.store.tx import Tx
 
 COLUMNS = (
+    resources.c.id,
     resources.c.audience,
+    resources.c.principal_id,
     resources.c.scopes,
     resources.c.authorization_details_types,
     resources.c.authorization_details_scopes,
@@ -26,16 +29,31 @@ def _resource(row: Any) -> ResourceServer:
         DetailsType(name, tuple(row.authorization_details_scopes.get(name, ())))
         for name in row.authorization_details_types
     )
-    return ResourceServer(row.audience, tuple(row.scopes), types, row.created_at)
+    return ResourceServer(
+        id=row.id,
+        audience=row.audience,
+        principal_id=row.principal_id,
+        scopes=tuple(row.scopes),
+        authorization_details_types=types,
+        created_at=row.created_at,
+    )
 
 
 def resource_server_insert(
-    tx: Tx, *, audience: str, scopes: Sequence[str], details_types: Sequence[DetailsType], now: datetime
+    tx: Tx,
+    *,
+    audience: str,
+    principal_id: UUID | None,
+    scopes: Sequence[str],
+    details_types: Sequence[DetailsType],
+    now: datetime,
 ) -> ResourceServer:
     """Write a new resource server. Raises ``Taken``."""
     statement = insert(resources).values(
         tenant_id=tx.tenant_id,
+        id=tx.new_id(),
         audience=audience,
+        principal_id=principal_id,
         scopes=list(scopes),
         authorization_details_types=[known.type for known in details_types],
         authorization_details_scopes={known.type: list(known.scopes) for known in details_types if known.scopes},
@@ -50,6 +68,13 @@ def resource_server_insert(
 def resource_server_get(tx: Tx, audience: str) -> ResourceServer | None:
     """Return the resource server that ``audience`` names, exactly."""
     statement = select(*COLUMNS).where(resources.c.tenant_id == tx.tenant_id, resources.c.audience == audience)
+    row = tx.execute(statement).first()
+    return None if row is None else _resource(row)
+
+
+def resource_server_find(tx: Tx, resource_id: UUID) -> ResourceServer | None:
+    """Return the resource server of an id."""
+    statement = select(*COLUMNS).where(resources.c.tenant_id == tx.tenant_id, resources.c.id == resource_id)
     row = tx.execute(statement).first()
     return None if row is None else _resource(row)
 

@@ -257,6 +257,7 @@ PUBLIC_KEY = {
     "kty": "EC", "crv": "P-256", "kid": "three", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
     "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
 }  # fmt: skip
+NEW_RESOURCE = {"audience": "https://new.example", "principal_id": "{account}", "scopes": ["read"]}
 NEW_SCHEMA = {"id": "urn:example:params:scim:{new}", "attributes": [{"name": "colour", "type": "string"}]}
 NEW_TYPE = {"name": "Site", "endpoint": "/Sites", "schema": "{spare_schema}"}
 
@@ -299,7 +300,8 @@ ADMIN = [
     of_tenant("POST", "/clients/{signing_client}/keys", {"jwk": PUBLIC_KEY}, status=201),
     of_tenant("DELETE", "/clients/{signing_client}/keys/{client_kid}", status=204),
     of_tenant("GET", "/resources"),
-    of_tenant("POST", "/resources", {"audience": "https://new.example", "scopes": ["read"]}, status=201),
+    of_tenant("POST", "/resources", NEW_RESOURCE, status=201),
+    of_tenant("GET", "/resources/{resource}"),
     of_tenant("GET", "/principals"),
     of_tenant("GET", "/principals", query="name={sam_name}"),
     of_tenant("GET", "/principals/{sam}"),

@@ -151,7 +151,7 @@ def provision(owner: Owner) -> None:
 def register(owner: Owner) -> None:
     has = owner.has
     resource = {"audience": has["audience"], "scopes": ["read", "pay"], "authorization_details_types": ["invoice"]}
-    owner.make("resources", resource)
+    has["resource"] = owner.make("resources", resource)["id"]
     for name, party in (
         ("client", {"principal_id": has["bot"], "scope": "read"}),
         ("idle_client", {"principal_id": has["idle_bot"], "scope": "read"}),

@@ -39,6 +39,7 @@ def belongings(
         "connection_id": acme.post("/connections", {"kind": "scim", "name": "entra"})["id"],
         "client_id": client,
         "kid": "first",
+        "resource_id": acme.get("/resources")["items"][0]["id"],
         "principal_id": sam,
         "delegation_id": delegation["id"],
         "txn": open_task(house, clock, delegation),

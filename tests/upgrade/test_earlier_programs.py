@@ -19,7 +19,7 @@ from tests.upgrade.flows import Day, live_through
 from tests.upgrade.test_migrations import application_url, heads
 
 IS_LONG = "IDENTITY_PROVE_FAULTS" in os.environ
-TOGETHER = frozenset({"revoke_from_public", "order_outbox", "count_by_row", "mend_holds"})
+TOGETHER = frozenset({"revoke_from_public", "order_outbox", "count_by_row", "mend_holds", "say_what_is_served"})
 """Heads whose last program and this one may serve one tenant at the same time. What an earlier one writes this one does
 not read right. It writes no ``nested_in`` and no ``source_id`` of a membership, no epoch of a task, no end counter.
 """

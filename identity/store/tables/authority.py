@@ -7,12 +7,16 @@ from identity.store.schema import EMPTY_ARRAY, IDS, TEXTS, Instant, index_of, re
 
 resources = tenant_table(
     "resources",
+    Column("id", Uuid, server_default=text("gen_random_uuid()")),
     Column("audience", Text, nullable=False),
+    Column("principal_id", Uuid),
     Column("scopes", TEXTS, nullable=False),
     Column("authorization_details_types", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
     Column("authorization_details_scopes", JSONB, nullable=False, server_default=text("'{}'")),
     Column("created_at", Instant, nullable=False),
     refers((), "tenants", ()),
+    refers(("principal_id",), "principals", ("id",)),
+    index_of("ix_resources_id", "tenant_id", "id"),
     key=("audience",),
 )
 
@@ -36,7 +40,7 @@ clients = tenant_table(
     refers(("principal_id",), "principals", ("id",)),
     refers(("audience",), "resources", ("audience",)),
     refers(("connection_id",), "connections", ("id",)),
-    CheckConstraint("num_nonnulls(principal_id, audience, connection_id) = 1", name="one_party"),
+    CheckConstraint("(connection_id IS NULL) = (num_nonnulls(principal_id, audience) > 0)", name="party"),
     index_of("ix_clients_principal", "tenant_id", "principal_id"),
     Index(
         "ix_clients_live",
