@@ -22,12 +22,13 @@ from identity.actions.upstream import InvalidSubjectToken, UnverifiedToken, Upst
 from identity.model.access import Caller
 from identity.model.client import Client, GrantType
 from identity.model.errors import NotAllowed, Refusal
-from identity.model.exchange import Allowed, Asked, Denied, Held, decide_exchange, parties_of
+from identity.model.exchange import Allowed, Asked, Denied, Held, Route, decide_exchange, parties_of
 from identity.model.task import Task, TaskState
 from identity.model.token import Issue, IssuedToken, Party, TokenFacts, death_of, lives
 from identity.model.upstream_token import ACCESS_TOKEN, JWT, Acting
 from identity.store import Tx
-from identity.store.facts import ClientQuestion, ExchangeFacts, exchange_facts_read
+from identity.store.exchange_facts import ExchangeFacts, exchange_facts_read
+from identity.store.facts import ClientQuestion
 
 Id = TypeVar("Id", str, UUID)
 
@@ -61,7 +62,7 @@ FAULTS: Mapping[str, type[Refusal]] = {
 
 EXPLAINED: Mapping[str, str] = {
     "party": "a party of this exchange may not act now",
-    "target": "name one registered resource, the one that the subject token is for",
+    "target": "name one registered resource: the subject token's own, or one that its service may go on to",
     "scope": "more scope is asked than the subject token and the delegation hold together",
     "details": "more authorization_details are asked than the subject token and the delegation hold together",
     "delegation": "no delegation lets this actor act for this subject there, so far down the chain",
@@ -126,7 +127,7 @@ def exchange_token(
             actor,
             facts.delegations,
             others=_others(facts, held, client),
-            restrictions=facts.restrictions,
+            route=_route(facts, client),
             tenant_lifetime_max_s=facts.common.task_lifetime_max_s,
             now=now,
         )
@@ -216,6 +217,18 @@ def _verify_actor(
     return facts.parties.get(token.subject_id)
 
 
+def _route(facts: ExchangeFacts, client: Client) -> Route:
+    """Return where the token would go; only a client of the principal that runs the subject token's service is that."""
+    source = facts.source
+    is_own = (
+        source is not None
+        and client.audience == source.audience
+        and client.principal_id is not None
+        and client.principal_id == source.principal_id
+    )
+    return Route(facts.target, source, facts.pair, is_own)
+
+
 def _while_both_are_good(held: Held, actor_token: TokenFacts | None) -> Held:
     """A token that rests on an actor token does not outlive it."""
     return held if actor_token is None else replace(held, good_until=min(held.good_until, actor_token.expires_at))
@@ -264,6 +277,7 @@ def _issue(
         delegation_ids=_each_once(
             [*(parent.delegation_ids if parent else ()), *([allowed.delegation.id] if allowed.delegation else ())]
         ),
+        pair_ids=(*(parent.pair_ids if parent else ()), *([allowed.pair.id] if allowed.pair else ())),
         client_ids=_each_once([*(id_ for token in proofs for id_ in token.client_ids), client.client_id]),
         parties=parties_of(allowed, held, *_others(facts, held, client), _group_of(facts, allowed)),
         depth_max=allowed.depth_max,

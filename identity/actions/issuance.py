@@ -229,6 +229,7 @@ def _told(issue: Issue, claims: Mapping[str, Any]) -> Event:
             "expires_in": claims["exp"] - claims["iat"],
             "delegations": list(map(str, issue.delegation_ids)),
             "parent": None if issue.parent_id is None else str(issue.parent_id),
+            **({"pairs": list(map(str, issue.pair_ids))} if issue.pair_ids else {}),
             **({"upstream_act": issue.upstream.act} if issue.upstream and issue.upstream.act else {}),
         },
     )

@@ -1,7 +1,10 @@
 """What is answered about resource servers."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
+
+from pydantic import ConfigDict, Field
 
 from identity.admin.views import Items, View
 
@@ -28,3 +31,22 @@ class Resource(View):
 
 class ResourceList(Items[Resource]):
     """Resource servers in the order of their audiences."""
+
+
+class ResourcePair(View):
+    """What of one resource server allows what of another: scopes, and types of authorization details."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    id: UUID
+    source: Annotated[str, Field(serialization_alias="from")]
+    target: Annotated[str, Field(serialization_alias="to")]
+    scopes: dict[str, list[str]]
+    authorization_details_types: dict[str, str]
+    created_at: datetime
+
+
+class ResourcePairList(Items[ResourcePair]):
+    """Pairs of resource servers in the order of creation."""
+
+    model_config = ConfigDict(serialize_by_alias=True)

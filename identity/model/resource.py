@@ -36,6 +36,11 @@ class ResourceServer:
     created_at: datetime
 
     @property
+    def type_names(self) -> frozenset[str]:
+        """Every type of authorization details that it knows."""
+        return frozenset(known.type for known in self.authorization_details_types)
+
+    @property
     def restrictions(self) -> Restrictions:
         """The types that restrict scopes."""
         return {known.type: frozenset(known.scopes) for known in self.authorization_details_types if known.scopes}
@@ -63,8 +68,7 @@ def check_offered(server: ResourceServer, *, scopes: tuple[str, ...], details: D
     unknown = [scope for scope in scopes if scope not in server.scopes]
     if unknown:
         raise Malformed(f"{server.audience} has no scope {unknown[0]}", pointer="/scopes", reason="unknown_scope")
-    types = {known.type for known in server.authorization_details_types}
-    strange = [entry["type"] for entry in details if entry["type"] not in types]
+    strange = [entry["type"] for entry in details if entry["type"] not in server.type_names]
     if strange:
         raise Malformed(
             f"{server.audience} has no authorization_details type {strange[0]}",

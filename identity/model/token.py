@@ -34,6 +34,14 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Crossing:
+    """A pair of resource servers by which a chain left ``audience``; a deleted one is not among those that are read."""
+
+    pair_id: UUID
+    audience: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cutoff:
     """Everything issued for ``key`` up to ``not_before`` is dead."""
 
@@ -78,6 +86,13 @@ class TokenFacts:
     connection_id: UUID | None = None
     upstream_key: str | None = None
     connection_holds: bool = True
+    pair_ids: tuple[UUID, ...] = ()
+    crossings: tuple[Crossing, ...] = ()
+
+    @property
+    def audiences_left(self) -> frozenset[str]:
+        """Where the chain was before it came to the present audience."""
+        return frozenset(crossing.audience for crossing in self.crossings)
 
 
 def death_of(token: TokenFacts, now: datetime) -> str | None:
@@ -98,6 +113,7 @@ def death_of(token: TokenFacts, now: datetime) -> str | None:
                 (sum(party.epoch for party in token.parties) == token.epoch_sum, "party_cut_off"),
                 (_all_hold(token.clients, map(str, token.client_ids)), "client_revoked"),
                 (_all_hold(token.delegations, map(str, token.delegation_ids)), "delegation_ended"),
+                (set(token.pair_ids) <= {crossing.pair_id for crossing in token.crossings}, "pair_deleted"),
                 (token.connection_holds, "connection_ended"),
                 (token.txn is None or token.task_state == TaskState.OPEN, "task_ended"),
                 (token.task_expires_at is None or now < token.task_expires_at, "task_expired"),
@@ -146,6 +162,7 @@ class Issue:
     connection_id: UUID | None = None
     upstream_key: str | None = None
     upstream_iat: datetime | None = None
+    pair_ids: tuple[UUID, ...] = ()
 
     @property
     def epoch_sum(self) -> int:

@@ -1,6 +1,6 @@
 """Registered resource servers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from identity.model.errors import Taken
 from identity.model.resource import DetailsType, ResourceServer
+from identity.store.json_rows import details_types_from
 from identity.store.tables import resources
 from identity.store.tx import Tx
 
@@ -25,10 +26,7 @@ COLUMNS = (
 
 
 def _resource(row: Any) -> ResourceServer:
-    types = tuple(
-        DetailsType(name, tuple(row.authorization_details_scopes.get(name, ())))
-        for name in row.authorization_details_types
-    )
+    types = details_types_from(row.authorization_details_types, row.authorization_details_scopes)
     return ResourceServer(
         id=row.id,
         audience=row.audience,
@@ -77,6 +75,17 @@ def resource_server_find(tx: Tx, resource_id: UUID) -> ResourceServer | None:
     statement = select(*COLUMNS).where(resources.c.tenant_id == tx.tenant_id, resources.c.id == resource_id)
     row = tx.execute(statement).first()
     return None if row is None else _resource(row)
+
+
+def resource_servers_lock(tx: Tx, audiences: Iterable[str]) -> None:
+    """Hold resource servers until the transaction ends, in one order for all."""
+    statement = (
+        select(resources.c.audience)
+        .where(resources.c.tenant_id == tx.tenant_id, resources.c.audience.in_(sorted(audiences)))
+        .order_by(resources.c.audience)
+        .with_for_update(key_share=True)
+    )
+    tx.execute(statement)
 
 
 def resource_server_list(tx: Tx, *, after: str | None, limit: int) -> list[ResourceServer]:

@@ -258,6 +258,8 @@ PUBLIC_KEY = {
     "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
 }  # fmt: skip
 NEW_RESOURCE = {"audience": "https://new.example", "principal_id": "{account}", "scopes": ["read"]}
+NEW_PAIR = {"from": "{other_audience}", "to": "{audience}", "scopes": {"read": ["read", "pay"]}}
+NEW_PAIR_BY_IDS = {"from": "{other_resource}", "to": "{resource}", "scopes": {"read": ["read"]}}
 NEW_SCHEMA = {"id": "urn:example:params:scim:{new}", "attributes": [{"name": "colour", "type": "string"}]}
 NEW_TYPE = {"name": "Site", "endpoint": "/Sites", "schema": "{spare_schema}"}
 
@@ -302,6 +304,11 @@ ADMIN = [
     of_tenant("GET", "/resources"),
     of_tenant("POST", "/resources", NEW_RESOURCE, status=201),
     of_tenant("GET", "/resources/{resource}"),
+    of_tenant("GET", "/resource-pairs"),
+    of_tenant("POST", "/resource-pairs", NEW_PAIR, status=201),
+    of_tenant("POST", "/resource-pairs", NEW_PAIR_BY_IDS, status=201),
+    of_tenant("GET", "/resource-pairs/{pair}"),
+    of_tenant("DELETE", "/resource-pairs/{pair}", status=204),
     of_tenant("GET", "/principals"),
     of_tenant("GET", "/principals", query="name={sam_name}"),
     of_tenant("GET", "/principals/{sam}"),

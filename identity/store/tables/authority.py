@@ -1,6 +1,17 @@
 """What may be done, by whom, and what was issued for it."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from identity.store.schema import EMPTY_ARRAY, IDS, TEXTS, Instant, index_of, refers, tenant_table
@@ -18,6 +29,22 @@ resources = tenant_table(
     refers(("principal_id",), "principals", ("id",)),
     index_of("ix_resources_id", "tenant_id", "id"),
     key=("audience",),
+)
+
+# What of the first resource server, the source, allows what of the second, the target; both by audience.
+resource_pairs = tenant_table(
+    "resource_pairs",
+    Column("id", Uuid, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("scopes", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("authorization_details_types", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("created_at", Instant, nullable=False),
+    refers(("source",), "resources", ("audience",)),
+    refers(("target",), "resources", ("audience",)),
+    UniqueConstraint("tenant_id", "source", "target"),
+    index_of("ix_resource_pairs_target", "tenant_id", "target", "source"),
+    key=("id",),
 )
 
 clients = tenant_table(
@@ -144,6 +171,7 @@ tokens = tenant_table(
     Column("ancestor_ids", IDS, nullable=False, server_default=EMPTY_ARRAY),
     Column("delegation_ids", IDS, nullable=False, server_default=EMPTY_ARRAY),
     Column("client_ids", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
+    Column("pair_ids", IDS, nullable=False, server_default=EMPTY_ARRAY),
     Column("party_ids", IDS, nullable=False),
     Column("epoch_sum", BigInteger, nullable=False),
     Column("depth_max", Integer, nullable=False, server_default="0"),
