@@ -29,7 +29,7 @@ from identity.store.clients import (
 from identity.store.connections import connection_lock
 from identity.store.cutoffs import cutoff_set
 from identity.store.events import event_insert
-from identity.store.resources import resource_server_get
+from identity.store.resources import resource_server_get, resource_servers_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Cal
     Raises ``Malformed``, ``Conflict``.
     """
     check_scopes(asked.scopes)
-    end_count = _check_party(tx, asked)
+    principal_end_count, audience_end_count = _check_party(tx, asked)
     has_secret = asked.auth_method is AuthMethod.CLIENT_SECRET_BASIC
     client = Client(
         client_id=str(tx.new_id()),
@@ -75,7 +75,7 @@ def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Cal
         created_at=now,
         revoked_at=None,
     )
-    client_insert(tx, client, principal_end_count=end_count)
+    client_insert(tx, client, principal_end_count=principal_end_count, audience_end_count=audience_end_count)
     _tell(tx, "client.registered", client, {"auth_method": client.auth_method}, caller=caller, now=now)
     return client
 
@@ -139,18 +139,18 @@ def revoke_client(tx: Tx, client_id: str, *, caller: Caller, now: datetime) -> N
     _tell(tx, "client.revoked", client, {}, caller=caller, now=now)
 
 
-def _check_party(tx: Tx, asked: Registration) -> int:
-    """Check what the client shall be of, and hold it; return the end counter of a principal."""
+def _check_party(tx: Tx, asked: Registration) -> tuple[int, int]:
+    """Check what the client shall be of, and hold it; return the end counters of a principal and a resource server."""
     if (asked.connection_id is None) == (asked.principal_id is None and asked.audience is None):
         raise Malformed(
             "a client is of a principal_id, an audience or both, or of a connection_id", pointer="/principal_id"
         )
     if asked.connection_id is not None:
         _check_connection(tx, asked.connection_id)
-    end_count = 0 if asked.principal_id is None else _check_principal(tx, asked.principal_id)
-    if asked.audience is not None:
-        _check_audience(tx, asked.audience, asked.principal_id)
-    return end_count
+    return (
+        0 if asked.principal_id is None else _check_principal(tx, asked.principal_id),
+        0 if asked.audience is None else _check_audience(tx, asked.audience, asked.principal_id),
+    )
 
 
 def _check_principal(tx: Tx, principal_id: UUID) -> int:
@@ -160,8 +160,9 @@ def _check_principal(tx: Tx, principal_id: UUID) -> int:
     return principal.end_count
 
 
-def _check_audience(tx: Tx, audience: str, principal_id: UUID | None) -> None:
+def _check_audience(tx: Tx, audience: str, principal_id: UUID | None) -> int:
     """Refuse an audience that is not registered; beside a principal, also one that this principal does not run."""
+    resource_servers_lock(tx, {audience})
     server = resource_server_get(tx, audience)
     if server is None:
         raise Malformed(
@@ -173,6 +174,7 @@ def _check_audience(tx: Tx, audience: str, principal_id: UUID | None) -> None:
             pointer="/principal_id",
             reason="not_run_by_principal",
         )
+    return server.end_count
 
 
 def _check_connection(tx: Tx, connection_id: UUID) -> None:

@@ -24,7 +24,7 @@ from identity.model.client import Client, GrantType
 from identity.model.errors import NotAllowed, Refusal
 from identity.model.exchange import Allowed, Asked, Denied, Held, Route, decide_exchange, parties_of
 from identity.model.task import Task, TaskState
-from identity.model.token import Issue, IssuedToken, Party, TokenFacts, death_of, lives
+from identity.model.token import Basis, Issue, IssuedToken, Party, TokenFacts, death_of, lives
 from identity.model.upstream_token import ACCESS_TOKEN, JWT, Acting
 from identity.store import Tx
 from identity.store.exchange_facts import ExchangeFacts, exchange_facts_read
@@ -287,10 +287,32 @@ def _issue(
         issued_at=now,
         expires_at=allowed.expires_at,
         upstream=held.upstream,
+        audiences=(allowed.audience, *sorted(_left(held, allowed))),
+        basis=_basis(facts, held, allowed),
         **_upstream_basis(held, facts),
     )
     new_task = None if parent and parent.txn else _open_task(txn, held, allowed, now)
     return issue_token(tx, issue, facts.common, new_task=new_task, issuer=issuer, caller=caller, now=now)
+
+
+def _left(held: Held, allowed: Allowed) -> frozenset[str]:
+    """Return the audiences that the chain left on its way to the token's."""
+    before = held.parent.audiences_left if held.parent else frozenset()
+    return before | ({allowed.pair.source} if allowed.pair else frozenset())
+
+
+def _basis(facts: ExchangeFacts, held: Held, allowed: Allowed) -> Basis:
+    """Return the epochs of what the token rests on besides parties: what its parent does, and what was added."""
+    basis = dict(held.parent.basis) if held.parent else {}
+    if allowed.delegation is not None:
+        basis[f"delegation {allowed.delegation.id}"] = allowed.delegation.epoch
+    if allowed.pair is not None:
+        basis[f"pair {allowed.pair.id}"] = allowed.pair.epoch
+    if facts.target is not None:
+        basis[f"resource {facts.target.audience}"] = facts.target.epoch
+    if held.parent is None and facts.upstream is not None:
+        basis[f"connection {facts.upstream.id}"] = facts.upstream.epoch
+    return basis
 
 
 def _each_once(ids: Iterable[Id]) -> tuple[Id, ...]:

@@ -142,6 +142,8 @@ def _decide_for_itself(
         authorization_details=(),
         issued_at=now,
         expires_at=earliest_expiry(now, ACCESS_LIFETIME_S, party.valid_until),
+        audiences=() if resource is None else (resource,),
+        basis={} if resource is None else {f"resource {resource}": facts.resource_epoch},
     )
 
 

@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from identity.actions.resource_pairs import delete_pair, get_pair, list_pairs, register_pair
+from identity.actions.resource_pairs import change_pair, delete_pair, get_pair, list_pairs, register_pair
 from identity.admin import shapes, shapes_resources, views_resources
 from identity.admin.operations import operation
-from identity.admin.reading import cut_page, read_id_cursor, write_cursor
+from identity.admin.reading import changes_in, cut_page, expected_version, read_id_cursor, write_cursor
 from identity.http import Call
 from identity.model.resource_pair import ResourcePair
 
@@ -53,3 +53,19 @@ def get_resource_pair(call: Call, pair_id: UUID) -> views_resources.ResourcePair
 def delete_resource_pair(call: Call, pair_id: UUID) -> None:
     """Delete a pair of resource servers, and end every token that crossed by it."""
     delete_pair(call.tx, pair_id, caller=call.caller, now=call.now)
+
+
+@operation(
+    "PATCH",
+    "/tenants/{tenant}/resource-pairs/{pair_id}",
+    body=shapes_resources.ResourcePairChange,
+    answer=views_resources.ResourcePair,
+)
+def change_resource_pair(
+    call: Call, asked: shapes_resources.ResourcePairChange, pair_id: UUID
+) -> views_resources.ResourcePair:
+    """Change what crosses; less than before ends the tokens that crossed."""
+    changed = change_pair(
+        call.tx, pair_id, changes_in(asked), expected_version=expected_version(), caller=call.caller, now=call.now
+    )
+    return _pair(changed)

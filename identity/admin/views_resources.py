@@ -26,6 +26,7 @@ class Resource(View):
     principal_id: UUID | None
     scopes: list[str]
     authorization_details_types: list[str | RestrictingType]
+    version: int
     created_at: datetime
 
 
@@ -43,6 +44,7 @@ class ResourcePair(View):
     target: Annotated[str, Field(serialization_alias="to")]
     scopes: dict[str, list[str]]
     authorization_details_types: dict[str, str]
+    version: int
     created_at: datetime
 
 

@@ -75,6 +75,12 @@ def narrow_authority(
     return Authority(opened, usable)
 
 
+def covers_authority(wider: Holder, holder: Holder, restrictions: Restrictions) -> bool:
+    """True when all of what ``holder`` has may be had of ``wider``."""
+    had = Authority(holder.scopes, holder.authorization_details)
+    return narrow_authority([wider], had.scopes, had.authorization_details or None, restrictions) == had
+
+
 def opened_scopes(scopes: tuple[str, ...], details: Details, restrictions: Restrictions) -> tuple[str, ...]:
     """Return the scopes that a token with these details opens at all.
 

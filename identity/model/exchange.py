@@ -8,7 +8,7 @@ from uuid import UUID
 from identity.model.authority import Exceeded, Holder, narrow_authority
 from identity.model.delegation import Delegation, Details, stands
 from identity.model.principal import ACTORS
-from identity.model.resource import ResourceServer
+from identity.model.resource import ResourceServer, still_offered
 from identity.model.resource_pair import ResourcePair, carry
 from identity.model.tenant import DEPTH_MAX, TASK_DURATION_S, TASK_LIFETIME_MAX_S
 from identity.model.token import Party, TokenFacts, lives
@@ -137,6 +137,11 @@ def _decide_by_delegation(terms: _Terms, actor: Party, delegations: Sequence[Del
     standing = [delegation for delegation in matching if stands(delegation, terms.now)]
     if not standing:
         return Denied("delegation", "delegation_ended" if matching else "not_delegated")
+    if terms.route.target is not None:
+        offered = [still_offered(delegation, terms.route.target) for delegation in standing]
+        standing = [delegation for delegation in offered if delegation is not None]
+    if not standing:
+        return Denied("delegation", "delegation_not_offered")
     decisions = [_narrow(terms, delegation, (actor, *terms.held.chain)) for delegation in standing]
     return next((decision for decision in decisions if isinstance(decision, Allowed)), decisions[0])
 
@@ -200,7 +205,10 @@ def _narrow(terms: _Terms, delegation: Delegation | None, chain: tuple[Party, ..
     if held.depth + len(chain) - len(held.chain) > depth_max:
         return Denied("delegation", "depth_exceeded")
     holders: list[Holder] = [holder for holder in (terms.holder, delegation) if holder is not None]
-    restrictions = terms.route.target.restrictions if terms.route.target else {}
+    target = terms.route.target
+    if target and any(entry["type"] not in target.type_names for entry in asked.authorization_details or ()):
+        return Denied("details", "authorization_details_exceeded")
+    restrictions = target.restrictions if target else {}
     granted = narrow_authority(holders, asked.scopes, asked.authorization_details, restrictions)
     if isinstance(granted, Exceeded):
         return Denied(granted.fault, granted.reason)

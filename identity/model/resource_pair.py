@@ -19,7 +19,8 @@ class ResourcePair:
     """A token for ``source`` may be traded for one for ``target``, both audiences of resource servers.
 
     ``scopes`` says which scopes of the first allow which of the second, ``authorization_details_types`` which type an
-    entry of the first becomes at the second. What is not named does not cross.
+    entry of the first becomes at the second. What is not named does not cross. ``version`` grows with every change,
+    ``epoch`` with every one that narrows it.
     """
 
     id: UUID
@@ -28,6 +29,8 @@ class ResourcePair:
     scopes: Mapping[str, tuple[str, ...]]
     authorization_details_types: Mapping[str, str]
     created_at: datetime
+    version: int = 1
+    epoch: int = 0
 
     def allowed_by(self, scopes: frozenset[str]) -> frozenset[str]:
         """Return the scopes of the second that these of the first allow."""
@@ -103,6 +106,14 @@ def _standing_alone(details: Details, target: ResourceServer) -> Details:
     without one.
     """
     return tuple(entry for entry in details if entry["type"] not in target.restrictions)
+
+
+def narrows(before: ResourcePair, after: ResourcePair) -> bool:
+    """True when something crossed that does not any more, or as something else."""
+    return not (
+        all(set(allowed) <= set(after.scopes.get(scope, ())) for scope, allowed in before.scopes.items())
+        and before.authorization_details_types.items() <= after.authorization_details_types.items()
+    )
 
 
 def check_pair(pair: ResourcePair, source: ResourceServer, target: ResourceServer) -> ResourcePair:

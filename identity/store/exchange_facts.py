@@ -30,8 +30,9 @@ EXCHANGE = statement_of(
 WITH {CLIENT},
 upstream AS (
     SELECT u.id, u.kind, u.name, u.dialect, u.issuer, u.jwks_uri, u.jwks, u.audiences, u.subject_claim, u.match,
-           u.provisioned_by, u.token_kinds, u.max_age_s, u.max_lifetime_s, u.upstream_act, u.version, u.created_at,
-           u.ended_at, s.subject, u.id || ' ' || encode(sha256(convert_to(s.subject, 'UTF8')), 'hex') AS upstream_key
+           u.provisioned_by, u.token_kinds, u.max_age_s, u.max_lifetime_s, u.upstream_act, u.version, u.epoch,
+           u.created_at, u.ended_at, s.subject,
+           u.id || ' ' || encode(sha256(convert_to(s.subject, 'UTF8')), 'hex') AS upstream_key
       FROM connections u CROSS JOIN LATERAL (SELECT CAST(:claims AS jsonb) ->> u.subject_claim AS subject) AS s
      WHERE u.tenant_id = :tenant AND u.kind = 'oidc' AND u.issuer = :issuer AND u.ended_at IS NULL),
 namesakes AS (
@@ -56,13 +57,13 @@ subject AS (SELECT coalesce(
 granted AS (
     SELECT d.* FROM delegations d
      WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.subject_id = (SELECT id FROM subject)
-       AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target)
+       AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target) AND {RESOURCE_STANDS}
     UNION ALL
     SELECT d.* FROM (
-        SELECT g.* FROM delegations g
-         WHERE g.tenant_id = :tenant AND g.ended_at IS NULL AND g.subject_group_id IS NOT NULL
-           AND g.actor_id = (SELECT id FROM actor) AND g.resource = (SELECT audience FROM target)
-         ORDER BY g.id LIMIT :delegations_max) d
+        SELECT d.* FROM delegations d
+         WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.subject_group_id IS NOT NULL
+           AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target) AND {RESOURCE_STANDS}
+         ORDER BY d.id LIMIT :delegations_max) d
      WHERE {COVERS_SUBJECT})
 SELECT {COMMON},
     (SELECT row_to_json(upstream) FROM upstream) AS upstream,
@@ -78,7 +79,8 @@ SELECT {COMMON},
         ) AS parties,
     (SELECT json_agg(d) FROM (
         SELECT d.id, d.actor_id, d.subject_id, d.subject_group_id, d.resource, d.scopes, d.authorization_details,
-               d.max_lifetime_s, d.max_depth, d.created_at, d.expires_at, d.ended_at, d.ended_reason
+               d.max_lifetime_s, d.max_depth, d.created_at, d.expires_at, d.ended_at, d.ended_reason,
+               d.granted_by, d.version, d.epoch
           FROM granted d
          WHERE d.actor_end_count = (
                 SELECT a.end_count FROM principals a WHERE a.tenant_id = :tenant AND a.id = d.actor_id)
@@ -95,8 +97,9 @@ SELECT {COMMON},
     (SELECT upstream_key FROM upstream) AS upstream_key,
     (SELECT json_agg(json_build_object('id', r.id, 'audience', r.audience, 'principal_id', r.principal_id,
                 'scopes', r.scopes, 'types', r.authorization_details_types,
-                'restrictions', r.authorization_details_scopes, 'created_at', r.created_at))
-       FROM resources r WHERE r.tenant_id = :tenant
+                'retired_types', r.retired_types, 'restrictions', r.authorization_details_scopes,
+                'version', r.version, 'epoch', r.epoch, 'end_count', r.end_count, 'created_at', r.created_at))
+       FROM resources r WHERE r.tenant_id = :tenant AND r.deleted_at IS NULL
         AND r.audience = ANY (ARRAY[(SELECT audience FROM target), (SELECT audience FROM source)])) AS servers,
     (SELECT audience FROM source) AS source,
     (SELECT audience FROM target) AS target,

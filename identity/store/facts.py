@@ -17,7 +17,7 @@ from identity.model.connection import Dialect
 from identity.model.signing_key import SigningKey
 from identity.model.token import Party, TokenFacts
 from identity.store.json_rows import client_from, key_from, parties_from, token_from
-from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, TASK_STANDS, covers
+from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, RESOURCE_STANDS, TASK_STANDS, covers
 from identity.store.tx import Tx
 
 CLIENT = """
@@ -39,19 +39,25 @@ ASKED = """
 asked (jti, facts) AS (SELECT t.jti, json_build_object(
     'jti', t.jti, 'txn', t.txn, 'client_id', t.client_id, 'subject_id', t.subject_id, 'actor_ids', t.actor_ids,
     'ancestor_ids', t.ancestor_ids, 'delegation_ids', t.delegation_ids, 'client_ids', t.client_ids,
-    'party_ids', t.party_ids, 'epoch_sum', t.epoch_sum, 'depth_max', t.depth_max, 'audience', t.audience,
+    'party_ids', t.party_ids, 'epoch_sum', t.epoch_sum,
+    'basis_epoch_sum', t.basis_epoch_sum, 'depth_max', t.depth_max, 'audience', t.audience,
     'scopes', t.scopes, 'authorization_details', t.authorization_details,
     'issued_at', t.issued_at, 'expires_at', t.expires_at, 'upstream', t.upstream,
     'is_revoked', t.revoked_at IS NOT NULL OR EXISTS (
         SELECT FROM tokens a WHERE a.tenant_id = :tenant AND a.jti = ANY (t.ancestor_ids) AND a.revoked_at IS NOT NULL),
     'parties', (SELECT json_agg({PARTY}) FROM principals p
                  WHERE p.tenant_id = :tenant AND p.id = ANY (t.party_ids)),
-    'delegations', (SELECT json_agg(json_build_object('id', d.id, 'holds',
+    'delegations', (SELECT json_agg(json_build_object('id', d.id, 'epoch', d.epoch, 'holds',
                         {DELEGATION_STANDS} AND {COVERS_TOKEN}))
                       FROM delegations d WHERE d.tenant_id = :tenant AND d.id = ANY (t.delegation_ids)),
     'pair_ids', t.pair_ids,
-    'crossings', (SELECT json_agg(json_build_object('pair_id', x.id, 'audience', x.source))
+    'crossings', (SELECT json_agg(json_build_object('pair_id', x.id, 'audience', x.source, 'epoch', x.epoch))
                     FROM resource_pairs x WHERE x.tenant_id = :tenant AND x.id = ANY (t.pair_ids)),
+    'resources', (
+        SELECT json_agg(json_build_object('id', v.audience, 'epoch', v.epoch, 'holds', v.deleted_at IS NULL))
+          FROM resources v WHERE v.tenant_id = :tenant AND v.audience = ANY (t.audience || ARRAY(
+                SELECT x.source FROM resource_pairs x WHERE x.tenant_id = :tenant AND x.id = ANY (t.pair_ids)))),
+    'connection_epoch', (SELECT u.epoch FROM connections u WHERE u.tenant_id = :tenant AND u.id = t.connection_id),
     'connection_id', t.connection_id, 'upstream_key', t.upstream_key,
     'connection_holds', t.connection_id IS NULL OR (
         SELECT u.ended_at IS NULL FROM connections u WHERE u.tenant_id = :tenant AND u.id = t.connection_id),
@@ -97,6 +103,7 @@ def statement_of(template: str, **holes: str) -> TextClause:
         "TENANT_CUT_OFF": TENANT_CUT_OFF,
         "CLIENT_STANDS": CLIENT_STANDS,
         "DELEGATION_STANDS": DELEGATION_STANDS,
+        "RESOURCE_STANDS": RESOURCE_STANDS,
         "TASK_STANDS": TASK_STANDS,
         "COVERS_TOKEN": covers("t.subject_id"),
         "COVERS_SUBJECT": covers("(SELECT id FROM subject)"),
@@ -110,7 +117,8 @@ WITH {CLIENT}
 SELECT {COMMON},
     (SELECT json_agg({PARTY}) FROM principals p
       WHERE p.tenant_id = :tenant AND p.id = (SELECT principal_id FROM client)) AS parties,
-    (SELECT r.scopes FROM resources r WHERE r.tenant_id = :tenant AND r.audience = :resource) AS resource_scopes
+    (SELECT json_build_object('scopes', r.scopes, 'epoch', r.epoch) FROM resources r
+      WHERE r.tenant_id = :tenant AND r.audience = :resource AND r.deleted_at IS NULL) AS resource
 """
 )
 
@@ -167,11 +175,12 @@ class CommonFacts:
 
 @dataclass(frozen=True, slots=True)
 class ItselfFacts:
-    """For a client that asks for a token for itself."""
+    """For a client that asks for a token for itself; scopes and epoch are of the resource server that it names."""
 
     common: CommonFacts
     principal: Party | None
     resource_scopes: tuple[str, ...] | None
+    resource_epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +213,9 @@ def itself_facts_read(tx: Tx, client: ClientQuestion, *, resource: str | None, n
     """Read what a token for the client itself is decided on."""
     row = tx.execute(ITSELF, client_parameters(tx, client, now) | {"resource": resource}).one()
     parties = parties_from(row.parties)
-    scopes = None if row.resource_scopes is None else tuple(row.resource_scopes)
-    return ItselfFacts(common_from(row), parties[0] if parties else None, scopes)
+    scopes = None if row.resource is None else tuple(row.resource["scopes"])
+    epoch = 0 if row.resource is None else row.resource["epoch"]
+    return ItselfFacts(common_from(row), parties[0] if parties else None, scopes, epoch)
 
 
 def life_facts_read(tx: Tx, client: ClientQuestion, *, jti: UUID | None, now: datetime) -> LifeFacts:

@@ -79,6 +79,7 @@ def connection_from(item: Mapping[str, Any]) -> Connection:
         version=item["version"],
         created_at=instant_from(item["created_at"]),
         ended_at=instant_or_none(item["ended_at"]),
+        epoch=item["epoch"],
     )
 
 
@@ -115,7 +116,7 @@ def parties_from(items: Iterable[Mapping[str, Any]] | None) -> tuple[Party, ...]
 
 def standings_from(items: Iterable[Mapping[str, Any]] | None) -> tuple[Standing, ...]:
     """Return the standings in a JSON list."""
-    return tuple(Standing(item["id"], bool(item["holds"])) for item in items or ())
+    return tuple(Standing(item["id"], bool(item["holds"]), item.get("epoch", 0)) for item in items or ())
 
 
 def delegation_from(item: Mapping[str, Any]) -> Delegation:
@@ -134,6 +135,9 @@ def delegation_from(item: Mapping[str, Any]) -> Delegation:
         expires_at=instant_or_none(item["expires_at"]),
         ended_at=instant_or_none(item["ended_at"]),
         ended_reason=item["ended_reason"],
+        granted_by=item["granted_by"],
+        version=item["version"],
+        epoch=item["epoch"],
     )
 
 
@@ -146,6 +150,10 @@ def server_from(item: Mapping[str, Any]) -> ResourceServer:
         scopes=tuple(item["scopes"]),
         authorization_details_types=details_types_from(item["types"], item["restrictions"]),
         created_at=instant_from(item["created_at"]),
+        retired_types=details_types_from(item["retired_types"], item["restrictions"]),
+        version=item["version"],
+        epoch=item["epoch"],
+        end_count=item["end_count"],
     )
 
 
@@ -163,6 +171,8 @@ def pair_from(item: Mapping[str, Any]) -> ResourcePair:
         scopes={scope: tuple(allowed) for scope, allowed in item["scopes"].items()},
         authorization_details_types=item["authorization_details_types"],
         created_at=instant_from(item["created_at"]),
+        version=item["version"],
+        epoch=item["epoch"],
     )
 
 
@@ -204,8 +214,12 @@ def token_from(item: Mapping[str, Any] | None, tenant_state: str) -> TokenFacts 
         upstream=upstream_from(item["upstream"]),
         pair_ids=ids_from(item["pair_ids"]),
         crossings=tuple(
-            Crossing(UUID(crossing["pair_id"]), crossing["audience"]) for crossing in item["crossings"] or ()
+            Crossing(UUID(crossing["pair_id"]), crossing["audience"], crossing["epoch"])
+            for crossing in item["crossings"] or ()
         ),
+        resources=standings_from(item["resources"]),
+        connection_epoch=item["connection_epoch"] or 0,
+        basis_epoch_sum=item["basis_epoch_sum"],
     )
 
 

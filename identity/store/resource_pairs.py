@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, or_, select, update
 
 from identity.model.resource_pair import ResourcePair
 from identity.store.locks import pair_key
@@ -17,6 +17,8 @@ COLUMNS = (
     resource_pairs.c.scopes,
     resource_pairs.c.authorization_details_types,
     resource_pairs.c.created_at,
+    resource_pairs.c.version,
+    resource_pairs.c.epoch,
 )
 
 
@@ -28,6 +30,8 @@ def _pair(row: Any) -> ResourcePair:
         scopes={scope: tuple(allowed) for scope, allowed in row.scopes.items()},
         authorization_details_types=row.authorization_details_types,
         created_at=row.created_at,
+        version=row.version,
+        epoch=row.epoch,
     )
 
 
@@ -62,6 +66,50 @@ def resource_pair_get(tx: Tx, pair_id: UUID) -> ResourcePair | None:
     statement = select(*COLUMNS).where(resource_pairs.c.tenant_id == tx.tenant_id, resource_pairs.c.id == pair_id)
     row = tx.execute(statement).first()
     return None if row is None else _pair(row)
+
+
+def resource_pair_lock(tx: Tx, pair_id: UUID) -> ResourcePair | None:
+    """Return one pair, and hold its row until the transaction ends."""
+    statement = (
+        select(*COLUMNS)
+        .where(resource_pairs.c.tenant_id == tx.tenant_id, resource_pairs.c.id == pair_id)
+        .with_for_update(key_share=True)
+    )
+    row = tx.execute(statement).first()
+    return None if row is None else _pair(row)
+
+
+def resource_pair_update(tx: Tx, pair: ResourcePair, *, is_narrowed: bool) -> ResourcePair:
+    """Write what a locked pair allows from now on; one that allows less than before gets a higher epoch."""
+    if is_narrowed:
+        tx.ends.add(pair_key(pair.id))
+    statement = (
+        update(resource_pairs)
+        .where(resource_pairs.c.tenant_id == tx.tenant_id, resource_pairs.c.id == pair.id)
+        .values(
+            scopes={scope: list(allowed) for scope, allowed in pair.scopes.items()},
+            authorization_details_types=dict(pair.authorization_details_types),
+            version=resource_pairs.c.version + 1,
+            epoch=resource_pairs.c.epoch + int(is_narrowed),
+        )
+        .returning(*COLUMNS)
+    )
+    return _pair(tx.execute(statement).one())
+
+
+def resource_pairs_delete(tx: Tx, audience: str) -> int:
+    """Delete every pair from and to a resource server; return how many."""
+    statement = (
+        delete(resource_pairs)
+        .where(
+            resource_pairs.c.tenant_id == tx.tenant_id,
+            or_(resource_pairs.c.source == audience, resource_pairs.c.target == audience),
+        )
+        .returning(resource_pairs.c.id)
+    )
+    deleted = list(tx.execute(statement).scalars())
+    tx.ends.update(map(pair_key, deleted))
+    return len(deleted)
 
 
 def resource_pairs_count(tx: Tx, *, source: str | None = None, target: str | None = None) -> int:

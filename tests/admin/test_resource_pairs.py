@@ -101,3 +101,41 @@ def test_a_resource_server_is_in_so_many_pairs_in_each_direction(acme: Admin) ->
     acme.post("/resource-pairs", pair(1, 0))
     acme.delete(f"/resource-pairs/{last['id']}")
     acme.post("/resource-pairs", more)
+
+
+@pytest.mark.usefixtures("both")
+@pytest.mark.parametrize(
+    ("changed", "is_narrowed"),
+    [
+        ({"scopes": {"pay": ["look"]}}, True),
+        ({"scopes": {"read": ["look"], "pay": ["look"]}}, False),
+        ({"authorization_details_types": {}}, True),
+        ({"scopes": {}}, True),
+    ],
+)
+def test_a_pair_is_changed_by_its_id(acme: Admin, rival: Admin, changed: dict[str, Any], is_narrowed: bool) -> None:
+    made = acme.post("/resource-pairs", PAIR)
+    path = f"/resource-pairs/{made['id']}"
+    rival.patch(path, changed, 404)
+    after = acme.patch(path, changed)
+    assert after == {**made, **changed, "version": 2} == acme.get(path)
+    assert acme.patch(path, changed, **{"If-Match": '"2"'}) == after
+    assert acme.patch(path, {}, 412, **{"If-Match": '"1"'})["code"] == "precondition_failed"
+    [event] = acme.events(type="resource_pair.changed")
+    assert event["detail"]["is_narrowed"] is is_narrowed
+
+
+@pytest.mark.usefixtures("both")
+@pytest.mark.parametrize(
+    ("changed", "pointer"),
+    [
+        ({"scopes": {"void": ["look"]}}, "/scopes"),
+        ({"scopes": {}, "authorization_details_types": {}}, "/scopes"),
+        ({"authorization_details_types": {"invoice": "memo"}}, "/authorization_details_types"),
+        ({"to": ERP["audience"]}, "/to"),
+    ],
+)
+def test_a_change_of_a_pair_with_one_fault_changes_nothing(acme: Admin, changed: dict[str, Any], pointer: str) -> None:
+    made = acme.post("/resource-pairs", PAIR)
+    assert acme.patch(f"/resource-pairs/{made['id']}", changed, 400)["errors"][0]["pointer"] == pointer
+    assert acme.get(f"/resource-pairs/{made['id']}") == made
