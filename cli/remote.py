@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,9 +53,10 @@ class Remote:
         given = {name: value for name, value in (body or {}).items() if value is not None}
         return self._ask("POST", path, body=given, headers={"Idempotency-Key": str(uuid4())})
 
-    def patch(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
-        """Change what is given and not None."""
-        return self._ask("PATCH", path, body={name: value for name, value in body.items() if value is not None})
+    def patch(self, path: str, body: Mapping[str, object], *, cleared: Sequence[str] = ()) -> dict[str, Any]:
+        """Change what is given and not None; what is ``cleared`` has no value any more."""
+        given = {name: value for name, value in body.items() if value is not None}
+        return self._ask("PATCH", path, body=given | dict.fromkeys(cleared))
 
     def delete(self, path: str) -> None:
         """End what ``path`` names."""
@@ -126,7 +127,7 @@ def connect() -> Remote:
 
 def principal_id(remote: Remote, tenant: str, named: str, kind: str | None = None) -> str:
     """Return the id of the principal that ``named`` names: an id, or the one name of its kind."""
-    if (id_ := _id_of(named)) is not None:
+    if (id_ := parsed_id(named)) is not None:
         return id_
     found = remote.get(f"/tenants/{tenant}/principals", kind=kind, name=named, limit=2)["items"]
     if len(found) == 1:
@@ -137,7 +138,8 @@ def principal_id(remote: Remote, tenant: str, named: str, kind: str | None = Non
     raise Refused(f"there is no {what} called {named!r} in {tenant}", NOT_FOUND)
 
 
-def _id_of(named: str) -> str | None:
+def parsed_id(named: str) -> str | None:
+    """Return the id that ``named`` is, or None: then it is a name."""
     try:
         return str(UUID(named))
     except ValueError:

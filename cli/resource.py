@@ -5,6 +5,7 @@ import click
 from cli.arguments import after_option, limit_option, tenant_argument
 from cli.output import json_option
 from cli.remote import connect, principal_id
+from cli.resource_change import change, delete, restricting_types, show
 from cli.showing import show_list, show_one
 
 
@@ -61,9 +62,5 @@ def list_(tenant: str, limit: int, after: str | None) -> None:
     show_list(connect().pages(f"/tenants/{tenant}/resources", limit=limit, after=after), *columns)
 
 
-def restricting_types(restrictions: tuple[tuple[str, str], ...]) -> list[dict[str, object]]:
-    """Return each type with all the scopes that it was given with."""
-    scopes: dict[str, list[str]] = {}
-    for type_, scope in restrictions:
-        scopes.setdefault(type_, []).append(scope)
-    return [{"type": type_, "scopes": restricted} for type_, restricted in scopes.items()]
+for command in (show, change, delete):
+    resource.add_command(command)

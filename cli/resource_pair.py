@@ -73,6 +73,18 @@ def show(tenant: str, pair_id: str) -> None:
 @resource_pair.command()
 @tenant_argument
 @id_argument("pair_id")
+@scopes_option
+@types_option
+@json_option
+def change(tenant: str, pair_id: str, scopes: tuple[tuple[str, str], ...], types: tuple[tuple[str, str], ...]) -> None:
+    """Say all the scopes, or all the types, that cross from now on; less than before ends the tokens that crossed."""
+    changes = {"scopes": allowed_by_each(scopes) or None, "authorization_details_types": dict(types) or None}
+    show_one(connect().patch(f"/tenants/{tenant}/resource-pairs/{pair_id}", changes))
+
+
+@resource_pair.command()
+@tenant_argument
+@id_argument("pair_id")
 @json_option
 def delete(tenant: str, pair_id: str) -> None:
     """Delete a pair of resource servers, and end every token that crossed by it."""
