@@ -29,7 +29,7 @@ def client() -> None:
 @client.command()
 @tenant_argument
 @click.option("--principal", help="Whose client: an agent or service account, by name or id.")
-@click.option("--audience", help="Or: the resource server that introspects with it.")
+@click.option("--audience", help="Or, or besides: the resource server that introspects with it.")
 @click.option("--connection", "connection_id", help="Or: the SCIM connection that it provisions for, by name or id.")
 @click.option("--name", "client_name")
 @click.option("--scope", help="What it may ask for as itself, separated by spaces.")
@@ -49,8 +49,8 @@ def create(
     **members: str | None,
 ) -> None:
     """Register a client; without a key it gets a secret, shown once."""
-    if [principal, members["audience"], members["connection_id"]].count(None) != 2:
-        raise click.UsageError("give one of --principal, --audience and --connection")
+    if (members["connection_id"] is None) == (principal is None and members["audience"] is None):
+        raise click.UsageError("give --principal, --audience or both of them, or --connection")
     if jwks is not None and generate_key is not None:
         raise click.UsageError("give either --jwks or --generate-key")
     has_key = jwks is not None or generate_key is not None

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from cli.arguments import JSON, after_option, id_argument, limit_option, tenant_argument
+from cli.delegation_change import change
 from cli.naming import principal_id, with_names, with_names_in
 from cli.output import json_option
 from cli.remote import connect
@@ -90,3 +91,6 @@ def end(tenant: str, delegation_id: str) -> None:
     """End a delegation, and every token that rests on it."""
     connect().delete(f"/tenants/{tenant}/delegations/{delegation_id}")
     show_done("The delegation has ended, and every token that rests on it.", id=delegation_id, ended=True)
+
+
+delegation.add_command(change)

@@ -24,6 +24,7 @@ COMMANDS = {
     "resource-type": "cli.resource_type",
     "client": "cli.client",
     "resource": "cli.resource",
+    "resource-pair": "cli.resource_pair",
     "agent": "cli.principals",
     "service-account": "cli.principals",
     "user": "cli.principals",

@@ -1,7 +1,7 @@
 """Commands that ask a running installation: the admin API over HTTP, and what its refusals mean in words."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,9 +51,10 @@ class Remote:
         given = {name: value for name, value in (body or {}).items() if value is not None}
         return self._ask("POST", path, body=given, headers={"Idempotency-Key": str(uuid4())})
 
-    def patch(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
-        """Change what is given and not None."""
-        return self._ask("PATCH", path, body={name: value for name, value in body.items() if value is not None})
+    def patch(self, path: str, body: Mapping[str, object], *, cleared: Sequence[str] = ()) -> dict[str, Any]:
+        """Change what is given and not None; what is ``cleared`` has no value any more."""
+        given = {name: value for name, value in body.items() if value is not None}
+        return self._ask("PATCH", path, body=given | dict.fromkeys(cleared))
 
     def delete(self, path: str) -> None:
         """End what ``path`` names."""

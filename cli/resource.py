@@ -3,8 +3,10 @@
 import click
 
 from cli.arguments import after_option, limit_option, tenant_argument
+from cli.naming import principal_id
 from cli.output import json_option
 from cli.remote import connect
+from cli.resource_change import change, delete, restricting_types, show
 from cli.showing import show_list, show_one
 
 
@@ -16,6 +18,7 @@ def resource() -> None:
 @resource.command()
 @tenant_argument
 @click.argument("audience")
+@click.option("--run-by", help="The agent or service account that runs it, by id or name.")
 @click.option("--scope", "scopes", multiple=True, help="A scope that may be asked for; may be repeated.")
 @click.option(
     "--details-type", "types", multiple=True, help="A type of authorization details that stands alone; may be repeated."
@@ -32,14 +35,21 @@ def resource() -> None:
 def register(
     tenant: str,
     audience: str,
+    run_by: str | None,
     scopes: tuple[str, ...],
     types: tuple[str, ...],
     restrictions: tuple[tuple[str, str], ...],
 ) -> None:
     """Register a resource server, whose tokens name AUDIENCE."""
     known = [*types, *restricting_types(restrictions)]
-    asked = {"audience": audience, "scopes": list(scopes), "authorization_details_types": known}
-    show_one(connect().post(f"/tenants/{tenant}/resources", asked))
+    remote = connect()
+    asked = {
+        "audience": audience,
+        "principal_id": None if run_by is None else principal_id(remote, tenant, run_by),
+        "scopes": list(scopes),
+        "authorization_details_types": known,
+    }
+    show_one(remote.post(f"/tenants/{tenant}/resources", asked))
 
 
 @resource.command("list")
@@ -49,13 +59,9 @@ def register(
 @json_option
 def list_(tenant: str, limit: int, after: str | None) -> None:
     """List resource servers."""
-    columns = ("audience", "scopes", "authorization_details_types")
+    columns = ("id", "audience", "principal_id", "scopes", "authorization_details_types")
     show_list(connect().pages(f"/tenants/{tenant}/resources", limit=limit, after=after), *columns)
 
 
-def restricting_types(restrictions: tuple[tuple[str, str], ...]) -> list[dict[str, object]]:
-    """Return each type with all the scopes that it was given with."""
-    scopes: dict[str, list[str]] = {}
-    for type_, scope in restrictions:
-        scopes.setdefault(type_, []).append(scope)
-    return [{"type": type_, "scopes": restricted} for type_, restricted in scopes.items()]
+for command in (show, change, delete):
+    resource.add_command(command)

@@ -188,17 +188,17 @@ def resource_server(tx: Tx, audience: str) -> Client:
         caller=ADMINISTRATOR,
         now=BEGIN,
     )
-    return _register(tx, audience=audience)
+    return register(tx, audience=audience)
 
 
 def employ(tx: Tx, name: str, owner: UUID, *, signs: bool = False) -> Agent:
     """Write an agent with an owner and a client."""
     agent_id = provision(tx, Kind.AGENT, name, owners=frozenset({owner}))
-    client = _register(tx, principal_id=agent_id, signs=signs)
+    client = register(tx, principal_id=agent_id, signs=signs)
     return Agent(client.client_id, client.key, client.secret, agent_id)
 
 
-def _register(tx: Tx, *, principal_id: UUID | None = None, audience: str | None = None, signs: bool = False) -> Client:
+def register(tx: Tx, *, principal_id: UUID | None = None, audience: str | None = None, signs: bool = False) -> Client:
     key, secret = ECKey.generate_key("P-256"), f"idf_client_{uuid4().hex}"
     asked = Registration(
         client_name=None,

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from identity.actions.jwks import KEYS_MAX, check_jwks
+from identity.actions.principals import check_actor
 from identity.model.access import Caller
 from identity.model.client import SCIM_SCOPE, AuthMethod, Client, GrantType
 from identity.model.connection import ConnectionKind
@@ -14,8 +15,6 @@ from identity.model.credential import hash_secret
 from identity.model.cutoff import CutoffKind
 from identity.model.errors import Conflict, Malformed, NotThere, OverLimit
 from identity.model.event import Event
-from identity.model.lifecycle import State
-from identity.model.principal import ACTORS
 from identity.model.scope import check_scopes
 from identity.store import Tx
 from identity.store.clients import (
@@ -30,8 +29,7 @@ from identity.store.clients import (
 from identity.store.connections import connection_lock
 from identity.store.cutoffs import cutoff_set
 from identity.store.events import event_insert
-from identity.store.principals import principal_lock
-from identity.store.resources import resource_server_get
+from identity.store.resources import resource_server_get, resource_servers_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +51,14 @@ CLIENTS_MAX = 50
 
 
 def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Caller, now: datetime) -> Client:
-    """Write a new client of an active agent or service account, of a resource server that introspects, or of a live
-    SCIM connection.
+    """Write a new client of an active agent or service account, of a resource server that introspects, of both where
+    the first runs the second, or of a live SCIM connection.
 
     ``new_secret`` becomes its secret when it authenticates with one; only the hash is stored.
     Raises ``Malformed``, ``Conflict``.
     """
     check_scopes(asked.scopes)
-    end_count = _check_party(tx, asked)
+    principal_end_count, audience_end_count = _check_party(tx, asked)
     client = Client(
         client_id=str(tx.new_id()),
         client_name=asked.client_name,
@@ -76,7 +74,7 @@ def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Cal
         created_at=now,
         revoked_at=None,
     )
-    client_insert(tx, client, principal_end_count=end_count)
+    client_insert(tx, client, principal_end_count=principal_end_count, audience_end_count=audience_end_count)
     _tell(tx, "client.registered", client, {"auth_method": client.auth_method}, caller=caller, now=now)
     return client
 
@@ -140,32 +138,42 @@ def revoke_client(tx: Tx, client_id: str, *, caller: Caller, now: datetime) -> N
     _tell(tx, "client.revoked", client, {}, caller=caller, now=now)
 
 
-def _check_party(tx: Tx, asked: Registration) -> int:
-    """Check what the client shall be of, and hold it; return the end counter of a principal."""
-    if [asked.principal_id, asked.audience, asked.connection_id].count(None) != 2:
+def _check_party(tx: Tx, asked: Registration) -> tuple[int, int]:
+    """Check what the client shall be of, and hold it; return the end counters of a principal and a resource server."""
+    if (asked.connection_id is None) == (asked.principal_id is None and asked.audience is None):
         raise Malformed(
-            "exactly one of principal_id, audience and connection_id must be given", pointer="/principal_id"
-        )
-    if asked.principal_id is not None:
-        principal = principal_lock(tx, asked.principal_id)
-        if principal is None or principal.kind not in ACTORS:
-            raise Malformed(
-                "no agent or service account has this id", pointer="/principal_id", reason="unknown_principal"
-            )
-        if principal.state is not State.ACTIVE:
-            raise Conflict(f"the {principal.kind} is {principal.state}", reason="principal_not_active")
-        if live_clients_count(tx, principal.id, limit=CLIENTS_MAX) >= CLIENTS_MAX:
-            raise OverLimit(f"a principal has at most {CLIENTS_MAX} clients", reason="too_many_clients")
-        return principal.end_count
-    if asked.audience is not None and resource_server_get(tx, asked.audience) is None:
-        raise Malformed(
-            "no resource server is registered with this audience; register it first",
-            pointer="/audience",
-            reason="unknown_resource",
+            "a client is of a principal_id, an audience or both, or of a connection_id", pointer="/principal_id"
         )
     if asked.connection_id is not None:
         _check_connection(tx, asked.connection_id)
-    return 0
+    return (
+        0 if asked.principal_id is None else _check_principal(tx, asked.principal_id),
+        0 if asked.audience is None else _check_audience(tx, asked.audience, asked.principal_id),
+    )
+
+
+def _check_principal(tx: Tx, principal_id: UUID) -> int:
+    principal = check_actor(tx, principal_id)
+    if live_clients_count(tx, principal.id, limit=CLIENTS_MAX) >= CLIENTS_MAX:
+        raise OverLimit(f"a principal has at most {CLIENTS_MAX} clients", reason="too_many_clients")
+    return principal.end_count
+
+
+def _check_audience(tx: Tx, audience: str, principal_id: UUID | None) -> int:
+    """Refuse an audience that is not registered; beside a principal, also one that this principal does not run."""
+    resource_servers_lock(tx, {audience})
+    server = resource_server_get(tx, audience)
+    if server is None:
+        raise Malformed(
+            "there is no such resource server; register it first", pointer="/audience", reason="unknown_resource"
+        )
+    if principal_id is not None and server.principal_id != principal_id:
+        raise Malformed(
+            "the resource server does not name this principal as the one that runs it",
+            pointer="/principal_id",
+            reason="not_run_by_principal",
+        )
+    return server.end_count
 
 
 def _check_connection(tx: Tx, connection_id: UUID) -> None:

@@ -1,7 +1,7 @@
 """Connections: create, read, change, rotate their tokens, end them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -19,6 +19,7 @@ from identity.model.connection import (
     UpstreamPolicy,
     check_subject_claim,
     is_of_development,
+    narrows,
 )
 from identity.model.credential import ConnectionToken, hash_secret
 from identity.model.errors import Conflict, Malformed, NotThere, OverLimit, Stale
@@ -32,6 +33,7 @@ from identity.store.connections import (
     connection_insert,
     connection_list,
     connection_lock,
+    connection_narrow,
     connection_token_insert,
     connection_tokens_expire,
     connection_tokens_list,
@@ -128,6 +130,7 @@ def change_connection(
 ) -> Connection:
     """Give a connection another name or dialect, or members of its ``UpstreamPolicy`` other values.
 
+    Where it takes fewer upstream tokens than before, the tokens that began with one of them end.
     Raises ``NotThere``, ``Conflict``, ``Stale``, ``Malformed``.
     """
     connection = _live(connection_lock(tx, connection_id))
@@ -142,8 +145,11 @@ def change_connection(
     values = {key: new for key, new in wanted.items() if new not in (None, present[key])}
     if not values:
         return connection
-    changed = _there(connection_update(tx, connection_id, values))
-    _tell(tx, "connection.changed", changed, {"changed": sorted(values)}, caller=caller, now=now)
+    is_narrowed = narrows(connection.policy, replace(connection.policy, **policy))
+    write = connection_narrow if is_narrowed else connection_update
+    changed = _there(write(tx, connection_id, values))
+    detail = {"changed": sorted(values), "is_narrowed": is_narrowed}
+    _tell(tx, "connection.changed", changed, detail, caller=caller, now=now)
     return changed
 
 

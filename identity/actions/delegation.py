@@ -1,16 +1,19 @@
-"""Delegations: grant, read, end."""
+"""Delegations: grant, read, change, end."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from identity.model.access import Caller
-from identity.model.delegation import DELEGATIONS_MAX, Delegation, Details, check_limits
-from identity.model.errors import Conflict, Malformed, NotThere, OverLimit
+from identity.model.authority import covers_authority
+from identity.model.delegation import DELEGATIONS_MAX, Delegation, Details, check_limits, stands
+from identity.model.errors import Conflict, Malformed, NotThere, OverLimit, Stale
 from identity.model.event import Event
 from identity.model.lifecycle import State
 from identity.model.principal import ACTORS, Kind, Principal
-from identity.model.resource import check_offered
+from identity.model.resource import ResourceServer, check_offered
 from identity.model.scope import check_scopes
 from identity.store import Tx
 from identity.store.delegations import (
@@ -18,6 +21,9 @@ from identity.store.delegations import (
     delegation_get,
     delegation_insert,
     delegation_list,
+    delegation_lock,
+    delegation_update,
+    delegations_beside,
     delegations_count,
     delegations_in_force,
 )
@@ -46,20 +52,9 @@ class Grant:
 def grant_delegation(tx: Tx, grant: Grant, *, tenant_lifetime_max_s: int, caller: Caller, now: datetime) -> Delegation:
     """Let an agent act for a person, or for the members of a group, at one resource server.
 
-    Raises ``Malformed`` for what is not there or cannot be granted, ``Conflict`` for a party that is not active,
-    ``OverLimit``.
+    Raises ``Malformed`` for what is not there or cannot be granted; ``Conflict`` for a party that is not active, and
+    for the same delegation by the same grantor; ``OverLimit``.
     """
-    _check_grant(tx, grant, tenant_lifetime_max_s, now)
-    actor, subject = _check_parties(tx, grant)
-    if (
-        delegations_count(tx, actor_id=actor.id, subject_id=grant.subject_id, resource=grant.resource)
-        >= DELEGATIONS_MAX
-    ):
-        whom = "groups" if grant.subject_id is None else "one person"
-        raise OverLimit(
-            f"an actor may have at most {DELEGATIONS_MAX} delegations for {whom} at one resource; end some first",
-            reason="too_many_delegations",
-        )
     delegation = Delegation(
         id=tx.new_id(),
         actor_id=grant.actor_id,
@@ -74,10 +69,63 @@ def grant_delegation(tx: Tx, grant: Grant, *, tenant_lifetime_max_s: int, caller
         expires_at=grant.expires_at,
         ended_at=None,
         ended_reason=None,
+        granted_by=str(caller.id or caller.kind),
     )
-    delegation_insert(tx, delegation, actor_end_count=actor.end_count, subject_end_count=subject.end_count)
-    _tell(tx, "delegation.granted", delegation, reason=None, caller=caller, now=now)
+    server = _check_terms(tx, delegation, tenant_lifetime_max_s, now)
+    actor, subject = _check_parties(tx, grant)
+    _check_room(tx, delegation, now)
+    delegation_insert(
+        tx,
+        delegation,
+        actor_end_count=actor.end_count,
+        subject_end_count=subject.end_count,
+        resource_end_count=server.end_count,
+    )
+    _tell(tx, "delegation.granted", delegation, caller=caller, now=now)
     return delegation
+
+
+def change_delegation(
+    tx: Tx,
+    delegation_id: UUID,
+    changes: Mapping[str, Any],
+    *,
+    tenant_lifetime_max_s: int,
+    expected_version: int | None,
+    caller: Caller,
+    now: datetime,
+) -> Delegation:
+    """Give a delegation other scopes, authorization details, ``max_lifetime_s``, ``max_depth`` or ``expires_at``.
+
+    Where it permits less than before, the tokens that rest on it end; where it permits more, new tokens may have it.
+    Raises ``NotThere``, ``Conflict`` for one that has ended, ``Stale``, ``Malformed``.
+    """
+    before = delegation_lock(tx, delegation_id)
+    if before is None:
+        raise NotThere("there is no such delegation")
+    if before.ended_at is not None:
+        raise Conflict("the delegation has ended, and that is final", reason="delegation_ended")
+    if expected_version is not None and expected_version != before.version:
+        raise Stale("the delegation has changed since the version in If-Match")
+    after = replace(before, **changes)
+    if after == before:
+        return before
+    server = _check_terms(tx, after, tenant_lifetime_max_s, now)
+    is_narrowed = _narrows(before, after, server)
+    changed = delegation_update(tx, after, is_narrowed=is_narrowed)
+    told = {"changed": sorted(changes), "is_narrowed": is_narrowed}
+    _tell(tx, "delegation.changed", changed, told, caller=caller, now=now)
+    return changed
+
+
+def _narrows(before: Delegation, after: Delegation, server: ResourceServer) -> bool:
+    """True when a token that was had under the one might not be had under the other."""
+    return (
+        after.max_lifetime_s < before.max_lifetime_s
+        or after.max_depth < before.max_depth
+        or (after.expires_at is not None and (before.expires_at is None or after.expires_at < before.expires_at))
+        or not covers_authority(after, before, server.restrictions)
+    )
 
 
 def get_delegation(tx: Tx, delegation_id: UUID) -> Delegation:
@@ -119,28 +167,44 @@ def end_delegation(
     if ended is None:
         get_delegation(tx, delegation_id)
         return
-    _tell(tx, "delegation.ended", ended, reason=reason, caller=caller, now=now)
+    _tell(tx, "delegation.ended", ended, caller=caller, now=now, reason=reason)
 
 
-def _check_grant(tx: Tx, grant: Grant, tenant_lifetime_max_s: int, now: datetime) -> None:
-    check_scopes(grant.scopes)
+def _check_terms(tx: Tx, delegation: Delegation, tenant_lifetime_max_s: int, now: datetime) -> ResourceServer:
+    """Refuse what no token could ever get; return the resource server."""
+    check_scopes(delegation.scopes)
     check_limits(
-        max_lifetime_s=grant.max_lifetime_s,
-        max_depth=grant.max_depth,
+        max_lifetime_s=delegation.max_lifetime_s,
+        max_depth=delegation.max_depth,
         tenant_lifetime_max_s=tenant_lifetime_max_s,
     )
-    if not (grant.scopes or grant.authorization_details):
+    if not (delegation.scopes or delegation.authorization_details):
         raise Malformed("a delegation must have scopes or authorization_details", pointer="/scopes")
-    if grant.expires_at is not None and grant.expires_at <= now:
+    if delegation.expires_at is not None and delegation.expires_at <= now:
         raise Malformed("expires_at must be in the future", pointer="/expires_at")
-    server = resource_server_get(tx, grant.resource)
+    server = resource_server_get(tx, delegation.resource)
     if server is None:
         raise Malformed(
             "no resource server is registered with this audience; register it first",
             pointer="/resource",
             reason="unknown_resource",
         )
-    check_offered(server, scopes=grant.scopes, details=grant.authorization_details)
+    check_offered(server, scopes=delegation.scopes, details=delegation.authorization_details)
+    return server
+
+
+def _check_room(tx: Tx, delegation: Delegation, now: datetime) -> None:
+    """Refuse the same delegation a second time, and one more than an exchange looks at. The parties are locked."""
+    for other in delegations_beside(tx, delegation):
+        if other.terms == delegation.terms and stands(other, now):
+            raise Conflict(f"this is delegated already: {other.id}", reason="already_delegated")
+    actor_id, subject_id, resource = delegation.actor_id, delegation.subject_id, delegation.resource
+    if delegations_count(tx, actor_id=actor_id, subject_id=subject_id, resource=resource) >= DELEGATIONS_MAX:
+        whom = "groups" if subject_id is None else "one person"
+        raise OverLimit(
+            f"an actor has at most {DELEGATIONS_MAX} delegations for {whom} at one resource; end some",
+            reason="too_many_delegations",
+        )
 
 
 def _check_parties(tx: Tx, grant: Grant) -> tuple[Principal, Principal]:
@@ -171,7 +235,16 @@ def _check_party(party: Principal | None, kinds: frozenset[Kind], wanted: str, p
     return party
 
 
-def _tell(tx: Tx, type_: str, delegation: Delegation, *, reason: str | None, caller: Caller, now: datetime) -> None:
+def _tell(
+    tx: Tx,
+    type_: str,
+    delegation: Delegation,
+    more: Mapping[str, Any] | None = None,
+    *,
+    caller: Caller,
+    now: datetime,
+    reason: str | None = None,
+) -> None:
     told = Event(
         type=type_,
         subject_id=delegation.subject_id or delegation.subject_group_id,
@@ -181,6 +254,7 @@ def _tell(tx: Tx, type_: str, delegation: Delegation, *, reason: str | None, cal
             "delegation_id": str(delegation.id),
             "resource": delegation.resource,
             "scopes": list(delegation.scopes),
+            **(more or {}),
         },
     )
     event_insert(tx, told, caller=caller, now=now)

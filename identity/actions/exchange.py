@@ -22,12 +22,13 @@ from identity.actions.upstream import InvalidSubjectToken, UnverifiedToken, Upst
 from identity.model.access import Caller
 from identity.model.client import Client, GrantType
 from identity.model.errors import NotAllowed, Refusal
-from identity.model.exchange import Allowed, Asked, Denied, Held, decide_exchange, parties_of
+from identity.model.exchange import Allowed, Asked, Denied, Held, Route, decide_exchange, parties_of
 from identity.model.task import Task, TaskState
-from identity.model.token import Issue, IssuedToken, Party, TokenFacts, death_of, lives
+from identity.model.token import Basis, Issue, IssuedToken, Party, TokenFacts, death_of, lives
 from identity.model.upstream_token import ACCESS_TOKEN, JWT, Acting
 from identity.store import Tx
-from identity.store.facts import ClientQuestion, ExchangeFacts, exchange_facts_read
+from identity.store.exchange_facts import ExchangeFacts, exchange_facts_read
+from identity.store.facts import ClientQuestion
 
 Id = TypeVar("Id", str, UUID)
 
@@ -63,7 +64,7 @@ FAULTS: Mapping[str, type[Refusal]] = {
 
 EXPLAINED: Mapping[str, str] = {
     "party": "the subject, an actor or the group of the delegation is not active now",
-    "target": "resource must be exactly one registered resource server, and the one that the subject token is for",
+    "target": "resource must be one registered resource server: the subject token's, or the next of its service",
     "scope": "the requested scope exceeds what the subject token and the delegation allow",
     "details": "the requested authorization_details exceed what the subject token and the delegation allow",
     "delegation": "no delegation lets this actor act for this subject at this resource, at this depth of the chain",
@@ -128,7 +129,7 @@ def exchange_token(
             actor,
             facts.delegations,
             others=_others(facts, held, client),
-            restrictions=facts.restrictions,
+            route=_route(facts, client),
             tenant_lifetime_max_s=facts.common.task_lifetime_max_s,
             now=now,
         )
@@ -221,6 +222,18 @@ def _verify_actor(
     return facts.parties.get(token.subject_id)
 
 
+def _route(facts: ExchangeFacts, client: Client) -> Route:
+    """Return where the token would go; only a client of the principal that runs the subject token's service is that."""
+    source = facts.source
+    is_own = (
+        source is not None
+        and client.audience == source.audience
+        and client.principal_id is not None
+        and client.principal_id == source.principal_id
+    )
+    return Route(facts.target, source, facts.pair, is_own)
+
+
 def _while_both_are_good(held: Held, actor_token: TokenFacts | None) -> Held:
     """A token that rests on an actor token does not outlive it."""
     return held if actor_token is None else replace(held, good_until=min(held.good_until, actor_token.expires_at))
@@ -269,6 +282,7 @@ def _issue(
         delegation_ids=_each_once(
             [*(parent.delegation_ids if parent else ()), *([allowed.delegation.id] if allowed.delegation else ())]
         ),
+        pair_ids=(*(parent.pair_ids if parent else ()), *([allowed.pair.id] if allowed.pair else ())),
         client_ids=_each_once([*(id_ for token in proofs for id_ in token.client_ids), client.client_id]),
         parties=parties_of(allowed, held, *_others(facts, held, client), _group_of(facts, allowed)),
         depth_max=allowed.depth_max,
@@ -278,10 +292,32 @@ def _issue(
         issued_at=now,
         expires_at=allowed.expires_at,
         upstream=held.upstream,
+        audiences=(allowed.audience, *sorted(_left(held, allowed))),
+        basis=_basis(facts, held, allowed),
         **_upstream_basis(held, facts),
     )
     new_task = None if parent and parent.txn else _open_task(txn, held, allowed, now)
     return issue_token(tx, issue, facts.common, new_task=new_task, issuer=issuer, caller=caller, now=now)
+
+
+def _left(held: Held, allowed: Allowed) -> frozenset[str]:
+    """Return the audiences that the chain left on its way to the token's."""
+    before = held.parent.audiences_left if held.parent else frozenset()
+    return before | ({allowed.pair.source} if allowed.pair else frozenset())
+
+
+def _basis(facts: ExchangeFacts, held: Held, allowed: Allowed) -> Basis:
+    """Return the epochs of what the token rests on besides parties: what its parent does, and what was added."""
+    basis = dict(held.parent.basis) if held.parent else {}
+    if allowed.delegation is not None:
+        basis[f"delegation {allowed.delegation.id}"] = allowed.delegation.epoch
+    if allowed.pair is not None:
+        basis[f"pair {allowed.pair.id}"] = allowed.pair.epoch
+    if facts.target is not None:
+        basis[f"resource {facts.target.audience}"] = facts.target.epoch
+    if held.parent is None and facts.upstream is not None:
+        basis[f"connection {facts.upstream.id}"] = facts.upstream.epoch
+    return basis
 
 
 def _each_once(ids: Iterable[Id]) -> tuple[Id, ...]:

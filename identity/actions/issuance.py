@@ -142,6 +142,8 @@ def _decide_for_itself(
         authorization_details=(),
         issued_at=now,
         expires_at=earliest_expiry(now, ACCESS_LIFETIME_S, party.valid_until),
+        audiences=() if resource is None else (resource,),
+        basis={} if resource is None else {f"resource {resource}": facts.resource_epoch},
     )
 
 
@@ -231,6 +233,7 @@ def _told(issue: Issue, claims: Mapping[str, Any]) -> Event:
             "expires_in": claims["exp"] - claims["iat"],
             "delegations": list(map(str, issue.delegation_ids)),
             "parent": None if issue.parent_id is None else str(issue.parent_id),
+            **({"pairs": list(map(str, issue.pair_ids))} if issue.pair_ids else {}),
             **({"upstream_act": issue.upstream.act} if issue.upstream and issue.upstream.act else {}),
         },
     )

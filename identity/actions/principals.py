@@ -5,9 +5,9 @@ from uuid import UUID
 
 from identity.actions.lifecycle import change_state
 from identity.model.access import Caller
-from identity.model.errors import Conflict, NotThere
+from identity.model.errors import Conflict, Malformed, NotThere
 from identity.model.event import Event
-from identity.model.lifecycle import Verb
+from identity.model.lifecycle import State, Verb
 from identity.model.principal import ACTORS, Principal, Resource
 from identity.model.selection import PrincipalSelection
 from identity.store import Tx
@@ -30,6 +30,16 @@ def get_any_principal(tx: Tx, principal_id: UUID) -> Resource:
     if resource is None:
         raise NotThere("no principal with this id")
     return resource
+
+
+def check_actor(tx: Tx, principal_id: UUID, *, pointer: str = "/principal_id") -> Principal:
+    """Return an active agent or service account, and hold it. Raises ``Malformed``, ``Conflict``."""
+    principal = principal_lock(tx, principal_id)
+    if principal is None or principal.kind not in ACTORS:
+        raise Malformed("there is no agent or service account of that id", pointer=pointer, reason="unknown_principal")
+    if principal.state is not State.ACTIVE:
+        raise Conflict(f"the {principal.kind} is {principal.state}", reason="principal_not_active")
+    return principal
 
 
 def suspend(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Principal:

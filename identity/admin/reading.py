@@ -95,6 +95,12 @@ def expected_version() -> int | None:
     return int(match.group(1))
 
 
+def changes_in(asked: BaseModel, *nullable: str) -> dict[str, Any]:
+    """Return the members that a PATCH gives another value; null is one only where it says something (RFC 7396 §1)."""
+    given = {name: getattr(asked, name) for name in asked.model_fields_set}
+    return {name: value for name, value in given.items() if value is not None or name in nullable}
+
+
 def write_cursor(*key: str) -> str:
     """Return a page's last key as opaque text."""
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")

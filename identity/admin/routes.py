@@ -12,7 +12,9 @@ from identity.admin import (
     routes_definitions,
     routes_delegations,
     routes_documents,
+    routes_pairs,
     routes_principals,
+    routes_resources,
     routes_tenants,
     routes_trail,
 )
@@ -29,6 +31,8 @@ NOUNS: tuple[ModuleType, ...] = (
     routes_connections,
     routes_definitions,
     routes_clients,
+    routes_resources,
+    routes_pairs,
     routes_principals,
     routes_delegations,
     routes_trail,

@@ -1,4 +1,4 @@
-"""OAuth clients (RFC 7591 names) and resource servers."""
+"""OAuth clients (RFC 7591 names)."""
 
 from typing import Any
 from uuid import UUID
@@ -13,15 +13,13 @@ from identity.actions.clients import (
     revoke_client,
     rotate_client_secret,
 )
-from identity.actions.resources import list_resources, register_resource
-from identity.admin import shapes, views, views_resources
+from identity.admin import shapes, views
 from identity.admin.operations import operation
 from identity.admin.reading import cut_page, read_cursor, write_cursor
-from identity.http import Call, house, new_secret
+from identity.http import Call, new_secret
 from identity.model.client import Client
 from identity.model.credential import CLIENT_SECRET_PREFIX
 from identity.model.errors import Malformed
-from identity.model.resource import DetailsType, ResourceServer
 from identity.model.scope import parse_scope
 
 
@@ -124,43 +122,3 @@ def add_client_key_(call: Call, asked: shapes.NewClientKey, client_id: UUID) -> 
 def remove_client_key_(call: Call, client_id: UUID, kid: str) -> None:
     """Refuse a client's key from now on."""
     remove_client_key(call.tx, str(client_id), kid, caller=call.caller, now=call.now)
-
-
-def _details_type(asked: str | shapes.RestrictingType) -> DetailsType:
-    return DetailsType(asked) if isinstance(asked, str) else DetailsType(asked.type, asked.scopes)
-
-
-def _resource(server: ResourceServer) -> views_resources.Resource:
-    return views_resources.Resource(
-        audience=server.audience,
-        scopes=list(server.scopes),
-        authorization_details_types=[
-            views_resources.RestrictingType.model_validate(known) if known.scopes else known.type
-            for known in server.authorization_details_types
-        ],
-        created_at=server.created_at,
-    )
-
-
-@operation("POST", "/tenants/{tenant}/resources", body=shapes.NewResource, answer=views_resources.Resource, status=201)
-def register_resource_(call: Call, asked: shapes.NewResource) -> views_resources.Resource:
-    """Register a resource server; saying the same again changes nothing."""
-    registered = register_resource(
-        call.tx,
-        audience=asked.audience,
-        scopes=asked.scopes,
-        authorization_details_types=tuple(map(_details_type, asked.authorization_details_types)),
-        external_url=house().external_url,
-        caller=call.caller,
-        now=call.now,
-    )
-    return _resource(registered)
-
-
-@operation("GET", "/tenants/{tenant}/resources", query=shapes.Page, answer=views_resources.ResourceList)
-def list_resources_(call: Call, page: shapes.Page) -> views_resources.ResourceList:
-    """List resource servers."""
-    after = read_cursor(page.after)
-    rows = list_resources(call.tx, after=after[0] if after else None, limit=page.limit + 1)
-    shown, cursor = cut_page(rows, page.limit, lambda resource: write_cursor(resource.audience))
-    return views_resources.ResourceList(items=[_resource(resource) for resource in shown], next_cursor=cursor)

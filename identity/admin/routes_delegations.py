@@ -5,6 +5,7 @@ from uuid import UUID
 
 from identity.actions.delegation import (
     Grant,
+    change_delegation,
     end_delegation,
     get_delegation,
     grant_delegation,
@@ -12,9 +13,18 @@ from identity.actions.delegation import (
     list_delegations_in_force,
 )
 from identity.actions.tasks import cancel_task, get_task, list_tasks
-from identity.admin import shapes, views
+from identity.admin import shapes, shapes_resources, views
 from identity.admin.operations import operation
-from identity.admin.reading import cut_page, known_id, known_instant, read_cursor, read_id_cursor, write_cursor
+from identity.admin.reading import (
+    changes_in,
+    cut_page,
+    expected_version,
+    known_id,
+    known_instant,
+    read_cursor,
+    read_id_cursor,
+    write_cursor,
+)
 from identity.admin.routes_tenants import tenant_of_call
 from identity.http import Call
 from identity.model.authorization_details import check_details
@@ -88,6 +98,29 @@ def _expiry_and_id(cursor: str | None) -> tuple[datetime | None, UUID] | None:
 def get_delegation_(call: Call, delegation_id: UUID) -> views.Delegation:
     """Read one delegation."""
     return views.Delegation.model_validate(get_delegation(call.tx, delegation_id))
+
+
+@operation(
+    "PATCH",
+    "/tenants/{tenant}/delegations/{delegation_id}",
+    body=shapes_resources.DelegationChange,
+    answer=views.Delegation,
+)
+def change_delegation_(call: Call, asked: shapes_resources.DelegationChange, delegation_id: UUID) -> views.Delegation:
+    """Change what a delegation permits; less than before ends the tokens that rest on it."""
+    changes = changes_in(asked, "expires_at")
+    if "authorization_details" in changes:
+        changes["authorization_details"] = check_details(changes["authorization_details"])
+    changed = change_delegation(
+        call.tx,
+        delegation_id,
+        changes,
+        tenant_lifetime_max_s=tenant_of_call(call).task_lifetime_max_s,
+        expected_version=expected_version(),
+        caller=call.caller,
+        now=call.now,
+    )
+    return views.Delegation.model_validate(changed)
 
 
 @operation("DELETE", "/tenants/{tenant}/delegations/{delegation_id}")

@@ -111,8 +111,8 @@ class TokenRotation(Asked):
 
 
 class NewClient(Asked):
-    """Client metadata (RFC 7591 §2) of an agent or service account, of a resource server that introspects, or of a SCIM
-    connection.
+    """Client metadata (RFC 7591 §2) of an agent or service account, of a resource server that introspects, of both
+    where the first runs the second, or of a SCIM connection.
     """
 
     client_name: Name | None = None
@@ -150,12 +150,14 @@ DetailsType = Annotated[
 
 
 class NewResource(Asked):
-    """A resource server: whom a token may be meant for, and what may be asked of it.
+    """A resource server: whom a token may be meant for, what may be asked of it, and which agent or service account
+    runs it, if one does.
 
     A type of authorization details that is given as a string stands alone; with scopes, it restricts them.
     """
 
     audience: Line
+    principal_id: UUID | None = None
     scopes: Annotated[tuple[Scope, ...], Field(max_length=50)] = ()
     authorization_details_types: Annotated[tuple[DetailsType, ...], Field(max_length=50)] = ()
 

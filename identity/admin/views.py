@@ -132,6 +132,8 @@ class Delegation(View):
     authorization_details: list[JsonObject]
     max_lifetime_s: int
     max_depth: int
+    granted_by: str
+    version: int
     created_at: datetime
     expires_at: datetime | None
     ended_at: datetime | None

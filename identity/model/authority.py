@@ -54,9 +54,12 @@ def narrow_authority(
 ) -> Authority | Exceeded:
     """Return what is asked when every holder has it; where nothing is asked, what all of them have in common.
 
+    A holder that has neither scopes nor details has nothing, and is no holder without restrictions.
     Where a holder has details, the result has at least one entry. Scopes that the result's details would shut are left
     out, and refused where they were asked for.
     """
+    if not all(holder.scopes or holder.authorization_details for holder in holders):
+        return Exceeded("scope", "nothing_left")
     scopes = narrow_scopes(_scopes_in_common(holders), scopes_asked)
     if scopes is None:
         return Exceeded("scope", "scope_exceeded")
@@ -70,6 +73,12 @@ def narrow_authority(
     if not usable and (not opened or any(holder.authorization_details for holder in holders)):
         return Exceeded("scope", "nothing_left")
     return Authority(opened, usable)
+
+
+def covers_authority(wider: Holder, holder: Holder, restrictions: Restrictions) -> bool:
+    """True when all of what ``holder`` has may be had of ``wider``."""
+    had = Authority(holder.scopes, holder.authorization_details)
+    return narrow_authority([wider], had.scopes, had.authorization_details or None, restrictions) == had
 
 
 def opened_scopes(scopes: tuple[str, ...], details: Details, restrictions: Restrictions) -> tuple[str, ...]:

@@ -34,8 +34,9 @@ SCIM_SCOPE = "scim"
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client speaks for exactly one party: ``principal_id``, an agent or service account; ``audience``, a resource
-    server that only introspects tokens meant for it; or ``connection_id``, a source that provisions by SCIM.
+    """Whom a client speaks for: ``principal_id``, an agent or service account; ``audience``, a resource server, which
+    introspects the tokens meant for it; both, where the principal runs the resource server; or ``connection_id`` alone,
+    a source that provisions by SCIM.
 
     ``scopes`` are what it may ask for as itself (client_credentials).
     """

@@ -93,7 +93,9 @@ FORBIDDEN_SUBJECT_CLAIMS = frozenset({"email", "preferred_username", "upn", "uni
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A SCIM connection has a ``dialect``; an OIDC one the members that follow it."""
+    """A SCIM connection has a ``dialect``; an OIDC one the members that follow it. ``epoch`` grows with every change
+    after which it takes fewer tokens.
+    """
 
     id: UUID
     kind: ConnectionKind
@@ -110,6 +112,17 @@ class Connection:
     version: int
     created_at: datetime
     ended_at: datetime | None
+    epoch: int = 0
+
+
+def narrows(before: UpstreamPolicy, after: UpstreamPolicy) -> bool:
+    """True when a token that was taken might not be taken any more."""
+    return (
+        not set(before.token_kinds) <= set(after.token_kinds)
+        or after.max_age_s < before.max_age_s
+        or after.max_lifetime_s < before.max_lifetime_s
+        or (before.upstream_act is UpstreamAct.KEEP and after.upstream_act is UpstreamAct.REFUSE)
+    )
 
 
 def check_subject_claim(claim: str) -> str:

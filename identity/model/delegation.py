@@ -1,5 +1,6 @@
 """Delegations: standing permission for an agent to act for a person, or for the members of a group."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,12 +16,16 @@ Details = tuple[Mapping[str, Any], ...]
 PARTY_ENDED = "party_ended"
 """Why a delegation ended whose actor or subject was deprovisioned or deleted, or lost its last owner."""
 
+RESOURCE_DELETED = "resource_deleted"
+"""Why a delegation ended whose resource server was deleted; it stays ended when the audience is registered anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
     """``actor_id`` may act for ``subject_id``, or for whoever is in ``subject_group_id``, at ``resource``.
 
     ``max_depth`` counts the actors that a chain may have from this one on, itself included; 1: may not hand on.
+    ``version`` grows with every change, ``epoch`` with every one that narrows it.
     """
 
     id: UUID
@@ -36,6 +41,17 @@ class Delegation:
     expires_at: datetime | None
     ended_at: datetime | None
     ended_reason: str | None
+    granted_by: str = "administrator"
+    version: int = 1
+    epoch: int = 0
+
+    @property
+    def terms(self) -> tuple[object, ...]:
+        """Return what makes it the same delegation as another: for whom, where, with what, within which limits."""
+        details = sorted(json.dumps(entry, sort_keys=True) for entry in self.authorization_details)
+        limits = (self.max_lifetime_s, self.max_depth, self.expires_at)
+        whom = (self.actor_id, self.subject_id, self.subject_group_id, self.resource)
+        return (*whom, frozenset(self.scopes), tuple(details), *limits)
 
 
 def stands(delegation: Delegation, now: datetime) -> bool:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from identity.model.authority import Exceeded, Holder, Restrictions, narrow_authority
+from identity.model.authority import Exceeded, Holder, narrow_authority
 from identity.model.delegation import Delegation, Details, stands
 from identity.model.principal import ACTORS
+from identity.model.resource import ResourceServer, still_offered
+from identity.model.resource_pair import ResourcePair, carry
 from identity.model.tenant import DEPTH_MAX, TASK_DURATION_S, TASK_LIFETIME_MAX_S
 from identity.model.token import Party, TokenFacts, lives
 from identity.model.upstream_token import Upstream
@@ -45,9 +47,24 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """Where the token shall be good, and where the subject token is.
+
+    ``target`` is the resource server that is asked for, else that of the subject token; None: not registered.
+    ``source`` is that of the subject token, and ``pair`` what the tenant lets cross from it to ``target``. ``is_own``:
+    the client is the service that the subject token is for, and its principal runs that service.
+    """
+
+    target: ResourceServer | None
+    source: ResourceServer | None = None
+    pair: ResourcePair | None = None
+    is_own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Allowed:
     """The authority of the new token. ``chain`` has the present actor first. ``delegation`` is None when an actor
-    only narrows what it holds already."""
+    only narrows what it holds already; ``pair`` where the audience is the subject token's."""
 
     audience: str
     chain: tuple[Party, ...]
@@ -57,6 +74,7 @@ class Allowed:
     expires_at: datetime
     task_expires_at: datetime
     delegation: Delegation | None
+    pair: ResourcePair | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +85,22 @@ class Denied:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What one decision is the same in, whichever delegation it is tried with. ``holder`` has the authority of the
+    subject token as it is held at the audience; None where it is an upstream token."""
+
+    asked: Asked
+    held: Held
+    audience: str
+    holder: Holder | None
+    pair: ResourcePair | None
+    route: Route
+    others: Sequence[Party]
+    tenant_lifetime_max_s: int
+    now: datetime
+
+
 def decide_exchange(
     asked: Asked,
     held: Held,
@@ -74,40 +108,52 @@ def decide_exchange(
     delegations: Sequence[Delegation],
     *,
     others: Sequence[Party] = (),
-    restrictions: Restrictions | None,
+    route: Route,
     tenant_lifetime_max_s: int,
     now: datetime,
 ) -> Allowed | Denied:
     """Decide whether ``actor`` may act for the subject, and with what. Every result is a subset of what is held.
 
     ``others`` are the parties besides subject, chain and actor: they too must live, and bound the lifetime.
-    ``restrictions`` are those of the resource: the subject token's audience, or what is asked; None: not registered.
     """
-    denied = _refuse_parties(held, actor, others, now) or _refuse_target(asked, held, restrictions is not None)
+    denied = _refuse_parties(held, actor, others, now) or _refuse_target(asked, held, route)
     if denied is not None or actor is None:
         return denied or Denied("party", "actor_unknown")
-    audience = held.parent.audience if held.parent else str(asked.resource)
-    if held.chain and held.chain[0].id == actor.id:
-        return _narrow(asked, held, audience, None, held.chain, others, restrictions or {}, tenant_lifetime_max_s, now)
-    matching = [delegation for delegation in delegations if delegation.resource == audience]
-    standing = [delegation for delegation in matching if stands(delegation, now)]
+    pair = route.pair if _crosses(asked, held) else None
+    if pair is not None and actor.id in {link.id for link in held.chain}:
+        return Denied("delegation", "actor_already_in_chain")
+    audience = str(asked.resource) if pair or held.parent is None else held.parent.audience
+    holder = held.parent if pair is None else _carried(pair, held, route)
+    if pair is not None and holder is None:
+        return Denied("target", "authorization_details_do_not_cross")
+    terms = _Terms(asked, held, audience, holder, pair, route, others, tenant_lifetime_max_s, now)
+    if pair is None and held.chain and held.chain[0].id == actor.id:
+        return _narrow(terms, None, held.chain)
+    return _decide_by_delegation(terms, actor, delegations)
+
+
+def _decide_by_delegation(terms: _Terms, actor: Party, delegations: Sequence[Delegation]) -> Allowed | Denied:
+    matching = [delegation for delegation in delegations if delegation.resource == terms.audience]
+    standing = [delegation for delegation in matching if stands(delegation, terms.now)]
     if not standing:
         return Denied("delegation", "delegation_ended" if matching else "not_delegated")
-    decisions = [
-        _narrow(
-            asked,
-            held,
-            audience,
-            delegation,
-            (actor, *held.chain),
-            others,
-            restrictions or {},
-            tenant_lifetime_max_s,
-            now,
-        )
-        for delegation in standing
-    ]
+    if terms.route.target is not None:
+        offered = [still_offered(delegation, terms.route.target) for delegation in standing]
+        standing = [delegation for delegation in offered if delegation is not None]
+    if not standing:
+        return Denied("delegation", "delegation_not_offered")
+    decisions = [_narrow(terms, delegation, (actor, *terms.held.chain)) for delegation in standing]
     return next((decision for decision in decisions if isinstance(decision, Allowed)), decisions[0])
+
+
+def _crosses(asked: Asked, held: Held) -> bool:
+    return held.parent is not None and asked.resource not in (None, held.parent.audience)
+
+
+def _carried(pair: ResourcePair, held: Held, route: Route) -> Holder | None:
+    if held.parent is None or route.source is None or route.target is None:
+        return None
+    return carry(pair, held.parent, route.source, route.target)
 
 
 def _refuse_parties(held: Held, actor: Party | None, others: Sequence[Party], now: datetime) -> Denied | None:
@@ -130,38 +176,49 @@ def _refuse_parties(held: Held, actor: Party | None, others: Sequence[Party], no
     return None
 
 
-def _refuse_target(asked: Asked, held: Held, resource_known: bool) -> Denied | None:
+def _refuse_target(asked: Asked, held: Held, route: Route) -> Denied | None:
     if asked.resource is None:
         return None if held.parent else Denied("target", "resource_required")
-    if held.parent and asked.resource != held.parent.audience:
+    if held.parent and _crosses(asked, held):
+        return _refuse_crossing(asked.resource, held.parent, route)
+    return None if route.target else Denied("target", "unknown_resource")
+
+
+def _refuse_crossing(wanted: str, parent: TokenFacts, route: Route) -> Denied | None:
+    """Only the service that the subject token is for takes it to another audience, and never back to an earlier one:
+    there it could come to hold more than it left with.
+    """
+    if not route.is_own:
         return Denied("target", "audience_differs")
-    return None if resource_known else Denied("target", "unknown_resource")
+    if route.target is None:
+        return Denied("target", "unknown_resource")
+    if wanted in parent.audiences_left:
+        return Denied("target", "audience_was_left")
+    if route.pair is None:
+        return Denied("target", "pair_not_allowed")
+    return None
 
 
-def _narrow(
-    asked: Asked,
-    held: Held,
-    audience: str,
-    delegation: Delegation | None,
-    chain: tuple[Party, ...],
-    others: Sequence[Party],
-    restrictions: Restrictions,
-    tenant_lifetime_max_s: int,
-    now: datetime,
-) -> Allowed | Denied:
+def _narrow(terms: _Terms, delegation: Delegation | None, chain: tuple[Party, ...]) -> Allowed | Denied:
+    asked, held, now = terms.asked, terms.held, terms.now
     depth_max = _depth_max(held, delegation)
     if held.depth + len(chain) - len(held.chain) > depth_max:
         return Denied("delegation", "depth_exceeded")
-    holders: list[Holder] = [holder for holder in (held.parent, delegation) if holder is not None]
+    holders: list[Holder] = [holder for holder in (terms.holder, delegation) if holder is not None]
+    target = terms.route.target
+    if target and any(entry["type"] not in target.type_names for entry in asked.authorization_details or ()):
+        return Denied("details", "authorization_details_exceeded")
+    restrictions = target.restrictions if target else {}
     granted = narrow_authority(holders, asked.scopes, asked.authorization_details, restrictions)
     if isinstance(granted, Exceeded):
         return Denied(granted.fault, granted.reason)
     task_expires_at = _task_expiry(held, now)
-    expires_at = _expiry(held, delegation, (held.subject, *chain, *others), task_expires_at, tenant_lifetime_max_s, now)
+    parties = (held.subject, *chain, *terms.others)
+    expires_at = _expiry(held, delegation, parties, task_expires_at, terms.tenant_lifetime_max_s, now)
     if expires_at <= now:
         return Denied("party", "lifetime_spent")
     return Allowed(
-        audience=audience,
+        audience=terms.audience,
         chain=chain,
         scopes=granted.scopes,
         authorization_details=granted.authorization_details,
@@ -169,6 +226,7 @@ def _narrow(
         expires_at=expires_at,
         task_expires_at=task_expires_at,
         delegation=delegation,
+        pair=terms.pair,
     )
 
 

@@ -1,11 +1,12 @@
 """Resource servers: whom a token may be meant for, and what may be asked of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from identity.model.authority import Restrictions, opened_scopes
-from identity.model.delegation import Details
-from identity.model.errors import Malformed
+from identity.model.delegation import Delegation, Details
+from identity.model.errors import Conflict, Malformed
 
 TYPES_MAX = 50
 TYPE_LENGTH_MAX = 128
@@ -21,17 +22,37 @@ class DetailsType:
 
 @dataclass(frozen=True, slots=True)
 class ResourceServer:
-    """``audience`` is the ``resource`` of RFC 8707 and the ``aud`` of every token meant for it."""
+    """``audience`` is the ``resource`` of RFC 8707 and the ``aud`` of every token meant for it.
 
+    ``principal_id`` is the agent or service account that runs it, if one does: only its clients may have the audience
+    beside a principal.
+
+    ``retired_types`` were taken away: what they restricted stays restricted, or a delegation that has entries of them
+    besides others would open it. ``version`` grows with every change, ``epoch`` with every one that narrows it, and
+    ``end_count`` when it is deleted.
+    """
+
+    id: UUID
     audience: str
+    principal_id: UUID | None
     scopes: tuple[str, ...]
     authorization_details_types: tuple[DetailsType, ...]
     created_at: datetime
+    retired_types: tuple[DetailsType, ...] = ()
+    version: int = 1
+    epoch: int = 0
+    end_count: int = 0
+
+    @property
+    def type_names(self) -> frozenset[str]:
+        """Every type of authorization details that it knows."""
+        return frozenset(known.type for known in self.authorization_details_types)
 
     @property
     def restrictions(self) -> Restrictions:
-        """The types that restrict scopes."""
-        return {known.type: frozenset(known.scopes) for known in self.authorization_details_types if known.scopes}
+        """The types that restrict scopes, or did."""
+        ever = (*self.authorization_details_types, *self.retired_types)
+        return {known.type: frozenset(known.scopes) for known in ever if known.scopes}
 
 
 def check_details_types(types: tuple[DetailsType, ...], scopes: tuple[str, ...]) -> tuple[DetailsType, ...]:
@@ -47,6 +68,50 @@ def check_details_types(types: tuple[DetailsType, ...], scopes: tuple[str, ...])
     return types
 
 
+def check_changed_types(server: ResourceServer, types: tuple[DetailsType, ...], scopes: tuple[str, ...]) -> None:
+    """Refuse types that mean another thing than before: what a type restricts decides what was granted with entries of
+    it, and without. Raises ``Malformed``, ``Conflict``.
+    """
+    before = {known.type: known.scopes for known in (*server.authorization_details_types, *server.retired_types)}
+    check_details_types(types, tuple({*scopes, *(scope for restricted in before.values() for scope in restricted)}))
+    for known in types:
+        if known.type in before and set(before[known.type]) != set(known.scopes):
+            raise Conflict(
+                f"{known.type} restricts other scopes, and that never changes: use another type, or delete the resource"
+                " server and register it anew",
+                reason="details_type_taken",
+            )
+        if known.type not in before and not set(known.scopes) <= set(scopes):
+            raise _malformed("a type restricts scopes of its resource server, each once")
+
+
+def narrows(before: ResourceServer, after: ResourceServer) -> bool:
+    """True when a token for the one might not be given for the other: scopes or types are gone, somebody else runs it,
+    or a new type restricts a scope that was there.
+    """
+    new = [known for known in after.authorization_details_types if known.type not in before.type_names]
+    return (
+        not set(before.scopes) <= set(after.scopes)
+        or not before.type_names <= after.type_names
+        or before.principal_id not in (None, after.principal_id)
+        or any(scope in before.scopes for known in new for scope in known.scopes)
+    )
+
+
+def still_offered(delegation: Delegation, server: ResourceServer) -> Delegation | None:
+    """Return as much of a delegation as its resource server knows now; None where that is nothing, or all its details
+    are gone, which were its limits.
+
+    Where no scope is left, the entries that restricted them go too: alone they would open whatever they restrict.
+    """
+    scopes = tuple(scope for scope in delegation.scopes if scope in server.scopes)
+    known = server.type_names if scopes or not delegation.scopes else server.type_names - server.restrictions.keys()
+    details = tuple(entry for entry in delegation.authorization_details if entry["type"] in known)
+    if not details and (delegation.authorization_details or not scopes):
+        return None
+    return replace(delegation, scopes=scopes, authorization_details=details)
+
+
 def _malformed(fault: str) -> Malformed:
     return Malformed(fault, pointer="/authorization_details_types")
 
@@ -56,8 +121,7 @@ def check_offered(server: ResourceServer, *, scopes: tuple[str, ...], details: D
     unknown = [scope for scope in scopes if scope not in server.scopes]
     if unknown:
         raise Malformed(f"{server.audience} has no scope {unknown[0]}", pointer="/scopes", reason="unknown_scope")
-    types = {known.type for known in server.authorization_details_types}
-    strange = [entry["type"] for entry in details if entry["type"] not in types]
+    strange = [entry["type"] for entry in details if entry["type"] not in server.type_names]
     if strange:
         raise Malformed(
             f"{server.audience} has no authorization_details type {strange[0]}",

@@ -1,7 +1,7 @@
 """What the store knows of a token and of every party that it rests on; and when it is dead."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,10 +27,26 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A delegation or client that a token rests on: ``holds`` is whether it still stands, group basis included."""
+    """A delegation, client or resource server that a token rests on: ``holds`` is whether it still stands, group basis
+    included. ``epoch`` grows with every change that narrows it.
+    """
 
     id: str
     holds: bool
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A pair of resource servers by which a chain left ``audience``; a deleted one is not among those that are read."""
+
+    pair_id: UUID
+    audience: str
+    epoch: int = 0
+
+
+Basis = Mapping[str, int]
+"""Epochs of delegations, resource servers, pairs of them and connections; each only grows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +94,34 @@ class TokenFacts:
     connection_id: UUID | None = None
     upstream_key: str | None = None
     connection_holds: bool = True
+    pair_ids: tuple[UUID, ...] = ()
+    crossings: tuple[Crossing, ...] = ()
+    resources: tuple[Standing, ...] = ()
+    connection_epoch: int = 0
+    basis_epoch_sum: int = 0
+
+    @property
+    def basis(self) -> Basis:
+        """Return the epoch of each thing besides parties that it rests on and that may be narrowed."""
+        return {
+            **{f"delegation {standing.id}": standing.epoch for standing in self.delegations},
+            **{f"resource {standing.id}": standing.epoch for standing in self.resources},
+            **{f"pair {crossing.pair_id}": crossing.epoch for crossing in self.crossings},
+            f"connection {self.connection_id}": self.connection_epoch,
+        }
+
+    @property
+    def audiences_left(self) -> frozenset[str]:
+        """Where the chain was before it came to the present audience."""
+        return frozenset(crossing.audience for crossing in self.crossings)
 
 
 def death_of(token: TokenFacts, now: datetime) -> str | None:
     """Return why a token is dead, or None when it lives. Only what is exactly right lives: unknown is dead.
 
-    The epochs of the parties only grow, so their sum is what it was at issuing only when none of them was cut since.
-    That holds whatever the clocks say, and is why a reactivated principal's old tokens stay dead.
+    The epochs of the parties only grow, so their sum is what it was at issuing only when none of them was cut since;
+    and so do those of what else it rests on, with what narrows it. That holds whatever the clocks say, and is why a
+    reactivated principal's old tokens stay dead.
     """
     return next(
         (
@@ -98,7 +135,9 @@ def death_of(token: TokenFacts, now: datetime) -> str | None:
                 (sum(party.epoch for party in token.parties) == token.epoch_sum, "party_cut_off"),
                 (_all_hold(token.clients, map(str, token.client_ids)), "client_revoked"),
                 (_all_hold(token.delegations, map(str, token.delegation_ids)), "delegation_ended"),
+                (set(token.pair_ids) <= {crossing.pair_id for crossing in token.crossings}, "pair_deleted"),
                 (token.connection_holds, "connection_ended"),
+                (sum(token.basis.values()) == token.basis_epoch_sum, "authority_narrowed"),
                 (token.txn is None or token.task_state == TaskState.OPEN, "task_ended"),
                 (token.task_expires_at is None or now < token.task_expires_at, "task_expired"),
                 (not any(token.issued_at <= cutoff.not_before for cutoff in token.cutoffs), "cut_off"),
@@ -124,7 +163,10 @@ def _all_hold(standings: Iterable[Standing], needed: Iterable[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """A token about to be signed and remembered. Without a ``subject`` its client is what it is about."""
+    """A token about to be signed and remembered. Without a ``subject`` its client is what it is about.
+
+    ``audiences`` are those of all resource servers that it rests on, the present one first.
+    """
 
     jti: UUID
     txn: UUID | None
@@ -146,6 +188,14 @@ class Issue:
     connection_id: UUID | None = None
     upstream_key: str | None = None
     upstream_iat: datetime | None = None
+    pair_ids: tuple[UUID, ...] = ()
+    audiences: tuple[str, ...] = ()
+    basis: Basis = field(default_factory=dict)
+
+    @property
+    def basis_epoch_sum(self) -> int:
+        """The sum of the epochs of what else it rests on, as they were when the decision was taken."""
+        return sum(self.basis.values())
 
     @property
     def epoch_sum(self) -> int:

@@ -5,13 +5,24 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import and_, case, func, insert, select, update
 
 from identity.model.client import AuthMethod, Client, GrantType
 from identity.store.locks import client_key
-from identity.store.tables import clients
+from identity.store.tables import clients, resources
 from identity.store.tx import Tx
 
+RESOURCE = and_(resources.c.tenant_id == clients.c.tenant_id, resources.c.audience == clients.c.audience)
+WITHOUT_AUDIENCE = and_(
+    clients.c.revoked_at.is_(None),
+    clients.c.audience.is_not(None),
+    select(resources.c.end_count).where(RESOURCE).scalar_subquery() != clients.c.audience_end_count,
+)
+"""It ended with its resource server, of which nobody writes so: the count of its ends does."""
+
+RESOURCE_ENDED_AT = (
+    select(func.coalesce(resources.c.deleted_at, resources.c.created_at)).where(RESOURCE).scalar_subquery()
+)
 COLUMNS = (
     clients.c.client_id,
     clients.c.client_name,
@@ -26,7 +37,7 @@ COLUMNS = (
     clients.c.grant_types,
     clients.c.version,
     clients.c.created_at,
-    clients.c.revoked_at,
+    case((WITHOUT_AUDIENCE, RESOURCE_ENDED_AT), else_=clients.c.revoked_at).label("revoked_at"),
 )
 
 
@@ -56,8 +67,8 @@ def auth_method_from(stored: str, *, posts_secret: bool) -> AuthMethod:
     return AuthMethod.CLIENT_SECRET_POST if posts_secret else AuthMethod(stored)
 
 
-def client_insert(tx: Tx, client: Client, *, principal_end_count: int) -> None:
-    """Write a new client, with the end counter that its locked principal has."""
+def client_insert(tx: Tx, client: Client, *, principal_end_count: int, audience_end_count: int) -> None:
+    """Write a new client, with the end counters that its locked principal and resource server have."""
     posts_secret = client.auth_method is AuthMethod.CLIENT_SECRET_POST
     tx.execute(
         insert(clients).values(
@@ -74,6 +85,7 @@ def client_insert(tx: Tx, client: Client, *, principal_end_count: int) -> None:
             scopes=list(client.scopes),
             grant_types=list(client.grant_types),
             principal_end_count=principal_end_count,
+            audience_end_count=audience_end_count,
             created_at=client.created_at,
         )
     )
@@ -89,12 +101,11 @@ def client_get(tx: Tx, client_id: str) -> Client | None:
 def client_lock(tx: Tx, client_id: str) -> Client | None:
     """Return one client, revoked or not, and hold its row until the transaction ends."""
     statement = (
-        select(*COLUMNS)
+        select(clients.c.client_id)
         .where(clients.c.tenant_id == tx.tenant_id, clients.c.client_id == client_id)
         .with_for_update(key_share=True)
     )
-    row = tx.execute(statement).first()
-    return None if row is None else client_from(row)
+    return None if tx.execute(statement).first() is None else client_get(tx, client_id)
 
 
 def client_update(tx: Tx, client_id: str, values: Mapping[str, Any]) -> Client:
@@ -121,6 +132,24 @@ def connection_clients_revoke(tx: Tx, connection_id: UUID, *, now: datetime) -> 
         .where(
             clients.c.tenant_id == tx.tenant_id,
             clients.c.connection_id == connection_id,
+            clients.c.revoked_at.is_(None),
+        )
+        .values(version=clients.c.version + 1, revoked_at=now)
+        .returning(clients.c.client_id)
+    )
+    revoked = list(tx.execute(statement).scalars())
+    tx.ends.update(map(client_key, revoked))
+    return revoked
+
+
+def runner_clients_revoke(tx: Tx, principal_id: UUID, audience: str, *, now: datetime) -> list[str]:
+    """End every client that speaks for a principal and a resource server; return their ids."""
+    statement = (
+        update(clients)
+        .where(
+            clients.c.tenant_id == tx.tenant_id,
+            clients.c.principal_id == principal_id,
+            clients.c.audience == audience,
             clients.c.revoked_at.is_(None),
         )
         .values(version=clients.c.version + 1, revoked_at=now)

@@ -42,6 +42,7 @@ COLUMNS = (
     connections.c.version,
     connections.c.created_at,
     connections.c.ended_at,
+    connections.c.epoch,
 )
 
 
@@ -68,6 +69,7 @@ def connection_from(row: Any) -> Connection:
         version=row.version,
         created_at=row.created_at,
         ended_at=row.ended_at,
+        epoch=row.epoch,
     )
 
 
@@ -100,6 +102,12 @@ def connection_update(tx: Tx, connection_id: UUID, values: Mapping[str, Any]) ->
     )
     row = tx.execute(statement).first()
     return None if row is None else connection_from(row)
+
+
+def connection_narrow(tx: Tx, connection_id: UUID, values: Mapping[str, Any]) -> Connection | None:
+    """Change a live connection so that it takes fewer tokens; those that rest on it end."""
+    tx.ends.add(connection_key(connection_id))
+    return connection_update(tx, connection_id, {**values, "epoch": connections.c.epoch + 1})
 
 
 def connection_get(tx: Tx, connection_id: UUID) -> Connection | None:

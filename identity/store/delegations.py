@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, case, func, insert, literal, not_, or_, select, true, tuple_, update
 
-from identity.model.delegation import PARTY_ENDED, Delegation
+from identity.model.delegation import DELEGATIONS_MAX, PARTY_ENDED, RESOURCE_DELETED, Delegation
 from identity.store.locks import delegation_key
-from identity.store.tables import delegations, principals
+from identity.store.tables import delegations, principals, resources
 from identity.store.tx import Tx
 
 # Not coalesce: what row-level security may not show to a function is not looked up by an index.
@@ -27,6 +27,15 @@ PARTIES_ENDED_AT = (
 WITHOUT_PARTY = and_(delegations.c.ended_at.is_(None), not_(HAS_PARTIES))
 """It ended with a party, and no worker has written so yet."""
 
+RESOURCE = and_(resources.c.tenant_id == delegations.c.tenant_id, resources.c.audience == delegations.c.resource)
+HAS_RESOURCE = select(resources.c.end_count).where(RESOURCE).scalar_subquery() == delegations.c.resource_end_count
+WITHOUT_RESOURCE = and_(delegations.c.ended_at.is_(None), not_(HAS_RESOURCE))
+"""It ended with its resource server, of which nobody writes so: the count of its ends does."""
+
+RESOURCE_ENDED_AT = (
+    select(func.coalesce(resources.c.deleted_at, resources.c.created_at)).where(RESOURCE).scalar_subquery()
+)
+
 COLUMNS = (
     delegations.c.id,
     delegations.c.actor_id,
@@ -39,8 +48,17 @@ COLUMNS = (
     delegations.c.max_depth,
     delegations.c.created_at,
     delegations.c.expires_at,
-    case((WITHOUT_PARTY, PARTIES_ENDED_AT), else_=delegations.c.ended_at).label("ended_at"),
-    case((WITHOUT_PARTY, literal(PARTY_ENDED)), else_=delegations.c.ended_reason).label("ended_reason"),
+    case((WITHOUT_PARTY, PARTIES_ENDED_AT), (WITHOUT_RESOURCE, RESOURCE_ENDED_AT), else_=delegations.c.ended_at).label(
+        "ended_at"
+    ),
+    case(
+        (WITHOUT_PARTY, literal(PARTY_ENDED)),
+        (WITHOUT_RESOURCE, literal(RESOURCE_DELETED)),
+        else_=delegations.c.ended_reason,
+    ).label("ended_reason"),
+    delegations.c.granted_by,
+    delegations.c.version,
+    delegations.c.epoch,
 )
 
 
@@ -60,11 +78,16 @@ def delegation_from(row: Any) -> Delegation:
         expires_at=row.expires_at,
         ended_at=row.ended_at,
         ended_reason=row.ended_reason,
+        granted_by=row.granted_by,
+        version=row.version,
+        epoch=row.epoch,
     )
 
 
-def delegation_insert(tx: Tx, delegation: Delegation, *, actor_end_count: int, subject_end_count: int) -> None:
-    """Write a new delegation, with the end counters that its locked parties have."""
+def delegation_insert(
+    tx: Tx, delegation: Delegation, *, actor_end_count: int, subject_end_count: int, resource_end_count: int
+) -> None:
+    """Write a new delegation, with the end counters that its locked parties and its resource server have."""
     tx.execute(
         insert(delegations).values(
             tenant_id=tx.tenant_id,
@@ -79,10 +102,36 @@ def delegation_insert(tx: Tx, delegation: Delegation, *, actor_end_count: int, s
             max_depth=delegation.max_depth,
             actor_end_count=actor_end_count,
             subject_end_count=subject_end_count,
+            resource_end_count=resource_end_count,
+            granted_by=delegation.granted_by,
             created_at=delegation.created_at,
             expires_at=delegation.expires_at,
         )
     )
+
+
+def delegations_beside(tx: Tx, delegation: Delegation) -> list[Delegation]:
+    """Return those that have not ended of the same actor, subject and resource server, by the same grantor."""
+    is_of_subject = (
+        delegations.c.subject_id == delegation.subject_id
+        if delegation.subject_group_id is None
+        else delegations.c.subject_group_id == delegation.subject_group_id
+    )
+    statement = (
+        select(*COLUMNS)
+        .where(
+            delegations.c.tenant_id == tx.tenant_id,
+            delegations.c.actor_id == delegation.actor_id,
+            delegations.c.resource == delegation.resource,
+            delegations.c.granted_by == delegation.granted_by,
+            delegations.c.ended_at.is_(None),
+            is_of_subject,
+            HAS_PARTIES,
+            HAS_RESOURCE,
+        )
+        .limit(DELEGATIONS_MAX)
+    )
+    return [delegation_from(row) for row in tx.execute(statement)]
 
 
 def delegations_count(tx: Tx, *, actor_id: UUID, subject_id: UUID | None, resource: str) -> int:
@@ -95,6 +144,7 @@ def delegations_count(tx: Tx, *, actor_id: UUID, subject_id: UUID | None, resour
         delegations.c.actor_id == actor_id,
         delegations.c.resource == resource,
         delegations.c.ended_at.is_(None),
+        HAS_RESOURCE,
         is_like_it,
     )
     return int(tx.execute(statement).scalar_one())
@@ -107,6 +157,37 @@ def delegation_get(tx: Tx, delegation_id: UUID) -> Delegation | None:
     return None if row is None else delegation_from(row)
 
 
+def delegation_lock(tx: Tx, delegation_id: UUID) -> Delegation | None:
+    """Return one delegation, ended or not, and hold its row until the transaction ends."""
+    statement = (
+        select(delegations.c.id)
+        .where(delegations.c.tenant_id == tx.tenant_id, delegations.c.id == delegation_id)
+        .with_for_update(key_share=True)
+    )
+    return None if tx.execute(statement).first() is None else delegation_get(tx, delegation_id)
+
+
+def delegation_update(tx: Tx, delegation: Delegation, *, is_narrowed: bool) -> Delegation:
+    """Write what a locked delegation permits from now on; one that permits less than before gets a higher epoch."""
+    if is_narrowed:
+        tx.ends.add(delegation_key(delegation.id))
+    statement = (
+        update(delegations)
+        .where(delegations.c.tenant_id == tx.tenant_id, delegations.c.id == delegation.id)
+        .values(
+            scopes=list(delegation.scopes),
+            authorization_details=[dict(entry) for entry in delegation.authorization_details],
+            max_lifetime_s=delegation.max_lifetime_s,
+            max_depth=delegation.max_depth,
+            expires_at=delegation.expires_at,
+            version=delegations.c.version + 1,
+            epoch=delegations.c.epoch + int(is_narrowed),
+        )
+        .returning(*COLUMNS)
+    )
+    return delegation_from(tx.execute(statement).one())
+
+
 def delegation_end(tx: Tx, delegation_id: UUID, *, reason: str, now: datetime) -> Delegation | None:
     """End a delegation; None when there is none that has not ended."""
     tx.ends.add(delegation_key(delegation_id))
@@ -117,6 +198,7 @@ def delegation_end(tx: Tx, delegation_id: UUID, *, reason: str, now: datetime) -
             delegations.c.id == delegation_id,
             delegations.c.ended_at.is_(None),
             HAS_PARTIES,
+            HAS_RESOURCE,
         )
         .values(ended_at=now, ended_reason=reason)
         .returning(*COLUMNS)

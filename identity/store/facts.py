@@ -1,34 +1,23 @@
 """Every fact that a token decision rests on, read in one statement.
 
-The parts are written once and put together for the four questions that are asked of them: may this be exchanged,
-is this token alive, may this client have a token for itself, does this token open the SCIM endpoint.
+The parts are written once and put together for the four questions that are asked of them: may this be exchanged
+(``exchange_facts``), is this token alive, may this client have a token for itself, does this token open the SCIM
+endpoint.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import TextClause, bindparam, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import TextClause, text
 
-from identity.model.authority import Restrictions
 from identity.model.client import Client
-from identity.model.connection import Connection, Dialect
-from identity.model.delegation import DELEGATIONS_MAX, Delegation
+from identity.model.connection import Dialect
 from identity.model.signing_key import SigningKey
 from identity.model.token import Party, TokenFacts
-from identity.store.json_rows import (
-    client_from,
-    connection_from,
-    delegation_from,
-    key_from,
-    parties_from,
-    restrictions_from,
-    token_from,
-)
-from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, TASK_STANDS, covers
+from identity.store.json_rows import client_from, key_from, parties_from, token_from
+from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, RESOURCE_STANDS, TASK_STANDS, covers
 from identity.store.tx import Tx
 
 CLIENT = """
@@ -50,16 +39,25 @@ ASKED = """
 asked (jti, facts) AS (SELECT t.jti, json_build_object(
     'jti', t.jti, 'txn', t.txn, 'client_id', t.client_id, 'subject_id', t.subject_id, 'actor_ids', t.actor_ids,
     'ancestor_ids', t.ancestor_ids, 'delegation_ids', t.delegation_ids, 'client_ids', t.client_ids,
-    'party_ids', t.party_ids, 'epoch_sum', t.epoch_sum, 'depth_max', t.depth_max, 'audience', t.audience,
+    'party_ids', t.party_ids, 'epoch_sum', t.epoch_sum,
+    'basis_epoch_sum', t.basis_epoch_sum, 'depth_max', t.depth_max, 'audience', t.audience,
     'scopes', t.scopes, 'authorization_details', t.authorization_details,
     'issued_at', t.issued_at, 'expires_at', t.expires_at, 'upstream', t.upstream,
     'is_revoked', t.revoked_at IS NOT NULL OR EXISTS (
         SELECT FROM tokens a WHERE a.tenant_id = :tenant AND a.jti = ANY (t.ancestor_ids) AND a.revoked_at IS NOT NULL),
     'parties', (SELECT json_agg({PARTY}) FROM principals p
                  WHERE p.tenant_id = :tenant AND p.id = ANY (t.party_ids)),
-    'delegations', (SELECT json_agg(json_build_object('id', d.id, 'holds',
+    'delegations', (SELECT json_agg(json_build_object('id', d.id, 'epoch', d.epoch, 'holds',
                         {DELEGATION_STANDS} AND {COVERS_TOKEN}))
                       FROM delegations d WHERE d.tenant_id = :tenant AND d.id = ANY (t.delegation_ids)),
+    'pair_ids', t.pair_ids,
+    'crossings', (SELECT json_agg(json_build_object('pair_id', x.id, 'audience', x.source, 'epoch', x.epoch))
+                    FROM resource_pairs x WHERE x.tenant_id = :tenant AND x.id = ANY (t.pair_ids)),
+    'resources', (
+        SELECT json_agg(json_build_object('id', v.audience, 'epoch', v.epoch, 'holds', v.deleted_at IS NULL))
+          FROM resources v WHERE v.tenant_id = :tenant AND v.audience = ANY (t.audience || ARRAY(
+                SELECT x.source FROM resource_pairs x WHERE x.tenant_id = :tenant AND x.id = ANY (t.pair_ids)))),
+    'connection_epoch', (SELECT u.epoch FROM connections u WHERE u.tenant_id = :tenant AND u.id = t.connection_id),
     'connection_id', t.connection_id, 'upstream_key', t.upstream_key,
     'connection_holds', t.connection_id IS NULL OR (
         SELECT u.ended_at IS NULL FROM connections u WHERE u.tenant_id = :tenant AND u.id = t.connection_id),
@@ -97,7 +95,7 @@ COMMON = f"""
     (SELECT count(*) FROM fresh) AS fresh, {ISSUER}"""
 
 
-def _statement(template: str, **holes: str) -> TextClause:
+def statement_of(template: str, **holes: str) -> TextClause:
     """Put the parts together. Blanks are folded: the driver keeps only short statements parsed."""
     parts = {"CLIENT": CLIENT, "ISSUER": ISSUER, "COMMON": COMMON, "ASKED": ASKED}
     conditions = {
@@ -105,6 +103,7 @@ def _statement(template: str, **holes: str) -> TextClause:
         "TENANT_CUT_OFF": TENANT_CUT_OFF,
         "CLIENT_STANDS": CLIENT_STANDS,
         "DELEGATION_STANDS": DELEGATION_STANDS,
+        "RESOURCE_STANDS": RESOURCE_STANDS,
         "TASK_STANDS": TASK_STANDS,
         "COVERS_TOKEN": covers("t.subject_id"),
         "COVERS_SUBJECT": covers("(SELECT id FROM subject)"),
@@ -112,91 +111,18 @@ def _statement(template: str, **holes: str) -> TextClause:
     return text(" ".join(template.format(**parts, **conditions).format(**holes, **conditions).split()))
 
 
-EXCHANGE = _statement(
-    """
-WITH {CLIENT},
-upstream AS (
-    SELECT u.id, u.kind, u.name, u.dialect, u.issuer, u.jwks_uri, u.jwks, u.audiences, u.subject_claim, u.match,
-           u.provisioned_by, u.token_kinds, u.max_age_s, u.max_lifetime_s, u.upstream_act, u.version, u.created_at,
-           u.ended_at, s.subject, u.id || ' ' || encode(sha256(convert_to(s.subject, 'UTF8')), 'hex') AS upstream_key
-      FROM connections u CROSS JOIN LATERAL (SELECT CAST(:claims AS jsonb) ->> u.subject_claim AS subject) AS s
-     WHERE u.tenant_id = :tenant AND u.kind = 'oidc' AND u.issuer = :issuer AND u.ended_at IS NULL),
-namesakes AS (
-    SELECT p.id, p.connection_id, p.deleted_at FROM principals p
-     WHERE p.tenant_id = :tenant AND p.kind = 'user'
-       AND p.external_id = (SELECT subject FROM upstream WHERE match = 'externalId')
-       AND ((SELECT provisioned_by FROM upstream) IS NULL OR p.connection_id = (SELECT provisioned_by FROM upstream))),
-person AS (
-    SELECT n.id FROM namesakes n WHERE n.deleted_at IS NULL
-    UNION
-    SELECT f.principal_id FROM upstream u JOIN federated_subjects f ON f.connection_id = u.id AND f.subject = u.subject
-     WHERE f.tenant_id = :tenant AND u.match = 'subject'),
-actor AS (SELECT coalesce(
-    (SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :actor_jti),
-    (SELECT principal_id FROM client)) AS id),
-target AS (SELECT coalesce(
-    (SELECT t.audience FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti), :resource) AS audience),
-subject AS (SELECT coalesce(
-    (SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti),
-    (SELECT id FROM person LIMIT 1)) AS id),
-{ASKED},
-granted AS (
-    SELECT d.* FROM delegations d
-     WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.subject_id = (SELECT id FROM subject)
-       AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target)
-    UNION ALL
-    SELECT d.* FROM (
-        SELECT g.* FROM delegations g
-         WHERE g.tenant_id = :tenant AND g.ended_at IS NULL AND g.subject_group_id IS NOT NULL
-           AND g.actor_id = (SELECT id FROM actor) AND g.resource = (SELECT audience FROM target)
-         ORDER BY g.id LIMIT :delegations_max) d
-     WHERE {COVERS_SUBJECT})
-SELECT {COMMON},
-    (SELECT row_to_json(upstream) FROM upstream) AS upstream,
-    ARRAY(SELECT id FROM person LIMIT 2) AS persons,
-    (SELECT id FROM subject) AS subject_id,
-    (SELECT id FROM actor) AS actor_id,
-    (SELECT facts FROM asked WHERE jti = :subject_jti) AS subject_token,
-    (SELECT facts FROM asked WHERE jti = :actor_jti) AS actor_token,
-    (SELECT json_agg({PARTY}) FROM principals p WHERE p.tenant_id = :tenant AND p.id = ANY (ARRAY(
-        SELECT id FROM subject UNION SELECT id FROM actor UNION SELECT principal_id FROM client
-        UNION SELECT unnest(t.party_ids) FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti
-        UNION SELECT subject_group_id FROM granted))
-        ) AS parties,
-    (SELECT json_agg(d) FROM (
-        SELECT d.id, d.actor_id, d.subject_id, d.subject_group_id, d.resource, d.scopes, d.authorization_details,
-               d.max_lifetime_s, d.max_depth, d.created_at, d.expires_at, d.ended_at, d.ended_reason
-          FROM granted d
-         WHERE d.actor_end_count = (
-                SELECT a.end_count FROM principals a WHERE a.tenant_id = :tenant AND a.id = d.actor_id)
-           AND d.subject_end_count = (
-                SELECT s.end_count FROM principals s
-                 WHERE s.tenant_id = :tenant AND s.id = ANY (ARRAY[d.subject_id, d.subject_group_id]))
-         ORDER BY d.id LIMIT :delegations_max) AS d) AS delegations,
-    greatest(
-        (SELECT max(o.not_before) FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'principal'
-            AND o.key = ANY (ARRAY(SELECT CAST(id AS text) FROM namesakes UNION SELECT CAST(id AS text) FROM person))),
-        (SELECT o.not_before FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'subject'
-            AND o.key = (SELECT upstream_key FROM upstream)),
-        {TENANT_CUT_OFF}) AS subject_cut_off,
-    (SELECT upstream_key FROM upstream) AS upstream_key,
-    (SELECT r.authorization_details_scopes FROM resources r
-      WHERE r.tenant_id = :tenant AND r.audience = (SELECT audience FROM target)) AS restrictions
-""",
-    jtis=":subject_jti, :actor_jti",
-).bindparams(bindparam("claims", type_=JSONB))
-
-ITSELF = _statement(
+ITSELF = statement_of(
     """
 WITH {CLIENT}
 SELECT {COMMON},
     (SELECT json_agg({PARTY}) FROM principals p
       WHERE p.tenant_id = :tenant AND p.id = (SELECT principal_id FROM client)) AS parties,
-    (SELECT r.scopes FROM resources r WHERE r.tenant_id = :tenant AND r.audience = :resource) AS resource_scopes
+    (SELECT json_build_object('scopes', r.scopes, 'epoch', r.epoch) FROM resources r
+      WHERE r.tenant_id = :tenant AND r.audience = :resource AND r.deleted_at IS NULL) AS resource
 """
 )
 
-LIFE = _statement(
+LIFE = statement_of(
     """
 WITH {CLIENT},
 {ASKED}
@@ -206,7 +132,7 @@ SELECT {COMMON},
     jtis=":jti",
 )
 
-ACCESS = _statement(
+ACCESS = statement_of(
     """
 WITH {ASKED}
 SELECT {ISSUER},
@@ -249,11 +175,12 @@ class CommonFacts:
 
 @dataclass(frozen=True, slots=True)
 class ItselfFacts:
-    """For a client that asks for a token for itself."""
+    """For a client that asks for a token for itself; scopes and epoch are of the resource server that it names."""
 
     common: CommonFacts
     principal: Party | None
     resource_scopes: tuple[str, ...] | None
+    resource_epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,83 +209,19 @@ class AccessFacts:
     keys: tuple[SigningKey, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeFacts:
-    """For a client that asks to act for somebody. ``persons``: whom an upstream claim names; exactly one is right.
-
-    ``subject_cut_off`` is the last one of the tenant, or of whoever the claim ever named: who was deleted and
-    provisioned anew has another id, but an upstream token from before does not say so. ``upstream_key`` is that of the
-    claimed subject. ``restrictions`` are those of the resource: the subject token's audience where it is ours, else
-    what is asked for; None when no such resource is registered.
-    """
-
-    common: CommonFacts
-    upstream: Connection | None
-    persons: tuple[UUID, ...]
-    subject_id: UUID | None
-    actor_id: UUID | None
-    subject_token: TokenFacts | None
-    actor_token: TokenFacts | None
-    parties: Mapping[UUID, Party]
-    delegations: tuple[Delegation, ...]
-    subject_cut_off: datetime | None
-    upstream_key: str | None
-    restrictions: Restrictions | None
-
-
-def exchange_facts_read(
-    tx: Tx,
-    client: ClientQuestion,
-    *,
-    issuer: str | None,
-    claims: Mapping[str, Any],
-    subject_jti: UUID | None,
-    actor_jti: UUID | None,
-    resource: str | None,
-    now: datetime,
-) -> ExchangeFacts:
-    """Read what an exchange is decided on. ``claims`` are unverified: they only choose which rows to look at."""
-    row = tx.execute(
-        EXCHANGE,
-        _client_parameters(tx, client, now)
-        | {
-            "issuer": issuer,
-            "claims": dict(claims),
-            "subject_jti": subject_jti,
-            "actor_jti": actor_jti,
-            "resource": resource,
-            "delegations_max": DELEGATIONS_MAX,
-        },
-    ).one()
-    common = _common(row)
-    return ExchangeFacts(
-        common=common,
-        upstream=None if row.upstream is None else connection_from(row.upstream),
-        persons=tuple(row.persons),
-        subject_id=row.subject_id,
-        actor_id=row.actor_id,
-        subject_token=token_from(row.subject_token, common.tenant_state),
-        actor_token=token_from(row.actor_token, common.tenant_state),
-        parties={party.id: party for party in parties_from(row.parties)},
-        delegations=tuple(delegation_from(item) for item in row.delegations or ()),
-        subject_cut_off=row.subject_cut_off,
-        upstream_key=row.upstream_key,
-        restrictions=None if row.restrictions is None else restrictions_from(row.restrictions),
-    )
-
-
 def itself_facts_read(tx: Tx, client: ClientQuestion, *, resource: str | None, now: datetime) -> ItselfFacts:
     """Read what a token for the client itself is decided on."""
-    row = tx.execute(ITSELF, _client_parameters(tx, client, now) | {"resource": resource}).one()
+    row = tx.execute(ITSELF, client_parameters(tx, client, now) | {"resource": resource}).one()
     parties = parties_from(row.parties)
-    scopes = None if row.resource_scopes is None else tuple(row.resource_scopes)
-    return ItselfFacts(_common(row), parties[0] if parties else None, scopes)
+    scopes = None if row.resource is None else tuple(row.resource["scopes"])
+    epoch = 0 if row.resource is None else row.resource["epoch"]
+    return ItselfFacts(common_from(row), parties[0] if parties else None, scopes, epoch)
 
 
 def life_facts_read(tx: Tx, client: ClientQuestion, *, jti: UUID | None, now: datetime) -> LifeFacts:
     """Read what the life of one token is decided on."""
-    row = tx.execute(LIFE, _client_parameters(tx, client, now) | {"jti": jti}).one()
-    common = _common(row)
+    row = tx.execute(LIFE, client_parameters(tx, client, now) | {"jti": jti}).one()
+    common = common_from(row)
     return LifeFacts(common, token_from(row.token, common.tenant_state))
 
 
@@ -375,7 +238,8 @@ def access_facts_read(tx: Tx, *, jti: UUID | None, now: datetime) -> AccessFacts
     )
 
 
-def _client_parameters(tx: Tx, client: ClientQuestion, now: datetime) -> dict[str, Any]:
+def client_parameters(tx: Tx, client: ClientQuestion, now: datetime) -> dict[str, Any]:
+    """Return what every question says of its tenant, its time and its client."""
     return {
         "tenant": tx.tenant_id,
         "now": now,
@@ -385,7 +249,8 @@ def _client_parameters(tx: Tx, client: ClientQuestion, now: datetime) -> dict[st
     }
 
 
-def _common(row: Any) -> CommonFacts:
+def common_from(row: Any) -> CommonFacts:
+    """Return what every question needs, from the row that answers it."""
     return CommonFacts(
         client=None if row.client is None else client_from(row.client),
         client_stands=row.client is not None and row.client["stands"],

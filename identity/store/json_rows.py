@@ -5,14 +5,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from identity.model.authority import Restrictions
 from identity.model.client import Client, GrantType
 from identity.model.connection import Connection, ConnectionKind, Match, TokenKind, UpstreamAct, UpstreamPolicy
 from identity.model.delegation import Delegation
 from identity.model.principal import Kind
+from identity.model.resource import DetailsType, ResourceServer
+from identity.model.resource_pair import ResourcePair
 from identity.model.signing_key import KeyState, SigningKey
 from identity.model.task import TaskState
-from identity.model.token import Cutoff, Party, Standing, TokenFacts
+from identity.model.token import Crossing, Cutoff, Party, Standing, TokenFacts
 from identity.model.upstream_token import Upstream
 from identity.store.clients import auth_method_from
 
@@ -79,6 +80,7 @@ def connection_from(item: Mapping[str, Any]) -> Connection:
         version=item["version"],
         created_at=instant_from(item["created_at"]),
         ended_at=instant_or_none(item["ended_at"]),
+        epoch=item["epoch"],
     )
 
 
@@ -115,7 +117,7 @@ def parties_from(items: Iterable[Mapping[str, Any]] | None) -> tuple[Party, ...]
 
 def standings_from(items: Iterable[Mapping[str, Any]] | None) -> tuple[Standing, ...]:
     """Return the standings in a JSON list."""
-    return tuple(Standing(item["id"], bool(item["holds"])) for item in items or ())
+    return tuple(Standing(item["id"], bool(item["holds"]), item.get("epoch", 0)) for item in items or ())
 
 
 def delegation_from(item: Mapping[str, Any]) -> Delegation:
@@ -134,12 +136,45 @@ def delegation_from(item: Mapping[str, Any]) -> Delegation:
         expires_at=instant_or_none(item["expires_at"]),
         ended_at=instant_or_none(item["ended_at"]),
         ended_reason=item["ended_reason"],
+        granted_by=item["granted_by"],
+        version=item["version"],
+        epoch=item["epoch"],
     )
 
 
-def restrictions_from(item: Mapping[str, Any]) -> Restrictions:
-    """Return which scopes each type of authorization details restricts, from a JSON row."""
-    return {type_: frozenset(scopes) for type_, scopes in item.items()}
+def server_from(item: Mapping[str, Any]) -> ResourceServer:
+    """Return the resource server in a JSON row."""
+    return ResourceServer(
+        id=UUID(item["id"]),
+        audience=item["audience"],
+        principal_id=id_or_none(item["principal_id"]),
+        scopes=tuple(item["scopes"]),
+        authorization_details_types=details_types_from(item["types"], item["restrictions"]),
+        created_at=instant_from(item["created_at"]),
+        retired_types=details_types_from(item["retired_types"], item["restrictions"]),
+        version=item["version"],
+        epoch=item["epoch"],
+        end_count=item["end_count"],
+    )
+
+
+def details_types_from(types: Iterable[str], restrictions: Mapping[str, Iterable[str]]) -> tuple[DetailsType, ...]:
+    """Return the types of authorization details of a resource server, with the scopes that each restricts."""
+    return tuple(DetailsType(name, tuple(restrictions.get(name, ()))) for name in types)
+
+
+def pair_from(item: Mapping[str, Any]) -> ResourcePair:
+    """Return the pair of resource servers in a JSON row."""
+    return ResourcePair(
+        id=UUID(item["id"]),
+        source=item["source"],
+        target=item["target"],
+        scopes={scope: tuple(allowed) for scope, allowed in item["scopes"].items()},
+        authorization_details_types=item["authorization_details_types"],
+        created_at=instant_from(item["created_at"]),
+        version=item["version"],
+        epoch=item["epoch"],
+    )
 
 
 def token_from(item: Mapping[str, Any] | None, tenant_state: str) -> TokenFacts | None:
@@ -178,6 +213,14 @@ def token_from(item: Mapping[str, Any] | None, tenant_state: str) -> TokenFacts 
         upstream_key=item["upstream_key"],
         connection_holds=item["connection_holds"],
         upstream=upstream_from(item["upstream"]),
+        pair_ids=ids_from(item["pair_ids"]),
+        crossings=tuple(
+            Crossing(UUID(crossing["pair_id"]), crossing["audience"], crossing["epoch"])
+            for crossing in item["crossings"] or ()
+        ),
+        resources=standings_from(item["resources"]),
+        connection_epoch=item["connection_epoch"] or 0,
+        basis_epoch_sum=item["basis_epoch_sum"],
     )
 
 

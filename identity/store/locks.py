@@ -41,6 +41,16 @@ def delegation_key(delegation_id: UUID) -> LockKey:
     return "delegation", delegation_id
 
 
+def resource_key(audience: str) -> LockKey:
+    """Return the key of a resource server."""
+    return "resource", audience
+
+
+def pair_key(pair_id: UUID) -> LockKey:
+    """Return the key of a pair of resource servers."""
+    return "pair", pair_id
+
+
 def task_key(txn: UUID) -> LockKey:
     """Return the key of a task."""
     return "task", txn

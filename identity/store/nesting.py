@@ -42,7 +42,12 @@ def has_active_user(group: str) -> str:
          LIMIT 1) AS found)"""
 
 
-DELEGATION_STANDS = """(d.ended_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > :now)
+RESOURCE_STANDS = """d.resource_end_count = (
+    SELECT r.end_count FROM resources r WHERE r.tenant_id = :tenant AND r.audience = d.resource)"""
+"""The condition that the resource server of the delegation ``d`` was not deleted since, or not registered anew."""
+
+DELEGATION_STANDS = f"""(d.ended_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > :now)
+    AND {RESOURCE_STANDS}
     AND d.actor_end_count = (
         SELECT a.end_count FROM principals a WHERE a.tenant_id = :tenant AND a.id = d.actor_id)
     AND d.subject_end_count = (
@@ -63,8 +68,11 @@ CLIENT_STANDS = """(c.revoked_at IS NULL
         SELECT o.state = 'active' AND o.end_count = c.principal_end_count FROM principals o
          WHERE o.tenant_id = :tenant AND o.id = c.principal_id))
     AND (c.connection_id IS NULL OR (
-        SELECT u.ended_at IS NULL FROM connections u WHERE u.tenant_id = :tenant AND u.id = c.connection_id)))"""
-"""The condition that the client ``c`` is not revoked, and that its principal and its connection stand."""
+        SELECT u.ended_at IS NULL FROM connections u WHERE u.tenant_id = :tenant AND u.id = c.connection_id))
+    AND (c.audience IS NULL OR (
+        SELECT v.end_count = c.audience_end_count FROM resources v
+         WHERE v.tenant_id = :tenant AND v.audience = c.audience)))"""
+"""The condition that the client ``c`` is not revoked, and that its principal, its connection and its audience stand."""
 
 TASK_STANDS = """(k.state = 'open'
     AND k.subject_epoch = (SELECT s.epoch FROM principals s WHERE s.tenant_id = :tenant AND s.id = k.subject_id)

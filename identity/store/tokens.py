@@ -21,7 +21,9 @@ from identity.store.locks import (
     delegation_key,
     issue_lock,
     membership_key,
+    pair_key,
     principal_key,
+    resource_key,
     subject_key,
     task_key,
     token_key,
@@ -47,9 +49,21 @@ fault (reason) AS (SELECT CASE
            WHERE d.tenant_id = :tenant AND d.id = ANY (CAST(:delegation_ids AS uuid[]))
              AND {DELEGATION_STANDS} AND {covers("CAST(:subject_id AS uuid)")})
          <> cardinality(CAST(:delegation_ids AS uuid[])) THEN 'delegation_ended'
+    WHEN (SELECT count(*) FROM resource_pairs x WHERE x.tenant_id = :tenant AND x.id = ANY (CAST(:pair_ids AS uuid[])))
+         <> cardinality(CAST(:pair_ids AS uuid[])) THEN 'pair_deleted'
     WHEN CAST(:connection_id AS uuid) IS NOT NULL AND NOT EXISTS (
             SELECT FROM connections u WHERE u.tenant_id = :tenant AND u.id = :connection_id AND u.ended_at IS NULL)
         THEN 'connection_ended'
+    WHEN (SELECT coalesce(sum(n.epoch), 0) FROM (
+            SELECT d.epoch FROM delegations d
+             WHERE d.tenant_id = :tenant AND d.id = ANY (CAST(:delegation_ids AS uuid[]))
+            UNION ALL SELECT r.epoch FROM resources r
+             WHERE r.tenant_id = :tenant AND r.audience = ANY (CAST(:audiences AS text[]))
+            UNION ALL SELECT x.epoch FROM resource_pairs x
+             WHERE x.tenant_id = :tenant AND x.id = ANY (CAST(:pair_ids AS uuid[]))
+            UNION ALL SELECT u.epoch FROM connections u
+             WHERE u.tenant_id = :tenant AND u.id = CAST(:connection_id AS uuid)) AS n) <> :basis_epoch_sum
+        THEN 'authority_narrowed'
     WHEN CAST(:upstream_iat AS timestamptz) <= (
             SELECT o.not_before FROM cutoffs o
              WHERE o.tenant_id = :tenant AND o.kind = 'subject' AND o.key = CAST(:upstream_key AS text))
@@ -79,11 +93,11 @@ task AS (
       FROM fault WHERE reason IS NULL AND CAST(:task_expires_at AS timestamptz) IS NOT NULL),
 token AS (
     INSERT INTO tokens (tenant_id, jti, txn, client_id, subject_id, actor_ids, ancestor_ids, delegation_ids,
-                        client_ids, party_ids, epoch_sum, depth_max, audience, scopes, authorization_details,
-                        issued_at, expires_at, upstream, connection_id, upstream_key)
+                        client_ids, pair_ids, party_ids, epoch_sum, basis_epoch_sum, depth_max, audience, scopes,
+                        authorization_details, issued_at, expires_at, upstream, connection_id, upstream_key)
     SELECT :tenant, :jti, :txn, :client_id, :subject_id, :actor_ids, :ancestor_ids, :delegation_ids, :client_ids,
-           :party_ids, :epoch_sum, :depth_max, :audience, :scopes, :authorization_details, :issued_at, :expires_at,
-           :upstream, :connection_id, :upstream_key
+           :pair_ids, :party_ids, :epoch_sum, :basis_epoch_sum, :depth_max, :audience, :scopes,
+           :authorization_details, :issued_at, :expires_at, :upstream, :connection_id, :upstream_key
       FROM fault WHERE reason IS NULL
     RETURNING jti),
 event AS (
@@ -101,7 +115,16 @@ REMEMBER_STATEMENT = text(" ".join(REMEMBER.split())).bindparams(
     bindparam("upstream", type_=JSONB(none_as_null=True)),
     *(
         bindparam(name, type_=tokens.c[name].type)
-        for name in ("actor_ids", "ancestor_ids", "delegation_ids", "client_ids", "party_ids", "scopes", "txn")
+        for name in (
+            "actor_ids",
+            "ancestor_ids",
+            "delegation_ids",
+            "client_ids",
+            "pair_ids",
+            "party_ids",
+            "scopes",
+            "txn",
+        )
     ),
 )
 
@@ -124,6 +147,8 @@ def _rests_on(issue: Issue) -> Iterator[LockKey]:
     yield from (principal_key(party.id) for party in issue.parties)
     yield from map(client_key, issue.client_ids)
     yield from map(delegation_key, issue.delegation_ids)
+    yield from map(resource_key, issue.audiences)
+    yield from map(pair_key, issue.pair_ids)
     yield from map(token_key, issue.ancestor_ids)
     if issue.txn is not None:
         yield task_key(issue.txn)
@@ -146,8 +171,11 @@ def _issue_parameters(tx: Tx, issue: Issue) -> dict[str, Any]:
         "ancestor_ids": list(issue.ancestor_ids),
         "delegation_ids": list(issue.delegation_ids),
         "client_ids": list(issue.client_ids),
+        "pair_ids": list(issue.pair_ids),
         "party_ids": [party.id for party in issue.parties],
         "epoch_sum": issue.epoch_sum,
+        "basis_epoch_sum": issue.basis_epoch_sum,
+        "audiences": list(issue.audiences),
         "depth_max": issue.depth_max,
         "audience": issue.audience,
         "scopes": list(issue.scopes),

@@ -269,6 +269,9 @@ PUBLIC_KEY = {
     "kty": "EC", "crv": "P-256", "kid": "three", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
     "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
 }  # fmt: skip
+NEW_RESOURCE = {"audience": "https://new.example", "principal_id": "{account}", "scopes": ["read"]}
+NEW_PAIR = {"from": "{other_audience}", "to": "{audience}", "scopes": {"read": ["read", "pay"]}}
+NEW_PAIR_BY_IDS = {"from": "{other_resource}", "to": "{resource}", "scopes": {"read": ["read"]}}
 NEW_SCHEMA = {"id": "urn:example:params:scim:{new}", "attributes": [{"name": "colour", "type": "string"}]}
 NEW_TYPE = {"name": "Site", "endpoint": "/Sites", "schema": "{spare_schema}"}
 
@@ -312,7 +315,17 @@ ADMIN = [
     of_tenant("POST", "/clients/{signing_client}/keys", {"jwk": PUBLIC_KEY}, status=201),
     of_tenant("DELETE", "/clients/{signing_client}/keys/{client_kid}", status=204),
     of_tenant("GET", "/resources"),
-    of_tenant("POST", "/resources", {"audience": "https://new.example", "scopes": ["read"]}, status=201),
+    of_tenant("POST", "/resources", NEW_RESOURCE, status=201),
+    of_tenant("GET", "/resources/{resource}"),
+    of_tenant("GET", "/resources", query="audience={audience}"),
+    of_tenant("PATCH", "/resources/{resource}", {"principal_id": "{account}"}),
+    of_tenant("DELETE", "/resources/{resource}", status=204),
+    of_tenant("GET", "/resource-pairs"),
+    of_tenant("POST", "/resource-pairs", NEW_PAIR, status=201),
+    of_tenant("POST", "/resource-pairs", NEW_PAIR_BY_IDS, status=201),
+    of_tenant("GET", "/resource-pairs/{pair}"),
+    of_tenant("PATCH", "/resource-pairs/{pair}", {"scopes": {"pay": ["read"]}}),
+    of_tenant("DELETE", "/resource-pairs/{pair}", status=204),
     of_tenant("GET", "/principals"),
     of_tenant("GET", "/principals", query="name={sam_name}"),
     of_tenant("GET", "/principals/{sam}"),
@@ -334,6 +347,7 @@ ADMIN = [
     of_tenant("POST", "/delegations", DELEGATION, status=201),
     of_tenant("POST", "/delegations", GROUP_DELEGATION, status=201),
     of_tenant("GET", "/delegations/{delegation}"),
+    of_tenant("PATCH", "/delegations/{delegation}", {"max_depth": 1}),
     of_tenant("DELETE", "/delegations/{delegation}", status=204),
     of_tenant("GET", "/tasks"),
     of_tenant("GET", "/tasks", query="principal={sam}"),

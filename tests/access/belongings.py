@@ -151,7 +151,11 @@ def provision(owner: Owner) -> None:
 def register(owner: Owner) -> None:
     has = owner.has
     resource = {"audience": has["audience"], "scopes": ["read", "pay"], "authorization_details_types": ["invoice"]}
-    owner.make("resources", resource)
+    has["resource"] = owner.make("resources", resource)["id"]
+    other = {"audience": f"https://ledger.{owner.slug}.example", "scopes": ["read"]}
+    has |= {"other_audience": other["audience"], "other_resource": owner.make("resources", other)["id"]}
+    pair = {"from": has["audience"], "to": has["other_audience"], "scopes": {"read": ["read"]}}
+    has["pair"] = owner.make("resource-pairs", pair)["id"]
     for name, party in (
         ("client", {"principal_id": has["bot"], "scope": "read"}),
         ("idle_client", {"principal_id": has["idle_bot"], "scope": "read"}),

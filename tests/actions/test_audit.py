@@ -9,8 +9,10 @@ from sqlalchemy.exc import ProgrammingError
 from identity.actions.audit import list_events, record_refusal
 from identity.actions.clients import Registration, register_client, revoke_client, rotate_client_secret
 from identity.actions.connections import end_connection, rotate_connection_token
-from identity.actions.delegation import end_delegation
+from identity.actions.delegation import change_delegation, end_delegation
 from identity.actions.keys import rotate_keys
+from identity.actions.resource_pairs import register_pair
+from identity.actions.resources import change_resource, delete_resource
 from identity.actions.tasks import cancel_task
 from identity.model.client import AuthMethod
 from identity.model.errors import NotAllowed
@@ -20,7 +22,7 @@ from identity.model.principal import Kind
 from identity.store import Tx
 from tests.actions.sources import Source, count, digest, rows
 from tests.oauth.conftest import SEAL
-from tests.world import ADMINISTRATOR, Tenant, let_act, provision, resource_server
+from tests.world import ADMINISTRATOR, CRM, ERP, SCOPES, Tenant, let_act, provision, resource_server
 
 CANARY = "canary-of-a-secret"
 
@@ -32,6 +34,12 @@ def _register(tx: Tx, tenant: Tenant) -> object:
 
 def _task(tenant: Tenant) -> UUID:
     found = rows(tenant, "SELECT txn FROM tasks WHERE state = 'open'")[0][0]
+    assert isinstance(found, UUID)
+    return found
+
+
+def _erp(tenant: Tenant) -> UUID:
+    found = rows(tenant, f"SELECT id FROM resources WHERE audience = '{ERP}'")[0][0]
     assert isinstance(found, UUID)
     return found
 
@@ -49,8 +57,30 @@ VERBS: dict[str, Callable[[Tx, Tenant], object]] = {
     "delegation.ended": lambda tx, t: end_delegation(
         tx, t.planted.delegations["ocr-bot"], caller=ADMINISTRATOR, now=t.now
     ),
+    "delegation.changed": lambda tx, t: change_delegation(
+        tx,
+        t.planted.delegations["ocr-bot"],
+        {"max_depth": 1},
+        tenant_lifetime_max_s=300,
+        expected_version=None,
+        caller=ADMINISTRATOR,
+        now=t.now,
+    ),
     "task.cancelled": lambda tx, t: cancel_task(tx, _task(t), reason="test", caller=ADMINISTRATOR, now=t.now),
     "resource.registered": lambda tx, t: resource_server(tx, "https://new.example"),
+    "resource.changed": lambda tx, t: change_resource(
+        tx, _erp(t), {"scopes": SCOPES[:1]}, expected_version=None, caller=ADMINISTRATOR, now=t.now
+    ),
+    "resource.deleted": lambda tx, t: delete_resource(tx, _erp(t), caller=ADMINISTRATOR, now=t.now),
+    "resource_pair.registered": lambda tx, t: register_pair(
+        tx,
+        source=ERP,
+        target=CRM,
+        scopes={SCOPES[0]: SCOPES},
+        authorization_details_types={},
+        caller=ADMINISTRATOR,
+        now=t.now,
+    ),
     "key.created": lambda tx, t: rotate_keys(tx, seal=SEAL, caller=ADMINISTRATOR, now=t.now),
 }
 

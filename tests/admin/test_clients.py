@@ -1,4 +1,4 @@
-"""OAuth clients and resource servers."""
+"""OAuth clients."""
 
 import base64
 import warnings
@@ -223,65 +223,42 @@ def test_clients_are_listed_for_one_principal(acme: Admin, rival: Admin, provisi
     assert rival.get(f"/clients?principal={one}")["items"] == []
 
 
-def test_a_resource_server_is_registered_once_and_saying_it_again_changes_nothing(acme: Admin, rival: Admin) -> None:
-    erp = {"audience": "https://erp.example", "scopes": ["a", "b"]}
-    for _ in range(2):
-        assert acme.post("/resources", erp)["scopes"] == ["a", "b"]
-    assert acme.post("/resources", {**erp, "scopes": ["a"]}, 409)["code"] == "resource_taken"
-    assert [event["detail"] for event in acme.events(type="resource.registered")] == [{"audience": erp["audience"]}]
-    assert rival.get("/resources")["items"] == []
+@pytest.fixture
+def service(acme: Admin, provision: Provision) -> str:
+    """The agent that runs a resource server of acme."""
+    bot = provision("acme", "agent", "ledger-bot")
+    acme.post("/resources", {"audience": LEDGER, "principal_id": bot, "scopes": ["read"]})
+    return bot
 
 
-def test_a_type_of_authorization_details_stands_alone_or_restricts_scopes(acme: Admin, rival: Admin) -> None:
-    types = ["order", {"type": "invoice", "scopes": ["b", "a"]}, "payment"]
-    erp = {"audience": "https://erp.example", "scopes": ["a", "b"], "authorization_details_types": types}
-    for _ in range(2):
-        assert acme.post("/resources", erp)["authorization_details_types"] == types
-    assert acme.get("/resources")["items"][0]["authorization_details_types"] == types
-    for other in (["order", "invoice", "payment"], [*types[:1], {"type": "invoice", "scopes": ["a"]}, *types[2:]]):
-        refused = acme.post("/resources", {**erp, "authorization_details_types": other}, 409)
-        assert refused["code"] == "resource_taken"
-    rivals = rival.post("/resources", {**erp, "authorization_details_types": ["invoice"]})
-    assert rivals["authorization_details_types"] == ["invoice"]
+LEDGER = "https://ledger.example"
 
 
-@pytest.mark.parametrize(
-    ("types", "pointer"),
-    [
-        ([{"type": "invoice", "scopes": []}], "/authorization_details_types/0/scopes"),  # a string says that
-        ([{"type": "invoice"}], "/authorization_details_types/0/scopes"),
-        ([{"scopes": ["a"]}], "/authorization_details_types/0/type"),
-        ([{"type": "", "scopes": ["a"]}], "/authorization_details_types/0/type"),
-        ([{"type": "invoice", "scopes": "a"}], "/authorization_details_types/0/scopes"),
-        (["order", {"type": "invoice", "scopes": ["a", 1]}], "/authorization_details_types/1/scopes/1"),
-        ([{"type": "invoice", "scopes": ["a"], "more": 1}], "/authorization_details_types/0/more"),
-        ([["invoice", "a"]], "/authorization_details_types/0"),
-        ([None], "/authorization_details_types/0"),
-        ({"invoice": ["a"]}, "/authorization_details_types"),
-        ([{"type": "invoice", "scopes": ["c"]}], "/authorization_details_types"),  # no scope of the resource
-        ([{"type": "invoice", "scopes": ["a", "a"]}], "/authorization_details_types"),
-        (["invoice", {"type": "invoice", "scopes": ["a"]}], "/authorization_details_types"),
-        ([{"type": "in\nvoice", "scopes": ["a"]}], "/authorization_details_types"),
-    ],
-)
-def test_a_type_with_one_fault_is_pointed_at_and_registers_nothing(acme: Admin, types: Any, pointer: str) -> None:
-    erp = {"audience": "https://erp.example", "scopes": ["a", "b"], "authorization_details_types": types}
-    assert [fault["pointer"] for fault in acme.post("/resources", erp, 400)["errors"]] == [pointer]
-    assert acme.get("/resources")["items"] == []
+def test_a_service_that_is_an_agent_too_has_one_client(acme: Admin, service: str) -> None:
+    made = acme.post("/clients", {"principal_id": service, "audience": LEDGER, "scope": "read"})
+    assert (made["principal_id"], made["audience"]) == (service, LEDGER)
+    assert made["grant_types"] == ["client_credentials", EXCHANGE]
+    [event] = acme.events(type="client.registered")
+    assert (event["subject_id"], event["detail"]["audience"]) == (service, LEDGER)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"audience": "erp"},
-        {"audience": "https://erp.example/#x"},
-        {"audience": ""},
-        {"scopes": ["a", "a"]},
-        {"scopes": ["a b"]},
-        {"scopes": "a"},
-        {"authorization_details_types": ["x", "x"]},
-        {"scopes": [f"s{number}" for number in range(51)]},
-    ],
-)
-def test_a_resource_server_with_one_fault_is_refused(acme: Admin, fault: dict[str, Any]) -> None:
-    acme.post("/resources", {"audience": "https://erp.example", "scopes": ["a"], **fault}, 400)
+def test_only_the_principal_that_runs_a_resource_server_has_a_client_with_its_audience(
+    acme: Admin, rival: Admin, provision: Provision, service: str, resource: str
+) -> None:
+    other = provision("acme", "agent")
+    for principal, audience in ((other, LEDGER), (service, resource)):
+        problem = acme.post("/clients", {"principal_id": principal, "audience": audience}, 400)
+        assert (problem["code"], problem["errors"][0]["pointer"]) == ("not_run_by_principal", "/principal_id")
+    assert rival.post("/clients", {"principal_id": service, "audience": LEDGER}, 400)["code"] == "unknown_principal"
+    acme.post(f"/principals/{service}/suspend", {}, 200)
+    refused = acme.post("/clients", {"principal_id": service, "audience": LEDGER}, 409)
+    assert refused["code"] == "principal_not_active"
+
+
+@pytest.mark.parametrize("of", ["principal_id", "audience", "both"])
+def test_a_connections_client_is_of_nothing_else(acme: Admin, service: str, of: str) -> None:
+    connection = acme.post("/connections", {"kind": "scim", "name": "directory"})["id"]
+    parties = {"principal_id": service, "audience": LEDGER}
+    more = parties if of == "both" else {of: parties[of]}
+    problem = acme.post("/clients", {"connection_id": connection, **more}, 400)
+    assert problem["errors"][0]["pointer"] == "/principal_id"

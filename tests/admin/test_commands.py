@@ -112,7 +112,7 @@ def test_a_name_can_do_nothing_to_a_terminal() -> None:
         (("tenant", "create", "ACME"), 7, "SLUG"),
         (("tenant", "show", "a/b"), 2, "cannot be a name or an id"),
         (("agent", "show", "acme", "nobody"), 5, "there is no agent called 'nobody' in acme"),
-        (("client", "create", "acme"), 2, "give one of --principal, --audience and --connection"),
+        (("client", "create", "acme"), 2, "give --principal, --audience or both of them"),
         (("client", "create", "acme", "--principal", "x", "--jwks", "@nowhere"), 2, "cannot be read"),
         (("client", "create", "acme", "--principal", "x", "--jwks", "{"), 2, "that is not JSON"),
         (("client", "create", "acme", "--audience", "x", "--auth-method", "private_key_jwt"), 2, "comes with a key"),

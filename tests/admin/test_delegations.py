@@ -77,8 +77,98 @@ def test_a_delegation_gives_no_scope_that_its_details_would_never_open(
 
 
 def test_no_authorization_details_and_an_empty_list_of_them_are_the_same(acme: Admin, grant: dict[str, Any]) -> None:
-    made = acme.post("/delegations", {**grant, "authorization_details": []})
-    assert made["authorization_details"] == acme.post("/delegations", grant)["authorization_details"] == []
+    assert acme.post("/delegations", {**grant, "authorization_details": []})["authorization_details"] == []
+    assert acme.post("/delegations", grant, 409)["code"] == "already_delegated"
+
+
+def test_the_same_delegation_is_granted_once(acme: Admin, provision: Provision, grant: dict[str, Any]) -> None:
+    """Whoever ends it has ended it, and no twin of it goes on."""
+    made = acme.post("/delegations", {**grant, "scopes": ["invoices.read", "invoices.pay"]})
+    again = acme.post("/delegations", {**grant, "scopes": ["invoices.pay", "invoices.read"]}, 409)
+    assert (again["code"], made["id"] in again["detail"], made["granted_by"]) == (
+        "already_delegated",
+        True,
+        "administrator",
+    )
+    for other in ({}, {"max_depth": 2}, {"max_lifetime_s": 60}, {"subject_id": provision("acme", "user")}):
+        acme.post("/delegations", {**grant, **other})
+    acme.delete(f"/delegations/{made['id']}")
+    acme.post("/delegations", {**grant, "scopes": ["invoices.read", "invoices.pay"]})
+    assert len(acme.events(type="delegation.granted")) == 6
+
+
+def test_one_that_has_expired_may_be_granted_anew(acme: Admin, clock: Clock, grant: dict[str, Any]) -> None:
+    soon = {**grant, "expires_at": (clock.now + timedelta(seconds=5)).isoformat()}
+    acme.post("/delegations", soon)
+    assert acme.post("/delegations", soon, 409)["code"] == "already_delegated"
+    clock.advance(seconds=6)
+    assert acme.post("/delegations", soon, 400)["errors"][0]["pointer"] == "/expires_at"
+    acme.post("/delegations", grant)
+
+
+DETAILS = [{"type": "invoice", "actions": ["read", "pay"], "constraints": {"max_amount": 500}}]
+LESS = [{"type": "invoice", "actions": ["read"], "constraints": {"max_amount": 100}}]
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_narrowed"),
+    [
+        ({"scopes": ["invoices.read"]}, True),
+        ({"scopes": ["invoices.pay", "invoices.read"]}, False),
+        ({"authorization_details": LESS}, True),
+        ({"authorization_details": []}, True),  # the type stands alone: what it permitted is gone
+        ({"authorization_details": [*DETAILS, *LESS]}, False),
+        ({"max_lifetime_s": 59}, True),
+        ({"max_lifetime_s": 61}, False),
+        ({"max_depth": 1}, True),
+        ({"max_depth": 3}, False),
+        ({"expires_at": "2998-01-01T00:00:00Z"}, True),
+        ({"expires_at": "3000-01-01T00:00:00Z"}, False),
+        ({"expires_at": None}, False),
+    ],
+)
+def test_a_delegation_is_changed_by_its_id(
+    acme: Admin, rival: Admin, grant: dict[str, Any], changed: dict[str, Any], is_narrowed: bool
+) -> None:
+    limits = {"max_lifetime_s": 60, "max_depth": 2, "expires_at": "2999-01-01T00:00:00Z"}
+    scopes = {"scopes": ["invoices.read", "invoices.pay"], "authorization_details": DETAILS}
+    made = acme.post("/delegations", {**grant, **scopes, **limits})
+    rival.patch(f"/delegations/{made['id']}", changed, 404)
+    after = acme.patch(f"/delegations/{made['id']}", changed)
+    assert after == {**made, **changed, "version": 2} == acme.get(f"/delegations/{made['id']}")
+    assert acme.patch(f"/delegations/{made['id']}", {**changed, "max_depth": after["max_depth"]}) == after
+    [event] = acme.events(type="delegation.changed")
+    assert (event["detail"]["changed"], event["detail"]["is_narrowed"]) == ([*changed], is_narrowed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "pointer"),
+    [
+        ({"scopes": ["invoices.delete"]}, "/scopes"),
+        ({"scopes": []}, "/scopes"),
+        ({"authorization_details": [{"type": "payment"}]}, "/authorization_details"),
+        ({"authorization_details": [{"type": "invoice", "actions": []}]}, "authorization_details"),
+        ({"max_lifetime_s": 301}, "/max_lifetime_s"),
+        ({"max_depth": 0}, "/max_depth"),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"),
+        ({"actor_id": NOBODY}, "/actor_id"),
+        ({"resource": "https://other.example"}, "/resource"),
+    ],
+)
+def test_a_change_with_one_fault_changes_nothing(
+    acme: Admin, grant: dict[str, Any], changed: dict[str, Any], pointer: str
+) -> None:
+    made = acme.post("/delegations", grant)
+    assert acme.patch(f"/delegations/{made['id']}", changed, 400)["errors"][0]["pointer"] == pointer
+    assert acme.get(f"/delegations/{made['id']}") == made
+
+
+def test_an_older_version_and_an_ended_delegation_are_not_changed(acme: Admin, grant: dict[str, Any]) -> None:
+    path = f"/delegations/{acme.post('/delegations', grant)['id']}"
+    acme.patch(path, {"max_depth": 2}, **{"If-Match": '"1"'})
+    assert acme.patch(path, {"max_depth": 3}, 412, **{"If-Match": '"1"'})["code"] == "precondition_failed"
+    acme.delete(path)
+    assert acme.patch(path, {"max_depth": 3}, 409)["code"] == "delegation_ended"
 
 
 def test_what_is_not_said_is_the_least(acme: Admin, grant: dict[str, Any]) -> None:

@@ -28,6 +28,11 @@ def belongings(
     client = acme.post("/clients", key)["client_id"]
     grant = {"actor_id": bot, "subject_id": sam, "resource": resource, "scopes": ["invoices.read"]}
     delegation = acme.post("/delegations", grant)
+    acme.post("/resources", {"audience": "https://crm.example", "scopes": ["read"]})
+    pair = acme.post(
+        "/resource-pairs",
+        {"from": "https://erp.example", "to": "https://crm.example", "scopes": {"invoices.read": ["read"]}},
+    )
     provision_cut = provision("acme", "user")
     acme.post(f"/principals/{provision_cut}/suspend", {}, 200)
     acme.post("/schemas", {"id": "urn:acme:scim:Device", "attributes": [{"name": "serial", "type": "string"}]})
@@ -39,6 +44,8 @@ def belongings(
         "connection_id": acme.post("/connections", {"kind": "scim", "name": "entra"})["id"],
         "client_id": client,
         "kid": "first",
+        "resource_id": acme.get("/resources")["items"][0]["id"],
+        "pair_id": pair["id"],
         "principal_id": sam,
         "delegation_id": delegation["id"],
         "txn": open_task(house, clock, delegation),

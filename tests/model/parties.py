@@ -9,6 +9,7 @@ from identity.model.delegation import Delegation
 from identity.model.exchange import Asked, Held
 from identity.model.lifecycle import State
 from identity.model.principal import Kind
+from identity.model.resource import DetailsType, ResourceServer
 from identity.model.task import TaskState
 from identity.model.token import Party, Standing, TokenFacts
 
@@ -78,6 +79,12 @@ def token(*actors: Party, **changed: Any) -> TokenFacts:
         tenant_state="active",
     )
     return replace(right, **changed)
+
+
+def server(audience: str = ERP, scopes: tuple[str, ...] = ("read", "pay"), **types: tuple[str, ...]) -> ResourceServer:
+    """A resource server with these scopes, and types of authorization details with the scopes that each restricts."""
+    known = tuple(DetailsType(name, restricted) for name, restricted in types.items())
+    return ResourceServer(UUID(int=300), audience, None, scopes, known, NOW)
 
 
 def from_upstream(**changed: Any) -> Held:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from identity.model.authorization_details import covers_each
 from identity.model.delegation import Delegation, Details
-from identity.model.exchange import ANCESTORS_MAX, Allowed, Asked, Denied, Held, decide_exchange
+from identity.model.exchange import ANCESTORS_MAX, Allowed, Asked, Denied, Held, Route, decide_exchange
 from identity.model.principal import Kind
 from identity.model.tenant import DEPTH_MAX, TASK_DURATION_S, TASK_LIFETIME_MAX_S
 from identity.model.token import Party, TokenFacts
@@ -32,20 +32,22 @@ from tests.model.parties import (
     from_token,
     from_upstream,
     party,
+    server,
     soon,
     token,
 )
 from tests.oracles.authority import Call, opens
 
 RESTRICTIONS = {"invoice": frozenset({"read", "pay"})}
-ALONE: dict[str, Any] = {"restrictions": {}}  # no type restricts a scope: all stand alone
+ROUTE = Route(server(invoice=("read", "pay"), payment=()))
+ALONE: dict[str, Any] = {"route": Route(server(invoice=(), payment=()))}  # no type restricts a scope: all stand alone
 OTHER = ({"type": "payment", "identifier": "17"},)
 
 
 def decide(
     wanted: Asked, held: Held, actor: Party | None, delegations: Sequence[Delegation], **changed: Any
 ) -> Allowed | Denied:
-    known = {"restrictions": RESTRICTIONS, "tenant_lifetime_max_s": 300, "now": NOW} | changed
+    known = {"route": ROUTE, "tenant_lifetime_max_s": 300, "now": NOW} | changed
     return decide_exchange(wanted, held, actor, delegations, **known)
 
 
@@ -91,7 +93,7 @@ REFUSALS: list[tuple[str, Asked, Held, Party | None, list[Delegation], dict[str,
      [], {}, ("delegation", "too_many_ancestors")),
     ("no resource", asked(resource=None), from_upstream(), BOT, [delegation(BOT)], {},
      ("target", "resource_required")),
-    ("unknown resource", asked(), from_upstream(), BOT, [delegation(BOT)], {"restrictions": None},
+    ("unknown resource", asked(), from_upstream(), BOT, [delegation(BOT)], {"route": Route(None)},
      ("target", "unknown_resource")),
     ("another audience", asked(resource="https://crm.example"), from_token(BOT), OCR,
      [delegation(OCR, resource="https://crm.example")], {}, ("target", "audience_differs")),
@@ -136,8 +138,16 @@ REFUSALS: list[tuple[str, Asked, Held, Party | None, list[Delegation], dict[str,
     ("a scope whose restriction is left out", asked(scopes=("pay",), authorization_details=OTHER),
      from_upstream(), BOT, [delegation(BOT, authorization_details=(*DETAILS, *OTHER))], {},
      ("scope", "scope_exceeded")),
-    ("nothing in common", asked(), from_token(BOT), OCR, [delegation(OCR, scopes=("void",), authorization_details=())],
-     {}, ("scope", "nothing_left")),
+    ("nothing in common", asked(), from_token(BOT, parent=token(BOT, scopes=("read",), authorization_details=())), OCR,
+     [delegation(OCR, scopes=("pay",), authorization_details=())], {}, ("scope", "nothing_left")),
+    ("a scope that is there no more", asked(), from_upstream(), BOT,
+     [delegation(BOT, scopes=("void",), authorization_details=())], {}, ("delegation", "delegation_not_offered")),
+    ("restrictions of a scope that is there no more", asked(), from_upstream(), BOT,
+     [delegation(BOT, scopes=("void",))], {}, ("delegation", "delegation_not_offered")),
+    ("details that are there no more", asked(), from_upstream(), BOT,
+     [delegation(BOT, authorization_details=({"type": "gone"},))], {}, ("delegation", "delegation_not_offered")),
+    ("details that are there no more, asked", asked(authorization_details=({"type": "gone"},)), from_upstream(), BOT,
+     [delegation(BOT, authorization_details=())], {}, ("details", "authorization_details_exceeded")),
     ("no details in common although scopes are", asked(), from_token(BOT), OCR,
      [delegation(OCR, authorization_details=OTHER)], {}, ("scope", "nothing_left")),
     ("details that the token lacks in common", asked(), from_token(BOT, parent=token(BOT, authorization_details=())),
@@ -145,6 +155,9 @@ REFUSALS: list[tuple[str, Asked, Held, Party | None, list[Delegation], dict[str,
     ("details that the delegation lacks in common", asked(),
      from_token(BOT, parent=token(BOT, authorization_details=OTHER)), OCR, [delegation(OCR, authorization_details=())],
      {}, ("scope", "nothing_left")),
+    ("of a token that has nothing", asked(),
+     from_token(BOT, parent=token(BOT, scopes=(), authorization_details=())), OCR, [delegation(OCR, scopes=())], {},
+     ("scope", "nothing_left")),
     ("details that restricted a scope, without one", asked(), from_token(BOT, parent=token(BOT, scopes=("read",))), OCR,
      [delegation(OCR, scopes=("pay",))], {}, ("scope", "nothing_left")),
     ("less than a second is left", asked(), from_upstream(good_until=soon(0.9)), BOT, [delegation(BOT)], {},

@@ -5,19 +5,21 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 
 from identity.actions.clients import revoke_client
-from identity.actions.connections import end_connection
-from identity.actions.delegation import end_delegation
+from identity.actions.connections import change_connection, end_connection
+from identity.actions.delegation import change_delegation, end_delegation
+from identity.actions.resources import change_resource, delete_resource
 from identity.actions.tasks import cancel_task
 from identity.model.lifecycle import Verb
 from identity.store.groups import members_remove
 from tests.oauth.test_race import between_reading_and_writing
-from tests.world import ADMINISTRATOR, Tenant, World, access_token, claims_in
+from tests.world import ADMINISTRATOR, ERP, Tenant, World, access_token, claims_in
 
 Cut = Callable[[Tenant, str], None]
 
@@ -60,6 +62,38 @@ def connection_ended(acme: Tenant, _parent: str) -> None:
         end_connection(tx, connection_id, caller=ADMINISTRATOR, now=acme.now)
 
 
+def delegation_narrowed(acme: Tenant, _parent: str) -> None:
+    with acme.tx() as tx:
+        change_delegation(
+            tx, acme.planted.delegations["ocr-bot"], {"scopes": ("invoices.read",)}, tenant_lifetime_max_s=300,
+            expected_version=None, caller=ADMINISTRATOR, now=acme.now,
+        )  # fmt: skip
+
+
+def resource_of(acme: Tenant) -> UUID:
+    [(id_,)] = acme.sql("SELECT id FROM resources WHERE tenant_id = :tenant AND audience = :erp", erp=ERP)
+    found: UUID = id_
+    return found
+
+
+def resource_narrowed(acme: Tenant, _parent: str) -> None:
+    with acme.tx() as tx:
+        change_resource(tx, resource_of(acme), {"scopes": ("invoices.read",)}, expected_version=None,
+                        caller=ADMINISTRATOR, now=acme.now)  # fmt: skip
+
+
+def resource_deleted(acme: Tenant, _parent: str) -> None:
+    with acme.tx() as tx:
+        delete_resource(tx, resource_of(acme), caller=ADMINISTRATOR, now=acme.now)
+
+
+def connection_narrowed(acme: Tenant, _parent: str) -> None:
+    [(connection_id,)] = acme.sql("SELECT id FROM connections WHERE tenant_id = :tenant AND kind = 'oidc'")
+    with acme.tx() as tx:
+        change_connection(tx, connection_id, name=None, dialect=None, policy={"max_age_s": 60},
+                          expected_version=None, caller=ADMINISTRATOR, now=acme.now)  # fmt: skip
+
+
 CUTS: dict[str, Cut] = {
     "suspend the person": by_principal(Verb.SUSPEND, "sam"),
     "deprovision the person": by_principal(Verb.DEPROVISION, "sam"),
@@ -72,6 +106,10 @@ CUTS: dict[str, Cut] = {
     "revoke the parent": parent_revoked,
     "remove the member": member_removed,
     "end the connection": connection_ended,
+    "narrow the delegation": delegation_narrowed,
+    "narrow the resource server": resource_narrowed,
+    "delete the resource server": resource_deleted,
+    "narrow the connection": connection_narrowed,
 }
 
 
@@ -124,7 +162,8 @@ def test_a_cut_waits_for_the_token_that_is_about_to_be_issued_and_then_ends_it(w
         released.set()
         token = access_token(asked.result())
         cutting.result()
-    assert not acme.is_live(token)
+    # The client of a resource server ends with it.
+    assert not acme.is_live(token, acme.agent("ocr-bot") if cut == "delete the resource server" else None)
 
 
 def waiting(world: World) -> bool:

@@ -25,20 +25,20 @@ def test_the_last_delegation_for_a_group_that_is_accepted_takes_effect_and_one_m
         team = provision(tx, Kind.GROUP, "team", members=frozenset({person}))
         let_act(tx, bot.id, team)
     assert access_token(acme.exchange(bot, person="pat"))
-    _is_refused(acme, bot.id, team)
+    _is_refused(acme, bot.id, team, max_lifetime_s=300)
     end(acme, first)
     with acme.tx() as tx:
-        let_act(tx, bot.id, team)
+        let_act(tx, bot.id, team, max_lifetime_s=300)
     with rival.tx() as tx:
-        let_act(tx, rival.agent().id, rival.planted.finance)
+        let_act(tx, rival.agent().id, rival.planted.finance, max_lifetime_s=300)
 
 
 def test_an_actor_has_a_bounded_number_of_delegations_for_one_person_at_one_resource(acme: Tenant) -> None:
     with acme.tx() as tx:
         bot = employ(tx, "bot", acme.planted.dana)
-        for _ in range(DELEGATIONS_MAX):
-            let_act(tx, bot.id, None, subject_id=acme.planted.sam)
-    _is_refused(acme, bot.id, None, subject_id=acme.planted.sam)
+        for seconds in range(1, DELEGATIONS_MAX + 1):
+            let_act(tx, bot.id, None, subject_id=acme.planted.sam, max_lifetime_s=seconds)
+    _is_refused(acme, bot.id, None, subject_id=acme.planted.sam, max_lifetime_s=300)
     with acme.tx() as tx:
         let_act(tx, bot.id, None, subject_id=acme.planted.dana)
 

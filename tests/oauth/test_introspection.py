@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.world import AGENTS, CRM, Client, Tenant, World, claims_in
+from tests.world import AGENTS, CRM, ERP, Client, Tenant, World, claims_in, register
 
 DEAD = {"active": False}
 
@@ -116,3 +116,17 @@ def test_revoking_one_token_of_a_chain_kills_what_was_derived_from_it_and_nothin
     assert not acme.is_live(aside)
     for dead, name in zip(tokens[place:], AGENTS[place:], strict=True):
         assert acme.exchange(name, dead).json()["error"] == "invalid_request"
+
+
+def test_the_client_of_a_service_that_is_an_agent_too_introspects_what_is_meant_for_it(
+    acme: Tenant, rival: Tenant
+) -> None:
+    agent = acme.agent("ocr-bot")
+    acme.sql("UPDATE resources SET principal_id = :bot WHERE tenant_id = :tenant AND audience = :erp",
+             bot=agent.id, erp=ERP)  # fmt: skip
+    with acme.tx() as tx:
+        service = register(tx, principal_id=agent.id, audience=ERP)
+    token = acme.task_token()
+    assert acme.introspect(token, service)["aud"] == ERP
+    assert acme.introspect(token, agent) == {"active": False}, "another client of the same agent"
+    assert acme.introspect(rival.task_token(), service) == {"active": False}

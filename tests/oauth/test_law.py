@@ -22,6 +22,7 @@ from identity.model.principal import Amendment, Kind, Profile
 from identity.store.lifecycle import BATCH
 from identity.store.ownership import GROUPS_BATCH
 from tests.conftest import Server
+from tests.oauth.test_cut_is_the_last_word import delegation_narrowed, resource_deleted, resource_narrowed
 from tests.world import ADMINISTRATOR, ERP, Tenant, World, employ
 
 READ_MAX = 50
@@ -85,6 +86,9 @@ VERBS: dict[str, Callable[[Tenant, str], object]] = {
     "exchange": lambda acme, _: acme.task_token(),
     "hand on": lambda acme, token: acme.task_token("ocr-bot", token),
     "introspection": lambda acme, token: acme.introspect(token),
+    "narrow the delegation": delegation_narrowed,
+    "narrow the resource server": resource_narrowed,
+    "delete the resource server": resource_deleted,
     "a token for itself": lambda acme, _: acme.own_token("ocr-bot", resource=ERP),
 }  # fmt: skip
 ANSWERED = dict.fromkeys(("active=false", "an attribute"), 4 * 1_000)

@@ -1,19 +1,58 @@
 """What may be done, by whom, and what was issued for it."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from identity.store.schema import EMPTY_ARRAY, IDS, TEXTS, Instant, index_of, refers, tenant_table
 
 resources = tenant_table(
     "resources",
+    Column("id", Uuid, server_default=text("gen_random_uuid()")),
     Column("audience", Text, nullable=False),
+    Column("principal_id", Uuid),
     Column("scopes", TEXTS, nullable=False),
     Column("authorization_details_types", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
     Column("authorization_details_scopes", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("retired_types", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("end_count", BigInteger, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
+    Column("deleted_at", Instant),
     refers((), "tenants", ()),
+    refers(("principal_id",), "principals", ("id",)),
+    index_of("ix_resources_id", "tenant_id", "id"),
     key=("audience",),
+)
+
+# What of the first resource server, the source, allows what of the second, the target; both by audience.
+resource_pairs = tenant_table(
+    "resource_pairs",
+    Column("id", Uuid, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("scopes", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("authorization_details_types", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", Instant, nullable=False),
+    refers(("source",), "resources", ("audience",)),
+    refers(("target",), "resources", ("audience",)),
+    UniqueConstraint("tenant_id", "source", "target"),
+    index_of("ix_resource_pairs_target", "tenant_id", "target", "source"),
+    key=("id",),
 )
 
 clients = tenant_table(
@@ -31,13 +70,14 @@ clients = tenant_table(
     Column("grant_types", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
     Column("version", BigInteger, nullable=False, server_default="1"),
     Column("principal_end_count", BigInteger, nullable=False, server_default="0"),
+    Column("audience_end_count", BigInteger, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
     Column("revoked_at", Instant),
     refers((), "tenants", ()),
     refers(("principal_id",), "principals", ("id",)),
     refers(("audience",), "resources", ("audience",)),
     refers(("connection_id",), "connections", ("id",)),
-    CheckConstraint("num_nonnulls(principal_id, audience, connection_id) = 1", name="one_party"),
+    CheckConstraint("(connection_id IS NULL) = (num_nonnulls(principal_id, audience) > 0)", name="party"),
     index_of("ix_clients_principal", "tenant_id", "principal_id"),
     Index(
         "ix_clients_live",
@@ -72,6 +112,10 @@ delegations = tenant_table(
     Column("max_depth", Integer, nullable=False),
     Column("actor_end_count", BigInteger, nullable=False, server_default="0"),
     Column("subject_end_count", BigInteger, nullable=False, server_default="0"),
+    Column("resource_end_count", BigInteger, nullable=False, server_default="0"),
+    Column("granted_by", Text, nullable=False, server_default="administrator"),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
     Column("ended_at", Instant),
@@ -142,8 +186,10 @@ tokens = tenant_table(
     Column("ancestor_ids", IDS, nullable=False, server_default=EMPTY_ARRAY),
     Column("delegation_ids", IDS, nullable=False, server_default=EMPTY_ARRAY),
     Column("client_ids", TEXTS, nullable=False, server_default=EMPTY_ARRAY),
+    Column("pair_ids", IDS, nullable=False, server_default=EMPTY_ARRAY),
     Column("party_ids", IDS, nullable=False),
     Column("epoch_sum", BigInteger, nullable=False),
+    Column("basis_epoch_sum", BigInteger, nullable=False, server_default="0"),
     Column("depth_max", Integer, nullable=False, server_default="0"),
     Column("audience", Text, nullable=False),
     Column("scopes", TEXTS, nullable=False),

@@ -49,6 +49,7 @@ connections = tenant_table(
     Column("max_lifetime_s", Integer, nullable=False, server_default="86400"),
     Column("upstream_act", Text, nullable=False, server_default=text("'refuse'")),
     Column("version", BigInteger, nullable=False, server_default="1"),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
     Column("ended_at", Instant),
     refers((), "tenants", ()),

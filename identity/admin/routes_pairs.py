@@ -1,0 +1,71 @@
+"""Pairs of resource servers."""
+
+from uuid import UUID
+
+from identity.actions.resource_pairs import change_pair, delete_pair, get_pair, list_pairs, register_pair
+from identity.admin import shapes, shapes_resources, views_resources
+from identity.admin.operations import operation
+from identity.admin.reading import changes_in, cut_page, expected_version, read_id_cursor, write_cursor
+from identity.http import Call
+from identity.model.resource_pair import ResourcePair
+
+
+def _pair(pair: ResourcePair) -> views_resources.ResourcePair:
+    return views_resources.ResourcePair.model_validate(pair)
+
+
+@operation(
+    "POST",
+    "/tenants/{tenant}/resource-pairs",
+    body=shapes_resources.NewResourcePair,
+    answer=views_resources.ResourcePair,
+    status=201,
+)
+def register_resource_pair(call: Call, asked: shapes_resources.NewResourcePair) -> views_resources.ResourcePair:
+    """Let tokens for one resource server be traded for tokens for another; saying the same again changes nothing."""
+    registered = register_pair(
+        call.tx,
+        source=asked.source,
+        target=asked.target,
+        scopes=asked.scopes,
+        authorization_details_types=asked.authorization_details_types,
+        caller=call.caller,
+        now=call.now,
+    )
+    return _pair(registered)
+
+
+@operation("GET", "/tenants/{tenant}/resource-pairs", query=shapes.Page, answer=views_resources.ResourcePairList)
+def list_resource_pairs(call: Call, page: shapes.Page) -> views_resources.ResourcePairList:
+    """List pairs of resource servers."""
+    rows = list_pairs(call.tx, after=read_id_cursor(page.after), limit=page.limit + 1)
+    shown, cursor = cut_page(rows, page.limit, lambda pair: write_cursor(str(pair.id)))
+    return views_resources.ResourcePairList(items=[_pair(pair) for pair in shown], next_cursor=cursor)
+
+
+@operation("GET", "/tenants/{tenant}/resource-pairs/{pair_id}", answer=views_resources.ResourcePair)
+def get_resource_pair(call: Call, pair_id: UUID) -> views_resources.ResourcePair:
+    """Read one pair of resource servers."""
+    return _pair(get_pair(call.tx, pair_id))
+
+
+@operation("DELETE", "/tenants/{tenant}/resource-pairs/{pair_id}")
+def delete_resource_pair(call: Call, pair_id: UUID) -> None:
+    """Delete a pair of resource servers, and end every token that crossed by it."""
+    delete_pair(call.tx, pair_id, caller=call.caller, now=call.now)
+
+
+@operation(
+    "PATCH",
+    "/tenants/{tenant}/resource-pairs/{pair_id}",
+    body=shapes_resources.ResourcePairChange,
+    answer=views_resources.ResourcePair,
+)
+def change_resource_pair(
+    call: Call, asked: shapes_resources.ResourcePairChange, pair_id: UUID
+) -> views_resources.ResourcePair:
+    """Change what crosses; less than before ends the tokens that crossed."""
+    changed = change_pair(
+        call.tx, pair_id, changes_in(asked), expected_version=expected_version(), caller=call.caller, now=call.now
+    )
+    return _pair(changed)

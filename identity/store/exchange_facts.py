@@ -1,0 +1,180 @@
+"""Every fact that an exchange is decided on, read in one statement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam
+from sqlalchemy.dialects.postgresql import JSONB
+
+from identity.model.connection import Connection
+from identity.model.delegation import DELEGATIONS_MAX, Delegation
+from identity.model.resource import ResourceServer
+from identity.model.resource_pair import ResourcePair
+from identity.model.token import Party, TokenFacts
+from identity.store.facts import ClientQuestion, CommonFacts, client_parameters, common_from, statement_of
+from identity.store.json_rows import (
+    connection_from,
+    delegation_from,
+    pair_from,
+    parties_from,
+    server_from,
+    token_from,
+)
+from identity.store.tx import Tx
+
+EXCHANGE = statement_of(
+    """
+WITH {CLIENT},
+upstream AS (
+    SELECT u.id, u.kind, u.name, u.dialect, u.issuer, u.jwks_uri, u.jwks, u.audiences, u.subject_claim, u.match,
+           u.provisioned_by, u.token_kinds, u.max_age_s, u.max_lifetime_s, u.upstream_act, u.version, u.epoch,
+           u.created_at, u.ended_at, s.subject,
+           u.id || ' ' || encode(sha256(convert_to(s.subject, 'UTF8')), 'hex') AS upstream_key
+      FROM connections u CROSS JOIN LATERAL (SELECT CAST(:claims AS jsonb) ->> u.subject_claim AS subject) AS s
+     WHERE u.tenant_id = :tenant AND u.kind = 'oidc' AND u.issuer = :issuer AND u.ended_at IS NULL),
+namesakes AS (
+    SELECT p.id, p.connection_id, p.deleted_at FROM principals p
+     WHERE p.tenant_id = :tenant AND p.kind = 'user'
+       AND p.external_id = (SELECT subject FROM upstream WHERE match = 'externalId')
+       AND ((SELECT provisioned_by FROM upstream) IS NULL OR p.connection_id = (SELECT provisioned_by FROM upstream))),
+person AS (
+    SELECT n.id FROM namesakes n WHERE n.deleted_at IS NULL
+    UNION
+    SELECT f.principal_id FROM upstream u JOIN federated_subjects f ON f.connection_id = u.id AND f.subject = u.subject
+     WHERE f.tenant_id = :tenant AND u.match = 'subject'),
+actor AS (SELECT coalesce(
+    (SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :actor_jti),
+    (SELECT principal_id FROM client)) AS id),
+source AS (SELECT t.audience FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti),
+target AS (SELECT coalesce(CAST(:resource AS text), (SELECT audience FROM source)) AS audience),
+subject AS (SELECT coalesce(
+    (SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti),
+    (SELECT id FROM person LIMIT 1)) AS id),
+{ASKED},
+granted AS (
+    SELECT d.* FROM delegations d
+     WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.subject_id = (SELECT id FROM subject)
+       AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target) AND {RESOURCE_STANDS}
+    UNION ALL
+    SELECT d.* FROM (
+        SELECT d.* FROM delegations d
+         WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.subject_group_id IS NOT NULL
+           AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target) AND {RESOURCE_STANDS}
+         ORDER BY d.id LIMIT :delegations_max) d
+     WHERE {COVERS_SUBJECT})
+SELECT {COMMON},
+    (SELECT row_to_json(upstream) FROM upstream) AS upstream,
+    ARRAY(SELECT id FROM person LIMIT 2) AS persons,
+    (SELECT id FROM subject) AS subject_id,
+    (SELECT id FROM actor) AS actor_id,
+    (SELECT facts FROM asked WHERE jti = :subject_jti) AS subject_token,
+    (SELECT facts FROM asked WHERE jti = :actor_jti) AS actor_token,
+    (SELECT json_agg({PARTY}) FROM principals p WHERE p.tenant_id = :tenant AND p.id = ANY (ARRAY(
+        SELECT id FROM subject UNION SELECT id FROM actor UNION SELECT principal_id FROM client
+        UNION SELECT unnest(t.party_ids) FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti
+        UNION SELECT subject_group_id FROM granted))
+        ) AS parties,
+    (SELECT json_agg(d) FROM (
+        SELECT d.id, d.actor_id, d.subject_id, d.subject_group_id, d.resource, d.scopes, d.authorization_details,
+               d.max_lifetime_s, d.max_depth, d.created_at, d.expires_at, d.ended_at, d.ended_reason,
+               d.granted_by, d.version, d.epoch
+          FROM granted d
+         WHERE d.actor_end_count = (
+                SELECT a.end_count FROM principals a WHERE a.tenant_id = :tenant AND a.id = d.actor_id)
+           AND d.subject_end_count = (
+                SELECT s.end_count FROM principals s
+                 WHERE s.tenant_id = :tenant AND s.id = ANY (ARRAY[d.subject_id, d.subject_group_id]))
+         ORDER BY d.id LIMIT :delegations_max) AS d) AS delegations,
+    greatest(
+        (SELECT max(o.not_before) FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'principal'
+            AND o.key = ANY (ARRAY(SELECT CAST(id AS text) FROM namesakes UNION SELECT CAST(id AS text) FROM person))),
+        (SELECT o.not_before FROM cutoffs o WHERE o.tenant_id = :tenant AND o.kind = 'subject'
+            AND o.key = (SELECT upstream_key FROM upstream)),
+        {TENANT_CUT_OFF}) AS subject_cut_off,
+    (SELECT upstream_key FROM upstream) AS upstream_key,
+    (SELECT json_agg(json_build_object('id', r.id, 'audience', r.audience, 'principal_id', r.principal_id,
+                'scopes', r.scopes, 'types', r.authorization_details_types,
+                'retired_types', r.retired_types, 'restrictions', r.authorization_details_scopes,
+                'version', r.version, 'epoch', r.epoch, 'end_count', r.end_count, 'created_at', r.created_at))
+       FROM resources r WHERE r.tenant_id = :tenant AND r.deleted_at IS NULL
+        AND r.audience = ANY (ARRAY[(SELECT audience FROM target), (SELECT audience FROM source)])) AS servers,
+    (SELECT audience FROM source) AS source,
+    (SELECT audience FROM target) AS target,
+    (SELECT row_to_json(x) FROM resource_pairs x WHERE x.tenant_id = :tenant
+        AND x.source = (SELECT audience FROM source) AND x.target = (SELECT audience FROM target)) AS pair
+""",
+    jtis=":subject_jti, :actor_jti",
+).bindparams(bindparam("claims", type_=JSONB))
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeFacts:
+    """For a client that asks to act for somebody. ``persons``: whom an upstream claim names; exactly one is right.
+
+    ``subject_cut_off`` is the last one of the tenant, or of whoever the claim ever named: who was deleted and
+    provisioned anew has another id, but an upstream token from before does not say so. ``upstream_key`` is that of the
+    claimed subject. ``source`` is the resource server of the subject token where it is ours; ``target`` the one that is
+    asked for, or the same; ``pair`` what may cross from the first to the second.
+    """
+
+    common: CommonFacts
+    upstream: Connection | None
+    persons: tuple[UUID, ...]
+    subject_id: UUID | None
+    actor_id: UUID | None
+    subject_token: TokenFacts | None
+    actor_token: TokenFacts | None
+    parties: Mapping[UUID, Party]
+    delegations: tuple[Delegation, ...]
+    subject_cut_off: datetime | None
+    upstream_key: str | None
+    source: ResourceServer | None
+    target: ResourceServer | None
+    pair: ResourcePair | None
+
+
+def exchange_facts_read(
+    tx: Tx,
+    client: ClientQuestion,
+    *,
+    issuer: str | None,
+    claims: Mapping[str, Any],
+    subject_jti: UUID | None,
+    actor_jti: UUID | None,
+    resource: str | None,
+    now: datetime,
+) -> ExchangeFacts:
+    """Read what an exchange is decided on. ``claims`` are unverified: they only choose which rows to look at."""
+    row = tx.execute(
+        EXCHANGE,
+        client_parameters(tx, client, now)
+        | {
+            "issuer": issuer,
+            "claims": dict(claims),
+            "subject_jti": subject_jti,
+            "actor_jti": actor_jti,
+            "resource": resource,
+            "delegations_max": DELEGATIONS_MAX,
+        },
+    ).one()
+    common = common_from(row)
+    servers = {server.audience: server for server in map(server_from, row.servers or ())}
+    return ExchangeFacts(
+        common=common,
+        upstream=None if row.upstream is None else connection_from(row.upstream),
+        persons=tuple(row.persons),
+        subject_id=row.subject_id,
+        actor_id=row.actor_id,
+        subject_token=token_from(row.subject_token, common.tenant_state),
+        actor_token=token_from(row.actor_token, common.tenant_state),
+        parties={party.id: party for party in parties_from(row.parties)},
+        delegations=tuple(delegation_from(item) for item in row.delegations or ()),
+        subject_cut_off=row.subject_cut_off,
+        upstream_key=row.upstream_key,
+        source=servers.get(row.source),
+        target=servers.get(row.target),
+        pair=None if row.pair is None else pair_from(row.pair),
+    )
