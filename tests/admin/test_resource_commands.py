@@ -3,10 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.admin.conftest import RESOURCE, Admin, Provision
-from tests.admin.test_commands import Run, ask, base_url, run
-
-__all__ = ["ask", "base_url", "run"]  # fixtures
+from tests.admin.conftest import RESOURCE, Admin, Provision, Run
 
 CRM = "https://crm.example"
 
