@@ -5,6 +5,8 @@ import hashlib
 
 from flask import Flask, Response, jsonify, request
 
+from identity.public_documents import METHODS, open_to_scripts
+
 NAME = "Identity Foundation"
 PURPOSE = "Identity and delegation for AI agents: verified facts for your policy engine."
 LINKS = (
@@ -84,7 +86,8 @@ def add_root(app: Flask, external_url: str) -> None:
         "documents": list(DOCUMENTS),
     }
 
-    @app.get("/")
+    @app.route("/", methods=METHODS)
+    @open_to_scripts
     def root() -> Response:
         is_page = request.accept_mimetypes.best_match(("application/json", "text/html")) == "text/html"
         response = Response(PAGE, content_type="text/html; charset=utf-8") if is_page else jsonify(document)

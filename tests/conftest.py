@@ -7,10 +7,12 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 from uuid import uuid4
 
 import psycopg
 import pytest
+import structlog
 
 from config.database import migrate
 from dev.postgres import LOGIN, OWNER, SUPERUSER, Cluster, start_cluster
@@ -125,6 +127,23 @@ def database_url(server: Server, database: str) -> str:
 def _statements() -> Iterator[list[str]]:
     with watched() as faults:
         yield faults
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loggers_are_not_kept() -> Iterator[None]:
+    """A logger that is kept would go on with the configuration of the test that used it first."""
+    configure = structlog.configure
+    with patch.object(
+        structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False})
+    ):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def logs_begin_as_they_were() -> Iterator[None]:
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

@@ -349,7 +349,6 @@ def test_a_method_that_a_path_does_not_have_is_refused_in_its_own_words(estate: 
         ("/t/acme/oauth", Who.ANYBODY),
         ("/t/acme", Who.ANYBODY),
         ("/t/", Who.ANYBODY),
-        ("/", Who.ANYBODY),
         ("/static/x", Who.ANYBODY),
         ("/admin/v1", Who.ADMINISTRATOR),
         ("/admin/v1/", Who.ADMINISTRATOR),

@@ -1,6 +1,7 @@
 """A tenant is a wall: not yours and not there are the same answer, on every route that the application has."""
 
 import re
+from collections.abc import Iterable, Iterator
 
 import pytest
 from flask import Flask
@@ -8,6 +9,7 @@ from werkzeug.test import TestResponse
 
 from tests.access.asks import ASKS, GUARDED, NAMING, Ask, Who
 from tests.access.belongings import ADMIN_TOKEN, Belongings, Estate, basic
+from tests.world import claims_in
 
 FRESH = re.compile(
     r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}|new-[0-9]{6}|2026-11-24T09:[0-9:.]+Z|\"duration_ms\":\d+"
@@ -24,10 +26,17 @@ def ask(estate: Estate, one: Ask, has: Belongings, headers: dict[str, str]) -> T
 def told(answer: TestResponse, *sent: str) -> tuple[int, list[tuple[str, str]], str]:
     """Return all that an answer tells, but for what is new in each and what was sent with the request."""
     text, own = answer.text, answer.headers["X-Request-Id"]
-    for value in (own, *sent):
+    for value in (own, *sent, *issuers_in(sent)):
         text = text.replace(value, "<it>")
     headers = [(name, FRESH.sub("<new>", value)) for name, value in answer.headers if name not in PER_REQUEST]
     return answer.status_code, sorted(headers), FRESH.sub("<new>", text)
+
+
+def issuers_in(sent: Iterable[str]) -> Iterator[str]:
+    """Return what tokens among the values that were sent say of their issuers: a refusal may repeat it."""
+    for value in sent:
+        if value.count(".") == 2 and value.startswith("eyJ"):
+            yield claims_in(value)["iss"]
 
 
 def routes_of(app: Flask) -> set[tuple[str, str]]:

@@ -116,7 +116,7 @@ def test_what_a_source_did_is_told_with_its_connection(source: Source, acme: Ten
 
 @pytest.mark.promise(6)
 def test_a_refusal_is_told_with_its_rule_and_of_whom(acme: Tenant) -> None:
-    refusal = NotAllowed("public words", reason="some_rule", cause=CANARY)
+    refusal = NotAllowed("public words", reason="protected", cause=CANARY)
     refusal.concerns(subject_id=acme.planted.sam, actor_ids=(acme.agent().id,), txn=(txn := uuid4()))
     with acme.tx() as tx:
         record_refusal(tx, "token", refusal, detail={"code": "x"}, caller=ADMINISTRATOR, now=acme.now)
@@ -125,7 +125,7 @@ def test_a_refusal_is_told_with_its_rule_and_of_whom(acme: Tenant) -> None:
     assert (told.type, told.outcome, told.reason, told.subject_id, told.actor_ids) == (
         "token.refused",
         "refused",
-        "some_rule",
+        "protected",
         acme.planted.sam,
         (acme.agent().id,),
     )

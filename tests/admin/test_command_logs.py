@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -79,7 +80,7 @@ def test_the_log_is_followed_until_it_is_interrupted_and_no_event_is_shown_twice
             raise KeyboardInterrupt
         made.append(provision("acme", "user", f"after-{number}"))
 
-    monkeypatch.setattr(logs.time, "sleep", pause)
+    monkeypatch.setattr(logs, "time", SimpleNamespace(sleep=pause))
     words = ("audit", "list", "acme", "--follow", "--type", "user.created", "--limit", "1")
     shown = run(*words, *(["--json"] if as_json else [])).stdout.splitlines()
     if as_json:

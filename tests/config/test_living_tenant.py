@@ -143,7 +143,9 @@ def test_the_next_starts_print_the_same_and_how_to_bring_sam_back() -> None:
 
 def test_make_passes_port_and_folder_on() -> None:
     def runs(*given: str) -> str:
-        environment = {name: value for name, value in os.environ.items() if name not in ("PORT", "DATA")}
+        environment = {
+            name: value for name, value in os.environ.items() if name not in ("PORT", "DATA", "MAKEFLAGS", "MAKELEVEL")
+        }
         command = ["make", "-n", "run", *given]
         told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
         return told.stdout.strip().splitlines()[-1]

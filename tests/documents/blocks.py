@@ -21,7 +21,7 @@ FENCE = re.compile(
 )
 SHELL = "sh"
 STAYS, EXCERPT = "stays", "excerpt"
-ANOTHER_TEST = "tests/"
+ANOTHER_TEST = ("tests/", "verifier/tests/")
 NOT_DOCUMENTS = ("node_modules", ".venv", ".data", "build", "fuzz")
 
 

@@ -21,4 +21,4 @@ def test_a_signing_key_that_cannot_be_opened_is_told_to_the_log_of_each_tenant(w
         assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
         assert "IDENTITY_KEY_ENCRYPTION_KEY" not in answer.text
         [line] = [line for line in logs if line["event"] == "unavailable"]
-        assert line["cause"] == "is IDENTITY_KEY_ENCRYPTION_KEY the one it was sealed with?"
+        assert line["cause"] == "is IDENTITY_KEY_ENCRYPTION_KEY the key that encrypted it?"

@@ -14,7 +14,7 @@ from local_issuer import LocalIssuer, changed_claims
 from loopback import Answer, LoopbackServer
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+EXAMPLES = re.findall(r"^```python[^\n]*\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 HOST = "https://id.example"
 SIGNERS = {"acme": LocalIssuer("of-acme"), "rival": LocalIssuer("of-rival")}
 DETAILS = [{"type": "invoice", "actions": ["invoices.pay"], "constraints": {"max_amount": 500}}]
