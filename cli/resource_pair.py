@@ -27,7 +27,7 @@ types_option = click.option(
 
 @click.group()
 def resource_pair() -> None:
-    """Pairs of resource servers: what of one allows what of another, for a service that goes on to the next."""
+    """Manage pairs of resource servers: which scopes of one allow which of the next in a token exchange."""
 
 
 @resource_pair.command()
@@ -40,7 +40,7 @@ def resource_pair() -> None:
 def register(
     tenant: str, source: str, target: str, scopes: tuple[tuple[str, str], ...], types: tuple[tuple[str, str], ...]
 ) -> None:
-    """Let a token for FROM be traded for one for TO; both are audiences, or ids of resource servers."""
+    """Let a service exchange tokens for FROM for tokens for TO; both are audiences or ids of resource servers."""
     asked = {
         "from": source,
         "to": target,
@@ -77,7 +77,7 @@ def show(tenant: str, pair_id: str) -> None:
 @types_option
 @json_option
 def change(tenant: str, pair_id: str, scopes: tuple[tuple[str, str], ...], types: tuple[tuple[str, str], ...]) -> None:
-    """Say all the scopes, or all the types, that cross from now on; less than before ends the tokens that crossed."""
+    """Set all scopes, or all types, that are mapped from now on; less than before ends the tokens that crossed."""
     changes = {"scopes": allowed_by_each(scopes) or None, "authorization_details_types": dict(types) or None}
     show_one(connect().patch(f"/tenants/{tenant}/resource-pairs/{pair_id}", changes))
 

@@ -296,7 +296,7 @@ def tell_trail(story: Story) -> None:
         path = f"/tenants/{story.tenant}/events"
         events = expect(story.admin.call("GET", path, txn=story.txn), 200, "read the trail")["items"]
         if not any(event["type"] == "token.issued" for event in events):
-            raise StoryError("the trail does not hold the issued tokens")
+            raise StoryError("the audit log does not hold the issued tokens")
     names = {story.ids[name]: name for name in ("sam", "dana", "invoice-bot", "ocr-bot")}
     story.console.print(draw_trail(story.txn, events, names))
 

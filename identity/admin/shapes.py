@@ -180,7 +180,7 @@ class NewDelegation(Asked):
 
 
 class Reason(Asked):
-    """Why, for the audit trail."""
+    """The reason, for the audit log."""
 
     reason: Name = "by_administrator"
 
