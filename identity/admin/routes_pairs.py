@@ -22,7 +22,7 @@ def _pair(pair: ResourcePair) -> views_resources.ResourcePair:
     status=201,
 )
 def register_resource_pair(call: Call, asked: shapes_resources.NewResourcePair) -> views_resources.ResourcePair:
-    """Let tokens for one resource server be exchanged for tokens for another; the same request again changes nothing."""
+    """Let tokens for one resource server be exchanged for tokens for another. Repeating it changes nothing."""
     registered = register_pair(
         call.tx,
         source=asked.source,
