@@ -85,6 +85,16 @@ def read_again_until(engine: Engine, ask: Callable[[], object], most: int, secon
             return sum(seen)
 
 
+def wait_for_others(server: Server, seconds: float = 30) -> None:
+    """Wait until each transaction has ended that is open now, in any database: it keeps dead versions of rows."""
+    question = "SELECT count(*) FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND xact_start <= %s"
+    with psycopg.connect(host=server.socket_folder, user=SUPERUSER, dbname="identity", autocommit=True) as connection:
+        begun = connection.execute("SELECT clock_timestamp()").fetchone()
+        until = time.monotonic() + seconds
+        while connection.execute(question, begun).fetchone() != (0,) and time.monotonic() < until:
+            connection.execute("SELECT pg_sleep(0.02)")
+
+
 def look(server: Server, engine: Engine) -> None:
     """Let PostgreSQL look at its tables, as it does by itself before long: one tenant, among many that are tiny."""
     superuser = psycopg.connect(host=server.socket_folder, user=SUPERUSER, dbname=engine.url.database, autocommit=True)

@@ -43,7 +43,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise click.UsageError(f"the token's file {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise click.UsageError(f"the token's file {path} holds characters that no token has") from error
+        raise click.UsageError(f"the token's file {path} contains invalid characters") from error
 
 
 def scim_client(base_url: str, token: str, timeout_s: float) -> httpx2.Client:
@@ -57,7 +57,7 @@ def scim_client(base_url: str, token: str, timeout_s: float) -> httpx2.Client:
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise click.UsageError("BASE_URL must be https:// unless it is this machine: the token would travel in clear")
     if not token or not token.isascii() or not token.isprintable():
-        raise click.UsageError("TOKEN is missing, or holds characters that no token has")
+        raise click.UsageError("TOKEN is missing or contains invalid characters")
     return httpx2.Client(
         base_url=base_url.rstrip("/"),
         headers={

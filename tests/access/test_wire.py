@@ -1,6 +1,7 @@
 """The same through the real web server, byte for byte: what it decodes, joins or lets through opens nothing."""
 
 import socket
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -22,7 +23,10 @@ def send(server: Server, plan: Plan) -> Iterator[EXCHANGE]:
     """Send bytes to a running product that has both tenants; return what it answers before it hangs up."""
     name = f"wire_{uuid4().hex}"
     server.execute(f"CREATE DATABASE {name} TEMPLATE {plan.database}")
-    with identity_dev(server.url(name, role="identity_app"), server.url(name)) as base_url:
+    key = b64encode(bytes(32)).decode()  # the one that sealed the plan's keys
+    with identity_dev(
+        server.url(name, role="identity_app"), server.url(name), IDENTITY_KEY_ENCRYPTION_KEY=key
+    ) as base_url:
         place = urlsplit(base_url)
 
         def exchange(request: bytes) -> bytes:

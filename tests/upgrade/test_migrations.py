@@ -283,7 +283,7 @@ def test_a_way_back_that_loses_something_must_be_told_so(empty_owner_url: str) -
     with pytest.raises(MigrationError, match=r"would lose: .*how often principals ended.*--lose-data"):
         migrate_down(empty_owner_url, "add_clients_of_connections")
     assert schema_found(empty_owner_url).is_at_head
-    with pytest.raises(MigrationError, match=r"would lose: which clients send their secret in the body"):
+    with pytest.raises(MigrationError, match=r"would lose: .*which clients send their secret in the body"):
         migrate_down(empty_owner_url, "say_what_is_served")
     migrate_down(empty_owner_url, "say_what_is_served", lose_data=True)
     migrate_down(empty_owner_url, "revoke_from_public")  # nothing is lost
