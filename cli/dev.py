@@ -51,12 +51,21 @@ def dev(context: click.Context, port: int, folder: Path, *, story: bool) -> None
     _run(folder.resolve(), port, on_ready)
 
 
+running_folder_option = click.option(
+    "--data", "folder", type=click.Path(file_okay=False, path_type=Path), help="The folder of a running `identity dev`."
+)
+
+
+def _running_folder(context: click.Context, named: Path | None) -> Path:
+    """Return the folder that is named behind the command, else before it, else the usual one."""
+    chosen: Path = named or context.parent.params["folder"]  # type: ignore[union-attr] # dev is the parent
+    return chosen.resolve()
+
+
 @dev.command("id-token")
 @click.argument("user")
 @tenant_option
-@click.option(
-    "--data", "folder", type=click.Path(file_okay=False, path_type=Path), help="The folder of a running `identity dev`."
-)
+@running_folder_option
 @json_option
 @click.pass_context
 def id_token(context: click.Context, user: str, tenant: str, folder: Path | None) -> None:
@@ -66,22 +75,18 @@ def id_token(context: click.Context, user: str, tenant: str, folder: Path | None
     """
     from cli.id_token import show_id_token  # noqa: PLC0415
 
-    chosen: Path = folder or context.parent.params["folder"]  # type: ignore[union-attr]
-    show_id_token(user, tenant, chosen.resolve())
+    show_id_token(user, tenant, _running_folder(context, folder))
 
 
 @dev.command("env")
-@click.option(
-    "--data", "folder", type=click.Path(file_okay=False, path_type=Path), help="The folder of a running `identity dev`."
-)
+@running_folder_option
 @json_option
 @click.pass_context
 def env(context: click.Context, folder: Path | None) -> None:
     """Print URLs, ids and secrets of the tenant acme for a shell: eval "$(identity dev env)"."""
     from cli.environment import show_environment  # noqa: PLC0415
 
-    chosen: Path = folder or context.parent.params["folder"]  # type: ignore[union-attr]
-    show_environment(chosen.resolve())
+    show_environment(_running_folder(context, folder))
 
 
 @dev.command()

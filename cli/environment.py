@@ -4,8 +4,8 @@ import shlex
 from pathlib import Path
 
 from cli.output import answer
-from cli.problems import NOT_FOUND, UNREACHABLE, Refused
-from dev.access import access_of
+from cli.problems import NOT_FOUND, Refused
+from cli.sources import running_dev
 from dev.example_tenant import SLUG, ExampleTenant, read_example
 
 CLIENTS = {"AGENT": "invoice-bot", "NEXT_AGENT": "ocr-bot", "ERP": "erp"}
@@ -14,9 +14,7 @@ CLIENTS = {"AGENT": "invoice-bot", "NEXT_AGENT": "ocr-bot", "ERP": "erp"}
 
 def show_environment(folder: Path) -> None:
     """Print a line ``export NAME=value`` for each variable. Raises ``Refused``."""
-    access = access_of(folder)
-    if access is None:
-        raise Refused(f"no `identity dev` is ready with {folder}: start it, or name its folder: --data", UNREACHABLE)
+    access = running_dev(folder)
     example = read_example(folder)
     if example is None or not example.is_whole:
         raise Refused(f"{folder} has no tenant {SLUG} to try: start with `identity dev --story`", NOT_FOUND)

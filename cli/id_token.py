@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from cli.output import answer
-from cli.problems import CONFLICT, NOT_FOUND, UNREACHABLE, Refused, printable
+from cli.problems import CONFLICT, NOT_FOUND, Refused, printable
 from cli.remote import Pages, Remote, remote_at
-from cli.sources import Access, check_token
-from dev.access import access_of
+from cli.sources import Access, check_token, running_dev
 from dev.installation import BrokenFolderError
 from dev.issuer import JWKS_FILE, open_issuer
 from identity.model.connection import DEVELOPMENT_ISSUER, Match
@@ -21,9 +20,7 @@ SUGGESTED_MAX = 3
 
 def show_id_token(named: str, tenant: str, folder: Path) -> None:
     """Print an ID token of a user. Raises ``Refused``."""
-    access = access_of(folder)
-    if access is None:
-        raise Refused(f"no `identity dev` is ready with {folder}: start it, or name its folder: --data", UNREACHABLE)
+    access = running_dev(folder)
     kept = access.admin_token
     origin = f"`identity dev` with {folder}" if kept else "IDENTITY_ADMIN_TOKEN"
     given = Access(access.url, kept or os.environ.get("IDENTITY_ADMIN_TOKEN", ""), origin)

@@ -5,14 +5,16 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
-from cli.problems import NOT_AUTHENTICATED, Refused
+from cli.problems import NOT_AUTHENTICATED, UNREACHABLE, Refused
 from cli.profiles import default_name, profile_file, profile_names, read_profile
 from config.settings import is_loopback
-from dev.access import default_folder, token_for, url_here
+from dev.access import Access as DevAccess
+from dev.access import access_of, default_folder, token_for, url_here
 
 URL = "http://127.0.0.1:8080"
 URL_KEY, PROFILE_KEY = "cli.url", "cli.profile"
@@ -84,6 +86,14 @@ def of_development(wanted: Wanted) -> Access | None:
     url = wanted.url or url_here()
     token = None if url is None else token_for(url)
     return None if url is None or token is None else Access(url, token, f"`identity dev` with {default_folder()}")
+
+
+def running_dev(folder: Path) -> DevAccess:
+    """Return how the `identity dev` that runs with a folder is reached. Raises ``Refused``."""
+    access = access_of(folder)
+    if access is None:
+        raise Refused(f"no `identity dev` is ready with {folder}: start it, or name its folder: --data", UNREACHABLE)
+    return access
 
 
 def wanted_access() -> Wanted:

@@ -192,12 +192,7 @@ def _of_module(error: BaseException) -> str | None:
         return None
     name = (error.name or "").split(".")[0]
     extra = EXTRAS.get(name)
-    return None if extra is None else missing_extra(name, extra)
-
-
-def missing_extra(name: str, extra: str) -> str:
-    """Return what to do about a library that an extra installs."""
-    return f"{name} is not installed: pip install 'identity-foundation[{extra}]'"
+    return None if extra is None else f"{name} is not installed: pip install 'identity-foundation[{extra}]'"
 
 
 def _of_broker(error: BaseException) -> str | None:
