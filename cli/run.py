@@ -1,7 +1,9 @@
 """The three programs of an installation, each in its own process."""
 
 import signal
+import sys
 import threading
+from collections.abc import Callable
 
 import click
 
@@ -9,6 +11,12 @@ from cli.output import json_option
 from config.process import name_sessions
 from config.settings import Settings, load_settings
 from config.telemetry import configure_logging
+
+
+def _when_told_to_stop(stop: Callable[[], object]) -> None:
+    """Take SIGTERM and SIGINT from the first step on: what runs the program takes them only when it is ready."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())
 
 
 def _settings(program: str, **overrides: object) -> Settings:
@@ -24,6 +32,7 @@ def _settings(program: str, **overrides: object) -> Settings:
 @json_option
 def serve(host: str | None, port: int | None) -> None:
     """Run the web server. (--json has no answer to shape: it runs until it is stopped.)"""
+    _when_told_to_stop(sys.exit)
     from config.web import run_web  # noqa: PLC0415
 
     run_web(_settings("serve", host=host, port=port))
@@ -34,6 +43,7 @@ def serve(host: str | None, port: int | None) -> None:
 @json_option
 def worker(pool: str | None) -> None:
     """Run a worker: it does what follows from a change. Any number may run."""
+    _when_told_to_stop(sys.exit)
     from config.celery import Duties, run_worker  # noqa: PLC0415
     from identity.actions.reconciliation import observe_quiet, reconcile_principal  # noqa: PLC0415
     from scim.async_work import perform  # noqa: PLC0415
@@ -46,9 +56,8 @@ def worker(pool: str | None) -> None:
 @json_option
 def relay() -> None:
     """Run a relay: it tells the workers what has changed. Any number may run."""
+    stopped = threading.Event()
+    _when_told_to_stop(stopped.set)
     from config.celery import run_relay_until  # noqa: PLC0415
 
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
     run_relay_until(_settings("relay"), stopped.is_set)

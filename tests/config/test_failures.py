@@ -196,6 +196,25 @@ def test_a_broker_that_refuses_the_login_ends_a_program(
     assert found.endswith("Correct user, password and virtual host in IDENTITY_BROKER_URL")
 
 
+# --- told to stop ---
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_that_is_told_to_stop_while_it_starts_ends_with_0(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, program: str, number: signal.Signals
+) -> None:
+    told = []
+
+    def tell(*_: object, **__: object) -> None:
+        told.append(number)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(f"config.{'web' if program == 'serve' else 'celery'}.log_start", tell)
+    result = run(program, database_url=database_url)
+    assert (result.exit_code, result.output, told) == (0, "", [number])
+
+
 # --- what nobody foresaw ---
 
 

@@ -178,6 +178,14 @@ def test_without_a_database_a_worker_and_a_relay_wait_for_it(
         assert process.poll() is None
 
 
+@pytest.mark.parametrize("command", ["serve", "worker", "relay"])
+def test_a_program_that_waits_for_a_database_ends_with_0_when_it_is_told_to_stop(tmp_path: Path, command: str) -> None:
+    said = tmp_path / "said"
+    with running(command, "postgresql://x@/x?host=/nonexistent", said) as (_, process):
+        wait_until(lambda: "database_does_not_answer" in said.read_text(), SECONDS)
+    assert process.returncode == 0
+
+
 @pytest.mark.promise(6)
 def test_web_processes_that_die_in_quick_succession_are_started_again(database_url: str, tmp_path: Path) -> None:
     said = tmp_path / "said"
