@@ -79,7 +79,7 @@ SELECT {COMMON},
         ) AS parties,
     (SELECT json_agg(d) FROM (
         SELECT d.id, d.actor_id, d.subject_id, d.subject_group_id, d.resource, d.scopes, d.authorization_details,
-               d.max_lifetime_s, d.max_depth, d.created_at, d.expires_at, d.ended_at, d.ended_reason,
+               d.max_lifetime_s, d.max_depth, d.max_task_s, d.created_at, d.expires_at, d.ended_at, d.ended_reason,
                d.granted_by, d.version, d.epoch
           FROM granted d
          WHERE d.actor_end_count = (

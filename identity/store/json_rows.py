@@ -12,7 +12,7 @@ from identity.model.principal import Kind
 from identity.model.resource import DetailsType, ResourceServer
 from identity.model.resource_pair import ResourcePair
 from identity.model.signing_key import KeyState, SigningKey
-from identity.model.task import TaskState
+from identity.model.task import Budget, TaskAuthority, TaskState
 from identity.model.token import Crossing, Cutoff, Party, Standing, TokenFacts
 from identity.model.upstream_token import Upstream
 from identity.store.clients import auth_method_from
@@ -132,6 +132,7 @@ def delegation_from(item: Mapping[str, Any]) -> Delegation:
         authorization_details=tuple(item["authorization_details"]),
         max_lifetime_s=item["max_lifetime_s"],
         max_depth=item["max_depth"],
+        max_task_s=item["max_task_s"],
         created_at=instant_from(item["created_at"]),
         expires_at=instant_or_none(item["expires_at"]),
         ended_at=instant_or_none(item["ended_at"]),
@@ -175,6 +176,20 @@ def pair_from(item: Mapping[str, Any]) -> ResourcePair:
         version=item["version"],
         epoch=item["epoch"],
     )
+
+
+def authority_from(items: Iterable[Mapping[str, Any]] | None) -> tuple[TaskAuthority, ...] | None:
+    """Return the authority of a task; None where it has none of its own."""
+    if items is None:
+        return None
+    return tuple(
+        TaskAuthority(tuple(item["scopes"]), tuple(item["authorization_details"]), item["resource"]) for item in items
+    )
+
+
+def budget_from(item: Mapping[str, Any] | None) -> Budget | None:
+    """Return the budget of a task, if it has one."""
+    return None if item is None else Budget(**item)
 
 
 def token_from(item: Mapping[str, Any] | None, tenant_state: str) -> TokenFacts | None:
