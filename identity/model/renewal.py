@@ -1,7 +1,7 @@
 """Deciding a renewal: a token like the one presented, as long as all that this one rests on stands. Pure."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from identity.model.exchange import Allowed, Asked, Denied, Held, Route, TenantLimits, earliest, grant, refuse_parties
@@ -31,7 +31,8 @@ def decide_renewal(
     granted = grant(asked, [parent], held.task, parent.audience, route.target)
     if isinstance(granted, Denied):
         return granted
-    expires_at = _expiry(parent, held, others, limits, now)
+    renewable_until = _end(parent, held, limits)
+    expires_at = _expiry(parent, held, others, limits, renewable_until, now)
     if expires_at <= now:
         return Denied("party", "lifetime_spent")
     return Allowed(
@@ -43,7 +44,7 @@ def decide_renewal(
         expires_at=expires_at,
         task_expires_at=parent.task_expires_at or expires_at,
         delegation=None,
-        renewable_until=parent.renewable_until,
+        renewable_until=renewable_until,
     )
 
 
@@ -58,11 +59,25 @@ def _refuse_token(asked: Asked, held: Held, actor: Party | None, now: datetime) 
     return Denied("renewal", "renewable_no_more") if parent.renewable_until <= now else None
 
 
-def _expiry(parent: TokenFacts, held: Held, others: Sequence[Party], limits: TenantLimits, now: datetime) -> datetime:
+def _end(parent: TokenFacts, held: Held, limits: TenantLimits) -> datetime | None:
+    """Return until when the new token may be renewed: no longer than the presented one, and than the tenant allows."""
+    if parent.renewable_until is None or held.task is None:
+        return parent.renewable_until
+    return min(parent.renewable_until, held.task.created_at + timedelta(seconds=limits.max_task_s))
+
+
+def _expiry(
+    parent: TokenFacts,
+    held: Held,
+    others: Sequence[Party],
+    limits: TenantLimits,
+    renewable_until: datetime | None,
+    now: datetime,
+) -> datetime:
     """Return the end of the shortest life that anything allows: there is no parent any more that does so for all."""
     lifetimes = [TASK_LIFETIME_MAX_S, limits.lifetime_max_s]
     lifetimes += [each.max_lifetime_s for each in parent.delegations if each.max_lifetime_s is not None]
-    ends = [parent.renewable_until, parent.task_expires_at, *(each.expires_at for each in parent.delegations)]
+    ends = [renewable_until, parent.task_expires_at, *(each.expires_at for each in parent.delegations)]
     return earliest(now, lifetimes, [*ends, *_windows(held, others)])
 
 

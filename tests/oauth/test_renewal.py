@@ -77,6 +77,16 @@ def test_a_delegation_and_a_tenant_bound_how_long_a_task_goes_on(world: World, w
     assert reason(renew(acme, second)) == "subject_token_task_expired"
 
 
+def test_a_tenant_that_allows_shorter_tasks_from_now_on_bounds_what_is_renewed(world: World) -> None:
+    acme = world.acme
+    first = acme.task_token()
+    world.clock.forward(200)
+    acme.sql("UPDATE tenants SET max_task_s = 250 WHERE tenant_id = :tenant")
+    assert claims_in(second := renewed(acme, first))["exp"] == claims_in(first)["iat"] + 250
+    world.clock.forward(51)
+    assert reason(renew(acme, second)) == "renewable_no_more"
+
+
 def test_the_shortest_delegation_of_a_chain_bounds_how_long_and_how_often(world: World) -> None:
     acme = world.acme
     acme.sql("UPDATE delegations SET max_task_s = 400 WHERE tenant_id = :tenant AND id = :id",
