@@ -30,20 +30,21 @@ from dev.example_tenant import (
 )
 from dev.installation import BrokenFolderError, lock_folder
 from dev.issuer import DevelopmentIssuer, open_issuer
-from identity.http import House
+from identity.http import House, utc_now
 from identity.model.connection import DEVELOPMENT_ISSUER
-from tests.admin.conftest import ADMIN_TOKEN, Admin, Clock, Provision
+from tests.admin.conftest import ADMIN_TOKEN, Admin, Provision
 
 FINE, NOT_FOUND, CONFLICT, UNREACHABLE = 0, 5, 6, 3
 
 
 @pytest.fixture
 def base_url(app: Flask, house: House) -> Iterator[str]:
-    """A server that allows what `identity dev` allows."""
+    """A server that allows what `identity dev` allows, by the clock of the development issuer's ID tokens."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     url = f"http://127.0.0.1:{server.server_port}"
     object.__setattr__(house, "allow_development_issuer", True)
     object.__setattr__(house, "external_url", url)
+    object.__setattr__(house, "clock", utc_now)
     house.upstream_keys.allow_development = True
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -360,7 +361,7 @@ def test_without_an_identity_dev_there_is_no_id_token(id_token: Run, folder: Pat
 
 
 def test_a_person_who_has_left_signs_in_upstream_and_is_refused_here(
-    id_token: Run, base_url: str, example: ExampleTenant, clock: Clock
+    id_token: Run, base_url: str, example: ExampleTenant
 ) -> None:
     """As a company's sign-in may lag behind; the refusal is ours."""
     alive = exchange(base_url, example, id_token("sam").stdout.strip()).json()["access_token"]
