@@ -208,7 +208,11 @@ class _Making:
         """It is an agent too, and has one client for both."""
         run_by = {"principal_id": self.made.ids[SERVICE_AGENT]}
         types = [{"type": DETAILS_TYPE, "scopes": list(SCOPES)}]
-        self._resource(RESOURCE, {"scopes": list(SCOPES), "authorization_details_types": types} | run_by)
+        found = self._resource(RESOURCE, {"scopes": list(SCOPES), "authorization_details_types": types} | run_by)
+        if found["principal_id"] is None:  # an earlier version made it, and perhaps a client that only introspects
+            self.made.clients.pop("erp", None)
+            self.made.keep(self.folder)
+            expect(self.admin.call("PATCH", f"/{SLUG}/resources/{found['id']}", run_by), 200, f"change {RESOURCE}")
         self._client("erp", {"audience": RESOURCE, "scope": NEXT_SCOPES[0]} | run_by)
 
     def _next_service(self) -> None:
@@ -219,14 +223,16 @@ class _Making:
         if self._find("/resource-pairs", lambda one: ends.items() <= one.items()) is None:
             self._post("/resource-pairs", ends | {"scopes": {SCOPES[0]: list(NEXT_SCOPES)}})
 
-    def _resource(self, audience: str, body: Mapping[str, Any]) -> None:
-        if self._find("/resources", lambda one: one["audience"] == audience) is None:
-            self._post("/resources", {"audience": audience, **body})
+    def _resource(self, audience: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        found = self._find("/resources", lambda one: one["audience"] == audience)
+        made: Mapping[str, Any] = found or self._post("/resources", {"audience": audience, **body})
+        return made
 
     def _client(self, name: str, body: Mapping[str, str]) -> None:
         if name in self.made.clients:
             return
-        found = self._find("/clients", lambda one: one["client_name"] == name and one["revoked_at"] is None)
+        wanted = {"client_name": name, "principal_id": body.get("principal_id"), "revoked_at": None}
+        found = self._find("/clients", lambda one: wanted.items() <= one.items())
         if found is None:
             made = self._post("/clients", {"client_name": name, **body})
         else:  # its secret was lost with the answer

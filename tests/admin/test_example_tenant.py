@@ -7,6 +7,7 @@ import re
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from dev.example_tenant import (
     RESOURCE,
     ExampleTenant,
     TenantTakenError,
+    _Making,
     make_example,
     read_example,
     sam_state,
@@ -200,6 +202,23 @@ def test_a_start_that_is_killed_at_any_step_is_completed_by_the_next(
     assert len(lost) >= 19
     check_whole(base_url, made, issuer)
     check_each_once(Admin(platform.http, "acme"), made)
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_what_an_earlier_version_has_begun_with_one_service_is_completed_with_two(
+    folder: Path, base_url: str, issuer: DevelopmentIssuer, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+) -> None:
+    def begin(making: _Making) -> None:
+        making._tenant()
+        making._post("/resources", {"audience": RESOURCE, "scopes": ["invoices.read", "invoices.pay"]})
+        making._client("erp", {"audience": RESOURCE})
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(_Making, "all", begin)
+        begun = make_example(folder, base_url, ADMIN_TOKEN, issuer)
+    if not is_kept:
+        replace(begun, clients={}).keep(folder)
+    check_whole(base_url, make_example(folder, base_url, ADMIN_TOKEN, issuer), issuer)
 
 
 def test_a_tenant_that_is_whole_is_its_users_alone(
