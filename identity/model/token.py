@@ -49,6 +49,10 @@ Basis = Mapping[str, int]
 """Epochs of delegations, resource servers, pairs of them and connections; each only grows."""
 
 
+Memberships = tuple[Mapping[str, Any], ...]
+"""The memberships on the way from the group of each delegation down to the subject, as the store found them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cutoff:
     """Everything issued for ``key`` up to ``not_before`` is dead."""
@@ -64,6 +68,7 @@ class TokenFacts:
 
     A token of a connection's client has no ``subject_id``: there is nobody whom it could be for, or be traded for.
     ``connection_id`` and ``upstream_key`` name the oidc connection and its subject whose token began the chain.
+    Without ``memberships`` a program issued it that kept none: what holds of its delegations says all that is known.
     """
 
     jti: UUID
@@ -99,6 +104,8 @@ class TokenFacts:
     resources: tuple[Standing, ...] = ()
     connection_epoch: int = 0
     basis_epoch_sum: int = 0
+    memberships: Memberships | None = None
+    memberships_hold: bool = True
 
     @property
     def basis(self) -> Basis:
@@ -135,6 +142,7 @@ def death_of(token: TokenFacts, now: datetime) -> str | None:
                 (sum(party.epoch for party in token.parties) == token.epoch_sum, "party_cut_off"),
                 (_all_hold(token.clients, map(str, token.client_ids)), "client_revoked"),
                 (_all_hold(token.delegations, map(str, token.delegation_ids)), "delegation_ended"),
+                (token.memberships_hold, "membership_ended"),
                 (set(token.pair_ids) <= {crossing.pair_id for crossing in token.crossings}, "pair_deleted"),
                 (token.connection_holds, "connection_ended"),
                 (sum(token.basis.values()) == token.basis_epoch_sum, "authority_narrowed"),
@@ -165,7 +173,8 @@ def _all_hold(standings: Iterable[Standing], needed: Iterable[str]) -> bool:
 class Issue:
     """A token about to be signed and remembered. Without a ``subject`` its client is what it is about.
 
-    ``audiences`` are those of all resource servers that it rests on, the present one first.
+    ``audiences`` are those of all resource servers that it rests on, the present one first. ``memberships`` are those
+    of the delegations in ``inherited_ids``; those of the others are found when it is remembered.
     """
 
     jti: UUID
@@ -191,6 +200,8 @@ class Issue:
     pair_ids: tuple[UUID, ...] = ()
     audiences: tuple[str, ...] = ()
     basis: Basis = field(default_factory=dict)
+    memberships: Memberships = ()
+    inherited_ids: tuple[UUID, ...] = ()
 
     @property
     def basis_epoch_sum(self) -> int:
