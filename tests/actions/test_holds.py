@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from identity.actions.clients import revoke_client
-from identity.actions.delegation import change_delegation, end_delegation
+from identity.actions.delegation import change_delegation, end_delegation, get_delegation
 from identity.actions.lifecycle import Changed, change_state
 from identity.actions.principals import protect, reactivate, suspend
 from identity.actions.resources import delete_resource
@@ -243,6 +243,24 @@ def test_new_clients_and_delegations_of_a_reactivated_agent_are_kept_by_the_next
     let_act_for_sam(acme)
     hold(acme, agent, Credentials.KEEP)
     assert let_go(acme, agent) == Restored((client,), 1)
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("looked_at_max", [1_000, 2])
+def test_a_new_delegation_beside_many_that_ended_before_is_ended_by_a_later_suspension(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch, looked_at_max: int
+) -> None:
+    """Also where only others are looked at, of which no worker has written that they ended."""
+    monkeypatch.setattr("identity.store.lifecycle.DELEGATIONS_COUNTED_MAX", looked_at_max)
+    finance = acme.planted.finance
+    hold(acme, finance, Credentials.REVOKE)
+    let_go(acme, finance)
+    with acme.tx() as tx:
+        delegation = let_act(tx, acme.agent().id, finance)
+    hold(acme, finance, Credentials.KEEP)
+    hold(acme, finance, Credentials.REVOKE)
+    with acme.tx() as tx:
+        assert get_delegation(tx, delegation).ended_reason == "party_ended"
 
 
 @pytest.mark.promise(10)
