@@ -24,6 +24,10 @@ PARTIES_ENDED_AT = (
     .where(OF_PARTY, principals.c.id.in_([delegations.c.actor_id, *SUBJECT]))
     .scalar_subquery()
 )
+OF_ACTOR = delegations.c.max_depth > 0
+"""True of every delegation. The index of actors has it in its condition, so that a look-up of one actor's delegations
+for one person cannot take it, and read those for all others."""
+
 WITHOUT_PARTY = and_(delegations.c.ended_at.is_(None), not_(HAS_PARTIES))
 """It ended with a party, and no worker has written so yet."""
 
@@ -129,6 +133,7 @@ def delegations_beside(tx: Tx, delegation: Delegation) -> list[Delegation]:
             delegations.c.granted_by == delegation.granted_by,
             delegations.c.ended_at.is_(None),
             is_of_subject,
+            OF_ACTOR,
             HAS_PARTIES,
             HAS_RESOURCE,
         )
@@ -238,7 +243,7 @@ def delegations_in_force(
     table, found = delegations.c, []
     is_wanted = _of_parties(actor_id, subject_id)
     statement = select(*COLUMNS).where(
-        table.tenant_id == tx.tenant_id, table.ended_at.is_(None), HAS_PARTIES, is_wanted
+        table.tenant_id == tx.tenant_id, table.ended_at.is_(None), HAS_PARTIES, HAS_RESOURCE, is_wanted
     )
     if after is None or after[0] is not None:
         expiring = statement.where(table.expires_at > now).order_by(table.expires_at, table.id).limit(limit)

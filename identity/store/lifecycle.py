@@ -46,7 +46,7 @@ NAMED = " UNION ALL ".join(
     SELECT actor_id, subject_id, subject_group_id, resource, actor_end_count, subject_end_count, resource_end_count,
            expires_at, ended_at
       FROM delegations WHERE tenant_id = :tenant AND ended_at IS NULL AND {party} = :principal LIMIT :limit)"""
-    for party in ("actor_id", "subject_id", "subject_group_id")
+    for party in ("max_depth > 0 AND actor_id", "subject_id", "subject_group_id")
 )
 KEPT = text(f"""
 WITH named AS MATERIALIZED ({NAMED})
@@ -76,7 +76,7 @@ SELECT :tenant, :notice_id, :principal, 'reconcile'
 DELEGATIONS_END = text("""
 WITH of_actor AS MATERIALIZED (
     SELECT id FROM delegations WHERE tenant_id = :tenant AND ended_at IS NULL AND actor_id = :principal
-       AND actor_end_count <> :end_count LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),
+       AND max_depth > 0 AND actor_end_count <> :end_count LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),
 of_person AS MATERIALIZED (
     SELECT id FROM delegations WHERE tenant_id = :tenant AND ended_at IS NULL AND subject_id = :principal
        AND subject_end_count <> :end_count LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),

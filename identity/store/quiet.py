@@ -23,7 +23,7 @@ def _any(rows: str) -> str:
 LIVE_DELEGATION = "delegations d WHERE d.tenant_id = :tenant AND d.ended_at IS NULL"
 OPEN_TASK = "tasks t WHERE t.tenant_id = :tenant AND t.state = 'open'"
 DELEGATIONS = " OR ".join((
-    _any(f"{LIVE_DELEGATION} AND d.actor_id = p.id AND d.actor_end_count <> p.end_count"),
+    _any(f"{LIVE_DELEGATION} AND d.max_depth > 0 AND d.actor_id = p.id AND d.actor_end_count <> p.end_count"),
     _any(f"{LIVE_DELEGATION} AND d.subject_id = p.id AND d.subject_end_count <> p.end_count"),
     _any(f"{LIVE_DELEGATION} AND d.subject_group_id = p.id AND d.subject_end_count <> p.end_count"),
 ))  # fmt: skip

@@ -2,7 +2,8 @@
 
 Without statistics, or with those of a table that was small, a look-up of delegations by one party or by id could take an
 index that has another key, for its tenant_id alone, and read every delegation of the tenant. Each index names the column
-that it is for in its condition now, so that it serves look-ups by this column only.
+that it is for in its condition now, so that it serves look-ups by this column only; the one for actors has a condition that is
+true of every delegation (max_depth > 0), which a look-up for all subjects of an actor states and one for a person does not.
 """
 
 from migrations import steps
@@ -13,7 +14,7 @@ branch_labels = None
 depends_on = None
 
 INDEXES = {
-    "ix_delegations_of_actor": "delegations (tenant_id, actor_id, resource) WHERE ended_at IS NULL AND actor_id IS NOT NULL",
+    "ix_delegations_of_actor": "delegations (tenant_id, actor_id, resource) WHERE ended_at IS NULL AND max_depth > 0",
     "ix_delegations_of_actor_groups": (
         "delegations (tenant_id, actor_id, resource, id)"
         " WHERE ended_at IS NULL AND subject_group_id IS NOT NULL AND actor_id IS NOT NULL"

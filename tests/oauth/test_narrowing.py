@@ -163,6 +163,8 @@ def test_a_deleted_resource_server_is_the_end_of_all_that_rests_on_it(
     first, their_first = trade.first(), theirs.first()
     second = trade.crossed(first)
     assert trade.administer("DELETE", f"/resources/{trade.orders.id}").status_code == 204
+    listed = trade.administer("GET", f"/delegations?active=true&actor={acme.agent().id}").json()["items"]
+    assert ORDERS not in {each["resource"] for each in listed}
     assert acme.post("introspect", trade.orders.client, token=first).status_code == 401, "its client has ended"
     assert not acme.is_live(first, acme.agent())
     assert not acme.is_live(second, trade.ledger.client)

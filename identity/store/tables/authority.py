@@ -128,7 +128,7 @@ delegations = tenant_table(
     CheckConstraint("(subject_id IS NULL) <> (subject_group_id IS NULL)", name="one_subject"),
     # Each names its own column in its condition: it serves no look-up by another one, for which it would be read whole.
     Index("ix_delegations_of_actor", "tenant_id", "actor_id", "resource",
-          postgresql_where=text("ended_at IS NULL AND actor_id IS NOT NULL")),
+          postgresql_where=text("ended_at IS NULL AND max_depth > 0")),
     Index("ix_delegations_of_actor_groups", "tenant_id", "actor_id", "resource", "id",
           postgresql_where=text("ended_at IS NULL AND subject_group_id IS NOT NULL AND actor_id IS NOT NULL")),
     Index("ix_delegations_person", "tenant_id", "subject_id", "actor_id", "resource",
