@@ -34,9 +34,10 @@ test: $(VENV)/.ready-to-test redis rabbitmq pgbouncer postgresql clients ## Run 
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 prove: $(VENV)/.ready-to-test redis rabbitmq pgbouncer ## Run the long proofs whole, of which the tests run about a fiftieth; two hours
-	@IDENTITY_PROVE_CHAINS=10000 IDENTITY_PROVE_ROWS=200000 IDENTITY_PROVE_ROUNDS=125 IDENTITY_PROVE_ASSERTIONS=500 \
-		$(BIN)/python -m pytest -n auto --maxprocesses 4 tests/oauth/test_authority_chains.py tests/oauth/test_law.py \
-		tests/oauth/test_endings.py tests/oauth/test_one_assertion.py $(ARGS)
+	@IDENTITY_PROVE_CHAINS=10000 IDENTITY_PROVE_TASKS=50000 IDENTITY_PROVE_ROWS=200000 IDENTITY_PROVE_ROUNDS=125 \
+		IDENTITY_PROVE_ASSERTIONS=500 \
+		$(BIN)/python -m pytest -n auto --maxprocesses 4 tests/oauth/test_authority_chains.py tests/oauth/test_task_chains.py \
+		tests/oauth/test_law.py tests/oauth/test_endings.py tests/oauth/test_one_assertion.py $(ARGS)
 	@IDENTITY_PROVE_FAULTS=1 IDENTITY_PROVE_BACKLOG=100000 $(BIN)/python -m pytest -n 0 -s tests/upgrade \
 		tests/access/test_slow_bodies.py tests/workers/test_backlog.py tests/faults $(ARGS)
 

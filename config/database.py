@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
-COMPATIBLE_FROM = "count_narrowings"
+COMPATIBLE_FROM = "renew_from_tasks"
 """The oldest schema that this program can serve. It is raised when a statement needs what a later one added."""
 
 REVISION = re.compile(r'^(revision|down_revision) = (?:"(\w+)"|None)$', re.MULTILINE)

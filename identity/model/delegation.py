@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from identity.model.errors import Malformed
-from identity.model.tenant import DEPTH_MAX, TASK_LIFETIME_MAX_S
+from identity.model.tenant import DEPTH_MAX, TASK_DURATION_S, TASK_LIFETIME_MAX_S
 
 Details = tuple[Mapping[str, Any], ...]
 """authorization_details (RFC 9396 §2)."""
@@ -25,7 +25,8 @@ class Delegation:
     """``actor_id`` may act for ``subject_id``, or for whoever is in ``subject_group_id``, at ``resource``.
 
     ``max_depth`` counts the actors that a chain may have from this one on, itself included; 1: may not hand on.
-    ``version`` grows with every change, ``epoch`` with every one that narrows it.
+    A task under it goes on for ``max_task_s`` seconds at most. ``version`` grows with every change, ``epoch`` with
+    every one that narrows it.
     """
 
     id: UUID
@@ -42,6 +43,7 @@ class Delegation:
     ended_at: datetime | None
     ended_reason: str | None
     granted_by: str = "administrator"
+    max_task_s: int = TASK_DURATION_S
     version: int = 1
     epoch: int = 0
 
@@ -49,7 +51,7 @@ class Delegation:
     def terms(self) -> tuple[object, ...]:
         """Return what makes it the same delegation as another: for whom, where, with what, within which limits."""
         details = sorted(json.dumps(entry, sort_keys=True) for entry in self.authorization_details)
-        limits = (self.max_lifetime_s, self.max_depth, self.expires_at)
+        limits = (self.max_lifetime_s, self.max_depth, self.max_task_s, self.expires_at)
         whom = (self.actor_id, self.subject_id, self.subject_group_id, self.resource)
         return (*whom, frozenset(self.scopes), tuple(details), *limits)
 

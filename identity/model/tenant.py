@@ -23,7 +23,10 @@ DEPTH_MAX = 4
 """The most actors in one chain (OAuth Actor Profile: SHOULD support at least four)."""
 
 TASK_DURATION_S = 3600
-"""How long one task may go on, through any number of tokens."""
+"""How long one task may go on, through any number of tokens, where nobody asked for less or more."""
+
+TASK_DURATION_MAX_S = 86_400
+"""The longest task anywhere; a delegation and a tenant can only lower it (``max_task_s``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Tenant:
     display_name: str
     state: str
     task_lifetime_max_s: int
+    max_task_s: int
     created_at: datetime
 
 

@@ -45,8 +45,12 @@ def index_of(name: str, *columns: str) -> Index:
     return Index(name, *columns, postgresql_where=text(f"{columns[-1]} IS NOT NULL"))
 
 
-def refers(columns: tuple[str, ...], table: str, key: tuple[str, ...]) -> ForeignKeyConstraint:
-    """Return a foreign key within one tenant."""
+def refers(
+    columns: tuple[str, ...], table: str, key: tuple[str, ...], *, is_deleted_with: bool = False
+) -> ForeignKeyConstraint:
+    """Return a foreign key within one tenant; ``is_deleted_with``: the row goes when that which it names does."""
     return ForeignKeyConstraint(
-        ("tenant_id", *columns), [f"{table}.tenant_id", *(f"{table}.{column}" for column in key)]
+        ("tenant_id", *columns),
+        [f"{table}.tenant_id", *(f"{table}.{column}" for column in key)],
+        ondelete="CASCADE" if is_deleted_with else None,
     )

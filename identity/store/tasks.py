@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import and_, case, not_, select, update
 
 from identity.model.task import Task, TaskState
+from identity.store.json_rows import authority_from, budget_from
 from identity.store.locks import task_key
 from identity.store.tables import principals, tasks
 from identity.store.tx import Tx
@@ -32,6 +33,9 @@ COLUMNS = (
     tasks.c.created_at,
     tasks.c.expires_at,
     tasks.c.ended_at,
+    tasks.c.purpose,
+    tasks.c.authority,
+    tasks.c.budget,
 )
 
 
@@ -49,6 +53,9 @@ def task_from(row: Any) -> Task:
         created_at=row.created_at,
         expires_at=row.expires_at,
         ended_at=row.ended_at,
+        purpose=row.purpose,
+        authority=authority_from(row.authority),
+        budget=budget_from(row.budget),
     )
 
 

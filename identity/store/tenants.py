@@ -19,6 +19,7 @@ COLUMNS = (
     tenants.c.display_name,
     tenants.c.state,
     tenants.c.task_lifetime_max_s,
+    tenants.c.max_task_s,
     tenants.c.created_at,
 )
 
@@ -30,6 +31,7 @@ def _tenant(row: Any) -> Tenant:
         row.display_name,
         row.state,
         row.task_lifetime_max_s,
+        row.max_task_s,
         row.created_at,
     )
 

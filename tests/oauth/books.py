@@ -16,12 +16,12 @@ RESTRICTIONS: Mapping[str, list[str]] = {ACCESS: [READ, PAY], STATEMENT: [READ]}
 """Types to the scopes that they restrict. No type restricts the scope LIST, and the type TRANSFER stands alone."""
 
 
-def administer(tenant: Tenant, path: str, body: object) -> Any:
+def administer(tenant: Tenant, path: str, body: object, *, status: int = 201) -> Any:
     """POST to the admin API of a tenant, and return what was made."""
     answer = tenant.http.post(
         f"/admin/v1/tenants/{tenant.slug}{path}", json=body, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}
     )
-    assert answer.status_code == 201, answer.text
+    assert answer.status_code == status, answer.text
     return answer.json()
 
 

@@ -110,6 +110,7 @@ delegations = tenant_table(
     Column("authorization_details", JSONB, nullable=False, server_default=text("'[]'")),
     Column("max_lifetime_s", Integer, nullable=False),
     Column("max_depth", Integer, nullable=False),
+    Column("max_task_s", Integer, nullable=False, server_default="3600"),
     Column("actor_end_count", BigInteger, nullable=False, server_default="0"),
     Column("subject_end_count", BigInteger, nullable=False, server_default="0"),
     Column("resource_end_count", BigInteger, nullable=False, server_default="0"),
@@ -140,13 +141,16 @@ tasks = tenant_table(
     Column("txn", Uuid, nullable=False),
     Column("subject_id", Uuid, nullable=False),
     Column("actor_id", Uuid, nullable=False),
-    Column("delegation_id", Uuid, nullable=False),
-    Column("audience", Text, nullable=False),
+    Column("delegation_id", Uuid),
+    Column("audience", Text),
     Column("scopes", TEXTS, nullable=False),
     Column("authorization_details", JSONB, nullable=False, server_default=text("'[]'")),
     Column("state", Text, nullable=False),
     Column("subject_epoch", BigInteger, nullable=False, server_default="0"),
     Column("actor_epoch", BigInteger, nullable=False, server_default="0"),
+    Column("purpose", Text),
+    Column("authority", JSONB(none_as_null=True)),
+    Column("budget", JSONB(none_as_null=True)),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("ended_at", Instant),
@@ -162,6 +166,30 @@ tasks = tenant_table(
           postgresql_where=text("state = 'open' AND actor_epoch IS NOT NULL")),
     key=("txn",),
 )  # fmt: skip
+
+# Who acted in a task; ``ended_at``: when this actor's branch was cancelled.
+task_actors = tenant_table(
+    "task_actors",
+    Column("txn", Uuid, nullable=False),
+    Column("actor_id", Uuid, nullable=False),
+    Column("joined_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    refers(("txn",), "tasks", ("txn",), is_deleted_with=True),
+    key=("txn", "actor_id"),
+)
+
+# What a task has spent of its budget. Issuers write it, and so it is not the row of the task, which they only read.
+# ``handed_on``: for each actor, those to whom it handed the task on.
+task_budgets = tenant_table(
+    "task_budgets",
+    Column("txn", Uuid, nullable=False),
+    Column("issued", BigInteger, nullable=False, server_default="0"),
+    Column("minute", BigInteger, nullable=False, server_default="0"),
+    Column("issued_in_minute", BigInteger, nullable=False, server_default="0"),
+    Column("handed_on", JSONB, nullable=False, server_default=text("'{}'")),
+    refers(("txn",), "tasks", ("txn",), is_deleted_with=True),
+    key=("txn",),
+)
 
 # How many tasks an actor opened in a period of half an hour, in slots: concurrent issuers write different rows.
 task_counts = tenant_table(
@@ -200,6 +228,9 @@ tokens = tenant_table(
     Column("connection_id", Uuid),
     Column("upstream_key", Text),
     Column("upstream", JSONB(none_as_null=True)),
+    Column("renewable_until", Instant),
+    Column("first_jti", Uuid),
+    Column("memberships", JSONB(none_as_null=True)),
     refers(("client_id",), "clients", ("client_id",)),
     refers(("subject_id",), "principals", ("id",)),
     refers(("txn",), "tasks", ("txn",)),

@@ -23,6 +23,7 @@ tenants = tenant_table(
     Column("display_name", Text, nullable=False),
     Column("state", Text, nullable=False, server_default="active"),
     Column("task_lifetime_max_s", Integer, nullable=False, server_default="300"),
+    Column("max_task_s", Integer, nullable=False, server_default="86400"),
     Column("catalogue_version", BigInteger, nullable=False, server_default="0"),  # of schemas and resource types
     Column("created_at", Instant, nullable=False),
     # The registry of tenants is the one place whose uniqueness crosses them: a slug names one issuer.
@@ -159,6 +160,7 @@ group_members = tenant_table(
     Column("source_id", Uuid, nullable=False, server_default=text("'00000000-0000-0000-0000-000000000000'")),
     Column("nested_in", Uuid),
     Column("added_at", Instant, nullable=False),
+    Column("id", Uuid, server_default=text("gen_random_uuid()")),  # none: from before memberships had one
     refers(("group_id",), "principals", ("id",)),
     refers(("member_id",), "principals", ("id",)),
     Index("ix_group_members_of", "tenant_id", "member_id", "source_id", "group_id"),
