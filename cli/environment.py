@@ -8,8 +8,8 @@ from cli.problems import NOT_FOUND, Refused
 from cli.sources import running_dev
 from dev.example_tenant import SLUG, ExampleTenant, read_example
 
-CLIENTS = {"AGENT": "invoice-bot", "NEXT_AGENT": "ocr-bot", "ERP": "erp"}
-"""The variables ``_ID`` and ``_SECRET`` of each client of the tenant."""
+CLIENTS = {"AGENT": "invoice-bot", "NEXT_AGENT": "ocr-bot", "ERP": "erp", "LEDGER": "ledger"}
+"""The variables ``_ID`` and ``_SECRET`` of each client of the tenant; one of an earlier version has no ledger."""
 
 
 def show_environment(folder: Path) -> None:
@@ -32,5 +32,6 @@ def variables_of(url: str, example: ExampleTenant) -> dict[str, str]:
         "SCIM_TOKEN": example.scim_token,
     }
     for prefix, name in CLIENTS.items():
-        variables[f"{prefix}_ID"], variables[f"{prefix}_SECRET"] = example.clients[name]
+        if name in example.clients:
+            variables[f"{prefix}_ID"], variables[f"{prefix}_SECRET"] = example.clients[name]
     return variables

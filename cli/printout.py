@@ -6,11 +6,20 @@ import sys
 from pathlib import Path
 
 from dev.demo.api import EXCHANGE, PATCH_OP, TOKEN_TYPES
-from dev.example_tenant import RESOURCE, SCOPES, SLUG, ExampleTenant
+from dev.example_tenant import (
+    NEXT_RESOURCE,
+    NEXT_SCOPES,
+    RESOURCE,
+    SCOPES,
+    SECOND_SERVICE,
+    SLUG,
+    ExampleTenant,
+)
 from dev.installation import FILE
 from dev.preparation import Prepared
 from dev.supervisor import Ready
 
+CONTINUED = " \\\n  "
 # The answer without its token is the error, which is then what is printed.
 WITHOUT_THE_REST = r"""sed -E 's/.*"access_token": ?"([^"]+)".*/\1/'"""
 
@@ -54,7 +63,8 @@ def what_next(ready: Ready, prepared: Prepared) -> str:
     parts = []
     if prepared.story:
         tenant, txn = prepared.story["tenant"], prepared.story["txn"]
-        parts += [f"\nThat was the tenant {tenant}. Its audit log: {program()} audit list {tenant} --txn {txn}"]
+        parts += [f"\nThat was the tenant {tenant}. The audit log of Sam's task there:"]
+        parts += [f"  {program()} audit list {tenant} --txn {txn}"]
     if fault := _fault(prepared):
         parts += [fault]
     elif prepared.example is None and ready.admin_token is not None:
@@ -81,45 +91,67 @@ def _commands(ready: Ready, prepared: Prepared) -> dict[str, str]:
 
 
 def commands_for(base_url: str, folder: Path, example: ExampleTenant) -> dict[str, str]:
-    """Return the commands by name."""
+    """Return the commands by name; those of the second service only where the tenant has one."""
     issuer = f"{base_url}/t/{SLUG}"
-    return {
-        "exchange": _exchange(issuer, folder, example),
-        "introspect": _curl(f"{issuer}/oauth/introspect", "-u", _basic(example, "erp")) + ' -d "token=$TOKEN"',
+    id_token = f"$({program()} dev id-token sam --data {shlex.quote(str(folder))})"
+    exchanged = _exchanged(issuer, example, "invoice-bot", ("id_token", id_token), RESOURCE, SCOPES[0])
+    commands = {
+        "exchange": _assigned("TOKEN", exchanged),
+        "introspect": _introspect(issuer, example, "erp", "$TOKEN"),
         "deprovision": _set_active(issuer, example, "false"),
         "reactivate": _set_active(issuer, example, "true"),
     }
+    if SECOND_SERVICE in example.clients:
+        subject = ("access_token", "$TOKEN")
+        exchanged = _exchanged(issuer, example, "erp", subject, NEXT_RESOURCE, NEXT_SCOPES[0])
+        commands["exchange_next"] = _assigned("NEXT_TOKEN", exchanged)
+        commands["introspect_next"] = _introspect(issuer, example, SECOND_SERVICE, "$NEXT_TOKEN")
+    return commands
 
 
-def _exchange(issuer: str, folder: Path, example: ExampleTenant) -> str:
-    id_token = f"{program()} dev id-token sam --data {shlex.quote(str(folder))}"
-    lines = [
-        "TOKEN=$(" + _curl(f"{issuer}/oauth/token", "-u", _basic(example, "invoice-bot")),
+def _assigned(variable: str, value: str) -> str:
+    return f'{variable}={value}; echo "${variable}"'
+
+
+def _exchanged(
+    issuer: str, example: ExampleTenant, client: str, subject: tuple[str, str], resource: str, scope: str
+) -> str:
+    """Return what a shell replaces by the token that a client exchanges a subject token for, or by the error."""
+    token_type, token = subject
+    asked = _curl(
+        f"{issuer}/oauth/token",
+        _basic(example, client),
         f"-d grant_type={EXCHANGE}",
-        f"-d subject_token_type={TOKEN_TYPES['id_token']}",
-        f'-d "subject_token=$({id_token})"',
-        f"-d resource={RESOURCE} -d scope={SCOPES[0]} | {WITHOUT_THE_REST})",
-    ]
-    return " \\\n    ".join(lines) + '; echo "$TOKEN"'
+        f"-d subject_token_type={TOKEN_TYPES[token_type]}",
+        f'-d "subject_token={token}"',
+        f"-d resource={resource} -d scope={scope}",
+        f"| {WITHOUT_THE_REST}",
+    )
+    return f"$({asked})"
+
+
+def _introspect(issuer: str, example: ExampleTenant, client: str, token: str) -> str:
+    return _curl(f"{issuer}/oauth/introspect", _basic(example, client), f'-d "token={token}"')
 
 
 def _set_active(issuer: str, example: ExampleTenant, active: str) -> str:
     body = f'{{"schemas":["{PATCH_OP}"],"Operations":[{{"op":"replace","path":"active","value":{active}}}]}}'
-    lines = [
-        _curl(f"{issuer}/scim/v2/Users/{example.ids['sam']}", "-X", "PATCH"),
+    return _curl(
+        f"{issuer}/scim/v2/Users/{example.ids['sam']}",
+        "-X PATCH",
         f"-H {shlex.quote(f'Authorization: Bearer {example.scim_token}')}",
         "-H 'Content-Type: application/scim+json'",
         f"-d {shlex.quote(body)}",
-    ]
-    return " \\\n    ".join(lines)
+    )
 
 
 def _basic(example: ExampleTenant, name: str) -> str:
-    return ":".join(example.clients[name])
+    return f"-u {shlex.quote(':'.join(example.clients[name]))}"
 
 
 def _curl(url: str, *arguments: str) -> str:
-    return shlex.join(["curl", "-sS", "-w", r"\n", *arguments, url])
+    """Return a call of curl, with each argument on a line of its own."""
+    return CONTINUED.join([f"curl -sS -w '\\n' {shlex.quote(url)}", *arguments])
 
 
 def program() -> str:
@@ -135,20 +167,22 @@ def program() -> str:
 
 def _told(commands: dict[str, str], sam_state: str) -> list[str]:
     """Return the commands with what each does."""
-    sentences = [
-        ("exchange", "invoice-bot exchanges an ID token of Sam for a task token:"),
-        ("introspect", f"{RESOURCE} asks whether the task token is still valid:"),
-        ("deprovision", "The identity provider deprovisions Sam. Command 2 then answers false, and 1 is refused:"),
-        ("reactivate", "The identity provider brings Sam back. Command 1 then yields a new task token:"),
-    ]
+    sentences = {
+        "exchange": "invoice-bot exchanges an ID token of Sam for a task token:",
+        "introspect": f"{RESOURCE} asks whether the task token is still valid:",
+        "deprovision": "The identity provider deprovisions Sam. Command 2 then answers false, and 1 is refused:",
+        "reactivate": "The identity provider brings Sam back. Command 1 then yields a new task token:",
+        "exchange_next": f"To go on to {NEXT_RESOURCE} for Sam, {RESOURCE} exchanges the task token:",
+        "introspect_next": f"{NEXT_RESOURCE} asks whether its token is still valid. After command 3 it is not:",
+    }
     without_sam = {
         "deprovisioned": "Sam is deprovisioned now: begin with command 4.",
         "suspended": f"Sam is suspended now: {program()} agent reactivate {SLUG} sam@{SLUG}.example --kind user",
-        "deleted": "Sam was deleted, and commands 1, 3 and 4 are of no use: start with another folder (--data).",
+        "deleted": "Sam was deleted, and these commands are of no use: start with another folder (--data).",
     }
     lines = ["Try next, in another terminal:"]
     if sam_state in without_sam:
         lines = [without_sam[sam_state], "", *lines]
-    for number, (name, sentence) in enumerate(sentences, 1):
-        lines += ["", f"{number}. {sentence}", "", *(f"  {line}" for line in commands[name].splitlines())]
+    for number, (name, command) in enumerate(commands.items(), 1):
+        lines += ["", f"{number}. {sentences[name]}", "", *(f"  {line}" for line in command.splitlines())]
     return lines

@@ -1,5 +1,5 @@
 """The tenant `acme` that a first start makes and leaves alive: two people in a group, two agents with OAuth clients, a
-resource server, delegations, and trust in the development issuer.
+resource server that is an agent too and may go on to a second one, delegations, and trust in the development issuer.
 
 Every step looks for what it makes, so a start that was interrupted is completed by the next. Ids and secrets are kept
 after each step; a secret whose answer was lost is replaced. Once the tenant is whole, it is its users' alone.
@@ -24,6 +24,14 @@ FILE = "example_tenant.json"
 RESOURCE = "https://erp.example"
 SCOPES = ("invoices.read", "invoices.pay")
 DETAILS_TYPE = "task_resource_access"  # what the example service knows, and restricts its scopes by
+NEXT_RESOURCE = "https://ledger.example"
+NEXT_SCOPES = ("entries.read",)
+SERVICE_AGENT = "erp-bot"
+"""The agent that runs the first resource server, and goes on to the next as such."""
+
+SECOND_SERVICE = "ledger"
+"""Under this name its client is kept; a tenant that an earlier version has made has none."""
+
 AUDIENCE = "acme-portal"
 PEOPLE = (("dana", "Dana", "Reyes", "Finance Manager"), ("sam", "Sam", "Okafor", "Clerk"))
 AGENTS = {"invoice-bot": 2, "ocr-bot": 1}
@@ -116,14 +124,14 @@ class _Making:
         for person in PEOPLE:
             self._person(scim, *person)
         self._group(scim)
-        for agent in AGENTS:
+        for agent in (*AGENTS, SERVICE_AGENT):
             self._agent(scim, agent)
         self._oidc_connection()
-        self._resource()
-        self._client("erp", {"audience": RESOURCE})
+        self._first_service()
+        self._next_service()
         for agent, depth in AGENTS.items():
             self._client(agent, {"principal_id": self.made.ids[agent], "scope": SCOPES[0]})
-            self._delegation(agent, depth)
+            self._delegation(agent, RESOURCE, SCOPES[0], depth)
         self.made.is_whole = True
         self.made.keep(self.folder)
 
@@ -196,16 +204,35 @@ class _Making:
         }
         self._post("/connections", body)
 
-    def _resource(self) -> None:
-        if self._find("/resources", lambda one: one["audience"] == RESOURCE) is None:
-            types = [{"type": DETAILS_TYPE, "scopes": list(SCOPES)}]
-            body = {"audience": RESOURCE, "scopes": list(SCOPES), "authorization_details_types": types}
-            self._post("/resources", body)
+    def _first_service(self) -> None:
+        """It is an agent too, and has one client for both."""
+        run_by = {"principal_id": self.made.ids[SERVICE_AGENT]}
+        types = [{"type": DETAILS_TYPE, "scopes": list(SCOPES)}]
+        found = self._resource(RESOURCE, {"scopes": list(SCOPES), "authorization_details_types": types} | run_by)
+        if found["principal_id"] is None:  # an earlier version made it, and perhaps a client that only introspects
+            self.made.clients.pop("erp", None)
+            self.made.keep(self.folder)
+            expect(self.admin.call("PATCH", f"/{SLUG}/resources/{found['id']}", run_by), 200, f"change {RESOURCE}")
+        self._client("erp", {"audience": RESOURCE, "scope": NEXT_SCOPES[0]} | run_by)
+
+    def _next_service(self) -> None:
+        self._resource(NEXT_RESOURCE, {"scopes": list(NEXT_SCOPES)})
+        self._client(SECOND_SERVICE, {"audience": NEXT_RESOURCE})
+        self._delegation(SERVICE_AGENT, NEXT_RESOURCE, NEXT_SCOPES[0], 1)
+        ends = {"from": RESOURCE, "to": NEXT_RESOURCE}
+        if self._find("/resource-pairs", lambda one: ends.items() <= one.items()) is None:
+            self._post("/resource-pairs", ends | {"scopes": {SCOPES[0]: list(NEXT_SCOPES)}})
+
+    def _resource(self, audience: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        found = self._find("/resources", lambda one: one["audience"] == audience)
+        made: Mapping[str, Any] = found or self._post("/resources", {"audience": audience, **body})
+        return made
 
     def _client(self, name: str, body: Mapping[str, str]) -> None:
         if name in self.made.clients:
             return
-        found = self._find("/clients", lambda one: one["client_name"] == name and one["revoked_at"] is None)
+        wanted = {"client_name": name, "principal_id": body.get("principal_id"), "revoked_at": None}
+        found = self._find("/clients", lambda one: wanted.items() <= one.items())
         if found is None:
             made = self._post("/clients", {"client_name": name, **body})
         else:  # its secret was lost with the answer
@@ -213,11 +240,11 @@ class _Making:
         self.made.clients[name] = (made["client_id"], made["client_secret"])
         self.made.keep(self.folder)
 
-    def _delegation(self, agent: str, depth: int) -> None:
+    def _delegation(self, agent: str, audience: str, scope: str, depth: int) -> None:
         parties = {"actor_id": self.made.ids[agent], "subject_group_id": self.made.ids["finance"]}
         if self._find("/delegations", lambda one: parties.items() <= one.items() and one["ended_at"] is None):
             return
-        limits = {"resource": RESOURCE, "scopes": [SCOPES[0]], "max_lifetime_s": 120, "max_depth": depth}
+        limits = {"resource": audience, "scopes": [scope], "max_lifetime_s": 120, "max_depth": depth}
         self._post("/delegations", parties | limits)
 
     def _find(self, path: str, is_it: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:

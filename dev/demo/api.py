@@ -1,4 +1,4 @@
-"""What the story's people use: the admin API, a SCIM client as Entra is one, and agents' token requests."""
+"""What the story's parties use: the admin API, a SCIM client as Entra is one, token requests of agents and services."""
 
 import json
 import time
@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx2
+from identity_verifier import Introspector
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
@@ -103,15 +104,9 @@ class AgentClient:
     key: ECKey = field(repr=False)
 
     def exchange(self, subject_token: str, subject_type: str, **parameters: str) -> Answer:
-        """Trade a subject token for a task token (RFC 8693 §2.1)."""
-        form = {
-            "grant_type": EXCHANGE,
-            "subject_token": subject_token,
-            "subject_token_type": TOKEN_TYPES[subject_type],
-            "client_assertion_type": ASSERTION_TYPE,
-            "client_assertion": self.assertion(),
-            **parameters,
-        }
+        """Exchange a subject token for a task token (RFC 8693 §2.1)."""
+        form = exchange_form(subject_token, subject_type) | parameters
+        form |= {"client_assertion_type": ASSERTION_TYPE, "client_assertion": self.assertion()}
         response = self.client.post(f"{self.issuer}/oauth/token", data=form)
         return Answer(response.status_code, response.json())
 
@@ -127,3 +122,31 @@ class AgentClient:
             "exp": now + 60,
         }
         return jwt.encode({"alg": "ES256", "typ": "client-authentication+jwt"}, claims, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceClient:
+    """The one client of a service, authenticated by its secret: it introspects the tokens that the service receives,
+    and exchanges them where the service is an agent too.
+    """
+
+    client: httpx2.Client
+    issuer: str
+    client_id: str
+    secret: str = field(repr=False)
+
+    def introspector(self) -> Introspector:
+        """Return what asks the issuer whether a received token is still active."""
+        return Introspector(f"{self.issuer}/oauth/introspect", self.client_id, self.secret)
+
+    def exchange(self, received_token: str, **parameters: str) -> Answer:
+        """Exchange a token that the service received for one for the next service (RFC 8693 §2.1)."""
+        form = exchange_form(received_token, "access_token") | parameters
+        response = self.client.post(f"{self.issuer}/oauth/token", data=form, auth=(self.client_id, self.secret))
+        return Answer(response.status_code, response.json())
+
+
+def exchange_form(subject_token: str, subject_type: str) -> dict[str, str]:
+    """Return what every token exchange sends."""
+    subject = {"subject_token": subject_token, "subject_token_type": TOKEN_TYPES[subject_type]}
+    return {"grant_type": EXCHANGE} | subject

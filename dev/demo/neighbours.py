@@ -1,4 +1,4 @@
-"""The two neighbours of the story, each on a port of its own: an upstream issuer, and a service that is guarded."""
+"""What runs beside the product in the story, each on a port of its own: an upstream issuer, and any service."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The audit trail of one task, as a tree: what rests on what."""
+"""The audit log of one task, as a tree: what rests on what."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -26,7 +26,10 @@ def describe(event: Mapping[str, Any], names: Mapping[str, str]) -> str:
     subject = names.get(event["subject_id"] or "", event["subject_id"] or "")
     whom = f"{chain} for {subject}" if chain else subject
     detail = event["detail"]
-    what = f" · {detail['scope']} at {detail['audience']}, {detail['expires_in']} s" if "expires_in" in detail else ""
+    what = ""
+    if "expires_in" in detail:
+        place = names.get(detail["audience"], detail["audience"])
+        what = f" · {detail['scope']} at {place}, {detail['expires_in']} s"
     why = f" · {event['reason']}" if event["reason"] else ""
     colour = "red" if event["outcome"] == "refused" else "green"
     return f"[dim]{at}[/dim] [{colour}]{event['type']}[/{colour}] {whom}{what}{why}"

@@ -33,27 +33,34 @@ def create_app(
     verifier = Verifier(issuer, audience, **verifier_options)
     app = Flask("erp")
 
-    def authenticate() -> VerifiedClaims:
-        token = bearer_token()
-        claims = verifier.verify(token)
-        if introspector is not None and not introspector.is_active(token):
-            raise VerificationError(Rule.INACTIVE, "the issuer has ended this token")
-        return claims
-
     @app.get("/invoices/<invoice_id>")
     def read_invoice(invoice_id: str) -> Response:
-        invoice, claims = permit("read", invoice_id, authenticate())
+        invoice, claims = permit("read", invoice_id, authenticate(verifier, introspector))
         return jsonify(present(invoice) | acted_for(claims))
 
     @app.post("/invoices/<invoice_id>/pay")
     def pay_invoice(invoice_id: str) -> Response:
-        invoice, claims = permit("pay", invoice_id, authenticate())
+        invoice, claims = permit("pay", invoice_id, authenticate(verifier, introspector))
         return jsonify(present(invoice) | acted_for(claims) | {"paid": True})
 
+    answer_refusals(app)
+    return app
+
+
+def answer_refusals(app: Flask) -> None:
+    """Let each refusal be answered as it is meant."""
     app.register_error_handler(VerificationError, refuse_token)
     app.register_error_handler(ConfigurationError, tell_operator)
     app.register_error_handler(Refused, lambda refused: refused.response)
-    return app
+
+
+def authenticate(verifier: Verifier, introspector: Introspector | None) -> VerifiedClaims:
+    """The claims of the caller's token. Raises ``Refused``, ``VerificationError``, ``ConfigurationError``."""
+    token = bearer_token()
+    claims = verifier.verify(token)
+    if introspector is not None and not introspector.is_active(token):
+        raise VerificationError(Rule.INACTIVE, "the issuer has ended this token")
+    return claims
 
 
 def bearer_token() -> str:
@@ -99,7 +106,7 @@ def tell_operator(error: ConfigurationError) -> Response:
 def challenge(status: int, reason: str, parameters: dict[str, str]) -> Response:
     """Name the scheme, as RFC 6750 §3 asks; every value here is ours, so none needs quoting."""
     response = answer(status, parameters.get("error", "unauthorized"), reason)
-    named = ", ".join(f'{name}="{value}"' for name, value in {"realm": "erp", **parameters}.items())
+    named = ", ".join(f'{name}="{value}"' for name, value in {"realm": current_app.name, **parameters}.items())
     response.headers["WWW-Authenticate"] = f"Bearer {named}"
     return response
 

@@ -228,6 +228,7 @@ def _issue(
         basis=_basis(facts, held, allowed),
         renewable_until=allowed.renewable_until,
         first_jti=first_jti,
+        **_membership_basis(parent),
         **_upstream_basis(held, facts),
     )
     new_task = None if held.task else _open_task(txn, held, allowed, now)
@@ -277,6 +278,13 @@ def _group_of(facts: ExchangeFacts, allowed: Allowed) -> Party | None:
     """Return the group that the delegation is for: with its epoch no token lives on that rests on membership in it."""
     group_id = allowed.delegation.subject_group_id if allowed.delegation else None
     return facts.parties.get(group_id) if group_id else None
+
+
+def _membership_basis(parent: TokenFacts | None) -> dict[str, Any]:
+    """Return the memberships that are inherited, and of which delegations they are."""
+    if parent is None or parent.memberships is None:
+        return {}
+    return {"memberships": parent.memberships, "inherited_ids": parent.delegation_ids}
 
 
 def _upstream_basis(held: Held, facts: ExchangeFacts) -> dict[str, Any]:

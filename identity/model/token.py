@@ -52,6 +52,10 @@ Basis = Mapping[str, int]
 """Epochs of delegations, resource servers, pairs of them and connections; each only grows."""
 
 
+Memberships = tuple[Mapping[str, Any], ...]
+"""The memberships on the way from the group of each delegation down to the subject, as the store found them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cutoff:
     """Everything issued for ``key`` up to ``not_before`` is dead."""
@@ -69,6 +73,7 @@ class TokenFacts:
     ``connection_id`` and ``upstream_key`` name the oidc connection and its subject whose token began the chain.
     ``renewable_until``: until when its actor may renew it; None: never. ``first_jti`` is the first edition of a token
     that was renewed. ``branch_holds``: no actor of its chain has had its branch of the task cancelled.
+    Without ``memberships`` a program issued it that kept none: what holds of its delegations says all that is known.
     """
 
     jti: UUID
@@ -107,6 +112,8 @@ class TokenFacts:
     renewable_until: datetime | None = None
     first_jti: UUID | None = None
     branch_holds: bool = True
+    memberships: Memberships | None = None
+    memberships_hold: bool = True
 
     @property
     def basis(self) -> Basis:
@@ -145,6 +152,7 @@ def death_of(token: TokenFacts, now: datetime, *, may_have_expired: bool = False
                 (sum(party.epoch for party in token.parties) == token.epoch_sum, "party_cut_off"),
                 (_all_hold(token.clients, map(str, token.client_ids)), "client_revoked"),
                 (_all_hold(token.delegations, map(str, token.delegation_ids)), "delegation_ended"),
+                (token.memberships_hold, "membership_ended"),
                 (set(token.pair_ids) <= {crossing.pair_id for crossing in token.crossings}, "pair_deleted"),
                 (token.connection_holds, "connection_ended"),
                 (sum(token.basis.values()) == token.basis_epoch_sum, "authority_narrowed"),
@@ -176,7 +184,8 @@ def _all_hold(standings: Iterable[Standing], needed: Iterable[str]) -> bool:
 class Issue:
     """A token about to be signed and remembered. Without a ``subject`` its client is what it is about.
 
-    ``audiences`` are those of all resource servers that it rests on, the present one first.
+    ``audiences`` are those of all resource servers that it rests on, the present one first. ``memberships`` are those
+    of the delegations in ``inherited_ids``; those of the others are found when it is remembered.
     """
 
     jti: UUID
@@ -204,6 +213,8 @@ class Issue:
     basis: Basis = field(default_factory=dict)
     renewable_until: datetime | None = None
     first_jti: UUID | None = None
+    memberships: Memberships = ()
+    inherited_ids: tuple[UUID, ...] = ()
 
     @property
     def basis_epoch_sum(self) -> int:

@@ -18,7 +18,14 @@ from identity.model.signing_key import SigningKey
 from identity.model.task import Task
 from identity.model.token import Party, TokenFacts
 from identity.store.json_rows import client_from, key_from, key_or_none, parties_from, task_or_none, token_from
-from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, RESOURCE_STANDS, TASK_STANDS, covers
+from identity.store.nesting import (
+    CLIENT_STANDS,
+    DELEGATION_STANDS,
+    RESOURCE_STANDS,
+    TASK_STANDS,
+    covers,
+    memberships_hold,
+)
 from identity.store.tx import Tx
 
 CLIENT = """
@@ -49,9 +56,10 @@ asked (jti, facts) AS (SELECT t.jti, json_build_object(
     'parties', (SELECT json_agg({PARTY}) FROM principals p
                  WHERE p.tenant_id = :tenant AND p.id = ANY (t.party_ids)),
     'delegations', (SELECT json_agg(json_build_object('id', d.id, 'epoch', d.epoch, 'holds',
-                        {DELEGATION_STANDS} AND {COVERS_TOKEN}, 'max_lifetime_s', d.max_lifetime_s,
-                        'expires_at', d.expires_at))
+                        {DELEGATION_STANDS} AND (t.memberships IS NOT NULL OR {COVERS_TOKEN}),
+                        'max_lifetime_s', d.max_lifetime_s, 'expires_at', d.expires_at))
                       FROM delegations d WHERE d.tenant_id = :tenant AND d.id = ANY (t.delegation_ids)),
+    'memberships', t.memberships, 'memberships_hold', {MEMBERSHIPS_HOLD},
     'pair_ids', t.pair_ids, 'renewable_until', t.renewable_until, 'first_jti', t.first_jti,
     'crossings', (SELECT json_agg(json_build_object('pair_id', x.id, 'audience', x.source, 'epoch', x.epoch))
                     FROM resource_pairs x WHERE x.tenant_id = :tenant AND x.id = ANY (t.pair_ids)),
@@ -124,6 +132,7 @@ def statement_of(template: str, **holes: str) -> TextClause:
         "RESOURCE_STANDS": RESOURCE_STANDS,
         "TASK_STANDS": TASK_STANDS,
         "COVERS_TOKEN": covers("t.subject_id"),
+        "MEMBERSHIPS_HOLD": memberships_hold("t.memberships"),
         "COVERS_SUBJECT": covers("(SELECT id FROM subject)"),
     }
     return text(" ".join(template.format(**parts, **conditions).format(**holes, **conditions).split()))

@@ -252,6 +252,8 @@ def token_from(item: Mapping[str, Any] | None, tenant_state: str) -> TokenFacts 
         is_revoked=item["is_revoked"],
         parties=parties_from(item["parties"]),
         delegations=standings_from(item["delegations"]),
+        memberships=None if item["memberships"] is None else tuple(item["memberships"]),
+        memberships_hold=item["memberships_hold"],
         clients=standings_from(item["clients"]),
         task_state=None if item["task_state"] is None else TaskState(item["task_state"]),
         task_expires_at=instant_or_none(item["task_expires_at"]),

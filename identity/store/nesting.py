@@ -42,6 +42,42 @@ def has_active_user(group: str) -> str:
          LIMIT 1) AS found)"""
 
 
+def path_to(group: str, member: str) -> str:
+    """Return one path from the active ``group`` down to ``member`` as a list of memberships; NULL where there is none.
+
+    The member is looked for as in ``is_member``, level by level, and from where it was found one group above is enough
+    for each level. A path that each group of the walk carried along would be there once for each way down to it.
+    """
+    return f"""(
+    WITH RECURSIVE {NESTED.format(group=group)},
+    path (group_id, member_id, depth) AS (
+        (SELECT n.id, {member}, n.depth FROM nested n WHERE (
+            SELECT true FROM group_members direct
+             WHERE direct.tenant_id = :tenant AND direct.group_id = n.id AND direct.member_id = {member}) LIMIT 1)
+        UNION ALL
+        SELECT above.id, p.group_id, above.depth FROM path p CROSS JOIN LATERAL (
+            SELECT n.id, n.depth FROM nested n WHERE n.depth = p.depth - 1 AND (
+                SELECT true FROM group_members m
+                 WHERE m.tenant_id = :tenant AND m.group_id = n.id AND m.member_id = p.group_id) LIMIT 1) above
+         WHERE p.depth > 0)
+    SELECT jsonb_agg(jsonb_build_object(
+            'g', p.group_id, 'm', p.member_id,
+            'i', (SELECT m.id FROM group_members m
+                   WHERE m.tenant_id = :tenant AND m.group_id = p.group_id AND m.member_id = p.member_id),
+            'e', (SELECT g.epoch FROM principals g WHERE g.tenant_id = :tenant AND g.id = p.group_id)))
+      FROM path p)"""
+
+
+def memberships_hold(memberships: str) -> str:
+    """Return the condition that no membership in a list ended, though the member may be back, and no group was cut."""
+    return f"""NOT EXISTS (
+    SELECT FROM jsonb_to_recordset({memberships}) AS kept (g uuid, m uuid, i uuid, e bigint)
+     WHERE (SELECT m.id IS NOT DISTINCT FROM kept.i FROM group_members m
+             WHERE m.tenant_id = :tenant AND m.group_id = kept.g AND m.member_id = kept.m) IS NOT TRUE
+        OR (SELECT g.state = 'active' AND g.epoch = kept.e FROM principals g
+             WHERE g.tenant_id = :tenant AND g.id = kept.g) IS NOT TRUE)"""
+
+
 RESOURCE_STANDS = """d.resource_end_count = (
     SELECT r.end_count FROM resources r WHERE r.tenant_id = :tenant AND r.audience = d.resource)"""
 """The condition that the resource server of the delegation ``d`` was not deleted since, or not registered anew."""

@@ -28,7 +28,7 @@ from identity.store.locks import (
     task_key,
     token_key,
 )
-from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, TASK_STANDS, covers
+from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, TASK_STANDS, memberships_hold, path_to
 from identity.store.tables import IDS, tokens
 from identity.store.tx import LockKey, Tx
 
@@ -67,6 +67,10 @@ WITH parties AS (
      WHERE p.tenant_id = :tenant AND p.id = ANY (CAST(:party_ids AS uuid[])) AND p.state = 'active'
        AND (p.valid_from IS NULL OR p.valid_from <= :now)
        AND (p.valid_until IS NULL OR p.valid_until >= :expires_at)),
+paths AS MATERIALIZED (
+    SELECT d.id, {path_to("d.subject_group_id", "CAST(:subject_id AS uuid)")} AS memberships FROM delegations d
+     WHERE d.tenant_id = :tenant AND d.id = ANY (CAST(:delegation_ids AS uuid[]))
+       AND d.id <> ALL (CAST(:inherited_ids AS uuid[])) AND d.subject_group_id IS NOT NULL),
 fault (reason) AS (SELECT CASE
     WHEN (SELECT epoch_sum <> :epoch_sum OR alive <> cardinality(CAST(:party_ids AS uuid[])) FROM parties)
         THEN 'party_cut_off'
@@ -74,8 +78,11 @@ fault (reason) AS (SELECT CASE
              AND {CLIENT_STANDS}) <> cardinality(CAST(:client_ids AS text[])) THEN 'client_revoked'
     WHEN (SELECT count(*) FROM delegations d
            WHERE d.tenant_id = :tenant AND d.id = ANY (CAST(:delegation_ids AS uuid[]))
-             AND {DELEGATION_STANDS} AND {covers("CAST(:subject_id AS uuid)")})
+             AND {DELEGATION_STANDS}
+             AND (d.id = ANY (CAST(:inherited_ids AS uuid[])) OR d.subject_id = CAST(:subject_id AS uuid)
+                  OR (SELECT p.memberships IS NOT NULL FROM paths p WHERE p.id = d.id)))
          <> cardinality(CAST(:delegation_ids AS uuid[])) THEN 'delegation_ended'
+    WHEN NOT ({memberships_hold("CAST(:memberships AS jsonb)")}) THEN 'membership_ended'
     WHEN (SELECT count(*) FROM resource_pairs x WHERE x.tenant_id = :tenant AND x.id = ANY (CAST(:pair_ids AS uuid[])))
          <> cardinality(CAST(:pair_ids AS uuid[])) THEN 'pair_deleted'
     WHEN CAST(:connection_id AS uuid) IS NOT NULL AND NOT EXISTS (
@@ -133,11 +140,14 @@ token AS (
     INSERT INTO tokens (tenant_id, jti, txn, client_id, subject_id, actor_ids, ancestor_ids, delegation_ids,
                         client_ids, pair_ids, party_ids, epoch_sum, basis_epoch_sum, depth_max, audience, scopes,
                         authorization_details, issued_at, expires_at, upstream, connection_id, upstream_key,
-                        renewable_until, first_jti)
+                        renewable_until, first_jti, memberships)
     SELECT :tenant, :jti, :txn, :client_id, :subject_id, :actor_ids, :ancestor_ids, :delegation_ids, :client_ids,
            :pair_ids, :party_ids, :epoch_sum, :basis_epoch_sum, :depth_max, :audience, :scopes,
            :authorization_details, :issued_at, :expires_at, :upstream, :connection_id, :upstream_key,
-           :renewable_until, :first_jti
+           :renewable_until, :first_jti,
+           (SELECT coalesce(jsonb_agg(kept), '[]') FROM (
+                SELECT jsonb_array_elements(CAST(:memberships AS jsonb)) AS kept
+                UNION SELECT jsonb_array_elements(p.memberships) FROM paths p) AS each_once)
       FROM allowed
     RETURNING jti),
 event AS (
@@ -154,6 +164,8 @@ SELECT coalesce(reason, CASE WHEN CAST(:is_budgeted AS boolean) AND (SELECT true
 REMEMBER_STATEMENT = text(" ".join(REMEMBER.split())).bindparams(
     bindparam("authorization_details", type_=JSONB),
     bindparam("event_detail", type_=JSONB),
+    bindparam("memberships", type_=JSONB),
+    bindparam("inherited_ids", type_=IDS),
     bindparam("upstream", type_=JSONB(none_as_null=True)),
     *(
         bindparam(name, type_=tokens.c[name].type)
@@ -225,6 +237,8 @@ def _issue_parameters(tx: Tx, issue: Issue) -> dict[str, Any]:
         "actor_ids": [actor.id for actor in issue.actors],
         "ancestor_ids": list(issue.ancestor_ids),
         "delegation_ids": list(issue.delegation_ids),
+        "inherited_ids": list(issue.inherited_ids),
+        "memberships": list(issue.memberships),
         "client_ids": list(issue.client_ids),
         "pair_ids": list(issue.pair_ids),
         "party_ids": [party.id for party in issue.parties],

@@ -7,6 +7,7 @@ import re
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +20,33 @@ from werkzeug.serving import make_server
 from cli.main import main
 from dev.access import Access, forget_access, write_access
 from dev.demo.api import EXCHANGE, TOKEN_TYPES, Api, StoryError
-from dev.example_tenant import RESOURCE, ExampleTenant, TenantTakenError, make_example, read_example, sam_state
+from dev.example_tenant import (
+    NEXT_RESOURCE,
+    RESOURCE,
+    ExampleTenant,
+    TenantTakenError,
+    _Making,
+    make_example,
+    read_example,
+    sam_state,
+)
 from dev.installation import BrokenFolderError, lock_folder
 from dev.issuer import DevelopmentIssuer, open_issuer
-from identity.http import House
+from identity.http import House, utc_now
 from identity.model.connection import DEVELOPMENT_ISSUER
-from tests.admin.conftest import ADMIN_TOKEN, Admin, Clock, Provision
+from tests.admin.conftest import ADMIN_TOKEN, Admin, Provision
 
 FINE, NOT_FOUND, CONFLICT, UNREACHABLE = 0, 5, 6, 3
 
 
 @pytest.fixture
 def base_url(app: Flask, house: House) -> Iterator[str]:
-    """A server that allows what `identity dev` allows."""
+    """A server that allows what `identity dev` allows, by the clock of the development issuer's ID tokens."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     url = f"http://127.0.0.1:{server.server_port}"
     object.__setattr__(house, "allow_development_issuer", True)
     object.__setattr__(house, "external_url", url)
+    object.__setattr__(house, "clock", utc_now)
     house.upstream_keys.allow_development = True
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -67,18 +78,30 @@ def exchange(base_url: str, example: ExampleTenant, id_token: str, agent: str = 
     return httpx2.post(f"{base_url}/t/acme/oauth/token", data=form | wanted, auth=example.clients[agent])
 
 
-def is_alive(base_url: str, example: ExampleTenant, token: str) -> bool:
+def go_on(base_url: str, example: ExampleTenant, token: str, service: str = "erp") -> httpx2.Response:
+    """Exchange a token for the first service for one for the second."""
+    form = {"grant_type": EXCHANGE, "subject_token": token, "subject_token_type": TOKEN_TYPES["access_token"]}
+    return httpx2.post(
+        f"{base_url}/t/acme/oauth/token", data=form | {"resource": NEXT_RESOURCE}, auth=example.clients[service]
+    )
+
+
+def is_alive(base_url: str, example: ExampleTenant, token: str, service: str = "erp") -> bool:
     url = f"{base_url}/t/acme/oauth/introspect"
-    return bool(httpx2.post(url, data={"token": token}, auth=example.clients["erp"]).json()["active"])
+    return bool(httpx2.post(url, data={"token": token}, auth=example.clients[service]).json()["active"])
 
 
 def check_whole(base_url: str, example: ExampleTenant, issuer: DevelopmentIssuer) -> None:
-    """Every secret that is kept works, and both people and both agents are active."""
+    """Every secret that is kept works, both people and both agents are active, and the first service goes on."""
     assert example.is_whole
     for person in ("sam", "dana"):
         answer = exchange(base_url, example, issuer.id_token(f"acme-{person}", "acme-portal"))
         assert answer.status_code == 200, answer.text
         assert is_alive(base_url, example, answer.json()["access_token"])
+        crossed = go_on(base_url, example, answer.json()["access_token"])
+        assert crossed.status_code == 200, crossed.text
+        assert crossed.json()["scope"] == "entries.read"
+        assert is_alive(base_url, example, crossed.json()["access_token"], "ledger")
     assert exchange(base_url, example, issuer.id_token("acme-sam", "acme-portal"), "ocr-bot").status_code == 200
     users = httpx2.get(
         f"{base_url}/t/acme/scim/v2/Users", headers={"Authorization": f"Bearer {example.scim_token}"}
@@ -93,19 +116,50 @@ def test_it_is_alive_and_nothing_is_there_twice(
     check_each_once(Admin(platform.http, "acme"), example)
 
 
+@pytest.mark.promise(1)
+def test_both_services_refuse_what_rests_on_somebody_who_has_left(
+    base_url: str, example: ExampleTenant, issuer: DevelopmentIssuer, platform: Admin
+) -> None:
+    token = exchange(base_url, example, issuer.id_token("acme-sam", "acme-portal")).json()["access_token"]
+    crossed = go_on(base_url, example, token).json()["access_token"]
+    Admin(platform.http, "acme").post(f"/principals/{example.ids['sam']}/deprovision", status=200)
+    assert not is_alive(base_url, example, token)
+    assert not is_alive(base_url, example, crossed, "ledger")
+    assert "(subject" in go_on(base_url, example, token).json()["error_description"]
+
+
+@pytest.mark.parametrize("client", ["invoice-bot", "ocr-bot", "ledger"])
+def test_the_service_that_a_token_is_for_goes_on_with_it_alone(
+    base_url: str, example: ExampleTenant, issuer: DevelopmentIssuer, client: str
+) -> None:
+    token = exchange(base_url, example, issuer.id_token("acme-sam", "acme-portal")).json()["access_token"]
+    answer = go_on(base_url, example, token, client)
+    assert answer.status_code == 400
+    assert answer.json()["error"] == ("unauthorized_client" if client == "ledger" else "invalid_target")
+
+
 def check_each_once(acme: Admin, example: ExampleTenant) -> None:
     assert {one["name"]: one["state"] for one in acme.get("/principals")["items"]} == {
         "dana@acme.example": "active", "sam@acme.example": "active", "Finance": "active",
-        "invoice-bot": "active", "ocr-bot": "active",
+        "invoice-bot": "active", "ocr-bot": "active", "erp-bot": "active",
     }  # fmt: skip
-    for bot in ("invoice-bot", "ocr-bot"):
+    for bot in ("invoice-bot", "ocr-bot", "erp-bot"):
         [owner] = acme.get(f"/principals/{example.ids[bot]}")["owners"]
         assert owner["id"] == example.ids["dana"]
-    [resource] = acme.get("/resources")["items"]
-    assert (resource["audience"], resource["scopes"]) == (RESOURCE, ["invoices.read", "invoices.pay"])
-    assert sorted(one["client_name"] for one in acme.get("/clients")["items"]) == ["erp", "invoice-bot", "ocr-bot"]
-    delegated = [(one["actor_id"], one["subject_group_id"]) for one in acme.get("/delegations")["items"]]
-    assert sorted(delegated) == sorted((example.ids[bot], example.ids["finance"]) for bot in ("invoice-bot", "ocr-bot"))
+    resources = acme.get("/resources")["items"]
+    assert {one["audience"]: (one["scopes"], one["principal_id"]) for one in resources} == {
+        RESOURCE: (["invoices.read", "invoices.pay"], example.ids["erp-bot"]), NEXT_RESOURCE: (["entries.read"], None),
+    }  # fmt: skip
+    assert len(resources) == 2
+    clients = sorted(one["client_name"] for one in acme.get("/clients")["items"])
+    assert clients == ["erp", "invoice-bot", "ledger", "ocr-bot"]
+    delegated = [
+        (one["actor_id"], one["subject_group_id"], one["resource"]) for one in acme.get("/delegations")["items"]
+    ]
+    where = {"invoice-bot": RESOURCE, "ocr-bot": RESOURCE, "erp-bot": NEXT_RESOURCE}
+    assert sorted(delegated) == sorted((example.ids[bot], example.ids["finance"], at) for bot, at in where.items())
+    [pair] = acme.get("/resource-pairs")["items"]
+    assert (pair["from"], pair["to"]) == (RESOURCE, NEXT_RESOURCE)
     connections = {one["kind"]: one for one in acme.get("/connections")["items"]}
     assert connections["oidc"]["issuer"] == DEVELOPMENT_ISSUER
     assert connections["oidc"]["provisioned_by"] == connections["scim"]["id"]
@@ -145,16 +199,33 @@ def test_a_start_that_is_killed_at_any_step_is_completed_by_the_next(
             made = make_example(folder, base_url, ADMIN_TOKEN, issuer)
         except httpx2.ReadError:
             assert len(lost) == starts + 1, "each start gets one step further"
-    assert len(lost) >= 14
+    assert len(lost) >= 19
     check_whole(base_url, made, issuer)
     check_each_once(Admin(platform.http, "acme"), made)
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_what_an_earlier_version_has_begun_with_one_service_is_completed_with_two(
+    folder: Path, base_url: str, issuer: DevelopmentIssuer, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+) -> None:
+    def begin(making: _Making) -> None:
+        making._tenant()
+        making._post("/resources", {"audience": RESOURCE, "scopes": ["invoices.read", "invoices.pay"]})
+        making._client("erp", {"audience": RESOURCE})
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(_Making, "all", begin)
+        begun = make_example(folder, base_url, ADMIN_TOKEN, issuer)
+    if not is_kept:
+        replace(begun, clients={}).keep(folder)
+    check_whole(base_url, make_example(folder, base_url, ADMIN_TOKEN, issuer), issuer)
 
 
 def test_a_tenant_that_is_whole_is_its_users_alone(
     folder: Path, base_url: str, issuer: DevelopmentIssuer, example: ExampleTenant, platform: Admin
 ) -> None:
     acme = Admin(platform.http, "acme")
-    [first, _] = acme.get("/delegations")["items"]
+    [first, *_] = acme.get("/delegations")["items"]
     acme.delete(f"/delegations/{first['id']}")
     events = len(acme.events())
     assert make_example(folder, base_url, ADMIN_TOKEN, issuer) == example
@@ -309,7 +380,7 @@ def test_without_an_identity_dev_there_is_no_id_token(id_token: Run, folder: Pat
 
 
 def test_a_person_who_has_left_signs_in_upstream_and_is_refused_here(
-    id_token: Run, base_url: str, example: ExampleTenant, clock: Clock
+    id_token: Run, base_url: str, example: ExampleTenant
 ) -> None:
     """As a company's sign-in may lag behind; the refusal is ours."""
     alive = exchange(base_url, example, id_token("sam").stdout.strip()).json()["access_token"]

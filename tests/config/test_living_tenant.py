@@ -59,9 +59,9 @@ def first(parent: Path) -> Iterator[str]:
 
 
 def commands(said: str) -> list[str]:
-    """Return what is below the headings 1 to 4, as somebody would paste it."""
+    """Return what is below the headings 1 to 6, as somebody would paste it."""
     found = re.findall(r"^\d\. .*\n\n((?:  .*\n)+)", said, re.MULTILINE)
-    assert len(found) == 4
+    assert len(found) == 6
     return found
 
 
@@ -76,7 +76,7 @@ def paste(shell: str, *pasted: str) -> list[str]:
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.promise(1)
 def test_a_task_token_is_had_by_pasting_and_dies_with_sam(first: str, shell: str) -> None:
-    exchange, introspect, deprovision, reactivate = commands(first)
+    exchange, introspect, deprovision, reactivate, *_ = commands(first)
     token, alive, left, dead, refused = paste(shell, exchange, introspect, deprovision, introspect, exchange)
     assert token.count(".") == 2
     assert json.loads(alive)["active"] is True
@@ -85,6 +85,36 @@ def test_a_task_token_is_had_by_pasting_and_dies_with_sam(first: str, shell: str
     assert json.loads(refused)["error"] == "invalid_grant"
     assert json.loads(paste(shell, reactivate)[0])["active"] is True
     wait_until(lambda: paste(shell, exchange)[0].count(".") == 2)  # an ID token of the cut's own second is refused
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.promise(1)
+def test_a_service_goes_on_to_the_next_by_pasting_and_both_tokens_die_with_sam(first: str, shell: str) -> None:
+    exchange, introspect, deprovision, reactivate, exchange_next, introspect_next = commands(first)
+    wait_until(lambda: paste(shell, exchange)[0].count(".") == 2)  # an ID token of the cut's own second is refused
+    pasted = (
+        exchange,
+        exchange_next,
+        introspect,
+        introspect_next,
+        deprovision,
+        introspect,
+        introspect_next,
+        exchange_next,
+    )
+    _, token, at_first, at_next, _, first_dead, next_dead, refused = paste(shell, *pasted)
+    assert token.count(".") == 2
+    before, after = json.loads(at_first), json.loads(at_next)
+    assert (before["aud"], after["aud"], after["scope"]) == (
+        "https://erp.example",
+        "https://ledger.example",
+        "entries.read",
+    )
+    assert [after[name] for name in ("sub", "txn")] == [before[name] for name in ("sub", "txn")]
+    assert after["act"]["act"] == before["act"]
+    assert json.loads(first_dead) == json.loads(next_dead) == {"active": False}
+    assert json.loads(refused)["error"] == "invalid_request"
+    assert json.loads(paste(shell, reactivate)[0])["active"] is True
 
 
 def test_the_story_has_a_tenant_of_its_own_and_the_token_is_shown(first: str, parent: Path) -> None:
@@ -103,11 +133,12 @@ def test_a_shell_takes_what_the_documents_commands_need(first: str, parent: Path
     told = subprocess.run(
         ["sh", "-c", f'eval "$({sys.executable} -m cli dev env)" && curl -sS "$IDENTITY_URL/readyz" && '
          'curl -sS -u "$ERP_ID:$ERP_SECRET" -d token=none "$ISSUER/oauth/introspect" && '
+         'curl -sS -u "$LEDGER_ID:$LEDGER_SECRET" -d token=none "$ISSUER/oauth/introspect" && '
          'curl -sS -H "Authorization: Bearer $SCIM_TOKEN" "$SCIM_URL/Users?count=0"'],
         cwd=ROOT, env=clean(IDENTITY_DATA=data), capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert '"status":"ready"' in told.stdout
-    assert '{"active": false}' in told.stdout
+    assert told.stdout.count('{"active": false}') == 2
     assert '"totalResults":2' in told.stdout.replace(" ", "")
 
 
@@ -134,7 +165,7 @@ def test_the_next_starts_print_the_same_and_how_to_bring_sam_back() -> None:
         unported = [re.sub(r"127\.0\.0\.1:\d+", "", "".join(commands(text))) for text in (first, second)]
         assert unported[0] == unported[1]
         with started(folder / "data", "--story") as said:
-            exchange, _, _, reactivate = commands(said.read_text())
+            exchange, _, _, reactivate, *_ = commands(said.read_text())
             paste("sh", reactivate)
             wait_until(lambda: paste("sh", exchange)[0].count(".") == 2)
     finally:

@@ -1,16 +1,20 @@
 """What `identity dev` prints in the cases that a start by hand does not meet."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cli.environment import variables_of
 from cli.printout import document, greeting, what_next
 from dev.example_tenant import ExampleTenant
 from dev.preparation import Prepared
 from dev.supervisor import Ready
 
 URL = "http://127.0.0.1:8080"
-EXAMPLE = ExampleTenant(True, {"sam": "SAM"}, "TOKEN", {"invoice-bot": ("ID", "SECRET"), "erp": ("ID", "SECRET")})
+CLIENTS = dict.fromkeys(("invoice-bot", "ocr-bot", "erp"), ("ID", "SECRET"))
+EXAMPLE = ExampleTenant(True, {"sam": "SAM"}, "TOKEN", CLIENTS)  # as an earlier version made it
+WITH_BOTH_SERVICES = replace(EXAMPLE, clients=EXAMPLE.clients | {"ledger": ("ID", "SECRET")})
 HINT = "start with: "
 
 
@@ -62,3 +66,18 @@ def test_a_token_that_the_environment_gives_is_not_printed() -> None:
 def test_a_folder_is_named_as_a_shell_reads_it() -> None:
     assert "set IDENTITY_DATA='/d a/ta'" in greeting(ready())
     assert "--data '/d a/ta')" in what_next(ready(), Prepared(EXAMPLE, "active"))
+
+
+def test_a_tenant_of_an_earlier_version_has_one_service_and_its_commands() -> None:
+    """A tenant that is whole is its users' alone: no later version adds the second service."""
+    named = list(document(ready(), Prepared(EXAMPLE, "active"))["commands"])
+    assert named == ["exchange", "introspect", "deprovision", "reactivate"]
+    assert "5. " not in what_next(ready(), Prepared(EXAMPLE, "active"))
+    assert "LEDGER_ID" not in variables_of(URL, EXAMPLE)
+
+
+def test_a_tenant_with_two_services_has_the_commands_of_the_second_last() -> None:
+    named = list(document(ready(), Prepared(WITH_BOTH_SERVICES, "active"))["commands"])
+    assert named == ["exchange", "introspect", "deprovision", "reactivate", "exchange_next", "introspect_next"]
+    assert "\n6. https://ledger.example asks" in what_next(ready(), Prepared(WITH_BOTH_SERVICES, "active"))
+    assert variables_of(URL, WITH_BOTH_SERVICES)["LEDGER_ID"] == "ID"

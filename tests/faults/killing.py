@@ -17,7 +17,9 @@ from tests.faults.stage import Stage, standing
 BETWEEN_DONE = 15
 """Requests that are done between two kills, so that each falls into another moment of the work."""
 
-SETTLED_S_MAX = 30.0
+SETTLED_S_MAX = 10.0
+SETTLED_BESIDE_TESTS_S_MAX = 30.0
+"""From the end of the load until no work waits: where the run has the machine for itself, and where other tests run."""
 
 
 @dataclass(frozen=True, slots=True)

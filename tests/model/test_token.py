@@ -45,6 +45,7 @@ def test_a_token_of_which_all_is_right_lives() -> None:
         ({"client_ids": ("client", "other")}, "client_revoked"),
         ({"delegations": (Standing(str(UUID(int=102)), holds=False),)}, "delegation_ended"),
         ({"delegations": ()}, "delegation_ended"),
+        ({"memberships_hold": False}, "membership_ended"),
         ({"task_state": TaskState.CANCELLED}, "task_ended"),
         ({"task_state": TaskState.COMPLETED}, "task_ended"),
         ({"task_state": None}, "task_ended"),

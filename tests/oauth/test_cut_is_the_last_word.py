@@ -17,7 +17,7 @@ from identity.actions.delegation import change_delegation, end_delegation
 from identity.actions.resources import change_resource, delete_resource
 from identity.actions.tasks import cancel_task
 from identity.model.lifecycle import Verb
-from identity.store.groups import members_remove
+from identity.store.groups import members_add, members_remove
 from tests.oauth.test_race import between_reading_and_writing
 from tests.world import ADMINISTRATOR, ERP, Tenant, World, access_token, claims_in
 
@@ -54,6 +54,12 @@ def parent_revoked(acme: Tenant, parent: str) -> None:
 def member_removed(acme: Tenant, _parent: str) -> None:
     with acme.tx() as tx:
         assert members_remove(tx, acme.planted.finance, [acme.planted.sam]) == 1
+
+
+def member_removed_and_added(acme: Tenant, parent: str) -> None:
+    member_removed(acme, parent)
+    with acme.tx() as tx:
+        assert members_add(tx, acme.planted.finance, [acme.planted.sam], now=acme.now) == 1
 
 
 def connection_ended(acme: Tenant, _parent: str) -> None:
@@ -105,6 +111,7 @@ CUTS: dict[str, Cut] = {
     "cancel the task": task_cancelled,
     "revoke the parent": parent_revoked,
     "remove the member": member_removed,
+    "remove the member and add it again": member_removed_and_added,
     "end the connection": connection_ended,
     "narrow the delegation": delegation_narrowed,
     "narrow the resource server": resource_narrowed,
