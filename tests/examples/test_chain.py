@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ class Ran:
     code: int
     said: str
     complained: str
+    is_anything_left: bool
+    """Whether a program still ran when the example had ended."""
 
     @property
     def tenants(self) -> tuple[str, str]:
@@ -40,14 +43,28 @@ class Ran:
         return tenant, txn
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a module, which finds the `identity dev` of ``folder``."""
+def run(folder: Path, *words: str) -> Ran:
+    """Run a module, which finds the `identity dev` of ``folder``, and end what it leaves behind."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("IDENTITY_", "CHAIN_"))}
     environment = clean | {"IDENTITY_DATA": str(folder / "data"), "TMPDIR": str(folder / "temporary")}
-    return subprocess.run(
-        [sys.executable, "-m", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-        timeout=RUN_S,
+    process = subprocess.Popen(
+        [sys.executable, "-m", *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
     )  # fmt: skip
+    try:
+        said, complained = process.communicate(timeout=RUN_S)
+    finally:
+        is_anything_left = end_all(process.pid)
+    return Ran(folder, process.returncode, said, complained, is_anything_left)
+
+
+def end_all(group: int) -> bool:
+    """End every process of a group, and return whether there was one."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +80,7 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def ran(folder: Path) -> Iterator[Ran]:
     with dev(folder / "data"):
-        done = run(folder, "examples.chain")
-        yield Ran(folder, done.returncode, done.stdout, done.stderr)
+        yield run(folder, "examples.chain")
 
 
 def outcomes(ran: Ran) -> list[str]:
@@ -115,16 +131,17 @@ def test_the_audit_log_of_the_task_has_every_exchange_and_every_actor_as_one_tre
 def test_the_other_tenants_log_knows_nothing_of_the_task(ran: Ran) -> None:
     _, globex = ran.tenants
     shown = run(ran.folder, "cli", "audit", "list", globex, "--txn", ran.task[1])
-    assert (shown.returncode, shown.stdout) == (0, "No results.\n")
+    assert (shown.code, shown.said) == (0, "No results.\n")
 
 
-def test_no_message_and_no_token_stays_behind(ran: Ran) -> None:
+def test_no_program_no_message_and_no_token_stays_behind(ran: Ran) -> None:
+    assert not ran.is_anything_left
     assert list((ran.folder / "temporary").iterdir()) == []
 
 
-def test_without_a_running_identity_dev_it_says_what_to_start(folder: Path, tmp_path: Path) -> None:
+def test_without_a_running_identity_dev_it_says_what_to_start(tmp_path: Path) -> None:
     (tmp_path / "temporary").mkdir()
-    done = run(tmp_path, "examples.chain")
-    assert (done.returncode, done.stdout) == (4, "")
-    assert "start `identity dev` in this folder" in done.stderr
-    assert "Traceback" not in done.stderr
+    ended = run(tmp_path, "examples.chain")
+    assert (ended.code, ended.said) == (4, "")
+    assert "start `identity dev` in this folder" in ended.complained
+    assert "Traceback" not in ended.complained
