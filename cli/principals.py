@@ -1,6 +1,6 @@
 """``identity agent``, ``service-account``, ``user`` and ``group``: the same commands for each kind of principal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -10,6 +10,7 @@ from cli.naming import NOUNS, principal_id
 from cli.output import json_option
 from cli.remote import connect
 from cli.showing import show_list, show_one
+from identity.model.lifecycle import Credentials
 
 Command = Callable[..., Any]
 Option = Callable[[Command], Command]
@@ -17,12 +18,19 @@ Option = Callable[[Command], Command]
 COLUMNS = ("id", "name", "display_name", "state", "external_id")
 STATES = ("active", "suspended", "deprovisioned")
 VERBS = {
-    "suspend": "Suspend {a}: its tokens and tasks end at once, until it is reactivated.",
-    "reactivate": "Reactivate {a}. Tokens and tasks that ended stay ended.",
+    "suspend": "Suspend {a} until it is reactivated: its tokens and tasks end at once.",
+    "reactivate": "Reactivate {a}, and say what lives again. Tokens and tasks that ended stay ended.",
     "deprovision": "Deprovision {a}: end its tokens, tasks, credentials and delegations at once.",
     "protect": "Protect {a}: no identity provider can change it (for break-glass accounts).",
     "unprotect": "Let the identity provider change {a} again.",
 }
+
+CREDENTIALS_OPTION = click.option(
+    "--credentials",
+    type=click.Choice([choice.value for choice in Credentials]),
+    help="What becomes of its clients and delegations: keep them for `reactivate`, or end them for good (revoke). Where"
+    " it is left out, they are kept.",
+)
 
 
 def commands_for(kind: str, words: str, *, has_kind_option: bool = False) -> click.Group:
@@ -72,16 +80,38 @@ def _add_show(group: click.Group, default: str, words: str, kind_option: Option)
 
 
 def _add_verb(group: click.Group, default: str, verb: str, words: str, kind_option: Option) -> None:
+    credentials_option: Option = CREDENTIALS_OPTION if verb == "suspend" else _unchanged
+
     @group.command(verb, help=words)
     @tenant_argument
     @named_argument
     @click.option("--reason", help="Why, for the audit log.")
+    @credentials_option
     @kind_option
     @json_option
-    def change(tenant: str, named: str, reason: str | None, kind: str = default) -> None:
+    def change(
+        tenant: str, named: str, reason: str | None, credentials: str | None = None, kind: str = default
+    ) -> None:
         remote = connect()
         whom = principal_id(remote, tenant, named, kind)
-        show_one(remote.post(f"/tenants/{tenant}/principals/{whom}/{verb}", {"reason": reason}))
+        asked = {"reason": reason, "credentials": credentials}
+        answered = remote.post(f"/tenants/{tenant}/principals/{whom}/{verb}", asked)
+        restored = answered.get("restored")
+        show_one(answered, in_words={} if restored is None else {"restored": _in_words(restored)})
+
+
+def _in_words(restored: Mapping[str, Any]) -> str:
+    """Return what lives again: `2 clients (ID ID), 5 delegations`."""
+    clients, number = restored["clients"], restored["delegations"]
+    ids = f" ({' '.join(clients)})" if clients else ""
+    delegations = (
+        f"at least {number} delegations" if restored["has_more_delegations"] else _counted(number, "delegation")
+    )
+    return f"{_counted(len(clients), 'client')}{ids}, {delegations}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
 agent = commands_for("agent", "Manage agents.", has_kind_option=True)

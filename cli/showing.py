@@ -12,6 +12,7 @@ from cli.table import Layout
 
 Item = Mapping[str, Any]
 Pages = Iterable[Mapping[str, Any]]
+NONE: Mapping[str, str] = {}
 
 
 def show_list(pages: Pages, *columns: str) -> None:
@@ -56,10 +57,13 @@ def _write_table(pages: Pages, columns: tuple[str, ...]) -> None:
     click.echo("No results." if layout is None else layout.footer(cursor), nl=layout is None)
 
 
-def show_one(document: Item, *, shown_once: str | None = None) -> None:
-    """Print one document; ``shown_once`` names the member that will never be shown again."""
+def show_one(document: Item, *, shown_once: str | None = None, in_words: Mapping[str, str] = NONE) -> None:
+    """Print one document; ``shown_once`` names the member that will never be shown again, ``in_words`` has the text of
+    members that are objects.
+    """
     width = max(map(len, document), default=0)
-    lines = [f"{name:<{width}}  {cell(value)}" for name, value in document.items() if value not in (None, [], "")]
+    told = {name: in_words.get(name, value) for name, value in document.items()}
+    lines = [f"{name:<{width}}  {cell(value)}" for name, value in told.items() if value not in (None, [], "")]
     if shown_once is not None and shown_once in document:
         lines += ["", f"Save this {shown_once.replace('_', ' ')} now. It will not be shown again."]
     answer(dict(document), "\n".join(lines))

@@ -9,7 +9,7 @@ from uuid import UUID
 from identity.actions.jwks import KEYS_MAX, check_jwks
 from identity.actions.principals import check_actor
 from identity.model.access import Caller
-from identity.model.client import SCIM_SCOPE, AuthMethod, Client, GrantType
+from identity.model.client import CLIENTS_MAX, SCIM_SCOPE, AuthMethod, Client, GrantType
 from identity.model.connection import ConnectionKind
 from identity.model.credential import hash_secret
 from identity.model.cutoff import CutoffKind
@@ -44,10 +44,6 @@ class Registration:
     scopes: tuple[str, ...]
     grant_types: tuple[GrantType, ...] | None
     connection_id: UUID | None = None
-
-
-CLIENTS_MAX = 50
-"""Clients of one principal that are not revoked: all of them end with it, in one transaction."""
 
 
 def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Caller, now: datetime) -> Client:

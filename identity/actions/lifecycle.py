@@ -1,24 +1,36 @@
 """Suspend, reactivate, deprovision and delete: the only place where a principal's state changes."""
 
-from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from identity.model.access import Caller, check_reach
 from identity.model.errors import Conflict, NotThere
 from identity.model.event import Event
-from identity.model.lifecycle import CUTS, ENDS, State, Verb, next_hold, next_state
+from identity.model.lifecycle import (
+    CUTS,
+    ENDS,
+    NOTHING_RESTORED,
+    Credentials,
+    Restored,
+    State,
+    Verb,
+    next_hold,
+    next_state,
+)
 from identity.model.principal import ACTORS, Kind, Principal
-from identity.model.provisioning_event import EventUri, ProvisioningEvent, state_told
+from identity.model.provisioning_event import EventUri, state_told
 from identity.store import Tx
 from identity.store.events import event_insert
 from identity.store.groups import is_owned
-from identity.store.lifecycle import ownership_notice_insert, principal_cut
+from identity.store.lifecycle import keeps_credentials, ownership_notice_insert, principal_cut, restored_find
 from identity.store.locks import EVERY_MEMBERSHIP, principal_key
 from identity.store.principals import principal_lock, principal_set_state
 
 TOLD = {
     Verb.SUSPEND: EventUri.DEACTIVATE,
+    Verb.SUSPEND_AND_REVOKE: EventUri.DEACTIVATE,
     Verb.ABANDON: EventUri.DEACTIVATE,
     Verb.DEPROVISION: EventUri.DEACTIVATE,
     Verb.RESTORE: EventUri.ACTIVATE,
@@ -29,6 +41,7 @@ TOLD = {
 
 PAST = {
     Verb.SUSPEND: "suspended",
+    Verb.SUSPEND_AND_REVOKE: "suspended",
     Verb.ABANDON: "suspended",
     Verb.DEPROVISION: "deprovisioned",
     Verb.RESTORE: "reactivated",
@@ -39,7 +52,16 @@ STILL_HELD = "held"
 """What is told where a source has a principal back, and an administrator has not."""
 
 
-def change_state(tx: Tx, principal_id: UUID, verb: Verb, *, reason: str, caller: Caller, now: datetime) -> Principal:
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A principal after a verb, the events of the change, and what lives again by it."""
+
+    principal: Principal
+    events: tuple[Event, ...] = ()
+    restored: Restored = NOTHING_RESTORED
+
+
+def change_state(tx: Tx, principal_id: UUID, verb: Verb, *, reason: str, caller: Caller, now: datetime) -> Changed:
     """Bring ``verb`` upon a principal, with everything that must end in the same instant.
 
     Doing it twice is doing it once. Raises ``NotThere``, ``NotAllowed``, ``Conflict``.
@@ -51,41 +73,35 @@ def change_state(tx: Tx, principal_id: UUID, verb: Verb, *, reason: str, caller:
     return apply_state(tx, principal, verb, reason=reason, caller=caller, now=now)
 
 
-def apply_state(tx: Tx, principal: Principal, verb: Verb, *, reason: str, caller: Caller, now: datetime) -> Principal:
+def apply_state(tx: Tx, principal: Principal, verb: Verb, *, reason: str, caller: Caller, now: datetime) -> Changed:
     """The same, for a principal that is locked already and that the caller may change."""
-    changed, events = bring(tx, principal, verb, reason=reason, now=now)
-    if events:
-        event_insert(tx, *events, caller=caller, now=now)
+    changed = bring(tx, principal, verb, reason=reason, now=now)
+    if changed.events:
+        event_insert(tx, *changed.events, caller=caller, now=now)
     return changed
 
 
-def bring(
-    tx: Tx, principal: Principal, verb: Verb, *, reason: str, now: datetime
-) -> tuple[Principal, tuple[Event, ...]]:
+def bring(tx: Tx, principal: Principal, verb: Verb, *, reason: str, now: datetime) -> Changed:
     """The same, but leave the events to the caller, who writes them in this transaction together with his own."""
+    state, is_held = _next(tx, principal, verb)
+    if (state, is_held) == (principal.state, principal.is_held) and not _ends_more(tx, principal, verb):
+        return Changed(principal)
+    changed = principal_set_state(tx, principal, state, is_held=is_held, cut=verb in CUTS, end=verb in ENDS, now=now)
+    detail = {"was": principal.state, "held": is_held, "ended": _cut(tx, principal, verb, reason=reason, now=now)}
+    if state is State.ACTIVE and principal.kind in ACTORS:
+        ownership_notice_insert(tx, principal.id)  # its owners may have gone while it was away
+    restored = restored_find(tx, principal.id, now=now) if verb is Verb.REACTIVATE else NOTHING_RESTORED
+    event = _told(principal, changed, verb, reason, detail | _credentials_told(verb, restored))
+    return Changed(changed, (event,), restored)
+
+
+def _next(tx: Tx, principal: Principal, verb: Verb) -> tuple[State, bool]:
     state, is_held = next_state(principal.state, verb, is_held=principal.is_held), next_hold(principal.is_held, verb)
     if state is State.ACTIVE and _lacks_an_owner(tx, principal):
         if verb is Verb.REACTIVATE:
             raise Conflict("the agent lost its last owner; assign an owner first", reason="no_owner")
         state = State.SUSPENDED
-    if (state, is_held) == (principal.state, principal.is_held):
-        return principal, ()
-    if verb in CUTS:
-        tx.ends.update((principal_key(principal.id), *(EVERY_MEMBERSHIP if principal.kind is Kind.GROUP else ())))
-    changed = principal_set_state(tx, principal, state, is_held=is_held, cut=verb in CUTS, end=verb in ENDS, now=now)
-    ended = _cut(tx, principal, verb, reason=reason, now=now) if verb in CUTS else {}
-    if state is State.ACTIVE and principal.kind in ACTORS:
-        ownership_notice_insert(tx, principal.id)  # its owners may have gone while it was away
-    is_told = (state is State.ACTIVE) is not (principal.state is State.ACTIVE) or state is State.DELETED
-    told = state_told(TOLD[verb], changed) if is_told else None
-    return changed, (_told(principal, changed, verb, ended, reason, told),)
-
-
-def _cut(tx: Tx, principal: Principal, verb: Verb, *, reason: str, now: datetime) -> dict[str, int]:
-    clients = principal_cut(
-        tx, principal.id, is_end=verb in ENDS, is_deleted=verb is Verb.DELETE, reason=reason, now=now
-    )
-    return {"clients": clients}
+    return state, is_held
 
 
 def _lacks_an_owner(tx: Tx, principal: Principal) -> bool:
@@ -95,21 +111,38 @@ def _lacks_an_owner(tx: Tx, principal: Principal) -> bool:
     return not is_owned(tx, principal.id)
 
 
-def _told(
-    principal: Principal,
-    changed: Principal,
-    verb: Verb,
-    ended: Mapping[str, int],
-    reason: str,
-    provisioning: ProvisioningEvent | None,
-) -> Event:
+def _ends_more(tx: Tx, principal: Principal, verb: Verb) -> bool:
+    """True when a suspension of a suspended principal ends what the one before kept."""
+    return verb is Verb.SUSPEND_AND_REVOKE and keeps_credentials(tx, principal.id, end_count=principal.end_count)
+
+
+def _cut(tx: Tx, principal: Principal, verb: Verb, *, reason: str, now: datetime) -> dict[str, int]:
+    """Write what ends in the same instant, where the verb cuts; return how many of what ended."""
+    if verb not in CUTS:
+        return {}
+    tx.ends.update((principal_key(principal.id), *(EVERY_MEMBERSHIP if principal.kind is Kind.GROUP else ())))
+    clients = principal_cut(
+        tx, principal.id, is_end=verb in ENDS, is_deleted=verb is Verb.DELETE, reason=reason, now=now
+    )
+    return {"clients": clients}
+
+
+def _credentials_told(verb: Verb, restored: Restored) -> dict[str, Any]:
+    """Return what an event says of clients and delegations: whether a suspension keeps them, and which live again."""
+    if PAST[verb] == PAST[Verb.SUSPEND]:
+        return {"credentials": Credentials.REVOKE if verb in ENDS else Credentials.KEEP}
+    return {"restored": asdict(restored)} if verb is Verb.REACTIVATE else {}
+
+
+def _told(principal: Principal, changed: Principal, verb: Verb, reason: str, detail: dict[str, Any]) -> Event:
     past = STILL_HELD if verb is Verb.RESTORE and changed.is_held else PAST[verb]
     if verb is Verb.RESTORE and not changed.is_held and changed.state is not State.ACTIVE:
         past, reason = PAST[Verb.ABANDON], "no_owner"
+    is_told = (changed.state is State.ACTIVE) is not (principal.state is State.ACTIVE) or verb is Verb.DELETE
     return Event(
         type=f"{principal.kind}.{past}",
         subject_id=principal.id,
         reason=reason,
-        detail={"was": principal.state, "held": changed.is_held, "ended": dict(ended)},
-        provisioning=provisioning,
+        detail=detail,
+        provisioning=state_told(TOLD[verb], changed) if is_told else None,
     )

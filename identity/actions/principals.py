@@ -3,11 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from identity.actions.lifecycle import change_state
+from identity.actions.lifecycle import Changed, change_state
 from identity.model.access import Caller
 from identity.model.errors import Conflict, Malformed, NotThere
 from identity.model.event import Event
-from identity.model.lifecycle import State, Verb
+from identity.model.lifecycle import SUSPENSIONS, Credentials, State, Verb
 from identity.model.principal import ACTORS, Principal, Resource
 from identity.model.selection import PrincipalSelection
 from identity.store import Tx
@@ -42,30 +42,39 @@ def check_actor(tx: Tx, principal_id: UUID, *, pointer: str = "/principal_id") -
     return principal
 
 
-def suspend(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Principal:
+def suspend(
+    tx: Tx,
+    principal_id: UUID,
+    *,
+    credentials: Credentials = Credentials.KEEP,
+    reason: str,
+    caller: Caller,
+    now: datetime,
+) -> Principal:
     """Stop a principal at once, and everything that rests on it, whatever its source says from now on.
 
-    Raises ``NotThere``, ``Conflict``.
+    Its clients and delegations come back with ``reactivate``, or end for good; the latter also where an earlier
+    suspension kept them. Raises ``NotThere``, ``NotAllowed``, ``Conflict``.
     """
-    return change_state(tx, principal_id, Verb.SUSPEND, reason=reason, caller=caller, now=now)
+    return change_state(tx, principal_id, SUSPENSIONS[credentials], reason=reason, caller=caller, now=now).principal
 
 
 def deprovision(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Principal:
     """End a principal's access as if its source had said so. Raises ``NotThere``, ``Conflict``."""
-    return change_state(tx, principal_id, Verb.DEPROVISION, reason=reason, caller=caller, now=now)
+    return change_state(tx, principal_id, Verb.DEPROVISION, reason=reason, caller=caller, now=now).principal
 
 
-def reactivate(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Principal:
-    """Let a principal begin again, with none of its old tokens and tasks; after a suspension with its clients and
-    delegations, after anything else without.
+def reactivate(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Changed:
+    """Let a principal begin again, with none of its old tokens and tasks; after a suspension that kept them with its
+    clients and delegations, which are told, after anything else without.
 
     Raises ``NotThere``, ``Conflict``; the latter also for an agent whose owners are all gone, which the workers
     would only suspend again.
     """
-    principal = change_state(tx, principal_id, Verb.REACTIVATE, reason=reason, caller=caller, now=now)
-    if principal.kind in ACTORS and is_unowned(tx, principal_id):
+    changed = change_state(tx, principal_id, Verb.REACTIVATE, reason=reason, caller=caller, now=now)
+    if changed.principal.kind in ACTORS and is_unowned(tx, principal_id):
         raise Conflict("the agent has no active owner; assign one first", reason="no_active_owner")
-    return principal
+    return changed
 
 
 def protect(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Principal:

@@ -180,7 +180,8 @@ def _write_owners(tx: Tx, current: Resource, profile: Profile, *, now: datetime)
     owners = owners_replace(tx, principal.id, profile.owners, now=now)
     principal = principal_touch(tx, principal.id, now=now)
     if not owners and principal.state is State.ACTIVE:
-        principal, events = bring(tx, principal, Verb.ABANDON, reason="no_owner", now=now)
+        abandoned = bring(tx, principal, Verb.ABANDON, reason="no_owner", now=now)
+        principal, events = abandoned.principal, abandoned.events
     return replace(current, principal=principal, owners=owners), events
 
 
@@ -205,9 +206,9 @@ def _write_state(
     """Follow the source when it changes its mind; a source that repeats itself does not undo an administrator."""
     if profile.active == before.document.get("active", True):
         return principal, ()
-    if not profile.active:
-        return bring(tx, principal, Verb.DEPROVISION, reason="active_false", now=now)
-    return bring(tx, principal, Verb.RESTORE, reason="active_true", now=now)
+    verb, reason = (Verb.RESTORE, "active_true") if profile.active else (Verb.DEPROVISION, "active_false")
+    changed = bring(tx, principal, verb, reason=reason, now=now)
+    return changed.principal, changed.events
 
 
 def _told(kind: Kind, before: Resource, after: Resource, amendment: Amendment) -> Event:

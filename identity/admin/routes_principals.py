@@ -1,6 +1,7 @@
 """Principals: who is there, and who must stop."""
 
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 from identity.actions.federated_subjects import link_subject, list_subjects, unlink_subject
@@ -54,23 +55,25 @@ def _change(call: Call, verb: Callable[..., Principal], asked: shapes.Reason, pr
 @operation(
     "POST",
     "/tenants/{tenant}/principals/{principal_id}/suspend",
-    body=shapes.Reason,
+    body=shapes.Suspension,
     answer=views.Principal,
 )
-def suspend_principal(call: Call, asked: shapes.Reason, principal_id: UUID) -> views.Principal:
+def suspend_principal(call: Call, asked: shapes.Suspension, principal_id: UUID) -> views.Principal:
     """Stop a principal at once, and everything that rests on it, until an administrator reactivates it."""
-    return _change(call, suspend, asked, principal_id)
+    return _change(call, partial(suspend, credentials=asked.credentials), asked, principal_id)
 
 
 @operation(
     "POST",
     "/tenants/{tenant}/principals/{principal_id}/reactivate",
     body=shapes.Reason,
-    answer=views.Principal,
+    answer=views.ReactivatedPrincipal,
 )
-def reactivate_principal(call: Call, asked: shapes.Reason, principal_id: UUID) -> views.Principal:
-    """Let a principal begin again, without its old tokens, credentials and delegations."""
-    return _change(call, reactivate, asked, principal_id)
+def reactivate_principal(call: Call, asked: shapes.Reason, principal_id: UUID) -> views.ReactivatedPrincipal:
+    """Let a principal begin again, with the clients and delegations that its suspension kept, and no old token."""
+    changed = reactivate(call.tx, principal_id, reason=asked.reason, caller=call.caller, now=call.now)
+    restored = views.Restored.model_validate(changed.restored)
+    return views.ReactivatedPrincipal(**_principal(changed.principal).model_dump(), restored=restored)
 
 
 @operation(

@@ -28,7 +28,7 @@ from identity.model.connection import (
     TokenKind,
     UpstreamAct,
 )
-from identity.model.lifecycle import State
+from identity.model.lifecycle import Credentials, State
 from identity.model.outbox import OutboxState
 from identity.model.request import RequestOutcome
 from identity.model.selection import Order, Span
@@ -183,6 +183,14 @@ class Reason(Asked):
     """The reason, for the audit log."""
 
     reason: Name = "by_administrator"
+
+
+class Suspension(Reason):
+    """The reason, for the audit log; and whether clients and delegations are kept for ``reactivate``, or end for good
+    (``revoke``), also those that an earlier suspension kept.
+    """
+
+    credentials: Credentials = Credentials.KEEP
 
 
 class NewSubject(Asked):

@@ -104,6 +104,22 @@ class PrincipalInFull(Principal):
     groups: list[Reference]
 
 
+class Restored(View):
+    """The clients that live again, 50 at most, and how many delegations do, without those whose other party is not
+    active. At most 1,000 are looked at; ``has_more_delegations`` when there may be more.
+    """
+
+    clients: list[str]
+    delegations: int
+    has_more_delegations: bool
+
+
+class ReactivatedPrincipal(Principal):
+    """With the clients and delegations that live again with it. Tokens and tasks stay ended."""
+
+    restored: Restored
+
+
 class Subject(View):
     """What an upstream issuer calls a user."""
 

@@ -28,6 +28,9 @@ class GrantType(StrEnum):
     TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
 
 
+CLIENTS_MAX = 50
+"""Clients of one principal that are not revoked: all of them end with it, in one transaction."""
+
 SCIM_SCOPE = "scim"
 """What opens a tenant's SCIM endpoint; the one scope that a connection's client holds."""
 

@@ -1,5 +1,6 @@
 """The states of a principal. Everything that affects this machine lives in this file."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from identity.model.errors import Conflict
@@ -17,12 +18,13 @@ class State(StrEnum):
 class Verb(StrEnum):
     """What can befall a principal.
 
-    ``suspend`` and ``reactivate`` are an administrator's: the one holds a principal, the other lets it go.
-    ``abandon`` is what happens to an agent that nobody active answers for; ``restore`` is its source saying that it is
-    active again, which lets go nobody whom an administrator holds.
+    ``suspend``, ``suspend_and_revoke`` and ``reactivate`` are an administrator's: the first two hold a principal, the
+    last lets it go. ``abandon`` is what happens to an agent that nobody active answers for; ``restore`` is its source
+    saying that it is active again, which lets go nobody whom an administrator holds.
     """
 
     SUSPEND = "suspend"
+    SUSPEND_AND_REVOKE = "suspend_and_revoke"
     ABANDON = "abandon"
     DEPROVISION = "deprovision"
     RESTORE = "restore"
@@ -30,9 +32,31 @@ class Verb(StrEnum):
     DELETE = "delete"
 
 
+class Credentials(StrEnum):
+    """Whether the clients and delegations of a suspended principal come back with it, or end for good."""
+
+    KEEP = "keep"
+    REVOKE = "revoke"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What lives again with a reactivated principal: clients by id, delegations by number.
+
+    ``has_more_delegations`` when as many were looked at as may be, so that more may live again.
+    """
+
+    clients: tuple[str, ...] = ()
+    delegations: int = 0
+    has_more_delegations: bool = False
+
+
+NOTHING_RESTORED = Restored()
+
 TRANSITIONS: dict[State, dict[Verb, State]] = {
     State.ACTIVE: {
         Verb.SUSPEND: State.SUSPENDED,
+        Verb.SUSPEND_AND_REVOKE: State.SUSPENDED,
         Verb.ABANDON: State.SUSPENDED,
         Verb.DEPROVISION: State.DEPROVISIONED,
         Verb.RESTORE: State.ACTIVE,
@@ -41,6 +65,7 @@ TRANSITIONS: dict[State, dict[Verb, State]] = {
     },
     State.SUSPENDED: {
         Verb.SUSPEND: State.SUSPENDED,
+        Verb.SUSPEND_AND_REVOKE: State.SUSPENDED,
         Verb.ABANDON: State.SUSPENDED,
         Verb.DEPROVISION: State.DEPROVISIONED,
         Verb.RESTORE: State.SUSPENDED,
@@ -49,6 +74,7 @@ TRANSITIONS: dict[State, dict[Verb, State]] = {
     },
     State.DEPROVISIONED: {
         Verb.SUSPEND: State.DEPROVISIONED,  # held already: the source may say otherwise tomorrow
+        Verb.SUSPEND_AND_REVOKE: State.DEPROVISIONED,
         Verb.DEPROVISION: State.DEPROVISIONED,
         Verb.RESTORE: State.ACTIVE,
         Verb.REACTIVATE: State.ACTIVE,
@@ -57,15 +83,18 @@ TRANSITIONS: dict[State, dict[Verb, State]] = {
     State.DELETED: {},
 }
 
-CUTS = frozenset({Verb.SUSPEND, Verb.ABANDON, Verb.DEPROVISION, Verb.DELETE})
+SUSPENSIONS = {Credentials.KEEP: Verb.SUSPEND, Credentials.REVOKE: Verb.SUSPEND_AND_REVOKE}
+"""The verb of an administrator's suspension."""
+
+CUTS = frozenset({*SUSPENSIONS.values(), Verb.ABANDON, Verb.DEPROVISION, Verb.DELETE})
 """Verbs that raise the epoch: no token and no task from before lives on, nor is ever revived."""
 
 ENDS = CUTS - {Verb.SUSPEND}
 """Verbs that raise the end counter besides: no delegation and no client from before is ever good again. A suspension
-only holds them, until the principal is reactivated."""
+that keeps them only holds them, until the principal is reactivated."""
 
 
-HOLDS = {Verb.SUSPEND: True, Verb.REACTIVATE: False}
+HOLDS = {Verb.SUSPEND: True, Verb.SUSPEND_AND_REVOKE: True, Verb.REACTIVATE: False}
 """Verbs that begin and end a hold. Whoever is held is active under no other verb, whatever its source says."""
 
 

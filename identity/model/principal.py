@@ -107,7 +107,7 @@ class Profile:
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A principal as stored. ``version`` grows with every change; ``epoch`` with every cut; ``end_count`` with every
-    cut that is no suspension. ``was_owned``: it has, or had, an owner.
+    cut that ends its delegations and clients. ``was_owned``: it has, or had, an owner.
 
     ``is_held``: an administrator suspended it, and no source brings it back. ``is_protected``: no source changes it.
     """

@@ -10,11 +10,16 @@ from uuid import UUID
 
 from sqlalchemy import insert, text
 
+from identity.model.client import CLIENTS_MAX
+from identity.model.lifecycle import Restored
 from identity.model.outbox import URGENT
+from identity.store.nesting import CLIENT_STANDS, DELEGATION_SERVES
 from identity.store.tables import outbox
 from identity.store.tx import Tx
 
 BATCH = 500  # rows of each kind that one transaction of a worker ends
+DELEGATIONS_COUNTED_MAX = 1_000
+"""How many delegations of a principal are looked at to say how many live again."""
 
 # All of it is found by key, and none of it grows with what others can write: clients and unique values of one principal
 # are few.
@@ -33,6 +38,30 @@ notice AS (
     INSERT INTO outbox (tenant_id, id, principal_id, kind, priority)
     VALUES (:tenant, :notice_id, :principal, 'reconcile', {URGENT}) RETURNING 1)
 SELECT (SELECT count(*) FROM closed) AS clients
+""")
+
+# Delegations of a principal of which it is not written that they ended: of each kind at most :limit, whatever there is.
+NAMED = " UNION ALL ".join(
+    f"""(
+    SELECT actor_id, subject_id, subject_group_id, resource, actor_end_count, subject_end_count, resource_end_count,
+           expires_at, ended_at
+      FROM delegations WHERE tenant_id = :tenant AND ended_at IS NULL AND {party} = :principal LIMIT :limit)"""
+    for party in ("actor_id", "subject_id", "subject_group_id")
+)
+KEPT = text(f"""
+WITH named AS MATERIALIZED ({NAMED})
+SELECT (SELECT true FROM clients
+         WHERE tenant_id = :tenant AND principal_id = :principal AND revoked_at IS NULL LIMIT 1) IS NOT NULL
+    OR (SELECT count(*) >= :limit OR coalesce(bool_or(
+               CASE WHEN actor_id = :principal THEN actor_end_count ELSE subject_end_count END = :end_count), false)
+          FROM named)
+""")
+RESTORED = text(f"""
+WITH named AS MATERIALIZED ({NAMED})
+SELECT ARRAY(SELECT c.client_id FROM clients c WHERE c.tenant_id = :tenant AND c.principal_id = :principal
+                AND {CLIENT_STANDS} LIMIT :clients) AS clients,
+       (SELECT count(*) FROM named d WHERE {DELEGATION_SERVES}) AS delegations,
+       (SELECT count(*) >= :limit FROM named) AS has_more
 """)
 
 NOTICE = text("""
@@ -136,6 +165,21 @@ def principal_cut(tx: Tx, principal_id: UUID, *, is_end: bool, is_deleted: bool,
         "notice_id": tx.new_id(),
     }
     return int(tx.execute(CUT, parameters).scalar_one())
+
+
+def keeps_credentials(tx: Tx, principal_id: UUID, *, end_count: int) -> bool:
+    """Say whether clients or delegations of a suspended principal would come back with it. True as well where there are
+    more than are looked at: ending what has ended changes nothing.
+    """
+    named = {"tenant": tx.tenant_id, "principal": principal_id, "limit": DELEGATIONS_COUNTED_MAX}
+    return bool(tx.execute(KEPT, named | {"end_count": end_count}).scalar_one())
+
+
+def restored_find(tx: Tx, principal_id: UUID, *, now: datetime) -> Restored:
+    """Return which clients and how many delegations of a principal serve, now that it is active again."""
+    named = {"tenant": tx.tenant_id, "principal": principal_id, "limit": DELEGATIONS_COUNTED_MAX, "now": now}
+    row = tx.execute(RESTORED, named | {"clients": CLIENTS_MAX}).one()
+    return Restored(tuple(sorted(row.clients)), int(row.delegations), bool(row.has_more))
 
 
 def ended_rows_end(tx: Tx, principal_id: UUID, *, end_count: int, epoch: int, reason: str, now: datetime) -> EndedRows:

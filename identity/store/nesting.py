@@ -82,14 +82,20 @@ RESOURCE_STANDS = """d.resource_end_count = (
     SELECT r.end_count FROM resources r WHERE r.tenant_id = :tenant AND r.audience = d.resource)"""
 """The condition that the resource server of the delegation ``d`` was not deleted since, or not registered anew."""
 
+SUBJECT_OF = "s.tenant_id = :tenant AND s.id = ANY (ARRAY[d.subject_id, d.subject_group_id])"
+"""The condition that the principal ``s`` is the person or the group of the delegation ``d``."""
+
 DELEGATION_STANDS = f"""(d.ended_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > :now)
     AND {RESOURCE_STANDS}
     AND d.actor_end_count = (
         SELECT a.end_count FROM principals a WHERE a.tenant_id = :tenant AND a.id = d.actor_id)
     AND d.subject_end_count = (
-        SELECT s.end_count FROM principals s
-         WHERE s.tenant_id = :tenant AND s.id = ANY (ARRAY[d.subject_id, d.subject_group_id])))"""
+        SELECT s.end_count FROM principals s WHERE {SUBJECT_OF}))"""
 """The condition that the delegation ``d`` has not ended, whether that has been written of it or not."""
+
+DELEGATION_SERVES = f"""({DELEGATION_STANDS} AND {STATE.format(id="d.actor_id")} = 'active'
+    AND (SELECT s.state FROM principals s WHERE {SUBJECT_OF}) = 'active')"""
+"""The condition that the delegation ``d`` has not ended, and that neither of its parties is suspended."""
 
 
 def covers(subject: str) -> str:

@@ -329,7 +329,7 @@ ADMIN = [
     of_tenant("GET", "/principals"),
     of_tenant("GET", "/principals", query="name={sam_name}"),
     of_tenant("GET", "/principals/{sam}"),
-    of_tenant("POST", "/principals/{sam}/suspend", {"reason": "test"}),
+    of_tenant("POST", "/principals/{sam}/suspend", {"reason": "test", "credentials": "keep"}),
     of_tenant("POST", "/principals/{lee}/reactivate", {"reason": "test"}),
     of_tenant("POST", "/principals/{bot}/deprovision", {"reason": "test"}),
     of_tenant("GET", "/principals", query="is_protected=true"),

@@ -29,7 +29,8 @@ from tests.actions.sources import (
 )
 from tests.world import ADMINISTRATOR, ERP, TYPE, Clock, Tenant, let_act
 
-ENDS = [Verb.SUSPEND, Verb.DEPROVISION, Verb.DELETE]
+ENDS = [Verb.SUSPEND, Verb.SUSPEND_AND_REVOKE, Verb.DEPROVISION, Verb.DELETE]
+SUSPENSIONS = {Verb.SUSPEND: "keep", Verb.SUSPEND_AND_REVOKE: "revoke"}
 
 
 def clock_of(tenant: Tenant) -> Clock:
@@ -79,7 +80,7 @@ def test_when_a_group_goes_the_delegation_for_its_members_ends(acme: Tenant, ver
     assert acme.exchange("invoice-bot").status_code == 400
 
 
-PAST = {Verb.SUSPEND: "suspended", Verb.DEPROVISION: "deprovisioned", Verb.DELETE: "deleted"}
+PAST = dict.fromkeys(SUSPENSIONS, "suspended") | {Verb.DEPROVISION: "deprovisioned", Verb.DELETE: "deleted"}
 
 
 @pytest.mark.promise(1)
@@ -95,7 +96,8 @@ def test_state_epoch_clients_cutoff_event_and_notice_are_written_together(acme: 
     assert count(acme, "outbox WHERE principal_id = :id AND done_at IS NULL", id=agent) == 1
     recorded = acme.events(principal_id=agent)[-1].event
     assert (recorded.type, recorded.reason) == (f"agent.{PAST[verb]}", "test")
-    assert recorded.detail == {"was": "active", "held": not is_end, "ended": {"clients": int(is_end)}}
+    kept = {"credentials": SUSPENSIONS[verb]} if verb in SUSPENSIONS else {}
+    assert recorded.detail == {"was": "active", "held": verb in SUSPENSIONS, "ended": {"clients": int(is_end)}} | kept
 
 
 @pytest.mark.promise(1)
@@ -162,7 +164,7 @@ def test_what_belongs_to_nobody_involved_stays(acme: Tenant) -> None:
 # --- twice is once ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", [Verb.SUSPEND, Verb.DEPROVISION, Verb.REACTIVATE])
+@pytest.mark.parametrize("verb", [*SUSPENSIONS, Verb.DEPROVISION, Verb.REACTIVATE])
 def test_doing_it_twice_is_doing_it_once(acme: Tenant, verb: Verb) -> None:
     acme.befall(acme.planted.sam, verb)
     before = digest(acme)
@@ -193,12 +195,12 @@ def test_who_is_deprovisioned_can_be_held_stays_so_and_no_source_restores_him(ac
 
 
 @pytest.mark.promise(1)
-@pytest.mark.parametrize("verb", [Verb.SUSPEND, Verb.DEPROVISION])
+@pytest.mark.parametrize("verb", [*SUSPENSIONS, Verb.DEPROVISION])
 @pytest.mark.parametrize("party", ["sam", "invoice-bot", "finance"])
 def test_reactivation_revives_no_token_and_after_an_end_no_credential_or_delegation(
     acme: Tenant, verb: Verb, party: str
 ) -> None:
-    """With no worker running, so that nothing but the counters says what ended. A suspension only holds."""
+    """With no worker running, so that nothing but the counters says what ended. One suspension only holds."""
     token, agent = acme.task_token(), acme.agent("invoice-bot")
     own = acme.own_token("invoice-bot")
     id_ = {"sam": acme.planted.sam, "finance": acme.planted.finance, "invoice-bot": agent.id}[party]

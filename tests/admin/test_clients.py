@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
-from identity.actions.clients import CLIENTS_MAX, get_client
+from identity.actions.clients import get_client
 from identity.actions.tenants import resolve_tenant
 from identity.http import House
+from identity.model.client import CLIENTS_MAX
 from identity.model.credential import same_secret
 from identity.model.ids import PLATFORM
 from identity.store.transaction import transaction

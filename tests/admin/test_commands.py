@@ -1,6 +1,7 @@
 """The command ``identity`` over HTTP, against a running server."""
 
 import json
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,33 @@ def test_connections_clients_and_keys_are_changed_rotated_and_ended(
     assert ask("agent", "unprotect", "acme", account)["is_protected"] is False
 
 
+@pytest.mark.parametrize(
+    ("credentials", "is_back"), [((), True), (("--credentials", "keep"), True), (("--credentials", "revoke"), False)]
+)
+def test_a_suspension_keeps_or_revokes_and_a_reactivation_says_what_lives_again(
+    run: Run, ask: Callable[..., Any], acme: Admin, provision: Provision, resource: str,
+    credentials: tuple[str, ...], is_back: bool,
+) -> None:  # fmt: skip
+    bot, people = provision("acme", "agent", "bot"), [provision("acme", "user") for _ in range(2)]
+    made = ask("client", "create", "acme", "--principal", "bot")["client_id"]
+    for sam in people:
+        grant = {"actor_id": bot, "subject_id": sam, "resource": resource, "scopes": ["invoices.read"]}
+        acme.post("/delegations", grant)
+    assert ask("agent", "suspend", "acme", "bot", *credentials)["state"] == "suspended"
+    said = run("agent", "reactivate", "acme", "bot").stdout
+    told = f"1 client ({made}), 2 delegations" if is_back else "no clients, no delegations"
+    assert re.search(rf"^restored +{re.escape(told)}$", said, re.MULTILINE), said
+    ask("user", "suspend", "acme", people[0], *credentials)
+    answer = ask("user", "reactivate", "acme", people[0])
+    assert answer["restored"] == {"clients": [], "delegations": int(is_back), "has_more_delegations": False}
+
+
+@pytest.mark.parametrize("verb", ["deprovision", "reactivate"])
+def test_only_a_suspension_asks_what_becomes_of_credentials(run: Run, acme: Admin, verb: str) -> None:
+    said = run("agent", verb, "acme", "bot", "--credentials", "keep", exit_code=2).stderr
+    assert "--credentials" in said
+
+
 def test_a_list_is_read_over_its_pages_and_says_where_the_rest_begins(
     run: Run, ask: Callable[..., Any], acme: Admin, provision: Provision
 ) -> None:
@@ -112,6 +140,7 @@ def test_a_name_can_do_nothing_to_a_terminal() -> None:
         (("tenant", "create", "ACME"), 7, "SLUG"),
         (("tenant", "show", "a/b"), 2, "cannot be a name or an id"),
         (("agent", "show", "acme", "nobody"), 5, "there is no agent called 'nobody' in acme"),
+        (("agent", "suspend", "acme", "bot", "--credentials", "drop"), 2, "'drop' is not one of 'keep', 'revoke'"),
         (("client", "create", "acme"), 2, "give --principal, --audience or both of them"),
         (("client", "create", "acme", "--principal", "x", "--jwks", "@nowhere"), 2, "cannot be read"),
         (("client", "create", "acme", "--principal", "x", "--jwks", "{"), 2, "that is not JSON"),

@@ -55,6 +55,17 @@ def test_every_body_refuses_what_it_does_not_know(document: Any) -> None:
         assert schemas[name]["additionalProperties"] is False, name
 
 
+def test_what_a_suspension_keeps_and_a_reactivation_restores_is_described(document: Any) -> None:
+    schemas, paths = document["components"]["schemas"], document["paths"]
+    of_principal = "/admin/v1/tenants/{tenant}/principals/{principal_id}"
+    asked = paths[f"{of_principal}/suspend"]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    assert schemas[asked.rsplit("/", 1)[1]]["properties"]["credentials"]["default"] == "keep"
+    assert schemas["Credentials"]["enum"] == ["keep", "revoke"]
+    answered = paths[f"{of_principal}/reactivate"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert "restored" in schemas[answered["$ref"].rsplit("/", 1)[1]]["required"]
+    assert schemas["Restored"]["required"] == ["clients", "delegations", "has_more_delegations"]
+
+
 def test_the_type_of_a_problem_can_be_opened(platform: Admin) -> None:
     problem = platform.get("/tenants/nobody", 404)
     path = problem["type"].removeprefix("https://identity.example")

@@ -1,9 +1,12 @@
 """Principals as an administrator meets them."""
 
+from typing import Any
+
 import pytest
 
 from tests.admin.conftest import Admin, Provision
 
+NOBODY = "01890000-0000-7000-8000-000000000000"
 VERBS = {"suspend": "suspended", "deprovision": "deprovisioned"}
 
 
@@ -50,18 +53,89 @@ def test_a_cut_is_the_same_twice_and_an_end_ends_delegations_and_clients_in_one_
     assert event["detail"]["ended"] == {"clients": int(is_end)}
 
 
-@pytest.mark.parametrize(("verb", "is_back"), [("suspend", True), ("deprovision", False)])
-def test_a_reactivated_agent_has_its_delegations_and_clients_after_a_suspension_only(
-    acme: Admin, provision: Provision, resource: str, verb: str, is_back: bool
+@pytest.mark.promise(9)
+@pytest.mark.parametrize(
+    ("verb", "asked", "is_back"),
+    [
+        ("suspend", [{}], True),
+        ("suspend", [{"credentials": "keep"}], True),
+        ("suspend", [{"credentials": "revoke"}], False),
+        ("suspend", [{"credentials": "keep"}, {"credentials": "revoke"}], False),
+        ("suspend", [{"credentials": "revoke"}, {"credentials": "keep"}], False),
+        ("deprovision", [{}], False),
+    ],
+)
+def test_a_reactivated_agent_has_its_delegations_and_clients_after_a_suspension_that_kept_them_only(
+    acme: Admin, provision: Provision, resource: str, verb: str, asked: list[dict[str, str]], is_back: bool
 ) -> None:
     bot, sam = provision("acme", "agent"), provision("acme", "user")
     grant = {"actor_id": bot, "subject_id": sam, "resource": resource, "scopes": ["invoices.read"]}
     delegation = acme.post("/delegations", grant)["id"]
     client = acme.post("/clients", {"principal_id": bot})["client_id"]
-    acme.post(f"/principals/{bot}/{verb}", {}, 200)
-    assert acme.post(f"/principals/{bot}/reactivate", {}, 200)["state"] == "active"
+    for body in asked:
+        acme.post(f"/principals/{bot}/{verb}", body, 200)
+    answer = acme.post(f"/principals/{bot}/reactivate", {}, 200)
+    restored = {"clients": [client] * is_back, "delegations": int(is_back), "has_more_delegations": False}
+    assert (answer["state"], answer["restored"]) == ("active", restored)
+    assert acme.get(f"/principals/{bot}").keys() - {"owners", "groups"} == answer.keys() - {"restored"}
+    assert acme.events(type="agent.reactivated")[-1]["detail"]["restored"] == restored
+    told = [event["detail"]["credentials"] for event in acme.events(type="agent.suspended")]
+    assert told == [body.get("credentials", "keep") for body in asked if verb == "suspend"][: len(told)]
     assert (acme.get(f"/delegations/{delegation}")["ended_at"] is None) == is_back
     assert (acme.get(f"/clients/{client}")["revoked_at"] is None) == is_back
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize(
+    ("verb", "body", "pointer", "said"),
+    [
+        ("suspend", {"credentials": "drop"}, "/credentials", "credentials must be one of keep, revoke"),
+        ("suspend", {"credentials": "REVOKE"}, "/credentials", "credentials must be one of keep, revoke"),
+        ("suspend", {"credentials": ""}, "/credentials", "credentials must be one of keep, revoke"),
+        ("suspend", {"credentials": None}, "/credentials", "credentials must be one of keep, revoke"),
+        ("suspend", {"credentials": True}, "/credentials", "credentials must be one of keep, revoke"),
+        ("suspend", {"credentials": ["revoke"]}, "/credentials", "credentials must be one of keep, revoke"),
+        ("suspend", {"credential": "revoke"}, "/credential", "credential is not known here"),
+        ("deprovision", {"credentials": "revoke"}, "/credentials", "credentials is not known here"),
+        ("reactivate", {"credentials": "keep"}, "/credentials", "credentials is not known here"),
+    ],
+)
+def test_a_suspension_with_one_fault_is_refused_and_changes_nothing(
+    acme: Admin, provision: Provision, verb: str, body: dict[str, Any], pointer: str, said: str
+) -> None:
+    bot = provision("acme", "agent")
+    before = acme.get(f"/principals/{bot}")
+    problem = acme.post(f"/principals/{bot}/{verb}", body, 400)
+    assert problem["errors"] == [{"pointer": pointer, "detail": said}]
+    assert acme.get(f"/principals/{bot}") == before
+
+
+@pytest.mark.promise(4)
+@pytest.mark.parametrize("credentials", ["keep", "revoke"])
+def test_nobody_suspends_a_principal_of_another_tenant_or_one_that_was_never_there(
+    acme: Admin, rival: Admin, provision: Provision, credentials: str
+) -> None:
+    bot = provision("acme", "agent")
+    asked, before = {"credentials": credentials}, acme.get(f"/principals/{bot}")
+    theirs = rival.post(f"/principals/{bot}/suspend", asked, 404)
+    nowhere = rival.post(f"/principals/{NOBODY}/suspend", asked, 404)
+    assert theirs["detail"] == nowhere["detail"]
+    for token in ("", "wrong", "idf_scim_something"):
+        Admin(acme.http, "acme", token).post(f"/principals/{bot}/suspend", asked, 401)
+    assert acme.get(f"/principals/{bot}") == before
+
+
+@pytest.mark.parametrize("credentials", ["keep", "revoke"])
+def test_the_answer_of_a_reactivation_is_kept_with_its_idempotency_key(
+    acme: Admin, provision: Provision, credentials: str
+) -> None:
+    bot = provision("acme", "agent")
+    client = acme.post("/clients", {"principal_id": bot})["client_id"]
+    acme.post(f"/principals/{bot}/suspend", {"credentials": credentials}, 200)
+    first, again = (acme.post(f"/principals/{bot}/reactivate", {}, 200, key="once") for _ in range(2))
+    assert first == again
+    assert first["restored"]["clients"] == [client] * (credentials == "keep")
+    assert acme.post(f"/principals/{bot}/reactivate", {}, 200)["restored"]["clients"] == []
 
 
 def test_an_agent_whose_owners_are_gone_is_not_reactivated(acme: Admin, provision: Provision) -> None:

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity.model.errors import Conflict
-from identity.model.lifecycle import CUTS, TRANSITIONS, State, Verb, next_hold, next_state
+from identity.model.lifecycle import (
+    CUTS,
+    ENDS,
+    SUSPENSIONS,
+    TRANSITIONS,
+    Credentials,
+    State,
+    Verb,
+    next_hold,
+    next_state,
+)
 
 LEGAL = {(state, verb) for state, verbs in TRANSITIONS.items() for verb in verbs}
 ILLEGAL = sorted(set(product(State, Verb)) - LEGAL)
@@ -48,6 +58,17 @@ def test_every_verb_that_takes_life_cuts() -> None:
     assert {verb for verb in TRANSITIONS[State.ACTIVE] if next_state(State.ACTIVE, verb) is not State.ACTIVE} == CUTS
 
 
+@pytest.mark.parametrize("state", State)
+def test_both_suspensions_lead_to_the_same_state(state: State) -> None:
+    verbs = TRANSITIONS[state]
+    assert verbs.get(Verb.SUSPEND) is verbs.get(Verb.SUSPEND_AND_REVOKE)
+
+
+def test_of_all_cuts_a_suspension_that_keeps_credentials_is_the_only_one_that_ends_none() -> None:
+    assert {SUSPENSIONS[Credentials.KEEP]} == CUTS - ENDS
+    assert SUSPENSIONS.keys() == set(Credentials)
+
+
 def reached(*verbs: Verb) -> tuple[State, bool]:
     """What an active principal is after one verb after the other, and whether it is held."""
     state, is_held = State.ACTIVE, False
@@ -61,6 +82,9 @@ def reached(*verbs: Verb) -> tuple[State, bool]:
     [
         ((Verb.SUSPEND,), State.SUSPENDED, True),
         ((Verb.SUSPEND, Verb.RESTORE), State.SUSPENDED, True),
+        ((Verb.SUSPEND_AND_REVOKE, Verb.RESTORE), State.SUSPENDED, True),
+        ((Verb.SUSPEND_AND_REVOKE, Verb.REACTIVATE), State.ACTIVE, False),
+        ((Verb.DEPROVISION, Verb.SUSPEND_AND_REVOKE, Verb.RESTORE), State.SUSPENDED, True),
         ((Verb.SUSPEND, Verb.DEPROVISION), State.DEPROVISIONED, True),
         ((Verb.SUSPEND, Verb.DEPROVISION, Verb.RESTORE), State.SUSPENDED, True),
         ((Verb.DEPROVISION, Verb.SUSPEND, Verb.RESTORE), State.SUSPENDED, True),

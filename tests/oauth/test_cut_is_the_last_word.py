@@ -105,6 +105,7 @@ CUTS: dict[str, Cut] = {
     "deprovision the person": by_principal(Verb.DEPROVISION, "sam"),
     "delete the person": by_principal(Verb.DELETE, "sam"),
     "suspend the actor": by_principal(Verb.SUSPEND, "actor"),
+    "suspend the actor, and revoke": by_principal(Verb.SUSPEND_AND_REVOKE, "actor"),
     "deprovision an earlier actor": by_principal(Verb.DEPROVISION, "first actor"),
     "end the delegation": delegation_ended,
     "revoke the client": client_revoked,

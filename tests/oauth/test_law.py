@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -19,7 +20,7 @@ from identity.actions.reconciliation import BEGINNING, Place, reconcile_principa
 from identity.model.lifecycle import Verb
 from identity.model.membership import MemberChange
 from identity.model.principal import Amendment, Kind, Profile
-from identity.store.lifecycle import BATCH
+from identity.store.lifecycle import BATCH, DELEGATIONS_COUNTED_MAX
 from identity.store.ownership import GROUPS_BATCH
 from tests.conftest import Server
 from tests.oauth.test_cut_is_the_last_word import delegation_narrowed, resource_deleted, resource_narrowed
@@ -30,13 +31,14 @@ ROWS_OF_A_STEP = 8 * BATCH
 """Of one batch of a worker: each row in an index and in its table, with what is looked up for it."""
 
 ROWS = int(os.environ.get("IDENTITY_PROVE_ROWS", "4000"))
-TASKS, MEMBERSHIPS, MEMBERS, AGENTS = ROWS, ROWS, ROWS // 2, 100
+TASKS, MEMBERSHIPS, MEMBERS, AGENTS, DELEGATIONS = ROWS, ROWS, ROWS // 2, 100, ROWS // 2
 READ = """
 SELECT coalesce(sum(pg_stat_get_xact_tuples_returned(oid)), 0) FROM pg_class
  WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i')
 """
 ID = "CAST('{prefix}-0000-7000-8000-' || lpad(to_hex(n), 12, '0') AS uuid)"
 GROUPS, PEOPLE, BOTS = (ID.format(prefix=prefix) for prefix in ("0191aaaa", "0191bbbb", "0191cccc"))
+A_BOT = BOTS.replace("(n)", f"(1 + n % {AGENTS})")
 PLANT = f"""
 SET session_replication_role = replica;
 INSERT INTO principals (tenant_id, id, kind, state, name, name_key, document, created_at, updated_at)
@@ -57,6 +59,13 @@ SELECT :tenant, {BOTS}, :finance, now() FROM generate_series(1, {AGENTS}) n;
 INSERT INTO tasks SELECT (jsonb_populate_record(t, jsonb_build_object('txn', gen_random_uuid()))).*
   FROM tasks t, generate_series(1, {TASKS}) WHERE t.ctid = (SELECT ctid FROM tasks WHERE tenant_id = :tenant LIMIT 1)
 """
+PLANT_DELEGATIONS = f""";
+INSERT INTO delegations (tenant_id, id, actor_id, subject_id, subject_group_id, resource, max_lifetime_s, max_depth,
+                         created_at)
+SELECT :tenant, gen_random_uuid(), d.*, '{ERP}', 60, 1, now()
+  FROM generate_series(1, {DELEGATIONS}) n CROSS JOIN LATERAL (VALUES
+       (:agent, {PEOPLE}, CAST(NULL AS uuid)), ({A_BOT}, :sam, NULL), ({A_BOT}, NULL, :finance)) d;
+"""
 
 
 def amend(tenant: Tenant, kind: Kind, id_: Any, **changed: Any) -> None:
@@ -73,14 +82,27 @@ def amend(tenant: Tenant, kind: Kind, id_: Any, **changed: Any) -> None:
         )  # fmt: skip
 
 
-VERBS: dict[str, Callable[[Tenant, str], object]] = {
-    "active=false": lambda acme, _: amend(acme, Kind.USER, acme.planted.sam, active=False),
-    "an attribute": lambda acme, _: amend(acme, Kind.USER, acme.planted.sam, nickName="Sam"),
+def suspend_and_reactivate(tenant: Tenant, id_: UUID) -> None:
+    """Once with what the suspension kept, and once after a second suspension ended that."""
+    for verb in (Verb.SUSPEND, Verb.REACTIVATE, Verb.SUSPEND, Verb.SUSPEND_AND_REVOKE, Verb.REACTIVATE):
+        tenant.befall(id_, verb)
+
+
+OF_PRINCIPALS: dict[str, Callable[[Tenant, str], object]] = {
     "suspend the person": lambda acme, _: acme.befall(acme.planted.sam, Verb.SUSPEND),
     "delete the person": lambda acme, _: acme.befall(acme.planted.sam, Verb.DELETE),
     "suspend the agent": lambda acme, _: acme.befall(acme.agent().id, Verb.SUSPEND),
+    "suspend the agent, and revoke": lambda acme, _: acme.befall(acme.agent().id, Verb.SUSPEND_AND_REVOKE),
     "deprovision the agent": lambda acme, _: acme.befall(acme.agent().id, Verb.DEPROVISION),
+    "suspend the group, and revoke": lambda acme, _: acme.befall(acme.planted.finance, Verb.SUSPEND_AND_REVOKE),
     "delete the group": lambda acme, _: acme.befall(acme.planted.finance, Verb.DELETE),
+    "suspend and reactivate the agent": lambda acme, _: suspend_and_reactivate(acme, acme.agent().id),
+    "suspend and reactivate the person": lambda acme, _: suspend_and_reactivate(acme, acme.planted.sam),
+    "suspend and reactivate the group": lambda acme, _: suspend_and_reactivate(acme, acme.planted.finance),
+}
+VERBS: dict[str, Callable[[Tenant, str], object]] = OF_PRINCIPALS | {
+    "active=false": lambda acme, _: amend(acme, Kind.USER, acme.planted.sam, active=False),
+    "an attribute": lambda acme, _: amend(acme, Kind.USER, acme.planted.sam, nickName="Sam"),
     "remove a member": lambda acme, _: amend(
         acme, Kind.GROUP, acme.planted.finance, members=MemberChange(remove=frozenset({acme.planted.sam}))),
     "exchange": lambda acme, _: acme.task_token(),
@@ -91,8 +113,13 @@ VERBS: dict[str, Callable[[Tenant, str], object]] = {
     "delete the resource server": resource_deleted,
     "a token for itself": lambda acme, _: acme.own_token("ocr-bot", resource=ERP),
 }  # fmt: skip
-ANSWERED = dict.fromkeys(("active=false", "an attribute"), 4 * 1_000)
-"""Of the first thousand groups of the person, which are answered: index entry and row of each membership and group."""
+ANSWERED = dict.fromkeys(("active=false", "an attribute"), 4 * 1_000) | {
+    f"suspend and reactivate the {party}": 10 * DELEGATIONS_COUNTED_MAX for party in ("agent", "person", "group")
+}
+"""Of the first thousand groups of the person, which are answered: index entry and row of each membership and group. Of
+the first thousand delegations, of which is answered how many live again: state and end counter of both parties, and
+that of the resource server.
+"""
 
 
 @contextmanager
@@ -122,18 +149,18 @@ def read_by_each(engine: Engine) -> Iterator[list[tuple[str, int]]]:
         event.remove(engine, "after_cursor_execute", after)
 
 
-def plant(server: Server, tenant: Tenant, *, statistics: str) -> None:
+def plant(server: Server, tenant: Tenant, *, statistics: str, more: str = "") -> None:
     superuser = psycopg.connect(
         host=server.socket_folder, user=SUPERUSER, dbname=tenant.house.engine.url.database, autocommit=True
     )
     values = {
         "tenant": tenant.planted.id, "sam": tenant.planted.sam, "finance": tenant.planted.finance,
-        "other": "01910000-0000-7000-8000-000000000000",
+        "other": "01910000-0000-7000-8000-000000000000", "agent": tenant.agent().id,
     }  # fmt: skip
     with superuser as connection:
         if statistics == "stale":
             connection.execute("ANALYZE")
-        planted = PLANT
+        planted = PLANT + more
         for name, value in values.items():
             planted = planted.replace(f":{name}", f"'{value}'::uuid")
         connection.execute(planted.encode())
@@ -149,8 +176,9 @@ def test_what_others_wrote_changes_neither_the_statements_nor_what_they_read(
 ) -> None:
     token = world.acme.task_token()
     world.rival.task_token()
-    plant(server, world.rival, statistics=statistics)
-    plant(server, world.acme, statistics="none")
+    more = PLANT_DELEGATIONS if verb in OF_PRINCIPALS else ""
+    plant(server, world.rival, statistics=statistics, more=more)
+    plant(server, world.acme, statistics="none", more=more)
     world.house.engine.dispose()
     with read_by_each(world.house.engine) as large:
         VERBS[verb](world.acme, token)

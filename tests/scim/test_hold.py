@@ -6,13 +6,14 @@ from uuid import UUID
 
 import pytest
 
+from identity.actions.lifecycle import Changed
 from identity.actions.principals import deprovision, reactivate, suspend
 from identity.http import House
 from identity.model.principal import Principal
 from identity.store.transaction import transaction
 from tests.scim.sources import ADMINISTRATOR, AGENT, PATCH, USER, Source
 
-Verb = Callable[..., Principal]
+Verb = Callable[..., Principal | Changed]
 Administrate = Callable[[Source, Verb, str], Principal]
 
 
@@ -20,7 +21,8 @@ Administrate = Callable[[Source, Verb, str], Principal]
 def administrate(house: House) -> Administrate:
     def bring(source: Source, verb: Verb, principal_id: str) -> Principal:
         with transaction(house.engine, source.tenant_id) as tx:
-            return verb(tx, UUID(principal_id), reason="investigated", caller=ADMINISTRATOR, now=house.clock())
+            done = verb(tx, UUID(principal_id), reason="investigated", caller=ADMINISTRATOR, now=house.clock())
+        return done.principal if isinstance(done, Changed) else done
 
     return bring
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from identity.actions.audit import list_events
+from identity.actions.lifecycle import Changed
 from identity.actions.principals import protect, reactivate, suspend, unprotect
 from identity.actions.reconciliation import BEGINNING, reconcile_principal
 from identity.http import House
@@ -17,14 +18,16 @@ from tests.scim.sources import ADMINISTRATOR, AGENT, ENTERPRISE, GROUP, PATCH, U
 
 BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 WORKER = Caller(CallerKind.WORKER, "cascade", "request-of-worker")
-Administrate = Callable[[Source, Callable[..., Principal], str], Principal]
+Verb = Callable[..., Principal | Changed]
+Administrate = Callable[[Source, Verb, str], Principal]
 
 
 @pytest.fixture
 def administrate(house: House) -> Administrate:
-    def bring(source: Source, verb: Callable[..., Principal], principal_id: str) -> Principal:
+    def bring(source: Source, verb: Verb, principal_id: str) -> Principal:
         with transaction(house.engine, source.tenant_id) as tx:
-            return verb(tx, UUID(principal_id), reason="emergency", caller=ADMINISTRATOR, now=house.clock())
+            done = verb(tx, UUID(principal_id), reason="emergency", caller=ADMINISTRATOR, now=house.clock())
+        return done.principal if isinstance(done, Changed) else done
 
     return bring
 
