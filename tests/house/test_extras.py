@@ -37,6 +37,7 @@ PROGRAMS = {
     "web": ((), "import config.web, config.app, cli.main"),
     "every command": ((), EVERY_COMMAND),
     "the story": (("demo",), "import dev.demo.story, examples.erp.erp"),
+    "the example of a chain": ((), "import examples.chain.__main__, kombu.transport.filesystem"),
     "worker and relay on PostgreSQL": ((), "import config.celery, kombu.transport.pgmq, workers.broker"),
     "worker and relay on RabbitMQ": ((), "import config.celery, kombu.transport.pyamqp, workers.rabbitmq_broker"),
     "worker and relay on Redis": (("redis",), "import config.celery, kombu.transport.redis, workers.redis_broker"),

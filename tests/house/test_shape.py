@@ -91,6 +91,15 @@ def test_the_verifier_imports_nothing_of_the_application() -> None:
             assert name.split(".")[0] in {*sys.stdlib_module_names, *VERIFIER_STANDS_ON}, (source.path, name)
 
 
+OURS = {"identity", "scim", "workers", "config", "cli", "dev", "migrations", "tests", "benchmarks", "fuzz"}
+
+
+def test_an_example_imports_nothing_of_ours_but_the_verifier() -> None:
+    imported = [(source.path, name) for source in sources("examples") for name in source.imports()]
+    assert any(name.startswith("identity_verifier.") for _, name in imported)
+    assert [(path, name) for path, name in imported if name.split(".")[0] in OURS] == []
+
+
 def test_authlibs_deprecated_jose_is_never_imported() -> None:
     imported = [(source.path, name) for source in sources() for name in source.imports()]
     assert [(path, name) for path, name in imported if name.startswith("authlib.jose")] == []
