@@ -15,6 +15,7 @@ from identity.actions.issuance import (
     check_grant,
     issue_token,
     parse_jti,
+    parse_kid,
 )
 from identity.actions.presented_tokens import ExchangeRequest, verify_actor, verify_subject
 from identity.actions.upstream import UpstreamKeys
@@ -91,7 +92,7 @@ def read_exchange_facts(
         actor_jti=parse_jti(actor.claims) if actor else None,
         resource=request.asked.resource,
         txn=request.asked.txn,
-        retired_kid=subject.envelope.key_id if request.asked.is_renewal else None,
+        retired_kid=parse_kid(subject.envelope.key_id) if request.asked.is_renewal else None,
         now=now,
     )
 
@@ -290,7 +291,9 @@ def _membership_basis(parent: TokenFacts | None) -> dict[str, Any]:
 def _upstream_basis(held: Held, facts: ExchangeFacts) -> dict[str, Any]:
     """Return the connection and the upstream subject whose token began the chain, and when that token was issued."""
     if held.parent is not None:
-        return {"connection_id": held.parent.connection_id, "upstream_key": held.parent.upstream_key}
+        parent = held.parent
+        issued_at = parent.issued_at if parent.upstream_key else None
+        return {"connection_id": parent.connection_id, "upstream_key": parent.upstream_key, "upstream_iat": issued_at}
     connection_id = facts.upstream.id if facts.upstream else None
     return {"connection_id": connection_id, "upstream_key": facts.upstream_key, "upstream_iat": held.issued_at}
 

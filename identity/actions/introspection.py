@@ -8,7 +8,8 @@ from uuid import UUID
 
 from identity_verifier import VerificationError
 
-from identity.actions.issuance import Issuer, parse_jti, verify_own
+from identity.actions.issuance import Issuer, parse_jti, parse_kid, verify_own
+from identity.actions.presented_tokens import retired
 from identity.actions.upstream import InvalidSubjectToken, take_token_apart
 from identity.model.access import Caller
 from identity.model.client import Client
@@ -40,7 +41,7 @@ def parse_presented(text: str, issuer: str) -> PresentedToken:
         return PresentedToken(text, None)
     if token.issuer != issuer:
         return PresentedToken(text, None)
-    return PresentedToken(text, parse_jti(token.claims), token.envelope.key_id)
+    return PresentedToken(text, parse_jti(token.claims), parse_kid(token.envelope.key_id))
 
 
 def read_life_facts(
@@ -104,7 +105,7 @@ def revoke_token(
 def _verified_claims(
     tx: Tx, presented: PresentedToken, token: TokenFacts, facts: LifeFacts, issuer: Issuer, now: datetime
 ) -> Mapping[str, Any] | None:
-    keys = issuer.keys.public(tx.tenant_id, facts.keys)
+    keys = issuer.keys.public(tx.tenant_id, (*facts.common.keys, *retired(facts.retired_key, token)))
     try:
         claims: Mapping[str, Any] = verify_own(presented.text, keys, issuer, token.audience, now).claims
     except VerificationError:

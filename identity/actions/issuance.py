@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -173,7 +173,7 @@ def _decide_for_itself(
         scopes=granted,
         authorization_details=(),
         issued_at=now,
-        expires_at=earliest_expiry(now, ACCESS_LIFETIME_S, party.valid_until, task.expires_at if task else None),
+        expires_at=earliest_expiry(now, ACCESS_LIFETIME_S, party.valid_until, _end_of(task, facts.common)),
         audiences=() if resource is None else (resource,),
         basis={} if resource is None else {f"resource {resource}": facts.resource_epoch},
     )
@@ -186,7 +186,15 @@ def _within(task: Task | None, resource: str | None, scopes: Sequence[str]) -> S
     entry = task.held_at(resource)
     if entry is None:
         raise InvalidTarget("the task is not for this resource", reason="resource_not_in_task")
+    if entry.authorization_details:  # a client's own token has none, and would not be restricted as the task is
+        raise InvalidScope(
+            "the task has authorization_details here, and a client none of its own", reason="nothing_left"
+        )
     return [scope for scope in scopes if scope in entry.scopes]
+
+
+def _end_of(task: Task | None, common: CommonFacts) -> datetime | None:
+    return None if task is None else min(task.expires_at, task.created_at + timedelta(seconds=common.max_task_s))
 
 
 def _decide_for_connection(
@@ -318,6 +326,14 @@ def earliest_expiry(now: datetime, lifetime_s: int, *bounds: datetime | None) ->
     if earliest <= now.timestamp():
         raise PartyInactive("nothing of the lifetime is left", reason="lifetime_spent")
     return datetime.fromtimestamp(earliest, now.tzinfo)
+
+
+def parse_kid(kid: object) -> str | None:
+    """Return the ``kid`` of a key of ours, when it has the form of one."""
+    try:
+        return str(UUID(str(kid)))
+    except ValueError:
+        return None
 
 
 def parse_jti(claims: Mapping[str, Any]) -> UUID | None:

@@ -10,6 +10,7 @@ from identity.actions.upstream import InvalidSubjectToken, UnverifiedToken, Upst
 from identity.model.client import Client
 from identity.model.errors import Refusal
 from identity.model.exchange import Asked, Held
+from identity.model.signing_key import SigningKey
 from identity.model.token import Party, TokenFacts, death_of, lives
 from identity.model.upstream_token import ACCESS_TOKEN, JWT, Acting
 from identity.store import Tx
@@ -106,6 +107,8 @@ def verify_actor(
     _believe(tx, request.actor_text, token, facts, issuer, now, InvalidActorToken, "actor_token")
     if token.subject_id != client.principal_id:
         raise InvalidActorToken("the actor token is another agent's", reason="actor_token_presenter")
+    if token.txn is not None:
+        raise InvalidActorToken("the actor token serves a task of its own, and ends with it", reason="actor_token_task")
     return facts.parties.get(token.subject_id)
 
 
@@ -126,7 +129,7 @@ def _believe(
     """
     keys, verified_at = facts.common.keys, now
     if may_have_expired:
-        keys, verified_at = (*keys, *([facts.retired_key] if facts.retired_key else [])), token.issued_at
+        keys, verified_at = (*keys, *retired(facts.retired_key, token)), token.issued_at
     try:
         verify_own(text, issuer.keys.public(tx.tenant_id, keys), issuer, token.audience, verified_at)
     except VerificationError as failed:
@@ -134,3 +137,10 @@ def _believe(
     death = death_of(token, now, may_have_expired=may_have_expired)
     if death is not None:
         raise error("the token is no longer good", reason=f"{name}_{death}")
+
+
+def retired(key: SigningKey | None, token: TokenFacts) -> tuple[SigningKey, ...]:
+    """Return a key that may have retired, unless it had before the token was issued: then it did not sign it."""
+    if key is None or (key.verify_until is not None and key.verify_until <= token.issued_at):
+        return ()
+    return (key,)

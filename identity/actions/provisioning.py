@@ -13,7 +13,7 @@ from identity.model.event import Event
 from identity.model.lifecycle import State, Verb
 from identity.model.listing import Listing
 from identity.model.membership import MemberChange
-from identity.model.principal import Amendment, Kind, Principal, Profile, Reference, Resource
+from identity.model.principal import Amendment, Kind, Principal, Profile, Reference, Resource, narrows_validity
 from identity.model.provisioning_event import EventUri, change_told
 from identity.store import Tx
 from identity.store.definitions import keys_write, type_hold
@@ -21,6 +21,7 @@ from identity.store.events import event_insert
 from identity.store.groups import members_add, members_keep_only, members_remove, owners_replace
 from identity.store.lifecycle import ownership_notice_insert
 from identity.store.listing import Found, resource_list
+from identity.store.locks import principal_key
 from identity.store.principals import (
     emails_replace,
     principal_insert,
@@ -160,7 +161,10 @@ def _write_profile(tx: Tx, current: Resource, profile: Profile, *, now: datetime
     principal = current.principal
     if profile.document == principal.document:
         return current
-    updated = principal_update(tx, principal, profile, now=now)
+    is_cut = narrows_validity(principal, profile.valid_from, profile.valid_until, now)
+    if is_cut:
+        tx.ends.add(principal_key(principal.id))
+    updated = principal_update(tx, principal, profile, is_cut=is_cut, now=now)
     if profile.document.get("emails") != principal.document.get("emails"):
         emails_replace(tx, principal.id, profile)
     if profile.keys is not None:

@@ -233,8 +233,8 @@ def _narrow(terms: _Terms, delegation: Delegation | None, chain: tuple[Party, ..
     granted = grant(terms.asked, holders, held.task, terms.audience, terms.route.target)
     if isinstance(granted, Denied):
         return granted
-    task_expires_at, ends_at = _task_expiry(terms, delegation), _end(terms, delegation)
     parties = (held.subject, *chain, *terms.others)
+    task_expires_at, ends_at = _task_expiry(terms, delegation), _end(terms, delegation, parties)
     expires_at = _expiry(terms, delegation, parties, min(task_expires_at, ends_at or task_expires_at))
     if expires_at <= now:
         return Denied("party", "lifetime_spent")
@@ -289,17 +289,19 @@ def _task_expiry(terms: _Terms, delegation: Delegation | None) -> datetime:
     return terms.now + timedelta(seconds=longest)
 
 
-def _end(terms: _Terms, delegation: Delegation | None) -> datetime | None:
-    """Return when all tokens like this one end, renewed ones too: never later than its parent's, its task, and what
-    the delegation and the tenant allow of a task. None where the parent may not be renewed.
+def _end(terms: _Terms, delegation: Delegation | None, parties: Sequence[Party]) -> datetime | None:
+    """Return when all tokens like this one end, renewed ones too: never later than its parent's, its task, what the
+    delegation and the tenant allow of a task, and the end that the delegation and each party have now, whether that is
+    put off later or not. None where the parent may not be renewed.
     """
     parent, task = terms.held.parent, terms.held.task
-    if parent is not None and parent.txn is not None and parent.renewable_until is None:
+    if parent is not None and parent.actor_ids and parent.renewable_until is None:
         return None
     begun = task.created_at if task else terms.now
     longest = min([terms.limits.max_task_s, *([delegation.max_task_s] if delegation else [])])
-    ends = [begun + timedelta(seconds=longest), _task_expiry(terms, delegation)]
-    return min([*ends, *([parent.renewable_until] if parent and parent.renewable_until else [])])
+    bounds = [parent.renewable_until if parent else None, delegation.expires_at if delegation else None]
+    ends = [*bounds, *(party.valid_until for party in parties)]
+    return min([begun + timedelta(seconds=longest), _task_expiry(terms, delegation), *filter(None, ends)])
 
 
 def _expiry(terms: _Terms, delegation: Delegation | None, parties: Sequence[Party], ends_at: datetime) -> datetime:

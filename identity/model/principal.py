@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from uuid import UUID
 from identity.model.errors import Malformed
 from identity.model.lifecycle import State
 from identity.model.membership import MemberChange
+from identity.model.tenant import TASK_DURATION_MAX_S
 
 Document = Mapping[str, Any]
 """A SCIM resource as JSON, without id, schemas, meta, members and groups."""
@@ -230,3 +231,17 @@ def _folded(name: str, *, forbidden: frozenset[str], pointer: str) -> str:
     if any(unicodedata.category(character) in forbidden for character in folded):
         raise Malformed("must not contain control or invisible characters", pointer=pointer)
     return folded
+
+
+def narrows_validity(
+    principal: Principal, valid_from: datetime | None, valid_until: datetime | None, now: datetime
+) -> bool:
+    """True when the validity window begins later or ends earlier than before, within the life of what rests on it.
+
+    What ended so stays ended, though the window be widened again. Nothing lives longer than a task, so an end that is
+    farther away than that ends nothing.
+    """
+    horizon = now + timedelta(seconds=TASK_DURATION_MAX_S)
+    ends = valid_until is not None and valid_until < min(principal.valid_until or horizon, horizon)
+    begins = valid_from is not None and valid_from > max(principal.valid_from or now, now)
+    return ends or begins

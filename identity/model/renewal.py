@@ -1,6 +1,6 @@
 """Deciding a renewal: a token like the one presented, as long as all that this one rests on stands. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -31,8 +31,9 @@ def decide_renewal(
     granted = grant(asked, [parent], held.task, parent.audience, route.target)
     if isinstance(granted, Denied):
         return granted
-    renewable_until = _end(parent, held, limits)
-    expires_at = _expiry(parent, held, others, limits, renewable_until, now)
+    windows = [party.valid_until for party in (held.subject, *held.chain, *others)]
+    renewable_until = _end(parent, held, windows, limits)
+    expires_at = _expiry(parent, windows, limits, renewable_until, now)
     if expires_at <= now:
         return Denied("party", "lifetime_spent")
     return Allowed(
@@ -59,17 +60,20 @@ def _refuse_token(asked: Asked, held: Held, actor: Party | None, now: datetime) 
     return Denied("renewal", "renewable_no_more") if parent.renewable_until <= now else None
 
 
-def _end(parent: TokenFacts, held: Held, limits: TenantLimits) -> datetime | None:
-    """Return until when the new token may be renewed: no longer than the presented one, and than the tenant allows."""
+def _end(parent: TokenFacts, held: Held, windows: Sequence[datetime | None], limits: TenantLimits) -> datetime | None:
+    """Return until when the new token may be renewed: no longer than the presented one, than the tenant allows, and
+    than its delegations and parties last by now.
+    """
     if parent.renewable_until is None or held.task is None:
         return parent.renewable_until
-    return min(parent.renewable_until, held.task.created_at + timedelta(seconds=limits.max_task_s))
+    ends = [each.expires_at for each in parent.delegations]
+    longest = held.task.created_at + timedelta(seconds=limits.max_task_s)
+    return min([parent.renewable_until, longest, *filter(None, [*ends, *windows])])
 
 
 def _expiry(
     parent: TokenFacts,
-    held: Held,
-    others: Sequence[Party],
+    windows: Sequence[datetime | None],
     limits: TenantLimits,
     renewable_until: datetime | None,
     now: datetime,
@@ -78,11 +82,7 @@ def _expiry(
     lifetimes = [TASK_LIFETIME_MAX_S, limits.lifetime_max_s]
     lifetimes += [each.max_lifetime_s for each in parent.delegations if each.max_lifetime_s is not None]
     ends = [renewable_until, parent.task_expires_at, *(each.expires_at for each in parent.delegations)]
-    return earliest(now, lifetimes, [*ends, *_windows(held, others)])
-
-
-def _windows(held: Held, others: Sequence[Party]) -> Iterable[datetime | None]:
-    return (party.valid_until for party in (held.subject, *held.chain, *others))
+    return earliest(now, lifetimes, [*ends, *windows])
 
 
 def editions_of(parent: TokenFacts) -> tuple[tuple[UUID, ...], UUID]:

@@ -224,11 +224,6 @@ class LifeFacts:
     token: TokenFacts | None
     retired_key: SigningKey | None = None
 
-    @property
-    def keys(self) -> tuple[SigningKey, ...]:
-        """Return the keys that may have signed the token."""
-        return self.common.keys if self.retired_key is None else (*self.common.keys, self.retired_key)
-
 
 @dataclass(frozen=True, slots=True)
 class Source:

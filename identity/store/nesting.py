@@ -12,14 +12,18 @@ STATE = "(SELECT holder.state FROM principals holder WHERE holder.tenant_id = :t
 ACTIVE_USER = """(
     SELECT u.kind = 'user' AND u.state = 'active' FROM principals u WHERE u.tenant_id = :tenant AND u.id = {id})"""
 
+IS_ACTIVE = f"{STATE.format(id='n.id')} = 'active'"
+"""The condition that the group ``n`` of the walk is active: asked once for each group, and not for each way to it."""
+
 NESTED = f"""
     nested (id, depth) AS (
-        SELECT {{group}}, 0 WHERE {STATE.format(id="{group}")} = 'active'
+        SELECT {{group}}, 0
         UNION
         SELECT m.member_id, n.depth + 1 FROM nested n CROSS JOIN LATERAL (
-            SELECT member_id FROM group_members WHERE tenant_id = :tenant AND nested_in = n.id OFFSET 0) m
-         WHERE n.depth < {NESTING_MAX} AND {STATE.format(id="m.member_id")} = 'active')"""
-"""An active group and the active groups within it."""
+            SELECT member_id FROM group_members
+             WHERE tenant_id = :tenant AND nested_in = n.id AND {IS_ACTIVE} OFFSET 0) m
+         WHERE n.depth < {NESTING_MAX})"""
+"""A group and the groups to which only active ones lead; whether these are active is for those that ask."""
 
 
 def is_member(group: str, member: str) -> str:
@@ -28,7 +32,8 @@ def is_member(group: str, member: str) -> str:
     WITH RECURSIVE {NESTED.format(group=group)}
     SELECT FROM nested n WHERE (
         SELECT true FROM group_members direct
-         WHERE direct.tenant_id = :tenant AND direct.group_id = n.id AND direct.member_id = {member}))"""
+         WHERE direct.tenant_id = :tenant AND direct.group_id = n.id AND direct.member_id = {member})
+       AND {IS_ACTIVE})"""
 
 
 def has_active_user(group: str) -> str:
@@ -38,7 +43,7 @@ def has_active_user(group: str) -> str:
     SELECT FROM nested n CROSS JOIN LATERAL (
         SELECT m.member_id FROM group_members m
          WHERE m.tenant_id = :tenant AND m.group_id = n.id AND m.nested_in IS NULL
-           AND {ACTIVE_USER.format(id="m.member_id")}
+           AND {IS_ACTIVE} AND {ACTIVE_USER.format(id="m.member_id")}
          LIMIT 1) AS found)"""
 
 
@@ -53,12 +58,14 @@ def path_to(group: str, member: str) -> str:
     path (group_id, member_id, depth) AS (
         (SELECT n.id, {member}, n.depth FROM nested n WHERE (
             SELECT true FROM group_members direct
-             WHERE direct.tenant_id = :tenant AND direct.group_id = n.id AND direct.member_id = {member}) LIMIT 1)
+             WHERE direct.tenant_id = :tenant AND direct.group_id = n.id AND direct.member_id = {member})
+               AND {IS_ACTIVE} LIMIT 1)
         UNION ALL
         SELECT above.id, p.group_id, above.depth FROM path p CROSS JOIN LATERAL (
             SELECT n.id, n.depth FROM nested n WHERE n.depth = p.depth - 1 AND (
                 SELECT true FROM group_members m
-                 WHERE m.tenant_id = :tenant AND m.group_id = n.id AND m.member_id = p.group_id) LIMIT 1) above
+                 WHERE m.tenant_id = :tenant AND m.group_id = n.id AND m.member_id = p.group_id)
+               AND {IS_ACTIVE} LIMIT 1) above
          WHERE p.depth > 0)
     SELECT jsonb_agg(jsonb_build_object(
             'g', p.group_id, 'm', p.member_id,

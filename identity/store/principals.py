@@ -273,9 +273,12 @@ UPDATE = (
 )
 
 
-def principal_update(tx: Tx, principal: Principal, profile: Profile, *, now: datetime) -> Principal:
-    """Write the whole profile of a locked principal. Raises ``Taken``."""
-    return _update(tx, principal.id, _columns_of(principal.kind, profile, principal.id) | {"updated_at": now})
+def principal_update(tx: Tx, principal: Principal, profile: Profile, *, is_cut: bool, now: datetime) -> Principal:
+    """Write the whole profile of a locked principal; a cut raises its epoch. Raises ``Taken``."""
+    statement = UPDATE.values(epoch=principals.c.epoch + 1) if is_cut else UPDATE
+    return _update(
+        tx, principal.id, _columns_of(principal.kind, profile, principal.id) | {"updated_at": now}, statement
+    )
 
 
 def principal_touch(tx: Tx, principal_id: UUID, *, now: datetime) -> Principal:

@@ -38,11 +38,12 @@ UNLIMITED = 2**31 - 1
 HANDED = "coalesce(task_budgets.handed_on -> CAST(:handing_id AS text), '[]')"
 KNOWN = f"(CAST(:handing_id AS text) IS NULL OR {HANDED} @> to_jsonb(CAST(:joining_id AS text)))"
 FANS_OUT = f"(NOT {KNOWN} AND jsonb_array_length({HANDED}) >= :fan_out_max)"
+MINUTE = "CAST(extract(epoch FROM now()) AS bigint) / 60"  # by the one clock that all issuers share
 IS_LATER = "excluded.minute > task_budgets.minute"
 SPENT = f"""
 spent AS (
     INSERT INTO task_budgets (tenant_id, txn, issued, minute, issued_in_minute, handed_on)
-    SELECT :tenant, :txn, 1, :minute, 1, CASE WHEN CAST(:handing_id AS text) IS NULL THEN '{{}}'
+    SELECT :tenant, :txn, 1, {MINUTE}, 1, CASE WHEN CAST(:handing_id AS text) IS NULL THEN '{{}}'
            ELSE jsonb_build_object(CAST(:handing_id AS text), jsonb_build_array(CAST(:joining_id AS text))) END
       FROM fault WHERE reason IS NULL AND CAST(:is_budgeted AS boolean)
     ON CONFLICT (tenant_id, txn) DO UPDATE SET
@@ -55,9 +56,13 @@ spent AS (
      WHERE task_budgets.issued < :tokens_max AND NOT {FANS_OUT}
        AND ({IS_LATER} OR task_budgets.issued_in_minute < :tokens_per_minute_max)
     RETURNING true)"""
-OVERSPENT = f"""(
-    SELECT CASE WHEN issued >= :tokens_max THEN 'task_budget_spent' WHEN {FANS_OUT} THEN 'task_fan_out_exceeded'
-           ELSE 'task_rate_exceeded' END FROM task_budgets WHERE tenant_id = :tenant AND txn = :txn)"""
+# A statement of its own: the one that was refused would see the row as it was before it waited for it.
+OVERSPENT = text(f"""
+SELECT CASE WHEN issued >= :tokens_max THEN 'task_budget_spent' WHEN {FANS_OUT} THEN 'task_fan_out_exceeded'
+       ELSE 'task_rate_exceeded' END FROM task_budgets WHERE tenant_id = :tenant AND txn = :txn
+""")
+
+SPENDING = ("tenant", "txn", "tokens_max", "fan_out_max", "handing_id", "joining_id")
 
 # Everything that the token rests on is looked at once more, under the locks that hold cuts off: of what was cut since,
 # nothing is issued. ``opened`` counts the tasks of an actor; a slot's share of the limit is all that is read.
@@ -134,7 +139,10 @@ allowed AS (
      WHERE reason IS NULL AND (NOT CAST(:is_budgeted AS boolean) OR (SELECT true FROM spent))),
 joined AS (
     INSERT INTO task_actors (tenant_id, txn, actor_id, joined_at)
-    SELECT :tenant, :txn, CAST(:joining_id AS uuid), :issued_at FROM allowed WHERE CAST(:joining_id AS uuid) IS NOT NULL
+    SELECT :tenant, :txn, CAST(:joining_id AS uuid), :issued_at FROM allowed
+     WHERE CAST(:joining_id AS uuid) IS NOT NULL AND (
+        SELECT true FROM task_actors w
+         WHERE w.tenant_id = :tenant AND w.txn = :txn AND w.actor_id = CAST(:joining_id AS uuid)) IS NULL
         ON CONFLICT DO NOTHING),
 token AS (
     INSERT INTO tokens (tenant_id, jti, txn, client_id, subject_id, actor_ids, ancestor_ids, delegation_ids,
@@ -156,9 +164,7 @@ event AS (
     SELECT :tenant, :event_id, :issued_at, :event_type, :event_outcome, :caller_kind, :caller_id, :subject_id,
            :actor_ids, :txn, :event_reason, :request_id, :event_detail
       FROM token RETURNING id)
-SELECT coalesce(reason, CASE WHEN CAST(:is_budgeted AS boolean) AND (SELECT true FROM spent) IS NULL
-                             THEN {OVERSPENT} END)
-  FROM fault
+SELECT reason, (SELECT true FROM token) IS NOT NULL AS is_written FROM fault
 """
 
 REMEMBER_STATEMENT = text(" ".join(REMEMBER.split())).bindparams(
@@ -203,11 +209,13 @@ def token_remember(
     parameters = (
         _issue_parameters(tx, issue)
         | _task_parameters(issue, new_task, now)
-        | _budget_parameters(issue, budget, now)
+        | _budget_parameters(issue, budget)
         | _event_parameters(recorded)
     )
-    fault: str | None = tx.execute(REMEMBER_STATEMENT, parameters | {"now": now}).scalar_one()
-    return fault
+    row = tx.execute(REMEMBER_STATEMENT, parameters | {"now": now}).one()
+    if row.is_written or row.reason is not None:
+        return row.reason  # type: ignore[no-any-return]
+    return str(tx.execute(OVERSPENT, {name: parameters[name] for name in SPENDING}).scalar_one())
 
 
 def _rests_on(issue: Issue) -> Iterator[LockKey]:
@@ -274,9 +282,11 @@ def _task_parameters(issue: Issue, task: Task | None, now: datetime) -> dict[str
     }
 
 
-def _budget_parameters(issue: Issue, budget: Budget | None, now: datetime) -> dict[str, Any]:
+def _budget_parameters(issue: Issue, budget: Budget | None) -> dict[str, Any]:
     spends = budget or Budget()
     present, previous, *_ = (*(str(actor.id) for actor in issue.actors), None, None)
+    if previous is None and issue.parent_id is not None and issue.subject is not None:
+        previous = str(issue.subject.id)  # an agent that hands on a token for itself
     is_counted = spends.fan_out is not None and issue.first_jti is None
     return {
         "joining_id": present if issue.txn else None,
@@ -285,7 +295,6 @@ def _budget_parameters(issue: Issue, budget: Budget | None, now: datetime) -> di
         "tokens_max": _most(spends.tokens),
         "tokens_per_minute_max": _most(spends.tokens_per_minute),
         "fan_out_max": _most(spends.fan_out),
-        "minute": int(now.timestamp()) // 60,
     }
 
 
