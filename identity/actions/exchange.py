@@ -118,30 +118,43 @@ def exchange_token(
     Raises ``InvalidSubjectToken``, ``InvalidActorToken``, ``NotDelegated``, ``InvalidTarget``, ``InvalidScope``,
     ``InvalidAuthorizationDetails``, ``PartyInactive``, ``UnauthorizedClient``, ``UpstreamKeysNeeded``.
     """
-    concerned = _concerned(facts, client)
+    concerned = concerned_by(facts, client)
     try:
         check_grant(client, GrantType.TOKEN_EXCHANGE)
-        held = _verify_subject(tx, request, facts, client, issuer, upstream_keys, now)
+        held = verify_subject(tx, request, facts, client, issuer, upstream_keys, now)
         actor = _verify_actor(tx, request, facts, client, issuer, now)
-        decision = decide_exchange(
-            request.asked,
-            _while_both_are_good(held, facts.actor_token),
-            actor,
-            facts.delegations,
-            others=_others(facts, held, client),
-            route=_route(facts, client),
-            tenant_lifetime_max_s=facts.common.task_lifetime_max_s,
-            now=now,
-        )
-        if isinstance(decision, Denied):
-            raise FAULTS[decision.fault](EXPLAINED[decision.fault], reason=decision.reason)
-        return _issue(tx, facts, held, decision, client=client, issuer=issuer, caller=caller, now=now)
+        allowed = decide_held(request.asked, facts, held, actor, client, now)
+        return _issue(tx, facts, held, allowed, client=client, issuer=issuer, caller=caller, now=now)
     except Refusal as refusal:
         refusal.concerns(**concerned)
         raise
 
 
-def _concerned(facts: ExchangeFacts, client: Client) -> dict[str, Any]:
+def decide_held(
+    asked: Asked, facts: ExchangeFacts, held: Held, actor: Party | None, client: Client, now: datetime
+) -> Allowed:
+    """Return what a token of ``actor``'s may have on what is ``held``. Raises what the decision says is at fault."""
+    decision = decide_exchange(
+        asked,
+        _while_both_are_good(held, facts.actor_token),
+        actor,
+        facts.delegations,
+        others=_others(facts, held, client),
+        route=_route(facts, client),
+        tenant_lifetime_max_s=facts.common.task_lifetime_max_s,
+        now=now,
+    )
+    if isinstance(decision, Denied):
+        raise refused(decision)
+    return decision
+
+
+def refused(denied: Denied) -> Refusal:
+    """Return the refusal that a decision is."""
+    return FAULTS[denied.fault](EXPLAINED[denied.fault], reason=denied.reason)
+
+
+def concerned_by(facts: ExchangeFacts, client: Client) -> dict[str, Any]:
     """Return the parties that a refusal is about: the presenter, who would act, and the chain so far."""
     chain = facts.subject_token.actor_ids if facts.subject_token else ()
     asking = [id_ for id_ in (client.principal_id, facts.actor_id) if id_ is not None and id_ not in chain]
@@ -149,10 +162,11 @@ def _concerned(facts: ExchangeFacts, client: Client) -> dict[str, Any]:
         "subject_id": facts.subject_id,
         "actor_ids": _each_once((*asking, *chain)),
         "txn": facts.subject_token.txn if facts.subject_token else None,
+        "parent": facts.subject_token.jti if facts.subject_token else None,
     }
 
 
-def _verify_subject(
+def verify_subject(
     tx: Tx,
     request: ExchangeRequest,
     facts: ExchangeFacts,
@@ -161,6 +175,7 @@ def _verify_subject(
     upstream_keys: UpstreamKeys,
     now: datetime,
 ) -> Held:
+    """Believe the subject token, and return for whom it is. Raises ``InvalidSubjectToken``, ``UpstreamKeysNeeded``."""
     if request.subject_token.issuer == issuer.identifier:
         return _verify_own_subject(tx, request, facts, issuer, now)
     if facts.upstream is None:

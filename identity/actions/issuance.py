@@ -119,12 +119,7 @@ def _decide_for_itself(
     party = facts.principal
     if party is None or not lives(party, now):
         raise PartyInactive("the principal of this client is not active", reason="actor_inactive")
-    if resource is not None and facts.resource_scopes is None:
-        raise InvalidTarget("the resource is not registered", reason="unknown_resource")
-    held = [scope for scope in client.scopes if facts.resource_scopes is None or scope in facts.resource_scopes]
-    granted = narrow_scopes(held, scopes)
-    if granted is None:
-        raise InvalidScope("the client does not hold this scope", reason="scope_exceeded")
+    granted = own_scopes(facts, client, resource, scopes)
     return Issue(
         jti=tx.new_id(),
         txn=None,
@@ -145,6 +140,19 @@ def _decide_for_itself(
         audiences=() if resource is None else (resource,),
         basis={} if resource is None else {f"resource {resource}": facts.resource_epoch},
     )
+
+
+def own_scopes(
+    facts: ItselfFacts, client: Client, resource: str | None, asked: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    """Return the scopes that a client has for itself. Raises ``InvalidTarget``, ``InvalidScope``."""
+    if resource is not None and facts.resource_scopes is None:
+        raise InvalidTarget("the resource is not registered", reason="unknown_resource")
+    held = [scope for scope in client.scopes if facts.resource_scopes is None or scope in facts.resource_scopes]
+    granted = narrow_scopes(held, asked)
+    if granted is None:
+        raise InvalidScope("the client does not hold this scope", reason="scope_exceeded")
+    return granted
 
 
 def _decide_for_connection(

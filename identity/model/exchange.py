@@ -116,7 +116,7 @@ def decide_exchange(
 
     ``others`` are the parties besides subject, chain and actor: they too must live, and bound the lifetime.
     """
-    denied = _refuse_parties(held, actor, others, now) or _refuse_target(asked, held, route)
+    denied = refuse_parties(held, actor, others, now) or _refuse_target(asked, held, route)
     if denied is not None or actor is None:
         return denied or Denied("party", "actor_unknown")
     pair = route.pair if _crosses(asked, held) else None
@@ -156,7 +156,8 @@ def _carried(pair: ResourcePair, held: Held, route: Route) -> Holder | None:
     return carry(pair, held.parent, route.source, route.target)
 
 
-def _refuse_parties(held: Held, actor: Party | None, others: Sequence[Party], now: datetime) -> Denied | None:
+def refuse_parties(held: Held, actor: Party | None, others: Sequence[Party], now: datetime) -> Denied | None:
+    """Refuse when the actor, the subject or another party may not be acted by or for now."""
     if actor is None or actor.kind not in ACTORS:
         return Denied("party", "actor_unknown")
     if not lives(actor, now):

@@ -81,7 +81,8 @@ TENANT_CUT_OFF = """(SELECT o.not_before FROM cutoffs o
       WHERE o.tenant_id = :tenant AND o.kind = 'tenant' AND o.key = CAST(:tenant AS text))"""
 
 ISSUER = """
-    (SELECT json_build_object('slug', n.slug, 'state', n.state, 'task_lifetime_max_s', n.task_lifetime_max_s)
+    (SELECT json_build_object('slug', n.slug, 'state', n.state, 'task_lifetime_max_s', n.task_lifetime_max_s,
+                'max_task_s', n.max_task_s)
        FROM tenants n WHERE n.tenant_id = :tenant) AS tenant,
     (SELECT json_agg(json_build_object('kid', s.kid, 'alg', s.alg, 'public_jwk', s.public_jwk,
                 'sealed_private', encode(s.sealed_private, 'hex'), 'created_at', s.created_at,
@@ -169,6 +170,7 @@ class CommonFacts:
     tenant_slug: str
     tenant_state: str
     task_lifetime_max_s: int
+    max_task_s: int
     keys: tuple[SigningKey, ...]
     cut_off: datetime | None
 
@@ -258,6 +260,7 @@ def common_from(row: Any) -> CommonFacts:
         tenant_slug=row.tenant["slug"],
         tenant_state=row.tenant["state"],
         task_lifetime_max_s=row.tenant["task_lifetime_max_s"],
+        max_task_s=row.tenant["max_task_s"],
         keys=tuple(key_from(item) for item in row.keys or ()),
         cut_off=row.tenant_cut_off,
     )

@@ -1,4 +1,4 @@
-"""Tasks: read and ended here; opened in the statement that issues their first token."""
+"""Tasks: read and ended here. They are opened in the statement that issues their first token, or by themselves."""
 
 from datetime import datetime
 from typing import Any
@@ -6,10 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import and_, case, not_, select, update
 
-from identity.model.task import Task, TaskState
+from identity.model.task import Spent, Task, TaskActor, TaskState
 from identity.store.json_rows import authority_from, budget_from
 from identity.store.locks import task_key
-from identity.store.tables import principals, tasks
+from identity.store.tables import principals, task_actors, task_budgets, tasks
 from identity.store.tx import Tx
 
 EPOCH = select(principals.c.epoch).where(principals.c.tenant_id == tasks.c.tenant_id)
@@ -86,3 +86,51 @@ def task_list(tx: Tx, *, principal_id: UUID | None, after: UUID | None, limit: i
     if after is not None:
         statement = statement.where(tasks.c.txn > after)
     return [task_from(row) for row in tx.execute(statement)]
+
+
+def task_list_of_opener(tx: Tx, actor_id: UUID, *, after: UUID | None, limit: int) -> list[Task]:
+    """Return at most ``limit`` tasks that an agent opened, in the order of opening."""
+    statement = select(*COLUMNS).where(tasks.c.tenant_id == tx.tenant_id, tasks.c.actor_id == actor_id)
+    if after is not None:
+        statement = statement.where(tasks.c.txn > after)
+    return [task_from(row) for row in tx.execute(statement.order_by(tasks.c.actor_id, tasks.c.txn).limit(limit))]
+
+
+def task_spent(tx: Tx, txn: UUID, *, now: datetime) -> Spent:
+    """Return what a task has spent of its budget; nothing where it has none."""
+    statement = select(
+        task_budgets.c.tokens, task_budgets.c.minute, task_budgets.c.tokens_in_minute, task_budgets.c.handed_on
+    ).where(task_budgets.c.tenant_id == tx.tenant_id, task_budgets.c.txn == txn)
+    row = tx.execute(statement).first()
+    if row is None:
+        return Spent()
+    is_this_minute = row.minute == int(now.timestamp()) // 60
+    return Spent(
+        row.tokens, row.tokens_in_minute if is_this_minute else 0, max(map(len, row.handed_on.values()), default=0)
+    )
+
+
+def task_actor_get(tx: Tx, txn: UUID, actor_id: UUID) -> TaskActor | None:
+    """Return an agent as one that acted in a task, or None where it did not."""
+    row = tx.execute(
+        select(task_actors.c.actor_id, task_actors.c.joined_at, task_actors.c.ended_at).where(
+            task_actors.c.tenant_id == tx.tenant_id, task_actors.c.txn == txn, task_actors.c.actor_id == actor_id
+        )
+    ).first()
+    return None if row is None else TaskActor(row.actor_id, row.joined_at, row.ended_at)
+
+
+def task_branch_end(tx: Tx, txn: UUID, actor_id: UUID, *, now: datetime) -> bool:
+    """End the branch of one actor; False when it was ended already, or the actor is not in the task."""
+    tx.ends.add(task_key(txn))
+    statement = (
+        update(task_actors)
+        .where(
+            task_actors.c.tenant_id == tx.tenant_id,
+            task_actors.c.txn == txn,
+            task_actors.c.actor_id == actor_id,
+            task_actors.c.ended_at.is_(None),
+        )
+        .values(ended_at=now)
+    )
+    return tx.execute(statement).rowcount == 1
