@@ -56,7 +56,7 @@ def authenticate_agent(tx: Tx, unverified_token: str, *, issuer: Issuer, now: da
     except InvalidSubjectToken as error:
         raise NotAuthenticated(UNKNOWN, reason=error.reason) from None
     jti = parse_jti(token.claims) if token.issuer == issuer.identifier else None
-    facts = life_facts_read(tx, ClientQuestion(_client_named(token.claims)), jti=jti, now=now)
+    facts = life_facts_read(tx, ClientQuestion(_client_named(token.claims)), jti=jti, retired_kid=None, now=now)
     found = _believed(tx, unverified_token, facts, issuer, now)
     client, party = facts.common.client, next((each for each in found.parties if each.id == found.subject_id), None)
     if found.audience != issuer.identifier or found.actor_ids or party is None:

@@ -1,42 +1,35 @@
 """Token exchange (RFC 8693): trade a person's token for a narrower task token that names every actor."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
-
-from identity_verifier import VerificationError
 
 from identity.actions.issuance import (
     InvalidScope,
     InvalidTarget,
+    InvalidTask,
     Issuer,
     PartyInactive,
     check_grant,
     issue_token,
     parse_jti,
-    verify_own,
 )
-from identity.actions.upstream import InvalidSubjectToken, UnverifiedToken, UpstreamKeys, verify_upstream
+from identity.actions.presented_tokens import ExchangeRequest, verify_actor, verify_subject
+from identity.actions.upstream import UpstreamKeys
 from identity.model.access import Caller
 from identity.model.client import Client, GrantType
 from identity.model.errors import NotAllowed, Refusal
-from identity.model.exchange import Allowed, Asked, Denied, Held, Route, decide_exchange, parties_of
+from identity.model.exchange import Allowed, Asked, Denied, Held, Route, TenantLimits, decide_exchange, parties_of
+from identity.model.renewal import decide_renewal, editions_of
 from identity.model.task import Task, TaskState
-from identity.model.token import Basis, Issue, IssuedToken, Party, TokenFacts, death_of, lives
-from identity.model.upstream_token import ACCESS_TOKEN, JWT, Acting
+from identity.model.token import Basis, Issue, IssuedToken, Party, TokenFacts
 from identity.store import Tx
 from identity.store.exchange_facts import ExchangeFacts, exchange_facts_read
 from identity.store.facts import ClientQuestion
 
 Id = TypeVar("Id", str, UUID)
-
-
-class InvalidActorToken(Refusal):
-    """The actor token is not believed, or is not an agent's own (RFC 8693 §2.2.2)."""
-
-    code = "invalid_actor_token"
 
 
 class NotDelegated(NotAllowed):
@@ -51,7 +44,11 @@ class InvalidAuthorizationDetails(Refusal):
     code = "invalid_authorization_details"
 
 
-ISSUER_SHOWN_MAX = 200  # characters of an issuer that an unverified token names
+class NotRenewable(Refusal):
+    """The subject token is not one that this client renews."""
+
+    code = "not_renewable"
+
 
 FAULTS: Mapping[str, type[Refusal]] = {
     "party": PartyInactive,
@@ -59,6 +56,7 @@ FAULTS: Mapping[str, type[Refusal]] = {
     "scope": InvalidScope,
     "details": InvalidAuthorizationDetails,
     "delegation": NotDelegated,
+    "renewal": NotRenewable,
 }
 
 
@@ -68,19 +66,14 @@ EXPLAINED: Mapping[str, str] = {
     "scope": "the requested scope exceeds what the subject token and the delegation allow",
     "details": "the requested authorization_details exceed what the subject token and the delegation allow",
     "delegation": "no delegation lets this actor act for this subject at this resource, at this depth of the chain",
+    "renewal": "only its present actor renews a token, until its task ends",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeRequest:
-    """A well-formed request; its tokens are taken apart and not believed."""
-
-    subject_token: UnverifiedToken
-    subject_token_type: str
-    subject_text: str
-    actor_token: UnverifiedToken | None
-    actor_text: str | None
-    asked: Asked
+TASK_FAULTS: Mapping[str, str] = {
+    "unknown_task": "there is no such task for this subject that this actor opened or took part in",
+    "task_ended": "the task has ended",
+}
 
 
 def read_exchange_facts(
@@ -97,6 +90,8 @@ def read_exchange_facts(
         subject_jti=parse_jti(subject.claims) if is_ours else None,
         actor_jti=parse_jti(actor.claims) if actor else None,
         resource=request.asked.resource,
+        txn=request.asked.txn,
+        retired_kid=subject.envelope.key_id if request.asked.is_renewal else None,
         now=now,
     )
 
@@ -116,15 +111,17 @@ def exchange_token(
 
     Lifetime is the shortest of: delegation, tenant limit, subject token, task, and every party's validity.
     Raises ``InvalidSubjectToken``, ``InvalidActorToken``, ``NotDelegated``, ``InvalidTarget``, ``InvalidScope``,
-    ``InvalidAuthorizationDetails``, ``PartyInactive``, ``UnauthorizedClient``, ``UpstreamKeysNeeded``.
+    ``InvalidAuthorizationDetails``, ``InvalidTask``, ``NotRenewable``, ``PartyInactive``, ``TooManyTasks``,
+    ``TooManyTokens``, ``UnauthorizedClient``, ``UpstreamKeysNeeded``.
     """
     concerned = concerned_by(facts, client)
     try:
         check_grant(client, GrantType.TOKEN_EXCHANGE)
         held = verify_subject(tx, request, facts, client, issuer, upstream_keys, now)
-        actor = _verify_actor(tx, request, facts, client, issuer, now)
+        actor = verify_actor(tx, request, facts, client, issuer, now)
+        held = replace(held, task=_task_of(request.asked, facts, held, actor, now))
         allowed = decide_held(request.asked, facts, held, actor, client, now)
-        return _issue(tx, facts, held, allowed, client=client, issuer=issuer, caller=caller, now=now)
+        return _issue(tx, request, facts, held, allowed, client=client, issuer=issuer, caller=caller, now=now)
     except Refusal as refusal:
         refusal.concerns(**concerned)
         raise
@@ -134,16 +131,7 @@ def decide_held(
     asked: Asked, facts: ExchangeFacts, held: Held, actor: Party | None, client: Client, now: datetime
 ) -> Allowed:
     """Return what a token of ``actor``'s may have on what is ``held``. Raises what the decision says is at fault."""
-    decision = decide_exchange(
-        asked,
-        _while_both_are_good(held, facts.actor_token),
-        actor,
-        facts.delegations,
-        others=_others(facts, held, client),
-        route=_route(facts, client),
-        tenant_lifetime_max_s=facts.common.task_lifetime_max_s,
-        now=now,
-    )
+    decision = _decide(asked, facts, held, actor, client, now)
     if isinstance(decision, Denied):
         raise refused(decision)
     return decision
@@ -154,6 +142,37 @@ def refused(denied: Denied) -> Refusal:
     return FAULTS[denied.fault](EXPLAINED[denied.fault], reason=denied.reason)
 
 
+def _decide(
+    asked: Asked, facts: ExchangeFacts, held: Held, actor: Party | None, client: Client, now: datetime
+) -> Allowed | Denied:
+    others, route = _others(facts, held, client), _route(facts, client)
+    limits = TenantLimits(facts.common.task_lifetime_max_s, facts.common.max_task_s)
+    if asked.is_renewal:
+        return decide_renewal(asked, held, actor, others=others, route=route, limits=limits, now=now)
+    held = _while_both_are_good(held, facts.actor_token)
+    return decide_exchange(asked, held, actor, facts.delegations, others=others, route=route, limits=limits, now=now)
+
+
+def _task_of(asked: Asked, facts: ExchangeFacts, held: Held, actor: Party | None, now: datetime) -> Task | None:
+    """Return the task that the token shall serve: the subject token's, or the one that is named; None for a new one.
+
+    A task of others, or for another subject, is as unknown as one that is not there.
+    """
+    own = held.parent.txn if held.parent else None
+    if own is not None:
+        if asked.txn not in (None, own):
+            raise InvalidTask("the subject token belongs to another task", reason="txn_differs")
+        return facts.task
+    if asked.txn is None:
+        return None
+    fault: str | None = "unknown_task"
+    if facts.task is not None and actor is not None:
+        fault = facts.task.refuses(held.subject.id, actor.id, is_in_it=facts.is_in_task, now=now)
+    if fault is not None:
+        raise InvalidTask(TASK_FAULTS[fault], reason=fault)
+    return facts.task
+
+
 def concerned_by(facts: ExchangeFacts, client: Client) -> dict[str, Any]:
     """Return the parties that a refusal is about: the presenter, who would act, and the chain so far."""
     chain = facts.subject_token.actor_ids if facts.subject_token else ()
@@ -161,80 +180,17 @@ def concerned_by(facts: ExchangeFacts, client: Client) -> dict[str, Any]:
     return {
         "subject_id": facts.subject_id,
         "actor_ids": _each_once((*asking, *chain)),
-        "txn": facts.subject_token.txn if facts.subject_token else None,
+        "txn": _txn_of(facts),
         "parent": facts.subject_token.jti if facts.subject_token else None,
     }
 
 
-def verify_subject(
-    tx: Tx,
-    request: ExchangeRequest,
-    facts: ExchangeFacts,
-    client: Client,
-    issuer: Issuer,
-    upstream_keys: UpstreamKeys,
-    now: datetime,
-) -> Held:
-    """Believe the subject token, and return for whom it is. Raises ``InvalidSubjectToken``, ``UpstreamKeysNeeded``."""
-    if request.subject_token.issuer == issuer.identifier:
-        return _verify_own_subject(tx, request, facts, issuer, now)
-    if facts.upstream is None:
-        named = str(request.subject_token.issuer)[:ISSUER_SHOWN_MAX]
-        raise InvalidSubjectToken(
-            f"no OIDC connection is configured for the issuer {named}", reason="subject_token_issuer"
-        )
-    keys = upstream_keys.find(tx.tenant_id, facts.upstream, request.subject_token.envelope.key_id, now)
-    acting = Acting(
-        issuer.identifier, facts.actor_id, client.client_id if client.principal_id == facts.actor_id else None
-    )
-    token, type_ = request.subject_token, request.subject_token_type
-    upstream, claims = verify_upstream(token, type_, facts.upstream, keys, acting=acting, now=now), token.claims
-    if len(facts.persons) != 1:
-        reason = "subject_ambiguous" if facts.persons else "subject_unknown"
-        raise InvalidSubjectToken("the subject token does not name one person of this tenant", reason=reason)
-    subject = facts.parties.get(facts.persons[0])
-    if subject is None:
-        raise InvalidSubjectToken("the subject token does not name one person of this tenant", reason="subject_unknown")
-    if lives(subject, now) and facts.subject_cut_off and claims["iat"] <= facts.subject_cut_off.timestamp():
-        raise InvalidSubjectToken("the subject token is older than the person's cut-off", reason="subject_cut_off")
-    good_until = datetime.fromtimestamp(min(claims["exp"], now.timestamp() + 86_400), UTC)
-    issued_at = datetime.fromtimestamp(max(claims["iat"], 0), UTC)
-    return Held(subject, (), None, good_until, upstream, issued_at)
-
-
-def _verify_own_subject(tx: Tx, request: ExchangeRequest, facts: ExchangeFacts, issuer: Issuer, now: datetime) -> Held:
-    if request.subject_token_type not in (ACCESS_TOKEN, JWT):
-        raise InvalidSubjectToken("subject_token_type is not what the token is", reason="subject_token_type")
-    parent = facts.subject_token
-    if parent is None:
-        raise InvalidSubjectToken("the subject token is not known here", reason="subject_token_unknown")
-    _believe(tx, request.subject_text, parent, facts, issuer, now, InvalidSubjectToken, "subject_token")
-    if parent.subject_id is None:
-        raise InvalidSubjectToken("the subject token is for nobody who could be acted for", reason="subject_token_scim")
-    subject = facts.parties[parent.subject_id]
-    chain = tuple(facts.parties[actor_id] for actor_id in parent.actor_ids)
-    return Held(subject, chain, parent, parent.expires_at, parent.upstream)
-
-
-def _verify_actor(
-    tx: Tx, request: ExchangeRequest, facts: ExchangeFacts, client: Client, issuer: Issuer, now: datetime
-) -> Party | None:
-    """Return who acts: the authenticated client's principal, whether an actor token of ours says so besides or not.
-
-    An actor token is an agent's own: issued for itself, to be used at this issuer and nowhere else. It is taken only
-    from a client of the same agent, or the one who presents it would act and stand nowhere in ``act``.
-    """
-    if request.actor_token is None or request.actor_text is None:
-        return facts.parties.get(facts.actor_id) if facts.actor_id else None
-    token = facts.actor_token
-    if request.actor_token.issuer != issuer.identifier or token is None:
-        raise InvalidActorToken("the actor token is not one of ours", reason="actor_token_unknown")
-    if token.audience != issuer.identifier or token.actor_ids or token.subject_id is None:
-        raise InvalidActorToken("the actor token is not an agent's own for this issuer", reason="actor_token_audience")
-    _believe(tx, request.actor_text, token, facts, issuer, now, InvalidActorToken, "actor_token")
-    if token.subject_id != client.principal_id:
-        raise InvalidActorToken("the actor token is another agent's", reason="actor_token_presenter")
-    return facts.parties.get(token.subject_id)
+def _txn_of(facts: ExchangeFacts) -> UUID | None:
+    """Return the task of the subject token, or the one that is named where the actor has a part in it."""
+    if facts.subject_token is not None and facts.subject_token.txn is not None:
+        return facts.subject_token.txn
+    task = facts.task
+    return task.txn if task and (facts.is_in_task or facts.actor_id == task.actor_id) else None
 
 
 def _route(facts: ExchangeFacts, client: Client) -> Route:
@@ -254,27 +210,9 @@ def _while_both_are_good(held: Held, actor_token: TokenFacts | None) -> Held:
     return held if actor_token is None else replace(held, good_until=min(held.good_until, actor_token.expires_at))
 
 
-def _believe(
-    tx: Tx,
-    text: str,
-    token: TokenFacts,
-    facts: ExchangeFacts,
-    issuer: Issuer,
-    now: datetime,
-    error: type[Refusal],
-    name: str,
-) -> None:
-    try:
-        verify_own(text, issuer.keys.public(tx.tenant_id, facts.common.keys), issuer, token.audience, now)
-    except VerificationError as failed:
-        raise error(f"the token fails the rule: {failed.rule}", reason=f"{name}_{failed.rule}") from None
-    death = death_of(token, now)
-    if death is not None:
-        raise error("the token is no longer good", reason=f"{name}_{death}")
-
-
 def _issue(
     tx: Tx,
+    request: ExchangeRequest,
     facts: ExchangeFacts,
     held: Held,
     allowed: Allowed,
@@ -285,7 +223,8 @@ def _issue(
     now: datetime,
 ) -> IssuedToken:
     parent, proofs = held.parent, [token for token in (facts.actor_token, held.parent) if token]
-    txn = parent.txn if parent and parent.txn else tx.new_id()
+    txn = held.task.txn if held.task else tx.new_id()
+    ancestor_ids, first_jti = _ancestors(request.asked, held, proofs)
     issue = Issue(
         jti=tx.new_id(),
         txn=txn,
@@ -293,7 +232,7 @@ def _issue(
         subject=held.subject,
         actors=allowed.chain,
         parent_id=parent.jti if parent else None,
-        ancestor_ids=_each_once(id_ for token in proofs for id_ in (*token.ancestor_ids, token.jti)),
+        ancestor_ids=ancestor_ids,
         delegation_ids=_each_once(
             [*(parent.delegation_ids if parent else ()), *([allowed.delegation.id] if allowed.delegation else ())]
         ),
@@ -309,10 +248,20 @@ def _issue(
         upstream=held.upstream,
         audiences=(allowed.audience, *sorted(_left(held, allowed))),
         basis=_basis(facts, held, allowed),
+        renewable_until=allowed.renewable_until,
+        first_jti=first_jti,
         **_upstream_basis(held, facts),
     )
-    new_task = None if parent and parent.txn else _open_task(txn, held, allowed, now)
-    return issue_token(tx, issue, facts.common, new_task=new_task, issuer=issuer, caller=caller, now=now)
+    new_task = None if held.task else _open_task(txn, held, allowed, now)
+    return issue_token(
+        tx, issue, facts.common, new_task=new_task, task=held.task, issuer=issuer, caller=caller, now=now
+    )
+
+
+def _ancestors(asked: Asked, held: Held, proofs: Sequence[TokenFacts]) -> tuple[tuple[UUID, ...], UUID | None]:
+    if asked.is_renewal and held.parent:
+        return editions_of(held.parent)
+    return _each_once(id_ for token in proofs for id_ in (*token.ancestor_ids, token.jti)), None
 
 
 def _left(held: Held, allowed: Allowed) -> frozenset[str]:

@@ -25,10 +25,11 @@ INACTIVE: Mapping[str, Any] = {"active": False}
 
 @dataclass(frozen=True, slots=True)
 class PresentedToken:
-    """A token as it came; ``jti`` only chooses which row to look at."""
+    """A token as it came; ``jti`` and ``key_id`` only choose which rows to look at."""
 
     text: str
     jti: UUID | None
+    key_id: str | None = None
 
 
 def parse_presented(text: str, issuer: str) -> PresentedToken:
@@ -37,12 +38,17 @@ def parse_presented(text: str, issuer: str) -> PresentedToken:
         token = take_token_apart(text)
     except InvalidSubjectToken:
         return PresentedToken(text, None)
-    return PresentedToken(text, parse_jti(token.claims) if token.issuer == issuer else None)
+    if token.issuer != issuer:
+        return PresentedToken(text, None)
+    return PresentedToken(text, parse_jti(token.claims), token.envelope.key_id)
 
 
-def read_life_facts(tx: Tx, presented: PresentedToken, client: ClientQuestion, *, now: datetime) -> LifeFacts:
-    """Read what the life of the presented token is decided on."""
-    return life_facts_read(tx, client, jti=presented.jti, now=now)
+def read_life_facts(
+    tx: Tx, presented: PresentedToken, client: ClientQuestion, *, may_have_expired: bool, now: datetime
+) -> LifeFacts:
+    """Read what the life of the presented token is decided on; the key of an expired one may have retired."""
+    retired_kid = presented.key_id if may_have_expired else None
+    return life_facts_read(tx, client, jti=presented.jti, retired_kid=retired_kid, now=now)
 
 
 def introspect(
@@ -71,18 +77,19 @@ def revoke_token(
     caller: Caller,
     now: datetime,
 ) -> None:
-    """Revoke a token and all that was derived from it. Unknown or dead tokens are not an error (RFC 7009 §2.2).
+    """Revoke a token, in all its editions, and all that was derived from it: an expired one too, for later editions of
+    it may live. Unknown or dead tokens are not an error (RFC 7009 §2.2).
 
     Raises ``NotAllowed`` for a token that was issued to another client.
     """
     token = facts.token
-    if token is None or _verified_claims(tx, presented, token, facts, issuer, now) is None:
+    if token is None or _verified_claims(tx, presented, token, facts, issuer, token.issued_at) is None:
         return
     if token.client_id != client.client_id:
         refusal = NotAllowed("the token was not issued to this client", reason="token_of_another_client")
         refusal.concerns(subject_id=token.subject_id, actor_ids=token.actor_ids, txn=token.txn)
         raise refusal
-    if not token_revoke(tx, token.jti, now=now):
+    if not token_revoke(tx, {token.jti, token.first_jti or token.jti}, now=now):
         return
     revoked = Event(
         type="token.revoked",
@@ -97,7 +104,7 @@ def revoke_token(
 def _verified_claims(
     tx: Tx, presented: PresentedToken, token: TokenFacts, facts: LifeFacts, issuer: Issuer, now: datetime
 ) -> Mapping[str, Any] | None:
-    keys = issuer.keys.public(tx.tenant_id, facts.common.keys)
+    keys = issuer.keys.public(tx.tenant_id, facts.keys)
     try:
         claims: Mapping[str, Any] = verify_own(presented.text, keys, issuer, token.audience, now).claims
     except VerificationError:

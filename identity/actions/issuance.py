@@ -1,7 +1,7 @@
 """Issuing: build, sign, verify our own output, remember with its event; only then does a token leave."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -53,6 +53,21 @@ class PartyInactive(NotAllowed):
     code = "party_inactive"
 
 
+class TooManyTokens(Refusal):
+    """A task has spent its budget, for now or for good."""
+
+    code = "too_many_tokens"
+
+
+class InvalidTask(Refusal):
+    """The task that is named is not one that this token may serve."""
+
+    code = "invalid_task"
+
+
+BUDGET_FAULTS = frozenset({"task_budget_spent", "task_rate_exceeded", "task_fan_out_exceeded"})
+
+
 class TooManyTasks(Refusal):
     """One actor opened as many tasks as it may in so short a time."""
 
@@ -68,9 +83,11 @@ class Issuer:
     keys: KeyRing
 
 
-def read_itself_facts(tx: Tx, client: ClientQuestion, *, resource: str | None, now: datetime) -> ItselfFacts:
+def read_itself_facts(
+    tx: Tx, client: ClientQuestion, *, resource: str | None, txn: UUID | None, now: datetime
+) -> ItselfFacts:
     """Read what a token for the client itself is decided on."""
-    return itself_facts_read(tx, client, resource=resource, now=now)
+    return itself_facts_read(tx, client, resource=resource, txn=txn, now=now)
 
 
 def check_grant(client: Client, grant_type: GrantType) -> None:
@@ -86,24 +103,38 @@ def issue_for_itself(
     *,
     resource: str | None,
     scopes: tuple[str, ...] | None,
+    txn: UUID | None,
     issuer: Issuer,
     caller: Caller,
     now: datetime,
 ) -> IssuedToken:
-    """Give an agent or service account a token for itself (RFC 6749 §4.4): no subject but it, no actor, no task.
+    """Give an agent or service account a token for itself (RFC 6749 §4.4): no subject but it, no actor, and no task
+    unless it names one of its own.
 
     Without a resource the token is good at the issuer only. A connection's client gets one for the SCIM endpoint, and
-    for nothing else. Raises ``UnauthorizedClient``, ``PartyInactive``,
-    ``InvalidTarget``, ``InvalidScope``.
+    for nothing else. Raises ``UnauthorizedClient``, ``PartyInactive``, ``InvalidTarget``, ``InvalidScope``,
+    ``InvalidTask``, ``TooManyTokens``.
     """
     try:
         check_grant(client, GrantType.CLIENT_CREDENTIALS)
+        task = None if txn is None else _own_task(facts.task, client, now)
         decide = _decide_for_itself if client.connection_id is None else _decide_for_connection
-        issue = decide(tx, facts, client, resource=resource, scopes=scopes, issuer=issuer, now=now)
-        return issue_token(tx, issue, facts.common, new_task=None, issuer=issuer, caller=caller, now=now)
+        issue = decide(tx, facts, client, resource=resource, scopes=scopes, task=task, issuer=issuer, now=now)
+        return issue_token(tx, issue, facts.common, new_task=None, task=task, issuer=issuer, caller=caller, now=now)
     except Refusal as refusal:
         refusal.concerns(subject_id=client.principal_id)
         raise
+
+
+def _own_task(task: Task | None, client: Client, now: datetime) -> Task:
+    """Return the task that a client's own token shall serve: one that its principal opened for itself."""
+    own = client.principal_id
+    if task is None or own is None or task.subject_id != own:
+        raise InvalidTask("there is no such task of this client's own", reason="unknown_task")
+    fault = task.refuses(own, own, is_in_it=False, now=now)
+    if fault is not None:
+        raise InvalidTask("the task cannot be joined", reason=fault)
+    return task
 
 
 def _decide_for_itself(
@@ -113,16 +144,17 @@ def _decide_for_itself(
     *,
     resource: str | None,
     scopes: tuple[str, ...] | None,
+    task: Task | None,
     issuer: Issuer,
     now: datetime,
 ) -> Issue:
     party = facts.principal
     if party is None or not lives(party, now):
         raise PartyInactive("the principal of this client is not active", reason="actor_inactive")
-    granted = own_scopes(facts, client, resource, scopes)
+    granted = own_scopes(facts, client, resource, scopes, task)
     return Issue(
         jti=tx.new_id(),
-        txn=None,
+        txn=task.txn if task else None,
         client_id=client.client_id,
         subject=party,
         actors=(),
@@ -136,23 +168,33 @@ def _decide_for_itself(
         scopes=granted,
         authorization_details=(),
         issued_at=now,
-        expires_at=earliest_expiry(now, ACCESS_LIFETIME_S, party.valid_until),
+        expires_at=earliest_expiry(now, ACCESS_LIFETIME_S, party.valid_until, task.expires_at if task else None),
         audiences=() if resource is None else (resource,),
         basis={} if resource is None else {f"resource {resource}": facts.resource_epoch},
     )
 
 
 def own_scopes(
-    facts: ItselfFacts, client: Client, resource: str | None, asked: tuple[str, ...] | None
+    facts: ItselfFacts, client: Client, resource: str | None, asked: tuple[str, ...] | None, task: Task | None = None
 ) -> tuple[str, ...]:
-    """Return the scopes that a client has for itself. Raises ``InvalidTarget``, ``InvalidScope``."""
+    """Return the scopes that a client has for itself, or for its task. Raises ``InvalidTarget``, ``InvalidScope``."""
     if resource is not None and facts.resource_scopes is None:
         raise InvalidTarget("the resource is not registered", reason="unknown_resource")
     held = [scope for scope in client.scopes if facts.resource_scopes is None or scope in facts.resource_scopes]
-    granted = narrow_scopes(held, asked)
+    granted = narrow_scopes(_within(task, resource, held), asked)
     if granted is None:
         raise InvalidScope("the client does not hold this scope", reason="scope_exceeded")
     return granted
+
+
+def _within(task: Task | None, resource: str | None, scopes: Sequence[str]) -> Sequence[str]:
+    """Return the scopes that a task leaves, where it has an authority of its own."""
+    if task is None or task.authority is None or resource is None:
+        return scopes
+    entry = task.held_at(resource)
+    if entry is None:
+        raise InvalidTarget("the task is not for this resource", reason="resource_not_in_task")
+    return [scope for scope in scopes if scope in entry.scopes]
 
 
 def _decide_for_connection(
@@ -162,11 +204,12 @@ def _decide_for_connection(
     *,
     resource: str | None,
     scopes: tuple[str, ...] | None,
+    task: Task | None,
     issuer: Issuer,
     now: datetime,
 ) -> Issue:
     """A client ends with its connection, so that it is live says that the connection is."""
-    del facts
+    del facts, task  # a connection opens none
     endpoint = scim_url_of(issuer.identifier)
     if resource not in (None, endpoint):
         raise InvalidTarget("a connection's client has tokens for the SCIM endpoint alone", reason="not_scim")
@@ -199,14 +242,16 @@ def issue_token(
     common: CommonFacts,
     *,
     new_task: Task | None,
+    task: Task | None = None,
     issuer: Issuer,
     caller: Caller,
     now: datetime,
 ) -> IssuedToken:
-    """Sign, verify what was signed, remember it with its event.
+    """Sign, verify what was signed, remember it with its event. ``task`` is the one that it serves, if it is not new.
 
     Raises ``PartyInactive`` when something that it rests on has just ended, ``TooManyTasks`` when the actor opened too
-    many, ``Malformed`` when no verifier would take so large a token.
+    many, ``TooManyTokens`` when the task has spent its budget, ``Malformed`` when no verifier would take so large a
+    token.
     """
     claims = claims_of(issue, issuer=issuer.identifier, tenant=issuer.tenant)
     key = signing_key(common.keys, now)
@@ -219,12 +264,19 @@ def issue_token(
         raise Malformed(
             "the token would be too large; request less", pointer="authorization_details", reason="token_size"
         ) from None
-    fault = token_remember(tx, issue, _told(issue, claims), new_task=new_task, caller=caller, now=now)
-    if fault == "too_many_tasks":
-        raise TooManyTasks("this actor opened too many tasks; ask again when some have expired", reason=fault)
+    budget = task.budget if task else None
+    fault = token_remember(tx, issue, _told(issue, claims), new_task=new_task, budget=budget, caller=caller, now=now)
     if fault is not None:
-        raise PartyInactive("something that this token rests on has just ended", reason=fault)
+        raise _refusal_of(fault)
     return IssuedToken(access_token, claims["exp"] - claims["iat"], issue.scopes, issue.authorization_details, claims)
+
+
+def _refusal_of(fault: str) -> Refusal:
+    if fault == "too_many_tasks":
+        return TooManyTasks("this actor opened too many tasks; ask again when some have expired", reason=fault)
+    if fault in BUDGET_FAULTS:
+        return TooManyTokens("the budget of the task does not allow another token", reason=fault)
+    return PartyInactive("something that this token rests on has just ended", reason=fault)
 
 
 def _told(issue: Issue, claims: Mapping[str, Any]) -> Event:
@@ -242,6 +294,7 @@ def _told(issue: Issue, claims: Mapping[str, Any]) -> Event:
             "delegations": list(map(str, issue.delegation_ids)),
             "parent": None if issue.parent_id is None else str(issue.parent_id),
             **({"pairs": list(map(str, issue.pair_ids))} if issue.pair_ids else {}),
+            **({"renewal": True, "first_jti": str(issue.first_jti)} if issue.first_jti else {}),
             **({"upstream_act": issue.upstream.act} if issue.upstream and issue.upstream.act else {}),
         },
     )

@@ -5,8 +5,9 @@ from datetime import datetime
 from uuid import UUID
 
 from identity.actions.agent_authentication import PresentedAgent
-from identity.actions.exchange import ExchangeRequest, concerned_by, read_exchange_facts, verify_subject
+from identity.actions.exchange import concerned_by, read_exchange_facts
 from identity.actions.issuance import Issuer
+from identity.actions.presented_tokens import ExchangeRequest, verify_subject
 from identity.actions.tasks import cancel_task, end_task
 from identity.actions.upstream import InvalidSubjectToken, UpstreamKeys
 from identity.model.access import Caller

@@ -7,16 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from identity.actions.agent_authentication import PresentedAgent
-from identity.actions.exchange import (
-    ExchangeRequest,
-    NotDelegated,
-    concerned_by,
-    decide_held,
-    read_exchange_facts,
-    refused,
-    verify_subject,
-)
+from identity.actions.exchange import NotDelegated, concerned_by, decide_held, read_exchange_facts, refused
 from identity.actions.issuance import Issuer, PartyInactive, TooManyTasks, check_grant, own_scopes, read_itself_facts
+from identity.actions.presented_tokens import ExchangeRequest, verify_subject
 from identity.actions.upstream import InvalidSubjectToken, UpstreamKeys
 from identity.model.access import Caller
 from identity.model.client import GrantType
@@ -134,7 +127,7 @@ def _own_entry(opening: Opening, asked: Asked) -> TaskAuthority:
     if asked.authorization_details is not None:
         raise Malformed("a client has none of its own", pointer="authorization_details")
     agent = opening.agent
-    facts = read_itself_facts(opening.tx, agent.question, resource=asked.resource, now=opening.now)
+    facts = read_itself_facts(opening.tx, agent.question, resource=asked.resource, txn=None, now=opening.now)
     return TaskAuthority(own_scopes(facts, agent.client, asked.resource, asked.scopes), (), str(asked.resource))
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from identity.model.authority import Exceeded, Holder, narrow_authority
+from identity.model.authority import Authority, Exceeded, Holder, narrow_authority
 from identity.model.delegation import Delegation, Details, stands
 from identity.model.principal import ACTORS
 from identity.model.resource import ResourceServer, still_offered
 from identity.model.resource_pair import ResourcePair, carry
+from identity.model.task import Task
 from identity.model.tenant import DEPTH_MAX, TASK_DURATION_S, TASK_LIFETIME_MAX_S
 from identity.model.token import Party, TokenFacts, lives
 from identity.model.upstream_token import Upstream
@@ -19,18 +20,33 @@ ANCESTORS_MAX = 16  # tokens from which one may be narrowed in turn; lifetimes o
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the client asks for; None where it leaves the choice to what is held."""
+    """What the client asks for; None where it leaves the choice to what is held.
+
+    ``txn`` names the task that the token shall serve. ``is_renewal``: a token like the one presented, with a life of
+    its own.
+    """
 
     resource: str | None
     scopes: tuple[str, ...] | None
     authorization_details: Details | None
+    txn: UUID | None = None
+    is_renewal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TenantLimits:
+    """The most that a tenant allows, in seconds: the life of a delegated token, and of a task."""
+
+    lifetime_max_s: int
+    max_task_s: int
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """On what the request stands: the person, the chain so far, and until when every token presented is good.
 
-    ``parent`` is the subject token when it is one of ours; a person's upstream token has none.
+    ``parent`` is the subject token when it is one of ours; a person's upstream token has none. ``task`` is that of the
+    parent, or the one that is joined; None where this exchange opens one.
     """
 
     subject: Party
@@ -39,6 +55,7 @@ class Held:
     good_until: datetime
     upstream: Upstream | None = None
     issued_at: datetime | None = None
+    task: Task | None = None
 
     @property
     def depth(self) -> int:
@@ -64,7 +81,8 @@ class Route:
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """The authority of the new token. ``chain`` has the present actor first. ``delegation`` is None when an actor
-    only narrows what it holds already; ``pair`` where the audience is the subject token's."""
+    only narrows what it holds already; ``pair`` where the audience is the subject token's. ``renewable_until``: until
+    when the actor may renew it; None: never."""
 
     audience: str
     chain: tuple[Party, ...]
@@ -75,11 +93,13 @@ class Allowed:
     task_expires_at: datetime
     delegation: Delegation | None
     pair: ResourcePair | None = None
+    renewable_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Why not. ``fault`` says which part of the request is at fault: party, target, scope, details, delegation."""
+    """Why not. ``fault`` says which part of the request is at fault: party, target, scope, details, delegation,
+    renewal."""
 
     fault: str
     reason: str
@@ -97,7 +117,7 @@ class _Terms:
     pair: ResourcePair | None
     route: Route
     others: Sequence[Party]
-    tenant_lifetime_max_s: int
+    limits: TenantLimits
     now: datetime
 
 
@@ -109,14 +129,14 @@ def decide_exchange(
     *,
     others: Sequence[Party] = (),
     route: Route,
-    tenant_lifetime_max_s: int,
+    limits: TenantLimits,
     now: datetime,
 ) -> Allowed | Denied:
     """Decide whether ``actor`` may act for the subject, and with what. Every result is a subset of what is held.
 
     ``others`` are the parties besides subject, chain and actor: they too must live, and bound the lifetime.
     """
-    denied = refuse_parties(held, actor, others, now) or _refuse_target(asked, held, route)
+    denied = refuse_parties(held, actor, others, now) or _refuse_ancestors(held) or _refuse_target(asked, held, route)
     if denied is not None or actor is None:
         return denied or Denied("party", "actor_unknown")
     pair = route.pair if _crosses(asked, held) else None
@@ -126,7 +146,7 @@ def decide_exchange(
     holder = held.parent if pair is None else _carried(pair, held, route)
     if pair is not None and holder is None:
         return Denied("target", "authorization_details_do_not_cross")
-    terms = _Terms(asked, held, audience, holder, pair, route, others, tenant_lifetime_max_s, now)
+    terms = _Terms(asked, held, audience, holder, pair, route, others, limits, now)
     if pair is None and held.chain and held.chain[0].id == actor.id:
         return _narrow(terms, None, held.chain)
     return _decide_by_delegation(terms, actor, delegations)
@@ -172,6 +192,10 @@ def refuse_parties(held: Held, actor: Party | None, others: Sequence[Party], now
         return Denied("delegation", "actor_is_subject")
     if actor.id in {link.id for link in held.chain[1:]}:
         return Denied("delegation", "actor_already_in_chain")
+    return None
+
+
+def _refuse_ancestors(held: Held) -> Denied | None:
     if held.parent and len(held.parent.ancestor_ids) >= ANCESTORS_MAX:
         return Denied("delegation", "too_many_ancestors")
     return None
@@ -201,21 +225,17 @@ def _refuse_crossing(wanted: str, parent: TokenFacts, route: Route) -> Denied | 
 
 
 def _narrow(terms: _Terms, delegation: Delegation | None, chain: tuple[Party, ...]) -> Allowed | Denied:
-    asked, held, now = terms.asked, terms.held, terms.now
+    held, now = terms.held, terms.now
     depth_max = _depth_max(held, delegation)
     if held.depth + len(chain) - len(held.chain) > depth_max:
         return Denied("delegation", "depth_exceeded")
     holders: list[Holder] = [holder for holder in (terms.holder, delegation) if holder is not None]
-    target = terms.route.target
-    if target and any(entry["type"] not in target.type_names for entry in asked.authorization_details or ()):
-        return Denied("details", "authorization_details_exceeded")
-    restrictions = target.restrictions if target else {}
-    granted = narrow_authority(holders, asked.scopes, asked.authorization_details, restrictions)
-    if isinstance(granted, Exceeded):
-        return Denied(granted.fault, granted.reason)
-    task_expires_at = _task_expiry(held, now)
+    granted = grant(terms.asked, holders, held.task, terms.audience, terms.route.target)
+    if isinstance(granted, Denied):
+        return granted
+    task_expires_at, ends_at = _task_expiry(terms, delegation), _end(terms, delegation)
     parties = (held.subject, *chain, *terms.others)
-    expires_at = _expiry(held, delegation, parties, task_expires_at, terms.tenant_lifetime_max_s, now)
+    expires_at = _expiry(terms, delegation, parties, min(task_expires_at, ends_at or task_expires_at))
     if expires_at <= now:
         return Denied("party", "lifetime_spent")
     return Allowed(
@@ -228,40 +248,73 @@ def _narrow(terms: _Terms, delegation: Delegation | None, chain: tuple[Party, ..
         task_expires_at=task_expires_at,
         delegation=delegation,
         pair=terms.pair,
+        renewable_until=ends_at,
     )
+
+
+def grant(
+    asked: Asked, holders: Sequence[Holder], task: Task | None, audience: str, target: ResourceServer | None
+) -> Authority | Denied:
+    """Return what is asked when all holders have it, and the task too where it has an authority of its own."""
+    if task is not None and task.authority is not None:
+        entry = task.held_at(audience)
+        if entry is None:
+            return Denied("target", "resource_not_in_task")
+        holders = [*holders, entry]
+    if target and any(entry["type"] not in target.type_names for entry in asked.authorization_details or ()):
+        return Denied("details", "authorization_details_exceeded")
+    restrictions = target.restrictions if target else {}
+    granted = narrow_authority(holders, asked.scopes, asked.authorization_details, restrictions)
+    return Denied(granted.fault, granted.reason) if isinstance(granted, Exceeded) else granted
 
 
 def _depth_max(held: Held, delegation: Delegation | None) -> int:
     limits = [DEPTH_MAX]
     if held.parent and held.chain:
         limits.append(held.parent.depth_max)
+    if held.task and held.task.budget and held.task.budget.depth is not None:
+        limits.append(held.task.budget.depth)
     if delegation:
         limits.append(held.depth + delegation.max_depth)
     return min(limits)
 
 
-def _task_expiry(held: Held, now: datetime) -> datetime:
+def _task_expiry(terms: _Terms, delegation: Delegation | None) -> datetime:
+    held = terms.held
     if held.parent and held.parent.task_expires_at:
         return held.parent.task_expires_at
-    return now + timedelta(seconds=TASK_DURATION_S)
+    if held.task:
+        return held.task.expires_at
+    longest = min([TASK_DURATION_S, terms.limits.max_task_s, *([delegation.max_task_s] if delegation else [])])
+    return terms.now + timedelta(seconds=longest)
 
 
-def _expiry(
-    held: Held,
-    delegation: Delegation | None,
-    parties: Sequence[Party],
-    task_expires_at: datetime,
-    tenant_lifetime_max_s: int,
-    now: datetime,
-) -> datetime:
-    lifetimes = [TASK_LIFETIME_MAX_S, tenant_lifetime_max_s]
-    bounds = [held.good_until, task_expires_at, *(party.valid_until for party in parties)]
+def _end(terms: _Terms, delegation: Delegation | None) -> datetime | None:
+    """Return when all tokens like this one end, renewed ones too: never later than its parent's, its task, and what
+    the delegation and the tenant allow of a task. None where the parent may not be renewed.
+    """
+    parent, task = terms.held.parent, terms.held.task
+    if parent is not None and parent.txn is not None and parent.renewable_until is None:
+        return None
+    begun = task.created_at if task else terms.now
+    longest = min([terms.limits.max_task_s, *([delegation.max_task_s] if delegation else [])])
+    ends = [begun + timedelta(seconds=longest), _task_expiry(terms, delegation)]
+    return min([*ends, *([parent.renewable_until] if parent and parent.renewable_until else [])])
+
+
+def _expiry(terms: _Terms, delegation: Delegation | None, parties: Sequence[Party], ends_at: datetime) -> datetime:
+    lifetimes = [TASK_LIFETIME_MAX_S, terms.limits.lifetime_max_s]
+    bounds = [terms.held.good_until, ends_at, *(party.valid_until for party in parties)]
     if delegation:
         lifetimes.append(delegation.max_lifetime_s)
         bounds.append(delegation.expires_at)
-    whole_now = now.replace(microsecond=0)
+    return earliest(terms.now, lifetimes, bounds)
+
+
+def earliest(now: datetime, lifetimes_s: Sequence[int], bounds: Sequence[datetime | None]) -> datetime:
+    """Return the end of the shortest lifetime, or the earliest bound, in whole seconds, never later."""
     ends = [bound.replace(microsecond=0) for bound in bounds if bound is not None]
-    return min([whole_now + timedelta(seconds=min(lifetimes)), *ends])
+    return min([now.replace(microsecond=0) + timedelta(seconds=min(lifetimes_s)), *ends])
 
 
 def parties_of(allowed: Allowed, held: Held, *others: Party | None) -> tuple[Party, ...]:

@@ -137,6 +137,15 @@ class Task:
     authority: tuple[TaskAuthority, ...] | None = None
     budget: Budget | None = None
 
+    def refuses(self, subject_id: UUID, actor_id: UUID, *, is_in_it: bool, now: datetime) -> str | None:
+        """Return why an exchange for this subject, by this actor, may not join it; None when it may.
+
+        ``is_in_it``: the actor took part, and its branch was not cancelled.
+        """
+        if self.subject_id != subject_id or not (is_in_it or self.actor_id == actor_id):
+            return "unknown_task"
+        return None if self.state is TaskState.OPEN and now < self.expires_at else "task_ended"
+
     def held_at(self, resource: str) -> TaskAuthority | None:
         """Return the most that it allows at a resource server; None where it names that one not."""
         return next((entry for entry in self.authority or () if entry.resource == resource), None)

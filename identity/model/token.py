@@ -28,12 +28,15 @@ class Party:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A delegation, client or resource server that a token rests on: ``holds`` is whether it still stands, group basis
-    included. ``epoch`` grows with every change that narrows it.
+    included. ``epoch`` grows with every change that narrows it. A delegation bounds what rests on it by
+    ``max_lifetime_s`` and ``expires_at``.
     """
 
     id: str
     holds: bool
     epoch: int = 0
+    max_lifetime_s: int | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class TokenFacts:
 
     A token of a connection's client has no ``subject_id``: there is nobody whom it could be for, or be traded for.
     ``connection_id`` and ``upstream_key`` name the oidc connection and its subject whose token began the chain.
+    ``renewable_until``: until when its actor may renew it; None: never. ``first_jti`` is the first edition of a token
+    that was renewed. ``branch_holds``: no actor of its chain has had its branch of the task cancelled.
     """
 
     jti: UUID
@@ -99,6 +104,9 @@ class TokenFacts:
     resources: tuple[Standing, ...] = ()
     connection_epoch: int = 0
     basis_epoch_sum: int = 0
+    renewable_until: datetime | None = None
+    first_jti: UUID | None = None
+    branch_holds: bool = True
 
     @property
     def basis(self) -> Basis:
@@ -116,8 +124,10 @@ class TokenFacts:
         return frozenset(crossing.audience for crossing in self.crossings)
 
 
-def death_of(token: TokenFacts, now: datetime) -> str | None:
+def death_of(token: TokenFacts, now: datetime, *, may_have_expired: bool = False) -> str | None:
     """Return why a token is dead, or None when it lives. Only what is exactly right lives: unknown is dead.
+
+    A token that is renewed may have expired, and be dead of nothing else.
 
     The epochs of the parties only grow, so their sum is what it was at issuing only when none of them was cut since;
     and so do those of what else it rests on, with what narrows it. That holds whatever the clocks say, and is why a
@@ -128,7 +138,7 @@ def death_of(token: TokenFacts, now: datetime) -> str | None:
             reason
             for holds, reason in (
                 (token.tenant_state == "active", "tenant_inactive"),
-                (now < token.expires_at, "expired"),
+                (may_have_expired or now < token.expires_at, "expired"),
                 (not token.is_revoked, "revoked"),
                 (set(token.party_ids) <= {party.id for party in token.parties}, "party_gone"),
                 (all(lives(party, now) for party in token.parties), "party_inactive"),
@@ -140,6 +150,7 @@ def death_of(token: TokenFacts, now: datetime) -> str | None:
                 (sum(token.basis.values()) == token.basis_epoch_sum, "authority_narrowed"),
                 (token.txn is None or token.task_state == TaskState.OPEN, "task_ended"),
                 (token.task_expires_at is None or now < token.task_expires_at, "task_expired"),
+                (token.branch_holds, "branch_cancelled"),
                 (not any(token.issued_at <= cutoff.not_before for cutoff in token.cutoffs), "cut_off"),
             )
             if not holds
@@ -191,6 +202,8 @@ class Issue:
     pair_ids: tuple[UUID, ...] = ()
     audiences: tuple[str, ...] = ()
     basis: Basis = field(default_factory=dict)
+    renewable_until: datetime | None = None
+    first_jti: UUID | None = None
 
     @property
     def basis_epoch_sum(self) -> int:

@@ -6,7 +6,14 @@ from flask import Response, jsonify, request
 
 from identity.actions.client_authentication import InvalidClient
 from identity.actions.exchange import InvalidAuthorizationDetails
-from identity.actions.issuance import InvalidScope, InvalidTarget, PartyInactive, TooManyTasks, UnauthorizedClient
+from identity.actions.issuance import (
+    InvalidScope,
+    InvalidTarget,
+    PartyInactive,
+    TooManyTasks,
+    TooManyTokens,
+    UnauthorizedClient,
+)
 from identity.actions.own_tasks import NotTheOpener
 from identity.http import BEARER, log_unavailable
 from identity.model.errors import (
@@ -44,6 +51,7 @@ ERRORS: tuple[tuple[type[Refusal], int, str], ...] = (
     (InvalidAuthorizationDetails, 400, "invalid_authorization_details"),
     (PartyInactive, 400, "invalid_grant"),
     (TooManyTasks, 429, "temporarily_unavailable"),
+    (TooManyTokens, 429, "temporarily_unavailable"),
     (OverLimit, 413, "invalid_request"),
     (Unavailable, 503, "temporarily_unavailable"),
     (NotThere, 404, "invalid_request"),
@@ -54,6 +62,10 @@ ERRORS: tuple[tuple[type[Refusal], int, str], ...] = (
     (Malformed, 400, "invalid_request"),
     (Refusal, 400, "invalid_request"),
 )
+
+
+FINAL = frozenset({"task_budget_spent", "task_fan_out_exceeded"})
+"""Reasons that no waiting mends."""
 
 
 def render_refusal(refusal: Refusal) -> Response:
@@ -67,7 +79,7 @@ def render_refusal(refusal: Refusal) -> Response:
     response.headers["Cache-Control"] = "no-store"
     if status == 401 and tried_basic():
         response.headers["WWW-Authenticate"] = 'Basic realm="token service", charset="UTF-8"'
-    if status in (429, 503):
+    if status in (429, 503) and refusal.reason not in FINAL:
         response.headers["Retry-After"] = "1" if status == 503 else "60"
     return response
 

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from authlib.oauth2.rfc6749 import BaseGrant, TokenEndpointMixin
 from identity_verifier.strict_json import StrictJsonError, parse_object
 
-from identity.actions.exchange import ExchangeRequest, InvalidActorToken, exchange_token, read_exchange_facts
+from identity.actions.exchange import exchange_token, read_exchange_facts
 from identity.actions.issuance import InvalidTarget, issue_for_itself, read_itself_facts
+from identity.actions.presented_tokens import ExchangeRequest, InvalidActorToken
 from identity.actions.upstream import InvalidSubjectToken, UnverifiedToken, take_token_apart
 from identity.model.authorization_details import check_details
 from identity.model.client import AuthMethod, Client, GrantType
@@ -73,7 +75,8 @@ class ClientCredentials(Grant):
         """Read the client, its principal and the resource. Authorization details have no holder here: refused."""
         if "authorization_details" in call.form:
             raise Malformed("a client has none of its own", pointer="authorization_details")
-        return read_itself_facts(call.tx, call.credential.question, resource=target_of(call.form), now=call.now)
+        resource, txn = target_of(call.form), task_of(call.form)
+        return read_itself_facts(call.tx, call.credential.question, resource=resource, txn=txn, now=call.now)
 
     def issue(self, call: OAuthCall, client: Client) -> IssuedToken:
         """Issue a token for the client's principal."""
@@ -83,6 +86,7 @@ class ClientCredentials(Grant):
             client,
             resource=target_of(call.form),
             scopes=scopes_of(call.form),
+            txn=task_of(call.form),
             issuer=call.issuer,
             caller=call.caller,
             now=call.now,
@@ -128,8 +132,10 @@ def parse_exchange(form: Mapping[str, str]) -> ExchangeRequest:
         raise Malformed("subject_token_type is not supported", reason="subject_token_type")
     if form.get("requested_token_type", ACCESS_TOKEN) not in (ACCESS_TOKEN, JWT):
         raise Malformed("requested_token_type is not supported", reason="requested_token_type")
-    asked = Asked(target_of(form), scopes_of(form), details_of(form))
+    asked = Asked(target_of(form), scopes_of(form), details_of(form), task_of(form), renews(form))
     actor_text = form.get("actor_token")
+    if asked.is_renewal and actor_text is not None:
+        raise Malformed("renew goes without an actor_token: the client is the actor's", reason="renew_actor_token")
     return ExchangeRequest(
         subject_token=take_token_apart(subject_text),
         subject_token_type=subject_type,
@@ -160,6 +166,28 @@ def target_of(form: Mapping[str, str]) -> str | None:
     if resource is not None and audience is not None and resource != audience:
         raise InvalidTarget("a token is for one audience", reason="two_targets")
     return resource or audience
+
+
+def task_of(form: Mapping[str, str]) -> UUID | None:
+    """Return the task that the token shall serve, None when none is named. Raises ``Malformed``."""
+    text = form.get("txn")
+    if text is None:
+        return None
+    try:
+        found = UUID(text)
+    except ValueError:
+        found = None
+    if found is None or str(found) != text:
+        raise Malformed("txn must be the id of a task, as the claim txn has it", reason="txn_malformed")
+    return found
+
+
+def renews(form: Mapping[str, str]) -> bool:
+    """Return whether the subject token shall be renewed. Raises ``Malformed``."""
+    text = form.get("renew", "false")
+    if text not in ("true", "false"):
+        raise Malformed("renew must be true or false", reason="renew_malformed")
+    return text == "true"
 
 
 def scopes_of(form: Mapping[str, str]) -> tuple[str, ...] | None:

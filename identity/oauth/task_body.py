@@ -7,7 +7,7 @@ from identity_verifier.envelope import MAX_TOKEN_BYTES
 from identity_verifier.strict_json import StrictJsonError, parse_object
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from identity.actions.exchange import ExchangeRequest
+from identity.actions.presented_tokens import ExchangeRequest
 from identity.actions.task_opening import ANYWHERE, TaskRequest
 from identity.actions.upstream import take_token_apart
 from identity.http import FORM_BYTES_MAX, read_body

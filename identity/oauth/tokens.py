@@ -12,13 +12,15 @@ from identity.oauth.call import OAuthCall, present_call
 from identity.oauth.grants import AUTH_METHODS, HEADERS, Answer
 
 
-def authenticated(endpoint: Any, request: Any) -> tuple[OAuthCall, Client, Any]:
+def authenticated(endpoint: Any, request: Any, *, may_have_expired: bool) -> tuple[OAuthCall, Client, Any]:
     """Read every fact about the presented token in one statement, and authenticate the client on it."""
     call = present_call()
     if "token" not in call.form:
         raise Malformed("token is required", reason="token_missing")
     presented = parse_presented(call.form["token"], call.issuer.identifier)
-    call.facts = read_life_facts(call.tx, presented, call.credential.question, now=call.now)
+    call.facts = read_life_facts(
+        call.tx, presented, call.credential.question, may_have_expired=may_have_expired, now=call.now
+    )
     endpoint.authenticate_endpoint_client(request)
     if call.client is None:
         raise AssertionError("the client is authenticated before anything is told")
@@ -32,7 +34,7 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
 
     def create_endpoint_response(self, request: Any) -> Answer:
         """Answer (RFC 7662 §2.2)."""
-        call, client, presented = authenticated(self, request)
+        call, client, presented = authenticated(self, request, may_have_expired=False)
         return 200, dict(
             introspect(call.tx, presented, call.facts, client=client, issuer=call.issuer, now=call.now)
         ), HEADERS  # fmt: skip
@@ -45,7 +47,7 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]
 
     def create_endpoint_response(self, request: Any) -> Answer:
         """Answer (RFC 7009 §2.2: 200, whether there was something to revoke or not)."""
-        call, client, presented = authenticated(self, request)
+        call, client, presented = authenticated(self, request, may_have_expired=True)
         revoke_token(
             call.tx, presented, call.facts, client=client, issuer=call.issuer, caller=call.caller, now=call.now
         )

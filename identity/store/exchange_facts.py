@@ -13,14 +13,18 @@ from identity.model.connection import Connection
 from identity.model.delegation import DELEGATIONS_MAX, Delegation
 from identity.model.resource import ResourceServer
 from identity.model.resource_pair import ResourcePair
+from identity.model.signing_key import SigningKey
+from identity.model.task import Task
 from identity.model.token import Party, TokenFacts
 from identity.store.facts import ClientQuestion, CommonFacts, client_parameters, common_from, statement_of
 from identity.store.json_rows import (
     connection_from,
     delegation_from,
+    key_or_none,
     pair_from,
     parties_from,
     server_from,
+    task_or_none,
     token_from,
 )
 from identity.store.tx import Tx
@@ -49,6 +53,8 @@ actor AS (SELECT coalesce(
     (SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :actor_jti),
     (SELECT principal_id FROM client)) AS id),
 source AS (SELECT t.audience FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti),
+task AS (SELECT coalesce(
+    CAST(:txn AS uuid), (SELECT t.txn FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti)) AS txn),
 target AS (SELECT coalesce(CAST(:resource AS text), (SELECT audience FROM source)) AS audience),
 subject AS (SELECT coalesce(
     (SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti),
@@ -101,6 +107,10 @@ SELECT {COMMON},
                 'version', r.version, 'epoch', r.epoch, 'end_count', r.end_count, 'created_at', r.created_at))
        FROM resources r WHERE r.tenant_id = :tenant AND r.deleted_at IS NULL
         AND r.audience = ANY (ARRAY[(SELECT audience FROM target), (SELECT audience FROM source)])) AS servers,
+    (SELECT {TASK} FROM tasks k WHERE k.tenant_id = :tenant AND k.txn = (SELECT txn FROM task)) AS task,
+    (SELECT b.ended_at IS NULL FROM task_actors b WHERE b.tenant_id = :tenant
+        AND b.txn = (SELECT txn FROM task) AND b.actor_id = (SELECT id FROM actor)) AS is_in_task,
+    {RETIRED_KEY} AS retired_key,
     (SELECT audience FROM source) AS source,
     (SELECT audience FROM target) AS target,
     (SELECT row_to_json(x) FROM resource_pairs x WHERE x.tenant_id = :tenant
@@ -117,7 +127,9 @@ class ExchangeFacts:
     ``subject_cut_off`` is the last one of the tenant, or of whoever the claim ever named: who was deleted and
     provisioned anew has another id, but an upstream token from before does not say so. ``upstream_key`` is that of the
     claimed subject. ``source`` is the resource server of the subject token where it is ours; ``target`` the one that is
-    asked for, or the same; ``pair`` what may cross from the first to the second.
+    asked for, or the same; ``pair`` what may cross from the first to the second. ``task`` is the one that is asked for,
+    or that of the subject token; ``is_in_task``: the actor took part in it, and its branch was not cancelled.
+    ``retired_key`` is the key that is asked for, whether it still signs or verifies for others.
     """
 
     common: CommonFacts
@@ -134,6 +146,9 @@ class ExchangeFacts:
     source: ResourceServer | None
     target: ResourceServer | None
     pair: ResourcePair | None
+    task: Task | None
+    is_in_task: bool
+    retired_key: SigningKey | None
 
 
 def exchange_facts_read(
@@ -145,6 +160,8 @@ def exchange_facts_read(
     subject_jti: UUID | None,
     actor_jti: UUID | None,
     resource: str | None,
+    txn: UUID | None,
+    retired_kid: str | None,
     now: datetime,
 ) -> ExchangeFacts:
     """Read what an exchange is decided on. ``claims`` are unverified: they only choose which rows to look at."""
@@ -157,6 +174,8 @@ def exchange_facts_read(
             "subject_jti": subject_jti,
             "actor_jti": actor_jti,
             "resource": resource,
+            "txn": txn,
+            "retired_kid": retired_kid,
             "delegations_max": DELEGATIONS_MAX,
         },
     ).one()
@@ -177,4 +196,7 @@ def exchange_facts_read(
         source=servers.get(row.source),
         target=servers.get(row.target),
         pair=None if row.pair is None else pair_from(row.pair),
+        task=task_or_none(row.task),
+        is_in_task=bool(row.is_in_task),
+        retired_key=key_or_none(row.retired_key),
     )

@@ -15,8 +15,9 @@ from sqlalchemy import TextClause, text
 from identity.model.client import Client
 from identity.model.connection import Dialect
 from identity.model.signing_key import SigningKey
+from identity.model.task import Task
 from identity.model.token import Party, TokenFacts
-from identity.store.json_rows import client_from, key_from, parties_from, token_from
+from identity.store.json_rows import client_from, key_from, key_or_none, parties_from, task_or_none, token_from
 from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, RESOURCE_STANDS, TASK_STANDS, covers
 from identity.store.tx import Tx
 
@@ -48,9 +49,10 @@ asked (jti, facts) AS (SELECT t.jti, json_build_object(
     'parties', (SELECT json_agg({PARTY}) FROM principals p
                  WHERE p.tenant_id = :tenant AND p.id = ANY (t.party_ids)),
     'delegations', (SELECT json_agg(json_build_object('id', d.id, 'epoch', d.epoch, 'holds',
-                        {DELEGATION_STANDS} AND {COVERS_TOKEN}))
+                        {DELEGATION_STANDS} AND {COVERS_TOKEN}, 'max_lifetime_s', d.max_lifetime_s,
+                        'expires_at', d.expires_at))
                       FROM delegations d WHERE d.tenant_id = :tenant AND d.id = ANY (t.delegation_ids)),
-    'pair_ids', t.pair_ids,
+    'pair_ids', t.pair_ids, 'renewable_until', t.renewable_until, 'first_jti', t.first_jti,
     'crossings', (SELECT json_agg(json_build_object('pair_id', x.id, 'audience', x.source, 'epoch', x.epoch))
                     FROM resource_pairs x WHERE x.tenant_id = :tenant AND x.id = ANY (t.pair_ids)),
     'resources', (
@@ -65,6 +67,8 @@ asked (jti, facts) AS (SELECT t.jti, json_build_object(
                   FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = ANY (t.client_ids)),
     'task_state', CASE WHEN k.state <> 'open' OR {TASK_STANDS} THEN k.state ELSE 'cancelled' END,
     'task_expires_at', k.expires_at,
+    'branch_holds', (SELECT true FROM task_actors b WHERE b.tenant_id = :tenant AND b.txn = t.txn
+                        AND b.actor_id = ANY (t.actor_ids) AND b.ended_at IS NOT NULL LIMIT 1) IS NULL,
     'cutoffs', (SELECT json_agg(json_build_object('kind', o.kind, 'key', o.key, 'not_before', o.not_before))
                   FROM (SELECT 'tenant' AS kind, CAST(:tenant AS text) AS key
                         UNION ALL SELECT 'principal', CAST(id AS text) FROM unnest(t.party_ids) AS id
@@ -77,16 +81,27 @@ asked (jti, facts) AS (SELECT t.jti, json_build_object(
    FROM tokens t LEFT JOIN tasks k ON k.tenant_id = :tenant AND k.txn = t.txn
   WHERE t.tenant_id = :tenant AND t.jti IN ({jtis}))"""
 
+TASK = """json_build_object('txn', k.txn, 'subject_id', k.subject_id, 'actor_id', k.actor_id,
+        'delegation_id', k.delegation_id, 'audience', k.audience, 'scopes', k.scopes,
+        'authorization_details', k.authorization_details, 'created_at', k.created_at, 'expires_at', k.expires_at,
+        'ended_at', k.ended_at, 'purpose', k.purpose, 'authority', k.authority, 'budget', k.budget,
+        'state', CASE WHEN k.state <> 'open' OR {TASK_STANDS} THEN k.state ELSE 'cancelled' END)"""
+
 TENANT_CUT_OFF = """(SELECT o.not_before FROM cutoffs o
       WHERE o.tenant_id = :tenant AND o.kind = 'tenant' AND o.key = CAST(:tenant AS text))"""
+
+KEY = """json_build_object('kid', s.kid, 'alg', s.alg, 'public_jwk', s.public_jwk,
+                'sealed_private', encode(s.sealed_private, 'hex'), 'created_at', s.created_at,
+                'activates_at', s.activates_at, 'verify_until', s.verify_until)"""
+
+RETIRED_KEY = """(SELECT {KEY} FROM signing_keys s
+      WHERE s.tenant_id = :tenant AND s.kid = CAST(:retired_kid AS text) AND s.state = 'live')"""
 
 ISSUER = """
     (SELECT json_build_object('slug', n.slug, 'state', n.state, 'task_lifetime_max_s', n.task_lifetime_max_s,
                 'max_task_s', n.max_task_s)
        FROM tenants n WHERE n.tenant_id = :tenant) AS tenant,
-    (SELECT json_agg(json_build_object('kid', s.kid, 'alg', s.alg, 'public_jwk', s.public_jwk,
-                'sealed_private', encode(s.sealed_private, 'hex'), 'created_at', s.created_at,
-                'activates_at', s.activates_at, 'verify_until', s.verify_until))
+    (SELECT json_agg({KEY})
        FROM signing_keys s WHERE s.tenant_id = :tenant AND s.state = 'live'
         AND (s.verify_until IS NULL OR s.verify_until > :now)) AS keys"""
 
@@ -98,9 +113,11 @@ COMMON = f"""
 
 def statement_of(template: str, **holes: str) -> TextClause:
     """Put the parts together. Blanks are folded: the driver keeps only short statements parsed."""
-    parts = {"CLIENT": CLIENT, "ISSUER": ISSUER, "COMMON": COMMON, "ASKED": ASKED}
+    parts = {"CLIENT": CLIENT, "ISSUER": ISSUER, "COMMON": COMMON, "ASKED": ASKED, "TASK": TASK}
     conditions = {
         "PARTY": PARTY,
+        "KEY": KEY,
+        "RETIRED_KEY": RETIRED_KEY.format(KEY=KEY),
         "TENANT_CUT_OFF": TENANT_CUT_OFF,
         "CLIENT_STANDS": CLIENT_STANDS,
         "DELEGATION_STANDS": DELEGATION_STANDS,
@@ -119,7 +136,8 @@ SELECT {COMMON},
     (SELECT json_agg({PARTY}) FROM principals p
       WHERE p.tenant_id = :tenant AND p.id = (SELECT principal_id FROM client)) AS parties,
     (SELECT json_build_object('scopes', r.scopes, 'epoch', r.epoch) FROM resources r
-      WHERE r.tenant_id = :tenant AND r.audience = :resource AND r.deleted_at IS NULL) AS resource
+      WHERE r.tenant_id = :tenant AND r.audience = :resource AND r.deleted_at IS NULL) AS resource,
+    (SELECT {TASK} FROM tasks k WHERE k.tenant_id = :tenant AND k.txn = CAST(:txn AS uuid)) AS task
 """
 )
 
@@ -128,7 +146,8 @@ LIFE = statement_of(
 WITH {CLIENT},
 {ASKED}
 SELECT {COMMON},
-    (SELECT facts FROM asked) AS token
+    (SELECT facts FROM asked) AS token,
+    {RETIRED_KEY} AS retired_key
 """,
     jtis=":jti",
 )
@@ -177,12 +196,15 @@ class CommonFacts:
 
 @dataclass(frozen=True, slots=True)
 class ItselfFacts:
-    """For a client that asks for a token for itself; scopes and epoch are of the resource server that it names."""
+    """For a client that asks for a token for itself; scopes and epoch are of the resource server that it names, and
+    ``task`` is the one that it names.
+    """
 
     common: CommonFacts
     principal: Party | None
     resource_scopes: tuple[str, ...] | None
     resource_epoch: int
+    task: Task | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +213,12 @@ class LifeFacts:
 
     common: CommonFacts
     token: TokenFacts | None
+    retired_key: SigningKey | None = None
+
+    @property
+    def keys(self) -> tuple[SigningKey, ...]:
+        """Return the keys that may have signed the token."""
+        return self.common.keys if self.retired_key is None else (*self.common.keys, self.retired_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,20 +239,25 @@ class AccessFacts:
     keys: tuple[SigningKey, ...]
 
 
-def itself_facts_read(tx: Tx, client: ClientQuestion, *, resource: str | None, now: datetime) -> ItselfFacts:
+def itself_facts_read(
+    tx: Tx, client: ClientQuestion, *, resource: str | None, txn: UUID | None, now: datetime
+) -> ItselfFacts:
     """Read what a token for the client itself is decided on."""
-    row = tx.execute(ITSELF, client_parameters(tx, client, now) | {"resource": resource}).one()
+    row = tx.execute(ITSELF, client_parameters(tx, client, now) | {"resource": resource, "txn": txn}).one()
     parties = parties_from(row.parties)
     scopes = None if row.resource is None else tuple(row.resource["scopes"])
     epoch = 0 if row.resource is None else row.resource["epoch"]
-    return ItselfFacts(common_from(row), parties[0] if parties else None, scopes, epoch)
+    return ItselfFacts(common_from(row), parties[0] if parties else None, scopes, epoch, task_or_none(row.task))
 
 
-def life_facts_read(tx: Tx, client: ClientQuestion, *, jti: UUID | None, now: datetime) -> LifeFacts:
-    """Read what the life of one token is decided on."""
-    row = tx.execute(LIFE, client_parameters(tx, client, now) | {"jti": jti}).one()
+def life_facts_read(
+    tx: Tx, client: ClientQuestion, *, jti: UUID | None, retired_kid: str | None, now: datetime
+) -> LifeFacts:
+    """Read what the life of one token is decided on. ``retired_kid``: a key that may not verify for others any more."""
+    parameters = client_parameters(tx, client, now) | {"jti": jti, "retired_kid": retired_kid}
+    row = tx.execute(LIFE, parameters).one()
     common = common_from(row)
-    return LifeFacts(common, token_from(row.token, common.tenant_state))
+    return LifeFacts(common, token_from(row.token, common.tenant_state), key_or_none(row.retired_key))
 
 
 def access_facts_read(tx: Tx, *, jti: UUID | None, now: datetime) -> AccessFacts:

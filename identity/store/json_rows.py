@@ -12,7 +12,7 @@ from identity.model.principal import Kind
 from identity.model.resource import DetailsType, ResourceServer
 from identity.model.resource_pair import ResourcePair
 from identity.model.signing_key import KeyState, SigningKey
-from identity.model.task import Budget, TaskAuthority, TaskState
+from identity.model.task import Budget, Task, TaskAuthority, TaskState
 from identity.model.token import Crossing, Cutoff, Party, Standing, TokenFacts
 from identity.model.upstream_token import Upstream
 from identity.store.clients import auth_method_from
@@ -98,6 +98,11 @@ def key_from(item: Mapping[str, Any]) -> SigningKey:
     )
 
 
+def key_or_none(item: Mapping[str, Any] | None) -> SigningKey | None:
+    """Return the signing key in a JSON row, if there is one."""
+    return None if item is None else key_from(item)
+
+
 def party_from(item: Mapping[str, Any]) -> Party:
     """Return the party in a JSON row."""
     return Party(
@@ -117,7 +122,16 @@ def parties_from(items: Iterable[Mapping[str, Any]] | None) -> tuple[Party, ...]
 
 def standings_from(items: Iterable[Mapping[str, Any]] | None) -> tuple[Standing, ...]:
     """Return the standings in a JSON list."""
-    return tuple(Standing(item["id"], bool(item["holds"]), item.get("epoch", 0)) for item in items or ())
+    return tuple(
+        Standing(
+            item["id"],
+            bool(item["holds"]),
+            item.get("epoch", 0),
+            item.get("max_lifetime_s"),
+            instant_or_none(item.get("expires_at")),
+        )
+        for item in items or ()
+    )
 
 
 def delegation_from(item: Mapping[str, Any]) -> Delegation:
@@ -192,6 +206,28 @@ def budget_from(item: Mapping[str, Any] | None) -> Budget | None:
     return None if item is None else Budget(**item)
 
 
+def task_or_none(item: Mapping[str, Any] | None) -> Task | None:
+    """Return the task in a JSON row, if there is one."""
+    if item is None:
+        return None
+    return Task(
+        txn=UUID(item["txn"]),
+        subject_id=UUID(item["subject_id"]),
+        actor_id=UUID(item["actor_id"]),
+        delegation_id=id_or_none(item["delegation_id"]),
+        audience=item["audience"],
+        scopes=tuple(item["scopes"]),
+        authorization_details=tuple(item["authorization_details"]),
+        state=TaskState(item["state"]),
+        created_at=instant_from(item["created_at"]),
+        expires_at=instant_from(item["expires_at"]),
+        ended_at=instant_or_none(item["ended_at"]),
+        purpose=item["purpose"],
+        authority=authority_from(item["authority"]),
+        budget=budget_from(item["budget"]),
+    )
+
+
 def token_from(item: Mapping[str, Any] | None, tenant_state: str) -> TokenFacts | None:
     """Return the token in a JSON row, with all that it rests on."""
     if item is None:
@@ -236,6 +272,9 @@ def token_from(item: Mapping[str, Any] | None, tenant_state: str) -> TokenFacts 
         resources=standings_from(item["resources"]),
         connection_epoch=item["connection_epoch"] or 0,
         basis_epoch_sum=item["basis_epoch_sum"],
+        renewable_until=instant_or_none(item["renewable_until"]),
+        first_jti=id_or_none(item["first_jti"]),
+        branch_holds=item["branch_holds"],
     )
 
 

@@ -11,7 +11,7 @@ from identity.model.task import TASK_PERIODS_COUNTED, task_period
 from identity.model.tenant import TASK_DURATION_MAX_S
 from identity.store.tx import Tx
 
-# After expiry. The tokens of a task are read as long as it goes on: one that expired may be renewed, and rests on others.
+# After expiry. The tokens of a task are read as long as it goes on: one that expired may be renewed, and rests on more.
 TOKENS_KEPT = timedelta(seconds=TASK_DURATION_MAX_S) + timedelta(hours=1)
 TASKS_KEPT = timedelta(days=2)  # after expiry; longer than their tokens, which name them. Actors and budgets go too
 ANSWERS_KEPT = timedelta(hours=24)  # what Idempotency-Key promises

@@ -1,17 +1,17 @@
 """Issued tokens: remembered, with their event, before they leave; revoked for ever."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, text, update
+from sqlalchemy import any_, bindparam, literal, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from identity.model.access import Caller
 from identity.model.event import Event
-from identity.model.task import TASK_SLOTS, TASKS_OPENED_MAX, Task, task_period
+from identity.model.task import TASK_SLOTS, TASKS_OPENED_MAX, Budget, Task, task_period
 from identity.model.token import Issue
 from identity.model.upstream_token import Upstream
 from identity.store.events import event_row
@@ -29,8 +29,35 @@ from identity.store.locks import (
     token_key,
 )
 from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, TASK_STANDS, covers
-from identity.store.tables import tokens
+from identity.store.tables import IDS, tokens
 from identity.store.tx import LockKey, Tx
+
+UNLIMITED = 2**31 - 1
+
+# The row is written by one issuer at a time, and looked at as the last one left it: no budget is overspent.
+HANDED = "coalesce(task_budgets.handed_on -> CAST(:handing_id AS text), '[]')"
+KNOWN = f"(CAST(:handing_id AS text) IS NULL OR {HANDED} @> to_jsonb(CAST(:joining_id AS text)))"
+FANS_OUT = f"(NOT {KNOWN} AND jsonb_array_length({HANDED}) >= :fan_out_max)"
+IS_LATER = "excluded.minute > task_budgets.minute"
+SPENT = f"""
+spent AS (
+    INSERT INTO task_budgets (tenant_id, txn, issued, minute, issued_in_minute, handed_on)
+    SELECT :tenant, :txn, 1, :minute, 1, CASE WHEN CAST(:handing_id AS text) IS NULL THEN '{{}}'
+           ELSE jsonb_build_object(CAST(:handing_id AS text), jsonb_build_array(CAST(:joining_id AS text))) END
+      FROM fault WHERE reason IS NULL AND CAST(:is_budgeted AS boolean)
+    ON CONFLICT (tenant_id, txn) DO UPDATE SET
+        issued = task_budgets.issued + 1,
+        minute = greatest(task_budgets.minute, excluded.minute),
+        issued_in_minute = CASE WHEN {IS_LATER} THEN 1 ELSE task_budgets.issued_in_minute + 1 END,
+        handed_on = CASE WHEN {KNOWN} THEN task_budgets.handed_on
+            ELSE jsonb_set(task_budgets.handed_on, ARRAY[CAST(:handing_id AS text)],
+                           {HANDED} || to_jsonb(CAST(:joining_id AS text))) END
+     WHERE task_budgets.issued < :tokens_max AND NOT {FANS_OUT}
+       AND ({IS_LATER} OR task_budgets.issued_in_minute < :tokens_per_minute_max)
+    RETURNING true)"""
+OVERSPENT = f"""(
+    SELECT CASE WHEN issued >= :tokens_max THEN 'task_budget_spent' WHEN {FANS_OUT} THEN 'task_fan_out_exceeded'
+           ELSE 'task_rate_exceeded' END FROM task_budgets WHERE tenant_id = :tenant AND txn = :txn)"""
 
 # Everything that the token rests on is looked at once more, under the locks that hold cuts off: of what was cut since,
 # nothing is issued. ``opened`` counts the tasks of an actor; a slot's share of the limit is all that is read.
@@ -71,6 +98,9 @@ fault (reason) AS (SELECT CASE
     WHEN CAST(:task_expires_at AS timestamptz) IS NULL AND CAST(:txn AS uuid) IS NOT NULL AND NOT EXISTS (
             SELECT FROM tasks k WHERE k.tenant_id = :tenant AND k.txn = :txn AND k.expires_at > :now AND {TASK_STANDS})
         THEN 'task_ended'
+    WHEN (SELECT true FROM task_actors b WHERE b.tenant_id = :tenant AND b.txn = CAST(:txn AS uuid)
+             AND b.actor_id = ANY (CAST(:actor_ids AS uuid[])) AND b.ended_at IS NOT NULL LIMIT 1)
+        THEN 'branch_cancelled'
     WHEN EXISTS (SELECT FROM tokens a WHERE a.tenant_id = :tenant AND a.jti = ANY (CAST(:ancestor_ids AS uuid[]))
                     AND a.revoked_at IS NOT NULL) THEN 'ancestor_revoked'
     WHEN CAST(:task_expires_at AS timestamptz) IS NOT NULL AND (
@@ -91,14 +121,24 @@ task AS (
            :authorization_details, 'open', :subject_epoch, :actor_epoch, :issued_at,
            CAST(:task_expires_at AS timestamptz)
       FROM fault WHERE reason IS NULL AND CAST(:task_expires_at AS timestamptz) IS NOT NULL),
+{SPENT},
+allowed AS (
+    SELECT 1 AS one FROM fault
+     WHERE reason IS NULL AND (NOT CAST(:is_budgeted AS boolean) OR (SELECT true FROM spent))),
+joined AS (
+    INSERT INTO task_actors (tenant_id, txn, actor_id, joined_at)
+    SELECT :tenant, :txn, CAST(:joining_id AS uuid), :issued_at FROM allowed WHERE CAST(:joining_id AS uuid) IS NOT NULL
+        ON CONFLICT DO NOTHING),
 token AS (
     INSERT INTO tokens (tenant_id, jti, txn, client_id, subject_id, actor_ids, ancestor_ids, delegation_ids,
                         client_ids, pair_ids, party_ids, epoch_sum, basis_epoch_sum, depth_max, audience, scopes,
-                        authorization_details, issued_at, expires_at, upstream, connection_id, upstream_key)
+                        authorization_details, issued_at, expires_at, upstream, connection_id, upstream_key,
+                        renewable_until, first_jti)
     SELECT :tenant, :jti, :txn, :client_id, :subject_id, :actor_ids, :ancestor_ids, :delegation_ids, :client_ids,
            :pair_ids, :party_ids, :epoch_sum, :basis_epoch_sum, :depth_max, :audience, :scopes,
-           :authorization_details, :issued_at, :expires_at, :upstream, :connection_id, :upstream_key
-      FROM fault WHERE reason IS NULL
+           :authorization_details, :issued_at, :expires_at, :upstream, :connection_id, :upstream_key,
+           :renewable_until, :first_jti
+      FROM allowed
     RETURNING jti),
 event AS (
     INSERT INTO events (tenant_id, id, at, type, outcome, caller_kind, caller_id, subject_id, actor_ids, txn, reason,
@@ -106,7 +146,9 @@ event AS (
     SELECT :tenant, :event_id, :issued_at, :event_type, :event_outcome, :caller_kind, :caller_id, :subject_id,
            :actor_ids, :txn, :event_reason, :request_id, :event_detail
       FROM token RETURNING id)
-SELECT reason FROM fault
+SELECT coalesce(reason, CASE WHEN CAST(:is_budgeted AS boolean) AND (SELECT true FROM spent) IS NULL
+                             THEN {OVERSPENT} END)
+  FROM fault
 """
 
 REMEMBER_STATEMENT = text(" ".join(REMEMBER.split())).bindparams(
@@ -130,15 +172,28 @@ REMEMBER_STATEMENT = text(" ".join(REMEMBER.split())).bindparams(
 
 
 def token_remember(
-    tx: Tx, issue: Issue, event: Event, *, new_task: Task | None, caller: Caller, now: datetime
+    tx: Tx,
+    issue: Issue,
+    event: Event,
+    *,
+    new_task: Task | None,
+    budget: Budget | None = None,
+    caller: Caller,
+    now: datetime,
 ) -> str | None:
     """Write a token, its event, and the task that it opens, in one statement; return None when that is done.
 
-    Otherwise nothing is written, and the answer is what ended meanwhile, or ``too_many_tasks`` of one actor.
+    A ``budget`` is what its task may spend. Otherwise nothing is written, and the answer is what ended meanwhile,
+    ``too_many_tasks`` of one actor, or what of the budget is spent.
     """
     issue_lock(tx, _rests_on(issue))
     recorded = event_row(tx, event, caller=caller, now=now)
-    parameters = _issue_parameters(tx, issue) | _task_parameters(issue, new_task, now) | _event_parameters(recorded)
+    parameters = (
+        _issue_parameters(tx, issue)
+        | _task_parameters(issue, new_task, now)
+        | _budget_parameters(issue, budget, now)
+        | _event_parameters(recorded)
+    )
     fault: str | None = tx.execute(REMEMBER_STATEMENT, parameters | {"now": now}).scalar_one()
     return fault
 
@@ -185,6 +240,8 @@ def _issue_parameters(tx: Tx, issue: Issue) -> dict[str, Any]:
         "connection_id": issue.connection_id,
         "upstream_key": issue.upstream_key,
         "upstream_iat": issue.upstream_iat,
+        "renewable_until": issue.renewable_until,
+        "first_jti": issue.first_jti,
         "upstream": asdict(issue.upstream) if issue.upstream and issue.upstream != Upstream() else None,
     }
 
@@ -203,6 +260,25 @@ def _task_parameters(issue: Issue, task: Task | None, now: datetime) -> dict[str
     }
 
 
+def _budget_parameters(issue: Issue, budget: Budget | None, now: datetime) -> dict[str, Any]:
+    spends = budget or Budget()
+    present, previous, *_ = (*(str(actor.id) for actor in issue.actors), None, None)
+    is_counted = spends.fan_out is not None and issue.first_jti is None
+    return {
+        "joining_id": present if issue.txn else None,
+        "handing_id": previous if is_counted else None,
+        "is_budgeted": budget is not None,
+        "tokens_max": _most(spends.tokens),
+        "tokens_per_minute_max": _most(spends.tokens_per_minute),
+        "fan_out_max": _most(spends.fan_out),
+        "minute": int(now.timestamp()) // 60,
+    }
+
+
+def _most(limit: int | None) -> int:
+    return UNLIMITED if limit is None else limit
+
+
 def _event_parameters(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "event_id": row["id"],
@@ -216,12 +292,16 @@ def _event_parameters(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def token_revoke(tx: Tx, jti: UUID, *, now: datetime) -> bool:
-    """Revoke one token; False when it was already, or is not there."""
-    tx.ends.add(token_key(jti))
+def token_revoke(tx: Tx, jtis: Collection[UUID], *, now: datetime) -> bool:
+    """Revoke these tokens; False when all of them were already, or are not there."""
+    tx.ends.update(map(token_key, jtis))
     statement = (
         update(tokens)
-        .where(tokens.c.tenant_id == tx.tenant_id, tokens.c.jti == jti, tokens.c.revoked_at.is_(None))
+        .where(
+            tokens.c.tenant_id == tx.tenant_id,
+            tokens.c.jti == any_(literal(list(jtis), IDS)),
+            tokens.c.revoked_at.is_(None),
+        )
         .values(revoked_at=now)
     )
-    return tx.execute(statement).rowcount == 1
+    return tx.execute(statement).rowcount > 0

@@ -43,9 +43,9 @@ BUDGETS = """
 CREATE TABLE task_budgets (
     tenant_id UUID NOT NULL,
     txn UUID NOT NULL,
-    tokens BIGINT DEFAULT 0 NOT NULL,
+    issued BIGINT DEFAULT 0 NOT NULL,
     minute BIGINT DEFAULT 0 NOT NULL,
-    tokens_in_minute BIGINT DEFAULT 0 NOT NULL,
+    issued_in_minute BIGINT DEFAULT 0 NOT NULL,
     handed_on JSONB DEFAULT '{}' NOT NULL,
     CONSTRAINT pk_task_budgets PRIMARY KEY (tenant_id, txn),
     CONSTRAINT fk_task_budgets_tenant_id_txn FOREIGN KEY(tenant_id, txn)

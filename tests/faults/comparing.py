@@ -112,6 +112,6 @@ def _rows(connection: psycopg.Connection, statement: str, callers: Callers, **mo
         "users": book.users,
         "agents": list(book.agents),
         "cuts": book.cuts,
-        "left": [agent for agent, owner in book.agents.items() if owner in cuts],
+        "left": [agent for agent, owner in list(book.agents.items()) if owner in cuts],  # written meanwhile
     }
     return connection.execute(statement.encode(), named | more).fetchall()

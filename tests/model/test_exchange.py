@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from identity.model.authorization_details import covers_each
 from identity.model.delegation import Delegation, Details
-from identity.model.exchange import ANCESTORS_MAX, Allowed, Asked, Denied, Held, Route, decide_exchange
+from identity.model.exchange import ANCESTORS_MAX, Allowed, Asked, Denied, Held, Route, TenantLimits, decide_exchange
 from identity.model.principal import Kind
-from identity.model.tenant import DEPTH_MAX, TASK_DURATION_S, TASK_LIFETIME_MAX_S
+from identity.model.tenant import DEPTH_MAX, TASK_DURATION_MAX_S, TASK_DURATION_S, TASK_LIFETIME_MAX_S
 from identity.model.token import Party, TokenFacts
 from tests.model.parties import (
     ARCHIVE,
@@ -44,10 +44,14 @@ ALONE: dict[str, Any] = {"route": Route(server(invoice=(), payment=()))}  # no t
 OTHER = ({"type": "payment", "identifier": "17"},)
 
 
+def limits(lifetime_max_s: int, max_task_s: int = TASK_DURATION_MAX_S) -> TenantLimits:
+    return TenantLimits(lifetime_max_s, max_task_s)
+
+
 def decide(
     wanted: Asked, held: Held, actor: Party | None, delegations: Sequence[Delegation], **changed: Any
 ) -> Allowed | Denied:
-    known = {"route": ROUTE, "tenant_lifetime_max_s": 300, "now": NOW} | changed
+    known = {"route": ROUTE, "limits": limits(300), "now": NOW} | changed
     return decide_exchange(wanted, held, actor, delegations, **known)
 
 
@@ -247,9 +251,9 @@ def test_an_actor_that_narrows_its_own_token_needs_no_delegation_and_adds_no_lin
     [
         (from_upstream(), {}, {}, 120),
         (from_upstream(), {"max_lifetime_s": 300}, {}, 300),
-        (from_upstream(), {"max_lifetime_s": 10_000}, {"tenant_lifetime_max_s": 10_000}, TASK_LIFETIME_MAX_S),
+        (from_upstream(), {"max_lifetime_s": 10_000}, {"limits": limits(10_000)}, TASK_LIFETIME_MAX_S),
         (from_upstream(), {"max_lifetime_s": 7}, {}, 7),
-        (from_upstream(), {}, {"tenant_lifetime_max_s": 8}, 8),
+        (from_upstream(), {}, {"limits": limits(8)}, 8),
         (from_upstream(), {"expires_at": soon(9.9)}, {}, 9),
         (from_upstream(good_until=soon(10.9)), {}, {}, 10),
         (from_upstream(subject=replace(SAM, valid_until=soon(11))), {}, {}, 11),
@@ -315,7 +319,7 @@ def test_authority_only_shrinks_down_a_chain(seed: int) -> None:
     for actor in throws.dice.choices([BOT, OCR, MAIL, ARCHIVE, FIFTH], k=7):
         now += timedelta(seconds=throws.dice.randint(0, 20))
         terms, wanted = throws.delegation(actor), throws.wish()
-        decision = decide(wanted, held, actor, [terms], tenant_lifetime_max_s=tenant_max_s, now=now)
+        decision = decide(wanted, held, actor, [terms], limits=limits(tenant_max_s), now=now)
         if isinstance(decision, Allowed):
             assert_narrower(decision, held, terms, wanted, actor, now, tenant_max_s)
             held = as_held(decision, held)

@@ -260,7 +260,7 @@ def forged(tenant: Tenant, **changed: Any) -> str:
     )
     issuer = Issuer(tenant.issuer, tenant.slug, tenant.house.keys)
     with tenant.tx() as tx:
-        facts = itself_facts_read(tx, ClientQuestion(source.client.client_id), resource=None, now=tenant.now)
+        facts = itself_facts_read(tx, ClientQuestion(source.client.client_id), resource=None, txn=None, now=tenant.now)
         issue = replace(right, **changed)
         return issue_token(
             tx, issue, facts.common, new_task=None, issuer=issuer, caller=ADMINISTRATOR, now=tenant.now
@@ -275,7 +275,7 @@ def next_jti(tenant: Tenant) -> Any:
 def party_of(tenant: Tenant) -> Party:
     bot = tenant.agent("ocr-bot")
     with tenant.tx() as tx:
-        found = itself_facts_read(tx, ClientQuestion(bot.client_id), resource=None, now=tenant.now).principal
+        found = itself_facts_read(tx, ClientQuestion(bot.client_id), resource=None, txn=None, now=tenant.now).principal
     assert found is not None
     return found
 

@@ -183,9 +183,9 @@ task_actors = tenant_table(
 task_budgets = tenant_table(
     "task_budgets",
     Column("txn", Uuid, nullable=False),
-    Column("tokens", BigInteger, nullable=False, server_default="0"),
+    Column("issued", BigInteger, nullable=False, server_default="0"),
     Column("minute", BigInteger, nullable=False, server_default="0"),
-    Column("tokens_in_minute", BigInteger, nullable=False, server_default="0"),
+    Column("issued_in_minute", BigInteger, nullable=False, server_default="0"),
     Column("handed_on", JSONB, nullable=False, server_default=text("'{}'")),
     refers(("txn",), "tasks", ("txn",), is_deleted_with=True),
     key=("txn",),

@@ -1,0 +1,79 @@
+"""Deciding a renewal: a token like the one presented, as long as all that this one rests on stands. Pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from identity.model.exchange import Allowed, Asked, Denied, Held, Route, TenantLimits, earliest, grant, refuse_parties
+from identity.model.tenant import TASK_LIFETIME_MAX_S
+from identity.model.token import Party, TokenFacts
+
+
+def decide_renewal(
+    asked: Asked,
+    held: Held,
+    actor: Party | None,
+    *,
+    others: Sequence[Party],
+    route: Route,
+    limits: TenantLimits,
+    now: datetime,
+) -> Allowed | Denied:
+    """Decide whether the present actor of a token, dead of nothing but its expiry, gets another edition of it.
+
+    It has the same chain and audience, and at most the same authority. A delegation that has been narrowed or has
+    ended since is the end of the token, so what is left is what today's delegations allow.
+    """
+    denied = refuse_parties(held, actor, others, now) or _refuse_token(asked, held, actor, now)
+    if denied is not None or held.parent is None:
+        return denied or Denied("renewal", "not_renewable")
+    parent = held.parent
+    granted = grant(asked, [parent], held.task, parent.audience, route.target)
+    if isinstance(granted, Denied):
+        return granted
+    expires_at = _expiry(parent, held, others, limits, now)
+    if expires_at <= now:
+        return Denied("party", "lifetime_spent")
+    return Allowed(
+        audience=parent.audience,
+        chain=held.chain,
+        scopes=granted.scopes,
+        authorization_details=granted.authorization_details,
+        depth_max=parent.depth_max,
+        expires_at=expires_at,
+        task_expires_at=parent.task_expires_at or expires_at,
+        delegation=None,
+        renewable_until=parent.renewable_until,
+    )
+
+
+def _refuse_token(asked: Asked, held: Held, actor: Party | None, now: datetime) -> Denied | None:
+    parent = held.parent
+    if parent is None or parent.renewable_until is None or not held.chain:
+        return Denied("renewal", "not_renewable")
+    if actor is None or held.chain[0].id != actor.id:
+        return Denied("renewal", "renewal_of_another")
+    if asked.resource not in (None, parent.audience):
+        return Denied("target", "audience_differs")
+    return Denied("renewal", "renewable_no_more") if parent.renewable_until <= now else None
+
+
+def _expiry(parent: TokenFacts, held: Held, others: Sequence[Party], limits: TenantLimits, now: datetime) -> datetime:
+    """Return the end of the shortest life that anything allows: there is no parent any more that does so for all."""
+    lifetimes = [TASK_LIFETIME_MAX_S, limits.lifetime_max_s]
+    lifetimes += [each.max_lifetime_s for each in parent.delegations if each.max_lifetime_s is not None]
+    ends = [parent.renewable_until, parent.task_expires_at, *(each.expires_at for each in parent.delegations)]
+    return earliest(now, lifetimes, [*ends, *_windows(held, others)])
+
+
+def _windows(held: Held, others: Sequence[Party]) -> Iterable[datetime | None]:
+    return (party.valid_until for party in (held.subject, *held.chain, *others))
+
+
+def editions_of(parent: TokenFacts) -> tuple[tuple[UUID, ...], UUID]:
+    """Return the ancestors of a renewed token, and its first edition, which is one of them: however often a token is
+    renewed, they stay the same, and the end of the first edition is the end of all.
+    """
+    if parent.first_jti is not None:
+        return parent.ancestor_ids, parent.first_jti
+    return (*parent.ancestor_ids, parent.jti), parent.jti
