@@ -80,7 +80,10 @@ def budget_document(budget: Budget) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a task has spent of its budget. ``fan_out``: the most others that one actor handed it on to."""
+    """What a task has spent of its budget.
+
+    ``fan_out`` is the most others that one actor handed it on to; it is counted where it is limited.
+    """
 
     tokens: int = 0
     tokens_in_minute: int = 0

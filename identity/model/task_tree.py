@@ -107,7 +107,7 @@ def _nodes_of(events: Iterable[RecordedEvent]) -> tuple[Nodes, Editions]:
     cancelled = {actor for each in events if each.event.type == BRANCH_CANCELLED for actor in each.event.actor_ids}
     for each in issued:
         jti = each.event.detail["jti"]
-        first = each.event.detail.get("renewal_of") or jti
+        first = each.event.detail.get("first_jti") or jti
         editions[jti] = first
         if first in nodes:
             nodes[first].renewals += 1

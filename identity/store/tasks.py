@@ -99,14 +99,14 @@ def task_list_of_opener(tx: Tx, actor_id: UUID, *, after: UUID | None, limit: in
 def task_spent(tx: Tx, txn: UUID, *, now: datetime) -> Spent:
     """Return what a task has spent of its budget; nothing where it has none."""
     statement = select(
-        task_budgets.c.tokens, task_budgets.c.minute, task_budgets.c.tokens_in_minute, task_budgets.c.handed_on
+        task_budgets.c.issued, task_budgets.c.minute, task_budgets.c.issued_in_minute, task_budgets.c.handed_on
     ).where(task_budgets.c.tenant_id == tx.tenant_id, task_budgets.c.txn == txn)
     row = tx.execute(statement).first()
     if row is None:
         return Spent()
     is_this_minute = row.minute == int(now.timestamp()) // 60
     return Spent(
-        row.tokens, row.tokens_in_minute if is_this_minute else 0, max(map(len, row.handed_on.values()), default=0)
+        row.issued, row.issued_in_minute if is_this_minute else 0, max(map(len, row.handed_on.values()), default=0)
     )
 
 
