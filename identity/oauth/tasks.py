@@ -68,7 +68,7 @@ def agent_call(slug: str) -> Iterator[AgentCall]:
             yield AgentCall(tx, issuer, agent, callers[-1], now)
 
 
-@blueprint.post("/t/<slug>/tasks")
+@blueprint.post("/t/<slug>/tasks", endpoint="open")
 def open_(slug: str) -> Response:
     """Open a task, with a purpose, and where it is told with an authority, an end and a budget of its own."""
     return answered_with_keys(slug, lambda: _open(slug))
@@ -91,7 +91,7 @@ def _open(slug: str) -> Response:
     return response
 
 
-@blueprint.get("/t/<slug>/tasks")
+@blueprint.get("/t/<slug>/tasks", endpoint="list")
 def list_(slug: str) -> Response:
     """List the tasks that the agent opened, ended ones among them."""
     with agent_call(slug) as call:
