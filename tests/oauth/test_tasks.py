@@ -9,6 +9,7 @@ import pytest
 from identity.model.lifecycle import Verb
 from tests.oauth.books import administer
 from tests.oauth.tasking import ACCESS_TOKEN, PURPOSE, ask, bearer, open_task, person, refusal, wanted
+from tests.oauth.test_budget import statements
 from tests.world import CRM, DETAILS, ERP, SCOPES, Tenant, World
 
 
@@ -139,6 +140,18 @@ def test_a_token_that_serves_a_task_opens_no_other(acme: Tenant) -> None:
 def test_an_agents_own_token_is_no_subject_token_of_its_own(acme: Tenant) -> None:
     body = wanted(acme, subject_token=bearer(acme, "invoice-bot"), subject_token_type=ACCESS_TOKEN, authority=...)
     assert refusal(ask(acme, "POST", body=body)) == (400, "invalid_request", "actor_is_subject")
+
+
+@pytest.mark.promise(10)
+def test_opening_takes_six_round_trips_and_one_for_each_resource_server(world: World) -> None:
+    acme = world.acme
+    body, own = wanted(acme), {"purpose": PURPOSE, "authority": [{"resource": ERP}, {"resource": CRM}]}
+    token = bearer(acme, "invoice-bot")
+    for asked, entries in ((body, 1), (own, 2)):
+        ask(acme, "POST", body=asked, token=token)
+        with statements(world) as sent:
+            assert ask(acme, "POST", body=asked, token=token).status_code == 201
+        assert len(sent) == 6 + entries, sent  # BEGIN, who asks, an entry each, lock, write, event, COMMIT
 
 
 # --- how long ---
