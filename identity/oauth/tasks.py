@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 
 from identity.actions.agent_authentication import PresentedAgent, authenticate_agent
 from identity.actions.issuance import Issuer
@@ -56,12 +56,16 @@ class AgentCall:
 
 
 @contextmanager
-def agent_call(slug: str) -> Iterator[AgentCall]:
-    """Open the transaction of a request, authenticated by an agent's own token."""
+def agent_call(slug: str, *, is_brief: bool = True) -> Iterator[AgentCall]:
+    """Open the transaction of a request, authenticated by an agent's own token. One that ends a task is not brief: it
+    waits for the tokens that are being issued, each of which may take as long as a brief one.
+    """
     tenant, callers = tenant_of(slug), [anonymous()]
     with refusals_audited("oauth", tenant.id, lambda: callers[-1]):
         token = bearer_token()
-        with open_transaction(tenant.id, is_brief=True) as tx:
+        if request.method == "POST":
+            read_json()  # whole, before the transaction: no slow sender holds one open
+        with open_transaction(tenant.id, is_brief=is_brief) as tx:
             now, issuer = house().clock(), issuer_for(tenant)
             agent = authenticate_agent(tx, token, issuer=issuer, now=now)
             callers.append(name_caller(agent.caller(request_id())))
@@ -113,7 +117,7 @@ def get(slug: str, txn: str) -> Response:
 @blueprint.post("/t/<slug>/tasks/<txn>/complete")
 def complete(slug: str, txn: str) -> Response:
     """End a task whose work is done, and every token that serves it."""
-    with agent_call(slug) as call:
+    with agent_call(slug, is_brief=False) as call:
         parse_json(Nothing, read_json())
         complete_own_task(call.tx, named(txn), agent=call.agent, caller=call.caller, now=call.now)
         return _shown(call, named(txn))
@@ -126,7 +130,7 @@ def cancel(slug: str, txn: str) -> Response:
 
 
 def _cancel(slug: str, txn: str) -> Response:
-    with agent_call(slug) as call:
+    with agent_call(slug, is_brief=False) as call:
         proof = presented(parse_json(Proof, read_json()))
         if proof is None:
             cancel_own_task(call.tx, named(txn), agent=call.agent, caller=call.caller, now=call.now)

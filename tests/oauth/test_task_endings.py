@@ -1,5 +1,6 @@
 """Who ends a task, and what ends with it."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import pytest
 from identity.actions.tasks import get_task
 from identity.model.lifecycle import Verb
 from tests.oauth.tasking import ACCESS_TOKEN, ask, bearer, open_task, person, refusal, wanted
+from tests.oauth.test_cut_is_the_last_word import held_before_commit
 from tests.oauth.test_race import between_reading_and_writing
 from tests.world import AGENTS, Tenant, World, access_token, claims_in
 
@@ -133,6 +135,25 @@ def test_a_cancelled_branch_is_the_last_word_when_an_exchange_is_about_to_be_ans
     with between_reading_and_writing(world, lambda: ask(acme, "POST", f"/{txn_of(first)}/cancel", token=own)):
         answer = acme.exchange("mail-bot", ocr)
     assert refusal(answer) == (400, "invalid_grant", "branch_cancelled")
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize(
+    ("agent", "ending"), [("invoice-bot", "complete"), ("invoice-bot", "cancel"), ("ocr-bot", "cancel")]
+)
+def test_an_end_waits_for_a_token_that_is_held_up_for_a_second_and_does_not_fail(
+    world: World, agent: str, ending: str
+) -> None:
+    acme, released = world.acme, threading.Event()
+    first = acme.task_token()
+    ocr, own = acme.task_token("ocr-bot", first), bearer(acme, agent)
+    with held_before_commit(world, released) as held, ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(acme.exchange, "mail-bot", ocr)
+        assert held.wait(20)
+        assert ask(acme, "POST", f"/{txn_of(first)}/{ending}", token=own).status_code == 200
+        released.set()
+        assert asked.result().status_code == 503
+    assert not acme.is_live(ocr)
 
 
 @pytest.mark.promise(1)
