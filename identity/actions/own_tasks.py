@@ -8,7 +8,7 @@ from identity.actions.agent_authentication import PresentedAgent
 from identity.actions.exchange import concerned_by, read_exchange_facts
 from identity.actions.issuance import Issuer
 from identity.actions.presented_tokens import ExchangeRequest, verify_subject
-from identity.actions.tasks import cancel_task, end_task
+from identity.actions.tasks import cancel_task, end_task, spent_of
 from identity.actions.upstream import InvalidSubjectToken, UpstreamKeys
 from identity.model.access import Caller
 from identity.model.errors import Conflict, NotAllowed, NotThere, Refusal
@@ -16,7 +16,7 @@ from identity.model.event import Event
 from identity.model.task import Spent, Task, TaskActor, TaskState
 from identity.store import Tx
 from identity.store.events import event_insert
-from identity.store.tasks import task_actor_get, task_branch_end, task_get, task_list_of_opener, task_spent
+from identity.store.tasks import task_actor_get, task_branch_end, task_get, task_list_of_opener
 
 BY_OPENER, BY_SUBJECT, BY_ACTOR = "by_opener", "by_subject", "by_actor"
 
@@ -29,16 +29,18 @@ class NotTheOpener(NotAllowed):
 
 @dataclass(frozen=True, slots=True)
 class OwnTask:
-    """A task with what it spent, and the agent that asks as one that acted in it; None where it did not."""
+    """A task, what it spent of its budget if it has one, and the agent that asks as one that acted in it, if it did."""
 
     task: Task
-    spent: Spent
+    spent: Spent | None
     actor: TaskActor | None
 
 
-def list_own_tasks(tx: Tx, *, agent: PresentedAgent, after: UUID | None, limit: int) -> list[Task]:
+def list_own_tasks(tx: Tx, *, agent: PresentedAgent, after: UUID | None, limit: int, now: datetime) -> list[OwnTask]:
     """Return one page of the tasks that an agent opened, ended ones among them."""
-    return task_list_of_opener(tx, agent.id, after=after, limit=limit)
+    found = task_list_of_opener(tx, agent.id, after=after, limit=limit)
+    spent = spent_of(tx, found, now=now)
+    return [OwnTask(task, spent.get(task.txn), None) for task in found]
 
 
 def get_own_task(tx: Tx, txn: UUID, *, agent: PresentedAgent, now: datetime) -> OwnTask:
@@ -47,7 +49,7 @@ def get_own_task(tx: Tx, txn: UUID, *, agent: PresentedAgent, now: datetime) -> 
     actor = None if task is None else task_actor_get(tx, txn, agent.id)
     if task is None or (actor is None and task.actor_id != agent.id):
         raise _not_there(agent)
-    return OwnTask(task, task_spent(tx, txn, now=now), actor)
+    return OwnTask(task, spent_of(tx, [task], now=now).get(txn), actor)
 
 
 def complete_own_task(tx: Tx, txn: UUID, *, agent: PresentedAgent, caller: Caller, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """Tasks: read and end."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from identity.model.task import Spent, Task, TaskState
 from identity.store import Tx
 from identity.store.cutoffs import cutoff_set
 from identity.store.events import event_insert
-from identity.store.tasks import task_end, task_get, task_list, task_spent
+from identity.store.tasks import task_end, task_get, task_list, tasks_spent
 
 ENDINGS = {TaskState.CANCELLED: "task.cancelled", TaskState.COMPLETED: "task.completed"}
 
@@ -29,9 +30,10 @@ def list_tasks(tx: Tx, *, principal_id: UUID | None, after: UUID | None, limit: 
     return task_list(tx, principal_id=principal_id, after=after, limit=limit)
 
 
-def get_spent(tx: Tx, txn: UUID, *, now: datetime) -> Spent:
-    """Return what a task has spent of its budget; nothing where it has none."""
-    return task_spent(tx, txn, now=now)
+def spent_of(tx: Tx, tasks: Iterable[Task], *, now: datetime) -> dict[UUID, Spent]:
+    """Return what each of these tasks has spent that has a budget; the others are not among them."""
+    budgeted = [task.txn for task in tasks if task.budget is not None]
+    return dict.fromkeys(budgeted, Spent()) | (tasks_spent(tx, budgeted, now=now) if budgeted else {})
 
 
 def cancel_task(tx: Tx, txn: UUID, *, reason: str, caller: Caller, now: datetime) -> Task:

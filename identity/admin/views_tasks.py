@@ -35,8 +35,9 @@ class Spent(View):
 class Task(View):
     """One piece of work; ``txn`` is in every token that serves it.
 
-    A task that an agent opened by itself has a ``purpose``, and may have an ``authority`` and a ``budget``. Delegation,
-    audience, scopes and authorization details are those of the exchange that opened it, or of the first entry.
+    One that an agent opened by itself has a ``purpose``, and may have an ``authority``, and a ``budget`` with what is
+    ``spent`` of it. Delegation, audience, scopes and authorization details are those of the exchange that opened it,
+    or of the first entry.
     """
 
     txn: UUID
@@ -49,16 +50,11 @@ class Task(View):
     authorization_details: list[JsonObject]
     authority: list[TaskEntry] | None
     budget: Budget | None
+    spent: Spent | None = None
     state: TaskState
     created_at: datetime
     expires_at: datetime
     ended_at: datetime | None
-
-
-class TaskInFull(Task):
-    """With what it has spent, where it has a budget."""
-
-    spent: Spent | None = None
 
 
 class TaskList(Items[Task]):

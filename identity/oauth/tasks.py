@@ -12,6 +12,7 @@ from flask import Blueprint, Response, jsonify, request
 from identity.actions.agent_authentication import PresentedAgent, authenticate_agent
 from identity.actions.issuance import Issuer
 from identity.actions.own_tasks import (
+    OwnTask,
     cancel_own_task,
     cancel_task_of_subject,
     complete_own_task,
@@ -34,7 +35,7 @@ from identity.http import (
 from identity.model.access import Caller
 from identity.model.errors import Malformed, NotThere, Refusal
 from identity.model.ids import parse_id
-from identity.model.task import Spent, Task, TaskActor, authority_document, budget_document
+from identity.model.task import Spent, authority_document, budget_document
 from identity.oauth.call import answered_with_keys
 from identity.oauth.errors import render_bearer_refusal
 from identity.oauth.form import read_query
@@ -89,7 +90,7 @@ def _open(slug: str) -> Response:
             caller=call.caller,
             now=call.now,
         )
-    response = jsonify(document_of(task, Spent(), None))
+    response = jsonify(document_of(OwnTask(task, None if task.budget is None else Spent(), None)))
     response.status_code = 201
     response.headers["Location"] = f"{call.issuer.identifier}/tasks/{task.txn}"
     return response
@@ -100,10 +101,9 @@ def list_(slug: str) -> Response:
     """List the tasks that the agent opened, ended ones among them."""
     with agent_call(slug) as call:
         limit, after = read_page()
-        tasks = list_own_tasks(call.tx, agent=call.agent, after=after, limit=limit + 1)
+        tasks = list_own_tasks(call.tx, agent=call.agent, after=after, limit=limit + 1, now=call.now)
     shown, is_cut = tasks[:limit], len(tasks) > limit
-    items = [document_of(task) for task in shown]
-    return jsonify(items=items, next_cursor=str(shown[-1].txn) if is_cut else None)
+    return jsonify(items=list(map(document_of, shown)), next_cursor=str(shown[-1].task.txn) if is_cut else None)
 
 
 @blueprint.get("/t/<slug>/tasks/<txn>")
@@ -149,8 +149,7 @@ def _cancel(slug: str, txn: str) -> Response:
 
 
 def _shown(call: AgentCall, txn: UUID) -> Response:
-    found = get_own_task(call.tx, txn, agent=call.agent, now=call.now)
-    return jsonify(document_of(found.task, found.spent, found.actor))
+    return jsonify(document_of(get_own_task(call.tx, txn, agent=call.agent, now=call.now)))
 
 
 def named(txn: str) -> UUID:
@@ -180,8 +179,9 @@ def read_page() -> tuple[int, UUID | None]:
     return int(limit), None if after is None else parse_id(after)
 
 
-def document_of(task: Task, spent: Spent | None = None, actor: TaskActor | None = None) -> dict[str, Any]:
-    """Return a task as JSON. What it spent is told where one is asked for, and there is a budget."""
+def document_of(found: OwnTask) -> dict[str, Any]:
+    """Return a task as JSON: what it spent where it has a budget, and when the agent's own branch was cancelled."""
+    task, spent, actor = found.task, found.spent, found.actor
     document = {
         "txn": str(task.txn),
         "state": task.state,
@@ -194,7 +194,7 @@ def document_of(task: Task, spent: Spent | None = None, actor: TaskActor | None 
         "expires_at": instant(task.expires_at),
         "ended_at": instant(task.ended_at),
     }
-    if task.budget is not None and spent is not None:
+    if spent is not None:
         document["spent"] = asdict(spent)
     if actor is not None and actor.ended_at is not None:
         document["branch_ended_at"] = instant(actor.ended_at)

@@ -1,14 +1,16 @@
 """Tasks: read and ended here. They are opened in the statement that issues their first token, or by themselves."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, not_, select, update
+from sqlalchemy import and_, any_, case, literal, not_, select, update
 
 from identity.model.task import Spent, Task, TaskActor, TaskState
 from identity.store.json_rows import authority_from, budget_from
 from identity.store.locks import task_key
+from identity.store.schema import IDS
 from identity.store.tables import principals, task_actors, task_budgets, tasks
 from identity.store.tx import Tx
 
@@ -96,18 +98,18 @@ def task_list_of_opener(tx: Tx, actor_id: UUID, *, after: UUID | None, limit: in
     return [task_from(row) for row in tx.execute(statement.order_by(tasks.c.actor_id, tasks.c.txn).limit(limit))]
 
 
-def task_spent(tx: Tx, txn: UUID, *, now: datetime) -> Spent:
-    """Return what a task has spent of its budget; nothing where it has none."""
-    statement = select(
-        task_budgets.c.issued, task_budgets.c.minute, task_budgets.c.issued_in_minute, task_budgets.c.handed_on
-    ).where(task_budgets.c.tenant_id == tx.tenant_id, task_budgets.c.txn == txn)
-    row = tx.execute(statement).first()
-    if row is None:
-        return Spent()
-    is_this_minute = row.minute == int(now.timestamp()) // 60
-    return Spent(
-        row.issued, row.issued_in_minute if is_this_minute else 0, max(map(len, row.handed_on.values()), default=0)
+def tasks_spent(tx: Tx, txns: Collection[UUID], *, now: datetime) -> dict[UUID, Spent]:
+    """Return what tasks have spent of their budgets; those that spent nothing are not among them."""
+    columns = (task_budgets.c.txn, task_budgets.c.issued, task_budgets.c.minute, task_budgets.c.issued_in_minute)
+    statement = select(*columns, task_budgets.c.handed_on).where(
+        task_budgets.c.tenant_id == tx.tenant_id, task_budgets.c.txn == any_(literal(list(txns), IDS))
     )
+    return {row.txn: _spent(row, int(now.timestamp()) // 60) for row in tx.execute(statement)}
+
+
+def _spent(row: Any, minute: int) -> Spent:
+    in_minute = row.issued_in_minute if row.minute == minute else 0
+    return Spent(row.issued, in_minute, max(map(len, row.handed_on.values()), default=0))
 
 
 def task_actor_get(tx: Tx, txn: UUID, actor_id: UUID) -> TaskActor | None:
