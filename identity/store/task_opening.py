@@ -7,12 +7,13 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from identity.model.delegation import DELEGATIONS_MAX
-from identity.model.task import TASK_SLOTS, TASKS_OPENED_MAX, Task, authority_document, budget_document, task_period
+from identity.model.task import Task, authority_document, budget_document
 from identity.model.token import Party
 from identity.store.locks import client_key, issue_lock, principal_key
 from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, covers
 from identity.store.schema import IDS
 from identity.store.tables import tasks
+from identity.store.task_counts import TOO_MANY, count_parameters, opened
 from identity.store.tx import Tx
 
 # Subject, opener and client are looked at once more, under the locks that hold cuts off: a task is never opened for one
@@ -26,20 +27,14 @@ fault (reason) AS (SELECT CASE
         THEN 'party_cut_off'
     WHEN (SELECT {CLIENT_STANDS} FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = :client_id) IS NOT TRUE
         THEN 'client_revoked'
-    WHEN (SELECT sum(n.opened) FROM task_counts n
-           WHERE n.tenant_id = :tenant AND n.actor_id = :actor_id AND n.slot = :slot
-             AND n.period = ANY (ARRAY[CAST(:period AS bigint), :period - 1, :period - 2])) >= :slot_max
-        THEN 'too_many_tasks'
+    WHEN {TOO_MANY} THEN 'too_many_tasks'
     END),
-opened AS (
-    INSERT INTO task_counts (tenant_id, actor_id, period, slot, opened)
-    SELECT :tenant, CAST(:actor_id AS uuid), :period, :slot, 1 FROM fault WHERE reason IS NULL
-    ON CONFLICT (tenant_id, actor_id, period, slot) DO UPDATE SET opened = task_counts.opened + 1 RETURNING 1),
+{opened()},
 task AS (
     INSERT INTO tasks (tenant_id, txn, subject_id, actor_id, delegation_id, audience, scopes, authorization_details,
                        state, subject_epoch, actor_epoch, purpose, authority, budget, created_at, expires_at)
-    SELECT :tenant, :txn, :subject_id, :actor_id, :delegation_id, :audience, :scopes, :authorization_details, :state,
-           :subject_epoch, :actor_epoch, :purpose, :authority, :budget, :now, :expires_at
+    SELECT :tenant, :txn, :subject_id, :task_actor_id, :delegation_id, :audience, :scopes, :authorization_details,
+           :state, :subject_epoch, :actor_epoch, :purpose, :authority, :budget, :now, :expires_at
       FROM fault WHERE reason IS NULL)
 SELECT reason FROM fault
 """
@@ -84,7 +79,6 @@ def task_open(tx: Tx, task: Task, *, subject: Party, actor: Party, client_id: st
         "client_id": client_id,
         "txn": task.txn,
         "subject_id": task.subject_id,
-        "actor_id": task.actor_id,
         "delegation_id": task.delegation_id,
         "audience": task.audience,
         "scopes": list(task.scopes),
@@ -96,9 +90,7 @@ def task_open(tx: Tx, task: Task, *, subject: Party, actor: Party, client_id: st
         "authority": None if task.authority is None else authority_document(task.authority),
         "budget": None if task.budget is None else budget_document(task.budget),
         "expires_at": task.expires_at,
-        "period": task_period(now),
-        "slot": task.txn.int % TASK_SLOTS,
-        "slot_max": TASKS_OPENED_MAX // TASK_SLOTS,
+        **count_parameters(task.actor_id, task.txn, now),
         "now": now,
     }
     fault: str | None = tx.execute(OPEN_STATEMENT, parameters).scalar_one()

@@ -196,7 +196,7 @@ def test_a_task_ends_with_its_subject_and_its_opener(acme: Tenant, who: str) -> 
 
 @pytest.mark.promise(8)
 def test_an_agent_opens_only_so_many_tasks_in_so_short_a_time(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("identity.store.task_opening.TASKS_OPENED_MAX", 16)
+    monkeypatch.setattr("identity.store.task_counts.TASKS_OPENED_MAX", 16)
     opened = 0
     while (answer := ask(acme, "POST", body={"purpose": "again"})).status_code == 201:
         opened += 1

@@ -146,6 +146,14 @@ def test_only_an_agents_own_token_for_the_issuer_is_taken(world: World) -> None:
     assert {"token_audience", "token_unknown", "token_shape"} <= reasons
 
 
+def test_an_agents_own_token_may_be_as_large_as_its_client_has_scopes(acme: Tenant) -> None:
+    scopes = [f"{number:02}{'x' * 125}" for number in range(32)]
+    acme.sql("UPDATE clients SET scopes = :scopes WHERE tenant_id = :tenant", scopes=scopes)
+    token = bearer(acme, "invoice-bot")
+    assert len(token) > 5_000
+    assert ask(acme, "GET", token=token).status_code == 200
+
+
 def test_a_token_is_good_as_long_as_all_that_it_rests_on(world: World) -> None:
     acme = world.acme
     old, revoked, forged = (bearer(acme, "invoice-bot") for _ in range(3))
