@@ -32,6 +32,7 @@ def delegation() -> None:
 @click.option(
     "--max-depth", type=int, help="How many agents may act from this one on, itself included; 1: it may not hand on."
 )
+@click.option("--max-task-s", type=int, help="How long a task under it may go on, in seconds: 60 to 86400.")
 @click.option("--expires-at", help="When it expires: 2027-01-31T12:00:00Z.")
 @json_option
 def grant(

@@ -17,6 +17,7 @@ from cli.showing import show_one
 @click.option("--details", type=JSON, help="All its authorization_details from now on (RFC 9396), @FILE.")
 @click.option("--max-lifetime-s", type=int, help="The longest life of a token, in seconds.")
 @click.option("--max-depth", type=int, help="How many agents a chain may have; 1: it may not be handed on.")
+@click.option("--max-task-s", type=int, help="How long a task under it may go on, in seconds: 60 to 86400.")
 @click.option("--expires-at", help="Until when, as 2027-01-31T12:00:00Z.")
 @click.option("--no-expiry", is_flag=True, help="It does not expire any more.")
 @json_option

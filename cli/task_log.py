@@ -50,7 +50,10 @@ def described(event: Event, names: Mapping[str, str]) -> str:
     subject = names.get(event["subject_id"] or "", event["subject_id"] or "")
     parties = f"{chain} for {subject}" if chain and subject else chain or subject
     detail = event["detail"]
-    issued = ""
-    if "expires_in" in detail:
-        issued = f"{detail.get('scope')} at {detail.get('audience')}, {detail['expires_in']} s"
+    issued = f"{authority_in(detail)}, {detail['expires_in']} s" if "expires_in" in detail else ""
     return ": ".join(str(part) for part in (event["type"], parties, issued, event["reason"]) if part)
+
+
+def authority_in(told: Mapping[str, Any]) -> str:
+    """Return what a token allows, and where."""
+    return f"{told.get('scope') or 'no scope'} at {told.get('audience')}"

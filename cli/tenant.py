@@ -37,3 +37,14 @@ def list_(limit: int, after: str | None) -> None:
 def show(slug: str) -> None:
     """Show one tenant."""
     show_one(connect().get(f"/tenants/{slug}"))
+
+
+@tenant.command()
+@id_argument("slug")
+@click.option("--name", "display_name", help="What people call it.")
+@click.option("--task-lifetime-max-s", type=int, help="The longest life of a delegated token, in seconds: 1 to 300.")
+@click.option("--max-task-s", type=int, help="How long a task may go on, in seconds: 60 to 86400.")
+@json_option
+def change(slug: str, **changes: object) -> None:
+    """Change the name of a tenant, or what it allows of tokens and tasks from now on."""
+    show_one(connect().patch(f"/tenants/{slug}", changes))

@@ -23,6 +23,7 @@ from identity.fairness import Turns
 from identity.http import BURST_S, House, guard_every_answer, utc_now
 from identity.model.rate import Rate
 from identity.oauth.routes import blueprint as oauth
+from identity.oauth.tasks import blueprint as tasks
 from scim.protected_resource import blueprint as protected_resource
 from scim.routes import blueprint as scim
 from scim.routes import on_http_exception as scim_error
@@ -77,7 +78,7 @@ def assemble_app(shared: House, readiness: Readiness) -> Flask:
     app.url_map.strict_slashes = True
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # nothing is told to who proved nothing
     guard_every_answer(app)
-    for blueprint in (oauth, scim, protected_resource, admin):
+    for blueprint in (oauth, tasks, scim, protected_resource, admin):
         app.register_blueprint(blueprint)
     add_root(app, shared.external_url)
     add_health(app, readiness)

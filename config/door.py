@@ -17,7 +17,9 @@ from identity.model.errors import TooOften
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-TENANT_SURFACES = frozenset({"scim", "oauth"})
+TENANT_SURFACES = {"scim": "scim", "oauth": "oauth", "tasks": "oauth"}
+"""Who opens tasks asks for tokens too, and shares their turns and their form of an error."""
+
 OF_TENANT = re.compile(r"(?P<well_known>/\.well-known/[^/]+)?/t/(?P<slug>[^/]+)(?:/(?P<surface>[^/]+))?")
 ODD = re.compile(r"\A(?!/)|//|/\.{1,2}(?:/|\Z)|[\\;\x00-\x1f\x7f]")
 """What one reader of a path skips or folds and another does not: no path of ours has it, so nobody reads it at all.
@@ -65,6 +67,5 @@ class Door:
             first = path[1:].split("/", 1)[0]
             return (first if first in OTHER_SURFACES else None), ANY_OTHER
         slug, surface = found["slug"], found["surface"]
-        if found["well_known"] or surface not in TENANT_SURFACES:
-            surface = ANY_OTHER
+        surface = ANY_OTHER if found["well_known"] else TENANT_SURFACES.get(surface, ANY_OTHER)
         return (slug if slug in self.known else None, surface), surface

@@ -63,7 +63,7 @@ BULKS_MAX = 2
 """Of one connection at a time in one process; each holds a place (``Turns``) for as long as it takes."""
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
-BEARER = re.compile(r"[Bb]earer +([\x21-\x7e]{1,4096})")
+BEARER = re.compile(r"[Bb]earer +([\x21-\x7e]{1,8192})")  # an agent's own token names up to 4,096 characters of scope
 
 log = structlog.get_logger("identity")
 
@@ -209,7 +209,8 @@ Also = Callable[[Tx, Refusal, Caller, datetime], None]
 
 def refusal_detail(refusal: Refusal) -> dict[str, Any]:
     """Return what the event of a refusal says of the request."""
-    return {"method": request.method, "endpoint": request.endpoint, "code": refusal.code, **refusal.claimed}
+    said = {"method": request.method, "endpoint": request.endpoint, "code": refusal.code, **refusal.claimed}
+    return said if refusal.parent is None else {**said, "parent": str(refusal.parent)}
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from identity.model.lifecycle import State
 from identity.model.principal import ACTORS, Kind, Principal
 from identity.model.resource import ResourceServer, check_offered
 from identity.model.scope import check_scopes
+from identity.model.tenant import TASK_DURATION_MAX_S, TASK_DURATION_S
 from identity.store import Tx
 from identity.store.delegations import (
     delegation_end,
@@ -36,7 +37,7 @@ ENDED_BY_ADMINISTRATOR = "ended_by_administrator"
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What an administrator wants to permit. ``max_lifetime_s`` in seconds."""
+    """What an administrator wants to permit. ``max_lifetime_s`` and ``max_task_s`` in seconds."""
 
     actor_id: UUID
     subject_id: UUID | None
@@ -47,9 +48,27 @@ class Grant:
     max_lifetime_s: int
     max_depth: int
     expires_at: datetime | None
+    max_task_s: int = TASK_DURATION_S
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """The limits, by the names of their members."""
+        return {
+            "max_lifetime_s": self.max_lifetime_s,
+            "max_depth": self.max_depth,
+            "max_task_s": self.max_task_s,
+        }
 
 
-def grant_delegation(tx: Tx, grant: Grant, *, tenant_lifetime_max_s: int, caller: Caller, now: datetime) -> Delegation:
+def grant_delegation(
+    tx: Tx,
+    grant: Grant,
+    *,
+    tenant_lifetime_max_s: int,
+    tenant_max_task_s: int = TASK_DURATION_MAX_S,
+    caller: Caller,
+    now: datetime,
+) -> Delegation:
     """Let an agent act for a person, or for the members of a group, at one resource server.
 
     Raises ``Malformed`` for what is not there or cannot be granted; ``Conflict`` for a party that is not active, and
@@ -65,13 +84,15 @@ def grant_delegation(tx: Tx, grant: Grant, *, tenant_lifetime_max_s: int, caller
         authorization_details=grant.authorization_details,
         max_lifetime_s=grant.max_lifetime_s,
         max_depth=grant.max_depth,
+        max_task_s=grant.max_task_s,
         created_at=now,
         expires_at=grant.expires_at,
         ended_at=None,
         ended_reason=None,
         granted_by=str(caller.id or caller.kind),
     )
-    server = _check_terms(tx, delegation, tenant_lifetime_max_s, now)
+    check_limits(grant.limits, tenant_lifetime_max_s=tenant_lifetime_max_s, tenant_max_task_s=tenant_max_task_s)
+    server = _check_terms(tx, delegation, now)
     actor, subject = _check_parties(tx, grant)
     _check_room(tx, delegation, now)
     delegation_insert(
@@ -91,13 +112,15 @@ def change_delegation(
     changes: Mapping[str, Any],
     *,
     tenant_lifetime_max_s: int,
+    tenant_max_task_s: int = TASK_DURATION_MAX_S,
     expected_version: int | None,
     caller: Caller,
     now: datetime,
 ) -> Delegation:
-    """Give a delegation other scopes, authorization details, ``max_lifetime_s``, ``max_depth`` or ``expires_at``.
+    """Give a delegation other scopes, authorization details, limits or ``expires_at``.
 
-    Where it permits less than before, the tokens that rest on it end; where it permits more, new tokens may have it.
+    A limit that stays is not held against the tenant's, which may have come down since. Where it permits less than
+    before, the tokens that rest on it end; where it permits more, new tokens may have it.
     Raises ``NotThere``, ``Conflict`` for one that has ended, ``Stale``, ``Malformed``.
     """
     before = delegation_lock(tx, delegation_id)
@@ -110,7 +133,8 @@ def change_delegation(
     after = replace(before, **changes)
     if after == before:
         return before
-    server = _check_terms(tx, after, tenant_lifetime_max_s, now)
+    check_limits(changes, tenant_lifetime_max_s=tenant_lifetime_max_s, tenant_max_task_s=tenant_max_task_s)
+    server = _check_terms(tx, after, now)
     is_narrowed = _narrows(before, after, server)
     changed = delegation_update(tx, after, is_narrowed=is_narrowed)
     told = {"changed": sorted(changes), "is_narrowed": is_narrowed}
@@ -123,6 +147,7 @@ def _narrows(before: Delegation, after: Delegation, server: ResourceServer) -> b
     return (
         after.max_lifetime_s < before.max_lifetime_s
         or after.max_depth < before.max_depth
+        or after.max_task_s < before.max_task_s
         or (after.expires_at is not None and (before.expires_at is None or after.expires_at < before.expires_at))
         or not covers_authority(after, before, server.restrictions)
     )
@@ -170,14 +195,9 @@ def end_delegation(
     _tell(tx, "delegation.ended", ended, caller=caller, now=now, reason=reason)
 
 
-def _check_terms(tx: Tx, delegation: Delegation, tenant_lifetime_max_s: int, now: datetime) -> ResourceServer:
+def _check_terms(tx: Tx, delegation: Delegation, now: datetime) -> ResourceServer:
     """Refuse what no token could ever get; return the resource server."""
     check_scopes(delegation.scopes)
-    check_limits(
-        max_lifetime_s=delegation.max_lifetime_s,
-        max_depth=delegation.max_depth,
-        tenant_lifetime_max_s=tenant_lifetime_max_s,
-    )
     if not (delegation.scopes or delegation.authorization_details):
         raise Malformed("a delegation must have scopes or authorization_details", pointer="/scopes")
     if delegation.expires_at is not None and delegation.expires_at <= now:

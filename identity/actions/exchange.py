@@ -115,19 +115,32 @@ def exchange_token(
     ``InvalidAuthorizationDetails``, ``InvalidTask``, ``NotRenewable``, ``PartyInactive``, ``TooManyTasks``,
     ``TooManyTokens``, ``UnauthorizedClient``, ``UpstreamKeysNeeded``.
     """
-    concerned = _concerned(facts, client)
+    concerned = concerned_by(facts, client)
     try:
         check_grant(client, GrantType.TOKEN_EXCHANGE)
         held = verify_subject(tx, request, facts, client, issuer, upstream_keys, now)
         actor = verify_actor(tx, request, facts, client, issuer, now)
         held = replace(held, task=_task_of(request.asked, facts, held, actor, now))
-        decision = _decide(request.asked, facts, held, actor, client, now)
-        if isinstance(decision, Denied):
-            raise FAULTS[decision.fault](EXPLAINED[decision.fault], reason=decision.reason)
-        return _issue(tx, request, facts, held, decision, client=client, issuer=issuer, caller=caller, now=now)
+        allowed = decide_held(request.asked, facts, held, actor, client, now)
+        return _issue(tx, request, facts, held, allowed, client=client, issuer=issuer, caller=caller, now=now)
     except Refusal as refusal:
         refusal.concerns(**concerned)
         raise
+
+
+def decide_held(
+    asked: Asked, facts: ExchangeFacts, held: Held, actor: Party | None, client: Client, now: datetime
+) -> Allowed:
+    """Return what a token of ``actor``'s may have on what is ``held``. Raises what the decision says is at fault."""
+    decision = _decide(asked, facts, held, actor, client, now)
+    if isinstance(decision, Denied):
+        raise refused(decision)
+    return decision
+
+
+def refused(denied: Denied) -> Refusal:
+    """Return the refusal that a decision is."""
+    return FAULTS[denied.fault](EXPLAINED[denied.fault], reason=denied.reason)
 
 
 def _decide(
@@ -161,15 +174,24 @@ def _task_of(asked: Asked, facts: ExchangeFacts, held: Held, actor: Party | None
     return facts.task
 
 
-def _concerned(facts: ExchangeFacts, client: Client) -> dict[str, Any]:
+def concerned_by(facts: ExchangeFacts, client: Client) -> dict[str, Any]:
     """Return the parties that a refusal is about: the presenter, who would act, and the chain so far."""
     chain = facts.subject_token.actor_ids if facts.subject_token else ()
     asking = [id_ for id_ in (client.principal_id, facts.actor_id) if id_ is not None and id_ not in chain]
     return {
         "subject_id": facts.subject_id,
         "actor_ids": _each_once((*asking, *chain)),
-        "txn": facts.subject_token.txn if facts.subject_token else None,
+        "txn": _txn_of(facts),
+        "parent": facts.subject_token.jti if facts.subject_token else None,
     }
+
+
+def _txn_of(facts: ExchangeFacts) -> UUID | None:
+    """Return the task of the subject token, or the one that is named where the actor has a part in it."""
+    if facts.subject_token is not None and facts.subject_token.txn is not None:
+        return facts.subject_token.txn
+    task = facts.task
+    return task.txn if task and (facts.is_in_task or facts.actor_id == task.actor_id) else None
 
 
 def _route(facts: ExchangeFacts, client: Client) -> Route:

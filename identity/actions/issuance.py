@@ -151,12 +151,7 @@ def _decide_for_itself(
     party = facts.principal
     if party is None or not lives(party, now):
         raise PartyInactive("the principal of this client is not active", reason="actor_inactive")
-    if resource is not None and facts.resource_scopes is None:
-        raise InvalidTarget("the resource is not registered", reason="unknown_resource")
-    held = [scope for scope in client.scopes if facts.resource_scopes is None or scope in facts.resource_scopes]
-    granted = narrow_scopes(_within(task, resource, held), scopes)
-    if granted is None:
-        raise InvalidScope("the client does not hold this scope", reason="scope_exceeded")
+    granted = own_scopes(facts, client, resource, scopes, task)
     return Issue(
         jti=tx.new_id(),
         txn=task.txn if task else None,
@@ -177,6 +172,19 @@ def _decide_for_itself(
         audiences=() if resource is None else (resource,),
         basis={} if resource is None else {f"resource {resource}": facts.resource_epoch},
     )
+
+
+def own_scopes(
+    facts: ItselfFacts, client: Client, resource: str | None, asked: tuple[str, ...] | None, task: Task | None = None
+) -> tuple[str, ...]:
+    """Return the scopes that a client has for itself, or for its task. Raises ``InvalidTarget``, ``InvalidScope``."""
+    if resource is not None and facts.resource_scopes is None:
+        raise InvalidTarget("the resource is not registered", reason="unknown_resource")
+    held = [scope for scope in client.scopes if facts.resource_scopes is None or scope in facts.resource_scopes]
+    granted = narrow_scopes(_within(task, resource, held), asked)
+    if granted is None:
+        raise InvalidScope("the client does not hold this scope", reason="scope_exceeded")
+    return granted
 
 
 def _within(task: Task | None, resource: str | None, scopes: Sequence[str]) -> Sequence[str]:

@@ -46,6 +46,7 @@ def verify_subject(
     upstream_keys: UpstreamKeys,
     now: datetime,
 ) -> Held:
+    """Believe the subject token, and return for whom it is. Raises ``InvalidSubjectToken``, ``UpstreamKeysNeeded``."""
     if request.subject_token.issuer == issuer.identifier:
         return _verify_own_subject(tx, request, facts, issuer, now)
     if facts.upstream is None:

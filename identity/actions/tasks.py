@@ -1,5 +1,6 @@
-"""Tasks: read and cancel."""
+"""Tasks: read and end."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -7,11 +8,13 @@ from identity.model.access import Caller
 from identity.model.cutoff import CutoffKind
 from identity.model.errors import Conflict, NotThere
 from identity.model.event import Event
-from identity.model.task import Task, TaskState
+from identity.model.task import Spent, Task, TaskState
 from identity.store import Tx
 from identity.store.cutoffs import cutoff_set
 from identity.store.events import event_insert
-from identity.store.tasks import task_end, task_get, task_list
+from identity.store.tasks import task_end, task_get, task_list, tasks_spent
+
+ENDINGS = {TaskState.CANCELLED: "task.cancelled", TaskState.COMPLETED: "task.completed"}
 
 
 def get_task(tx: Tx, txn: UUID) -> Task:
@@ -27,24 +30,32 @@ def list_tasks(tx: Tx, *, principal_id: UUID | None, after: UUID | None, limit: 
     return task_list(tx, principal_id=principal_id, after=after, limit=limit)
 
 
+def spent_of(tx: Tx, tasks: Iterable[Task], *, now: datetime) -> dict[UUID, Spent]:
+    """Return what each of these tasks has spent that has a budget; the others are not among them."""
+    budgeted = [task.txn for task in tasks if task.budget is not None]
+    return dict.fromkeys(budgeted, Spent()) | (tasks_spent(tx, budgeted, now=now) if budgeted else {})
+
+
 def cancel_task(tx: Tx, txn: UUID, *, reason: str, caller: Caller, now: datetime) -> Task:
     """End a task and every token that serves it, at once. Cancelling it twice is cancelling it once.
 
     Raises ``NotThere``; ``Conflict`` when it was completed.
     """
-    cancelled = task_end(tx, txn, TaskState.CANCELLED, now=now)
-    if cancelled is None:
-        ended = get_task(tx, txn)
-        if ended.state is not TaskState.CANCELLED:
-            raise Conflict(f"the task is {ended.state}", reason="task_ended")
-        return ended
+    return end_task(tx, txn, TaskState.CANCELLED, reason=reason, caller=caller, now=now)
+
+
+def end_task(tx: Tx, txn: UUID, state: TaskState, *, reason: str, caller: Caller, now: datetime) -> Task:
+    """Bring a task into one of its final states, with every token that serves it.
+
+    Raises ``NotThere``; ``Conflict`` when it is in the other one.
+    """
+    ended = task_end(tx, txn, state, now=now)
+    if ended is None:
+        found = get_task(tx, txn)
+        if found.state is not state:
+            raise Conflict(f"the task is {found.state}", reason="task_ended")
+        return found
     cutoff_set(tx, CutoffKind.TASK, str(txn), reason=reason, now=now)
-    told = Event(
-        type="task.cancelled",
-        subject_id=cancelled.subject_id,
-        actor_ids=(cancelled.actor_id,),
-        txn=txn,
-        reason=reason,
-    )
+    told = Event(type=ENDINGS[state], subject_id=ended.subject_id, actor_ids=(ended.actor_id,), txn=txn, reason=reason)
     event_insert(tx, told, caller=caller, now=now)
-    return cancelled
+    return ended

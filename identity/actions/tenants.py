@@ -1,6 +1,9 @@
-"""Tenants: create and read."""
+"""Tenants: create, read and change."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from identity.actions.keys import create_signing_key
@@ -11,7 +14,7 @@ from identity.model.event import Event
 from identity.model.tenant import Tenant, check_slug
 from identity.store import Tx
 from identity.store.events import event_insert
-from identity.store.tenants import tenant_find, tenant_insert, tenant_list
+from identity.store.tenants import tenant_find, tenant_insert, tenant_list, tenant_update
 
 
 def create_tenant(tx: Tx, *, slug: str, display_name: str, seal: Seal, caller: Caller, now: datetime) -> Tenant:
@@ -20,6 +23,19 @@ def create_tenant(tx: Tx, *, slug: str, display_name: str, seal: Seal, caller: C
     create_signing_key(tx, seal=seal, activates_at=now, caller=caller, now=now)
     event_insert(tx, Event(type="tenant.created", detail={"slug": slug}), caller=caller, now=now)
     return tenant
+
+
+def change_tenant(tx: Tx, before: Tenant, changes: Mapping[str, Any], *, caller: Caller, now: datetime) -> Tenant:
+    """Give a tenant another ``display_name``, ``task_lifetime_max_s`` or ``max_task_s``.
+
+    Limits are held against what is issued from then on; what was issued stays as it is.
+    """
+    if replace(before, **changes) == before:
+        return before
+    after = tenant_update(tx, changes)
+    told = {name: value for name, value in changes.items() if value != getattr(before, name)}
+    event_insert(tx, Event(type="tenant.changed", detail={"slug": after.slug, **told}), caller=caller, now=now)
+    return after
 
 
 def resolve_tenant(tx: Tx, slug: str) -> Tenant:

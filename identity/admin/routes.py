@@ -15,6 +15,7 @@ from identity.admin import (
     routes_pairs,
     routes_principals,
     routes_resources,
+    routes_tasks,
     routes_tenants,
     routes_trail,
 )
@@ -35,6 +36,7 @@ NOUNS: tuple[ModuleType, ...] = (
     routes_pairs,
     routes_principals,
     routes_delegations,
+    routes_tasks,
     routes_trail,
 )
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

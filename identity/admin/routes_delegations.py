@@ -1,4 +1,4 @@
-"""Delegations, and the tasks under them."""
+"""Delegations."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,7 +12,6 @@ from identity.actions.delegation import (
     list_delegations,
     list_delegations_in_force,
 )
-from identity.actions.tasks import cancel_task, get_task, list_tasks
 from identity.admin import shapes, shapes_resources, views
 from identity.admin.operations import operation
 from identity.admin.reading import (
@@ -25,17 +24,18 @@ from identity.admin.reading import (
     read_id_cursor,
     write_cursor,
 )
-from identity.admin.routes_tenants import tenant_of_call
+from identity.admin.routes_tenants import present_tenant
 from identity.http import Call
 from identity.model.authorization_details import check_details
 from identity.model.delegation import Delegation
-from identity.model.tenant import TASK_LIFETIME_S
+from identity.model.tenant import TASK_DURATION_S, TASK_LIFETIME_S
 
 
 @operation("POST", "/tenants/{tenant}/delegations", body=shapes.NewDelegation, answer=views.Delegation, status=201)
 def grant_delegation_(call: Call, asked: shapes.NewDelegation) -> views.Delegation:
     """Let an agent act for a user, or for the members of a group, at one resource server."""
-    longest = tenant_of_call(call).task_lifetime_max_s
+    tenant = present_tenant(call)
+    longest = tenant.task_lifetime_max_s
     grant = Grant(
         actor_id=asked.actor_id,
         subject_id=asked.subject_id,
@@ -45,9 +45,17 @@ def grant_delegation_(call: Call, asked: shapes.NewDelegation) -> views.Delegati
         authorization_details=check_details(asked.authorization_details),
         max_lifetime_s=min(TASK_LIFETIME_S, longest) if asked.max_lifetime_s is None else asked.max_lifetime_s,
         max_depth=asked.max_depth,
+        max_task_s=min(TASK_DURATION_S, tenant.max_task_s) if asked.max_task_s is None else asked.max_task_s,
         expires_at=asked.expires_at,
     )
-    granted = grant_delegation(call.tx, grant, tenant_lifetime_max_s=longest, caller=call.caller, now=call.now)
+    granted = grant_delegation(
+        call.tx,
+        grant,
+        tenant_lifetime_max_s=longest,
+        tenant_max_task_s=tenant.max_task_s,
+        caller=call.caller,
+        now=call.now,
+    )
     return views.Delegation.model_validate(granted)
 
 
@@ -108,14 +116,15 @@ def get_delegation_(call: Call, delegation_id: UUID) -> views.Delegation:
 )
 def change_delegation_(call: Call, asked: shapes_resources.DelegationChange, delegation_id: UUID) -> views.Delegation:
     """Change what a delegation permits; less than before ends the tokens that rest on it."""
-    changes = changes_in(asked, "expires_at")
+    tenant, changes = present_tenant(call), changes_in(asked, "expires_at")
     if "authorization_details" in changes:
         changes["authorization_details"] = check_details(changes["authorization_details"])
     changed = change_delegation(
         call.tx,
         delegation_id,
         changes,
-        tenant_lifetime_max_s=tenant_of_call(call).task_lifetime_max_s,
+        tenant_lifetime_max_s=tenant.task_lifetime_max_s,
+        tenant_max_task_s=tenant.max_task_s,
         expected_version=expected_version(),
         caller=call.caller,
         now=call.now,
@@ -127,23 +136,3 @@ def change_delegation_(call: Call, asked: shapes_resources.DelegationChange, del
 def end_delegation_(call: Call, delegation_id: UUID) -> None:
     """End a delegation, and every token that rests on it."""
     end_delegation(call.tx, delegation_id, caller=call.caller, now=call.now)
-
-
-@operation("GET", "/tenants/{tenant}/tasks", query=shapes.TaskPage, answer=views.TaskList)
-def list_tasks_(call: Call, page: shapes.TaskPage) -> views.TaskList:
-    """List tasks, of one principal if it is named."""
-    rows = list_tasks(call.tx, principal_id=page.principal, after=read_id_cursor(page.after), limit=page.limit + 1)
-    shown, cursor = cut_page(rows, page.limit, lambda task: write_cursor(str(task.txn)))
-    return views.TaskList(items=[views.Task.model_validate(task) for task in shown], next_cursor=cursor)
-
-
-@operation("GET", "/tenants/{tenant}/tasks/{txn}", answer=views.Task)
-def get_task_(call: Call, txn: UUID) -> views.Task:
-    """Read one task."""
-    return views.Task.model_validate(get_task(call.tx, txn))
-
-
-@operation("POST", "/tenants/{tenant}/tasks/{txn}/cancel", body=shapes.Reason, answer=views.Task)
-def cancel_task_(call: Call, asked: shapes.Reason, txn: UUID) -> views.Task:
-    """End a task and every token that serves it, at once."""
-    return views.Task.model_validate(cancel_task(call.tx, txn, reason=asked.reason, caller=call.caller, now=call.now))

@@ -1,10 +1,10 @@
 """Tenants and their signing keys."""
 
 from identity.actions.keys import list_signing_keys, rotate_keys
-from identity.actions.tenants import create_tenant, list_tenants, resolve_tenant
+from identity.actions.tenants import change_tenant, create_tenant, list_tenants, resolve_tenant
 from identity.admin import shapes, views
 from identity.admin.operations import operation
-from identity.admin.reading import cut_page, read_id_cursor, write_cursor
+from identity.admin.reading import changes_in, cut_page, read_id_cursor, write_cursor
 from identity.http import Call, house, transaction_of_new_tenant
 from identity.model.errors import Unavailable
 from identity.model.signing_key import SigningKey, signing_key
@@ -18,6 +18,11 @@ def tenant_of_call(call: Call) -> Tenant:
     return call.tenant
 
 
+def present_tenant(call: Call) -> Tenant:
+    """Return the same as it is now: what may change of a tenant is not kept in a process."""
+    return resolve_tenant(call.tx, tenant_of_call(call).slug)
+
+
 def _tenant(tenant: Tenant) -> views.Tenant:
     return views.Tenant(
         id=tenant.id,
@@ -26,6 +31,7 @@ def _tenant(tenant: Tenant) -> views.Tenant:
         state=tenant.state,
         issuer=issuer_of(house().external_url, tenant.slug),
         task_lifetime_max_s=tenant.task_lifetime_max_s,
+        max_task_s=tenant.max_task_s,
         created_at=tenant.created_at,
     )
 
@@ -69,7 +75,14 @@ def list_tenants_(call: Call, page: shapes.Page) -> views.TenantList:
 @operation("GET", "/tenants/{tenant}", answer=views.Tenant)
 def get_tenant(call: Call) -> views.Tenant:
     """Read one tenant."""
-    return _tenant(resolve_tenant(call.tx, tenant_of_call(call).slug))
+    return _tenant(present_tenant(call))
+
+
+@operation("PATCH", "/tenants/{tenant}", body=shapes.TenantChange, answer=views.Tenant)
+def change_tenant_(call: Call, asked: shapes.TenantChange) -> views.Tenant:
+    """Change the name of a tenant, or what it allows of tokens and tasks from now on."""
+    changed = change_tenant(call.tx, present_tenant(call), changes_in(asked), caller=call.caller, now=call.now)
+    return _tenant(changed)
 
 
 @operation("GET", "/tenants/{tenant}/keys", answer=views.Keys)

@@ -32,7 +32,7 @@ from identity.model.lifecycle import Credentials, State
 from identity.model.outbox import OutboxState
 from identity.model.request import RequestOutcome
 from identity.model.selection import Order, Span
-from identity.model.tenant import DEPTH_MAX, TASK_LIFETIME_MAX_S
+from identity.model.tenant import DEPTH_MAX, TASK_DURATION_MAX_S, TASK_DURATION_MIN_S, TASK_LIFETIME_MAX_S
 
 PAGE = 50
 PAGE_MAX = 200
@@ -45,6 +45,7 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"
 Scope = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 JsonObject = dict[str, Any]
 TokenKinds = Annotated[tuple[TokenKind, ...], Field(min_length=1, max_length=len(TokenKind))]
+TaskSeconds = Annotated[int, Field(ge=TASK_DURATION_MIN_S, le=TASK_DURATION_MAX_S)]
 AgeSeconds = Annotated[int, Field(ge=AGE_MIN_S, le=AGE_MAX_S)]
 
 
@@ -59,6 +60,14 @@ class NewTenant(Asked):
 
     slug: Annotated[str, StringConstraints(min_length=1, max_length=63)]
     display_name: Name
+
+
+class TenantChange(Asked):
+    """What is left out stays as it is. Limits in seconds: of the life of a delegated token, and of a task."""
+
+    display_name: Name | None = None
+    task_lifetime_max_s: Annotated[int, Field(ge=1, le=TASK_LIFETIME_MAX_S)] | None = None
+    max_task_s: TaskSeconds | None = None
 
 
 class NewScimConnection(Asked):
@@ -176,6 +185,7 @@ class NewDelegation(Asked):
     authorization_details: Annotated[list[JsonObject], Field(max_length=20)] = []
     max_lifetime_s: Annotated[int, Field(ge=1, le=TASK_LIFETIME_MAX_S)] | None = None
     max_depth: Annotated[int, Field(ge=1, le=DEPTH_MAX)] = 1
+    max_task_s: TaskSeconds | None = None
     expires_at: AwareDatetime | None = None
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from identity.admin.shapes import Asked, DetailsType, JsonObject, Line, Page, Scope
+from identity.admin.shapes import Asked, DetailsType, JsonObject, Line, Page, Scope, TaskSeconds
 from identity.model.resource import TYPES_MAX
 from identity.model.scope import SCOPES_MAX
 from identity.model.tenant import DEPTH_MAX, TASK_LIFETIME_MAX_S
@@ -56,4 +56,5 @@ class DelegationChange(Asked):
     authorization_details: Annotated[list[JsonObject], Field(max_length=20)] | None = None
     max_lifetime_s: Annotated[int, Field(ge=1, le=TASK_LIFETIME_MAX_S)] | None = None
     max_depth: Annotated[int, Field(ge=1, le=DEPTH_MAX)] | None = None
+    max_task_s: TaskSeconds | None = None
     expires_at: AwareDatetime | None = None

@@ -12,7 +12,6 @@ from identity.model.event import Outcome
 from identity.model.lifecycle import State
 from identity.model.outbox import OutboxState
 from identity.model.request import RequestOutcome
-from identity.model.task import TaskState
 
 JsonObject = dict[str, Any]
 
@@ -42,6 +41,7 @@ class Tenant(View):
     state: str
     issuer: str
     task_lifetime_max_s: int
+    max_task_s: int
     created_at: datetime
 
 
@@ -148,28 +148,13 @@ class Delegation(View):
     authorization_details: list[JsonObject]
     max_lifetime_s: int
     max_depth: int
+    max_task_s: int
     granted_by: str
     version: int
     created_at: datetime
     expires_at: datetime | None
     ended_at: datetime | None
     ended_reason: str | None
-
-
-class Task(View):
-    """One piece of work; ``txn`` is in every token that serves it."""
-
-    txn: UUID
-    subject_id: UUID
-    actor_id: UUID
-    delegation_id: UUID
-    audience: str
-    scopes: list[str]
-    authorization_details: list[JsonObject]
-    state: TaskState
-    created_at: datetime
-    expires_at: datetime
-    ended_at: datetime | None
 
 
 class Caller(View):
@@ -295,10 +280,6 @@ class PrincipalList(Items[Principal]):
 
 class DelegationList(Items[Delegation]):
     """Delegations in the order of creation, ended ones among them; active ones by when they expire."""
-
-
-class TaskList(Items[Task]):
-    """Tasks in the order of opening, ended ones among them."""
 
 
 class EventList(Items[Event]):

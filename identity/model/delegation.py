@@ -8,7 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from identity.model.errors import Malformed
-from identity.model.tenant import DEPTH_MAX, TASK_DURATION_S, TASK_LIFETIME_MAX_S
+from identity.model.tenant import (
+    DEPTH_MAX,
+    TASK_DURATION_MAX_S,
+    TASK_DURATION_MIN_S,
+    TASK_DURATION_S,
+    TASK_LIFETIME_MAX_S,
+)
 
 Details = tuple[Mapping[str, Any], ...]
 """authorization_details (RFC 9396 §2)."""
@@ -67,10 +73,14 @@ looks at as many.
 """
 
 
-def check_limits(*, max_lifetime_s: int, max_depth: int, tenant_lifetime_max_s: int) -> None:
-    """Refuse what no token could ever get. Raises ``Malformed``."""
-    longest = min(TASK_LIFETIME_MAX_S, tenant_lifetime_max_s)
-    if not 1 <= max_lifetime_s <= longest:
-        raise Malformed(f"max_lifetime_s must be 1 to {longest} seconds", pointer="/max_lifetime_s")
-    if not 1 <= max_depth <= DEPTH_MAX:
-        raise Malformed(f"max_depth must be 1 to {DEPTH_MAX} actors", pointer="/max_depth")
+def check_limits(limits: Mapping[str, Any], *, tenant_lifetime_max_s: int, tenant_max_task_s: int) -> None:
+    """Refuse a limit, by the name of its member, that no token or task could ever reach. Raises ``Malformed``."""
+    longest, task = min(TASK_LIFETIME_MAX_S, tenant_lifetime_max_s), min(TASK_DURATION_MAX_S, tenant_max_task_s)
+    ranges = {
+        "max_lifetime_s": (1, longest, "seconds"),
+        "max_depth": (1, DEPTH_MAX, "actors"),
+        "max_task_s": (TASK_DURATION_MIN_S, task, "seconds"),
+    }
+    for name, (least, most, unit) in ranges.items():
+        if name in limits and not least <= limits[name] <= most:
+            raise Malformed(f"{name} must be {least} to {most} {unit}", pointer=f"/{name}")

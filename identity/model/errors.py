@@ -27,14 +27,21 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a programm
         self.subject_id: UUID | None = None
         self.actor_ids: tuple[UUID, ...] = ()
         self.txn: UUID | None = None
+        self.parent: UUID | None = None
+        """The token of ours that was presented to be traded."""
         self.claimed: dict[str, str] = {}
         """What the request says of its caller and nobody has proved; for the event, bounded and printable."""
 
     def concerns(
-        self, *, subject_id: UUID | None = None, actor_ids: tuple[UUID, ...] = (), txn: UUID | None = None
+        self,
+        *,
+        subject_id: UUID | None = None,
+        actor_ids: tuple[UUID, ...] = (),
+        txn: UUID | None = None,
+        parent: UUID | None = None,
     ) -> None:
         """Say whom it concerns, for the audit trail."""
-        self.subject_id, self.actor_ids, self.txn = subject_id, actor_ids, txn
+        self.subject_id, self.actor_ids, self.txn, self.parent = subject_id, actor_ids, txn, parent
 
 
 class NotThere(Refusal):

@@ -1,18 +1,27 @@
 """Tasks: one piece of work under a delegation. Its id is the ``txn`` of every token that serves it."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from identity.model.authority import Authority
 from identity.model.delegation import Details
+from identity.model.tenant import TASK_DURATION_S
 
 TASKS_OPENED_MAX = 600_000
 """Tasks that one actor may open in one and a half hours: a hundred a second, and a tenth more."""
 
 TASK_SLOTS = 16
 """Among how many rows the count of one actor is shared out, so that issuers do not wait for each other."""
+
+PURPOSE_CHARACTERS_MAX = 512
+AUTHORITY_MAX = 10  # resource servers that the authority of a task names
+BUDGET_TOKENS_MAX = 1_000_000
+BUDGET_TOKENS_PER_MINUTE_MAX = 10_000
+BUDGET_FAN_OUT_MAX = 50
 
 PERIOD_S = 1_800
 TASK_PERIODS_COUNTED = 3
@@ -50,6 +59,61 @@ class Budget:
     tokens_per_minute: int | None = None
     fan_out: int | None = None
     depth: int | None = None
+
+
+def authority_document(authority: Iterable[TaskAuthority]) -> list[dict[str, Any]]:
+    """Return the authority of a task as JSON has it."""
+    return [
+        {
+            "resource": entry.resource,
+            "scopes": list(entry.scopes),
+            "authorization_details": [dict(each) for each in entry.authorization_details],
+        }
+        for entry in authority
+    ]
+
+
+def budget_document(budget: Budget) -> dict[str, int]:
+    """Return the limits that there are, as JSON has them."""
+    return {name: most for name, most in asdict(budget).items() if most is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a task has spent of its budget.
+
+    ``fan_out`` is the most others that one actor handed it on to; it is counted where it is limited.
+    """
+
+    tokens: int = 0
+    tokens_in_minute: int = 0
+    fan_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskActor:
+    """An agent that acted in a task; ``ended_at``: when its branch was cancelled."""
+
+    actor_id: UUID
+    joined_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a task may not outlast, in words, and until when that is."""
+
+    words: str
+    until: datetime
+
+
+def end_of_task(expires_in_s: int | None, bounds: Sequence[Bound], now: datetime) -> datetime | Bound:
+    """Return when a task ends: as asked, else after an hour or at the first bound. Where more is asked: that bound."""
+    first = min(bounds, key=lambda bound: bound.until)
+    if expires_in_s is None:
+        return min(now + timedelta(seconds=TASK_DURATION_S), first.until)
+    wanted = now + timedelta(seconds=expires_in_s)
+    return first if first.until < wanted else wanted
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ DEPTH_MAX = 4
 TASK_DURATION_S = 3600
 """How long one task may go on, through any number of tokens, where nobody asked for less or more."""
 
+TASK_DURATION_MIN_S = 60
+"""The shortest ``max_task_s``: less than a token lives would say nothing."""
+
 TASK_DURATION_MAX_S = 86_400
 """The longest task anywhere; a delegation and a tenant can only lower it (``max_task_s``)."""
 

@@ -1,12 +1,12 @@
 """One request to the token service: its tenant, form, credential and transaction, and what was read for it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask import g
+from flask import Response, g
 
 from identity.actions.audit import record_refusal
 from identity.actions.client_authentication import (
@@ -133,6 +133,18 @@ def record_refused(call: OAuthCall, refusal: Refusal) -> None:
 def is_recorded(refusal: Refusal) -> bool:
     """Return whether the event of a refusal has been committed with the request."""
     return g.get("recorded_refusal") is refusal
+
+
+def answered_with_keys(slug: str, answer: Callable[[], Response]) -> Response:
+    """Answer, and answer again where keys of an upstream issuer had to be fetched in between."""
+    try:
+        with upstream_keys_fetched(slug):
+            return answer()
+    except UpstreamKeysNeeded:
+        try:
+            return answer()
+        except UpstreamKeysNeeded:
+            raise Unavailable("the upstream issuer's keys cannot be had", reason="upstream_keys_unavailable") from None
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """From refusals to the errors of OAuth 2 (RFC 6749 §5.2, RFC 8693 §2.2.2, RFC 8707 §2, RFC 9396 §5)."""
 
-from flask import Response, jsonify
+import json
+
+from flask import Response, jsonify, request
 
 from identity.actions.client_authentication import InvalidClient
 from identity.actions.exchange import InvalidAuthorizationDetails
@@ -12,8 +14,10 @@ from identity.actions.issuance import (
     TooManyTokens,
     UnauthorizedClient,
 )
-from identity.http import log_unavailable
+from identity.actions.own_tasks import NotTheOpener
+from identity.http import BEARER, log_unavailable
 from identity.model.errors import (
+    Conflict,
     Malformed,
     NotAuthenticated,
     NotThere,
@@ -51,6 +55,8 @@ ERRORS: tuple[tuple[type[Refusal], int, str], ...] = (
     (OverLimit, 413, "invalid_request"),
     (Unavailable, 503, "temporarily_unavailable"),
     (NotThere, 404, "invalid_request"),
+    (Conflict, 409, "invalid_request"),
+    (NotTheOpener, 403, "access_denied"),
     (UnsupportedGrantType, 400, "unsupported_grant_type"),
     (UnsupportedResponseType, 400, "unsupported_response_type"),
     (Malformed, 400, "invalid_request"),
@@ -75,6 +81,16 @@ def render_refusal(refusal: Refusal) -> Response:
         response.headers["WWW-Authenticate"] = 'Basic realm="token service", charset="UTF-8"'
     if status in (429, 503) and refusal.reason not in FINAL:
         response.headers["Retry-After"] = "1" if status == 503 else "60"
+    return response
+
+
+def render_bearer_refusal(refusal: Refusal) -> Response:
+    """Return the same where a bearer token says who asks (RFC 6750 §3). Where there was none, no error is named."""
+    response = render_refusal(refusal)
+    if response.status_code == 401:
+        response.set_data(json.dumps({"error": "invalid_token", "error_description": _describe(refusal)}))
+        was_sent = BEARER.fullmatch(request.headers.get("Authorization", ""))
+        response.headers["WWW-Authenticate"] = 'Bearer realm="tasks"' + (', error="invalid_token"' if was_sent else "")
     return response
 
 

@@ -5,11 +5,10 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify
 
 from identity.actions.keys import published_keys
-from identity.actions.upstream import UpstreamKeysNeeded
 from identity.http import house, open_transaction, tenant_of
-from identity.model.errors import Refusal, Unavailable
+from identity.model.errors import Refusal
 from identity.oauth.authorization import refuse_authorization
-from identity.oauth.call import oauth_call, upstream_keys_fetched
+from identity.oauth.call import answered_with_keys, oauth_call
 from identity.oauth.discovery import KEYS_CACHE_CONTROL, metadata_of
 from identity.oauth.errors import render_refusal
 from identity.oauth.server import TokenService, make_token_service
@@ -35,14 +34,7 @@ def token_service() -> TokenService:
 @blueprint.post("/t/<slug>/oauth/token")
 def token(slug: str) -> Response:
     """Issue a token (RFC 6749 §3.2). Keys of an upstream issuer are fetched between two tries, never within one."""
-    try:
-        with upstream_keys_fetched(slug):
-            return answer_token(slug)
-    except UpstreamKeysNeeded:
-        try:
-            return answer_token(slug)
-        except UpstreamKeysNeeded:
-            raise Unavailable("the upstream issuer's keys cannot be had", reason="upstream_keys_unavailable") from None
+    return answered_with_keys(slug, lambda: answer_token(slug))
 
 
 def answer_token(slug: str) -> Response:

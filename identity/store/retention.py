@@ -8,10 +8,12 @@ from identity.model import provisioning_event
 from identity.model.async_request import RESULT_KEPT_H
 from identity.model.request import KEPT_DAYS, KEPT_MAX
 from identity.model.task import TASK_PERIODS_COUNTED, task_period
+from identity.model.tenant import TASK_DURATION_MAX_S
 from identity.store.tx import Tx
 
-TOKENS_KEPT = timedelta(days=1)  # after expiry; so that an administrator sees what was alive a moment ago
-TASKS_KEPT = timedelta(days=2)  # after expiry; a day longer than their tokens, which name them
+# After expiry. The tokens of a task are read as long as it goes on: one that expired may be renewed, and rests on more.
+TOKENS_KEPT = timedelta(seconds=TASK_DURATION_MAX_S) + timedelta(hours=1)
+TASKS_KEPT = timedelta(days=2)  # after expiry; longer than their tokens, which name them. Actors and budgets go too
 ANSWERS_KEPT = timedelta(hours=24)  # what Idempotency-Key promises
 NEWS_KEPT = timedelta(days=7)
 REQUESTS_KEPT = timedelta(days=KEPT_DAYS)

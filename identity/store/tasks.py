@@ -1,15 +1,17 @@
-"""Tasks: read and ended here; opened in the statement that issues their first token."""
+"""Tasks: read and ended here. They are opened in the statement that issues their first token, or by themselves."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, not_, select, update
+from sqlalchemy import and_, any_, case, literal, not_, select, update
 
-from identity.model.task import Task, TaskState
+from identity.model.task import Spent, Task, TaskActor, TaskState
 from identity.store.json_rows import authority_from, budget_from
 from identity.store.locks import task_key
-from identity.store.tables import principals, tasks
+from identity.store.schema import IDS
+from identity.store.tables import principals, task_actors, task_budgets, tasks
 from identity.store.tx import Tx
 
 EPOCH = select(principals.c.epoch).where(principals.c.tenant_id == tasks.c.tenant_id)
@@ -86,3 +88,51 @@ def task_list(tx: Tx, *, principal_id: UUID | None, after: UUID | None, limit: i
     if after is not None:
         statement = statement.where(tasks.c.txn > after)
     return [task_from(row) for row in tx.execute(statement)]
+
+
+def task_list_of_opener(tx: Tx, actor_id: UUID, *, after: UUID | None, limit: int) -> list[Task]:
+    """Return at most ``limit`` tasks that an agent opened, in the order of opening."""
+    statement = select(*COLUMNS).where(tasks.c.tenant_id == tx.tenant_id, tasks.c.actor_id == actor_id)
+    if after is not None:
+        statement = statement.where(tasks.c.txn > after)
+    return [task_from(row) for row in tx.execute(statement.order_by(tasks.c.actor_id, tasks.c.txn).limit(limit))]
+
+
+def tasks_spent(tx: Tx, txns: Collection[UUID], *, now: datetime) -> dict[UUID, Spent]:
+    """Return what tasks have spent of their budgets; those that spent nothing are not among them."""
+    columns = (task_budgets.c.txn, task_budgets.c.issued, task_budgets.c.minute, task_budgets.c.issued_in_minute)
+    statement = select(*columns, task_budgets.c.handed_on).where(
+        task_budgets.c.tenant_id == tx.tenant_id, task_budgets.c.txn == any_(literal(list(txns), IDS))
+    )
+    return {row.txn: _spent(row, int(now.timestamp()) // 60) for row in tx.execute(statement)}
+
+
+def _spent(row: Any, minute: int) -> Spent:
+    in_minute = row.issued_in_minute if row.minute == minute else 0
+    return Spent(row.issued, in_minute, max(map(len, row.handed_on.values()), default=0))
+
+
+def task_actor_get(tx: Tx, txn: UUID, actor_id: UUID) -> TaskActor | None:
+    """Return an agent as one that acted in a task, or None where it did not."""
+    row = tx.execute(
+        select(task_actors.c.actor_id, task_actors.c.joined_at, task_actors.c.ended_at).where(
+            task_actors.c.tenant_id == tx.tenant_id, task_actors.c.txn == txn, task_actors.c.actor_id == actor_id
+        )
+    ).first()
+    return None if row is None else TaskActor(row.actor_id, row.joined_at, row.ended_at)
+
+
+def task_branch_end(tx: Tx, txn: UUID, actor_id: UUID, *, now: datetime) -> bool:
+    """End the branch of one actor; False when it was ended already, or the actor is not in the task."""
+    tx.ends.add(task_key(txn))
+    statement = (
+        update(task_actors)
+        .where(
+            task_actors.c.tenant_id == tx.tenant_id,
+            task_actors.c.txn == txn,
+            task_actors.c.actor_id == actor_id,
+            task_actors.c.ended_at.is_(None),
+        )
+        .values(ended_at=now)
+    )
+    return tx.execute(statement).rowcount == 1

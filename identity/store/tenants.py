@@ -1,10 +1,11 @@
 """The registry of tenants."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from identity.model.errors import Taken
@@ -49,6 +50,12 @@ def tenant_insert(tx: Tx, *, slug: str, display_name: str, now: datetime) -> Ten
         return _tenant(tx.execute(statement.returning(*COLUMNS)).one())
     except IntegrityError:
         raise Taken(f"a tenant named {slug} exists already", reason="slug_taken") from None
+
+
+def tenant_update(tx: Tx, changes: Mapping[str, Any]) -> Tenant:
+    """Write columns of the tenant that the transaction is bound to."""
+    statement = update(tenants).where(tenants.c.tenant_id == tx.tenant_id).values(dict(changes)).returning(*COLUMNS)
+    return _tenant(tx.execute(statement).one())
 
 
 def tenant_ids(tx: Tx, *, limit: int, newest_first: bool = False) -> list[TenantId]:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from identity.model.access import Caller
 from identity.model.event import Event
-from identity.model.task import TASK_SLOTS, TASKS_OPENED_MAX, Budget, Task, task_period
+from identity.model.task import Budget, Task
 from identity.model.token import Issue
 from identity.model.upstream_token import Upstream
 from identity.store.events import event_row
@@ -30,6 +30,7 @@ from identity.store.locks import (
 )
 from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, TASK_STANDS, memberships_hold, path_to
 from identity.store.tables import IDS, tokens
+from identity.store.task_counts import TOO_MANY, count_parameters, opened
 from identity.store.tx import LockKey, Tx
 
 UNLIMITED = 2**31 - 1
@@ -115,17 +116,9 @@ fault (reason) AS (SELECT CASE
         THEN 'branch_cancelled'
     WHEN EXISTS (SELECT FROM tokens a WHERE a.tenant_id = :tenant AND a.jti = ANY (CAST(:ancestor_ids AS uuid[]))
                     AND a.revoked_at IS NOT NULL) THEN 'ancestor_revoked'
-    WHEN CAST(:task_expires_at AS timestamptz) IS NOT NULL AND (
-            SELECT sum(n.opened) FROM task_counts n
-             WHERE n.tenant_id = :tenant AND n.actor_id = :task_actor_id AND n.slot = :slot
-               AND n.period = ANY (ARRAY[CAST(:period AS bigint), :period - 1, :period - 2])) >= :slot_max
-        THEN 'too_many_tasks'
+    WHEN CAST(:task_expires_at AS timestamptz) IS NOT NULL AND {TOO_MANY} THEN 'too_many_tasks'
     END),
-opened AS (
-    INSERT INTO task_counts (tenant_id, actor_id, period, slot, opened)
-    SELECT :tenant, CAST(:task_actor_id AS uuid), :period, :slot, 1 FROM fault
-     WHERE reason IS NULL AND CAST(:task_expires_at AS timestamptz) IS NOT NULL
-    ON CONFLICT (tenant_id, actor_id, period, slot) DO UPDATE SET opened = task_counts.opened + 1 RETURNING 1),
+{opened("CAST(:task_expires_at AS timestamptz) IS NOT NULL")},
 task AS (
     INSERT INTO tasks (tenant_id, txn, subject_id, actor_id, delegation_id, audience, scopes, authorization_details,
                        state, subject_epoch, actor_epoch, created_at, expires_at)
@@ -271,14 +264,11 @@ def _issue_parameters(tx: Tx, issue: Issue) -> dict[str, Any]:
 def _task_parameters(issue: Issue, task: Task | None, now: datetime) -> dict[str, Any]:
     epochs = {party.id: party.epoch for party in issue.parties}
     return {
-        "task_actor_id": task.actor_id if task else None,
         "task_delegation_id": task.delegation_id if task else None,
         "task_expires_at": task.expires_at if task else None,
         "subject_epoch": epochs[task.subject_id] if task else 0,
         "actor_epoch": epochs[task.actor_id] if task else 0,
-        "period": task_period(now),
-        "slot": issue.jti.int % TASK_SLOTS,
-        "slot_max": TASKS_OPENED_MAX // TASK_SLOTS,
+        **count_parameters(task.actor_id if task else None, issue.jti, now),
     }
 
 

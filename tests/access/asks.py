@@ -35,6 +35,7 @@ class Who(StrEnum):
     ANYBODY = "anybody"
     CONNECTION = "a SCIM connection of the tenant"
     CLIENT = "an OAuth client of the tenant"
+    AGENT = "an agent of the tenant, by its own token"
     ADMINISTRATOR = "an administrator"
 
 
@@ -88,6 +89,8 @@ class Ask:
                 return {"Authorization": f"Bearer {has['scim_token']}"}
             case Who.CLIENT:
                 return {"Authorization": basic(has[self.client], has[f"{self.client}_secret"])}
+            case Who.AGENT:
+                return {"Authorization": f"Bearer {has['agent_token']}"}
             case Who.ADMINISTRATOR:
                 return {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 
@@ -125,6 +128,10 @@ def scim(method: str, path: str, body: Any = None, **more: Any) -> Ask:
 
 def oauth(endpoint: str, client: str = "client", **form: str) -> Ask:
     return Ask(Who.CLIENT, "POST", f"/t/{{tenant}}/oauth/{endpoint}", form=form, client=client)
+
+
+def task(method: str, path: str = "", body: Any = None, **more: Any) -> Ask:
+    return Ask(Who.AGENT, method, f"/t/{{tenant}}/tasks{path}", body, **more)
 
 
 def admin(method: str, path: str, body: Any = None, **more: Any) -> Ask:
@@ -259,6 +266,20 @@ OAUTH = [
     oauth("revoke", "idle_client", token="{idle_token}"),
 ]
 
+NEW_TASK = {"purpose": "{new}", "authority": [{"resource": "{audience}", "scopes": ["read"]}]}
+
+TASKS = [
+    task("POST", body=NEW_TASK, status=201),
+    task("POST", body=NEW_TASK | ID_TOKEN, status=201),
+    task("POST", body={"purpose": "{new}"} | ID_TOKEN, status=201),
+    task("GET"),
+    task("GET", "/{txn}"),
+    task("GET", "/{opened}"),
+    task("POST", "/{txn}/complete"),
+    task("POST", "/{opened}/cancel"),
+    task("POST", "/{txn}/cancel", ID_TOKEN),
+]
+
 DELEGATION = {"actor_id": "{bot}", "subject_id": "{sam}", "resource": "{audience}", "scopes": ["read"]}
 GROUP_DELEGATION = {"actor_id": "{bot}", "subject_group_id": "{group}", "resource": "{audience}", "scopes": ["read"]}
 OIDC = {
@@ -281,6 +302,7 @@ ADMIN = [
     *(admin(method, path, status=404)
       for path in ("/", "/nothing") for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")),
     of_tenant("GET", ""),
+    of_tenant("PATCH", "", {"max_task_s": 600}),
     of_tenant("GET", "/connections"),
     of_tenant("GET", "/connections", query="name=okta"),
     of_tenant("POST", "/connections", {"kind": "scim", "name": "okta", "dialect": "okta"}, status=201),
@@ -352,6 +374,8 @@ ADMIN = [
     of_tenant("GET", "/tasks"),
     of_tenant("GET", "/tasks", query="principal={sam}"),
     of_tenant("GET", "/tasks/{txn}"),
+    of_tenant("GET", "/tasks/{opened}"),
+    of_tenant("GET", "/tasks/{txn}/tree"),
     of_tenant("POST", "/tasks/{txn}/cancel", {"reason": "test"}),
     of_tenant("GET", "/events"),
     of_tenant("GET", "/events", query="after={event}&type=token.issued"),
@@ -368,6 +392,6 @@ ADMIN = [
     of_tenant("POST", "/outbox/{outbox}/discard"),
 ]  # fmt: skip
 
-ASKS = [*PUBLIC, *AUTHORIZE, *SCIM, *OAUTH, *ADMIN]
+ASKS = [*PUBLIC, *AUTHORIZE, *SCIM, *OAUTH, *TASKS, *ADMIN]
 GUARDED = [ask for ask in ASKS if ask.who is not Who.ANYBODY]
 NAMING = [ask for ask in GUARDED if ask.names]

@@ -85,6 +85,11 @@ class Owner:
         assert answer.status_code == 202, answer.text
         return answer.headers["Set-Txn"]
 
+    def open_task(self, purpose: str) -> str:
+        headers = {"Authorization": f"Bearer {self.has['agent_token']}"}
+        made = self._read(self.http.post(f"/t/{self.slug}/tasks", json={"purpose": purpose}, headers=headers))
+        return str(made["txn"])
+
     def token(self, client: str, **form: str) -> str:
         headers = {"Authorization": basic(self.has[client], self.has[f"{client}_secret"])}
         answer = self._read(self.http.post(f"/t/{self.slug}/oauth/token", data=form, headers=headers))
@@ -183,6 +188,7 @@ def act(owner: Owner) -> None:
     has["task_token"] = owner.token("client", **asked, resource=has["audience"])
     own = {"grant_type": "client_credentials"}
     has["own_token"] = owner.token("client", **own, resource=has["audience"])
+    has["agent_token"] = owner.token("client", **own)  # for the issuer alone: it opens tasks
     has["access_token"] = owner.token("scim_client", **own)  # for the SCIM endpoint alone
     has["idle_token"] = owner.token("idle_client", **own)  # for the issuer alone, as an actor token must be
 
@@ -190,6 +196,7 @@ def act(owner: Owner) -> None:
 def look_up(owner: Owner) -> None:
     has = owner.has
     has["txn"] = owner.read("/tasks")["items"][0]["txn"]
+    has["opened"] = owner.open_task("the work of a day")
     events = owner.read("/events?limit=200")["items"]
     has["event"] = events[len(events) // 2]["id"]
     has["provisioning_event"] = owner.read("/provisioning-events?limit=200")["items"][-1]["jti"]

@@ -13,7 +13,8 @@ from tests.access.belongings import ADMIN_TOKEN, Estate, basic
 SCIM_ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 OAUTH_ERRORS = frozenset(
     {"invalid_request", "invalid_client", "invalid_grant", "invalid_scope", "invalid_target", "unauthorized_client",
-     "unsupported_grant_type", "unsupported_response_type", "invalid_authorization_details", "temporarily_unavailable"}
+     "unsupported_grant_type", "unsupported_response_type", "invalid_authorization_details", "temporarily_unavailable",
+     "invalid_token", "access_denied"}
 )  # fmt: skip
 TRACES = ("Traceback", 'File "', "psycopg", "sqlalchemy", "werkzeug", "SELECT ", "/identity/", ".py")
 
@@ -42,9 +43,9 @@ def assert_error(answer: TestResponse, who: Who, *statuses: int) -> None:
             assert body["schemas"] == [SCIM_ERROR], told
             assert body["status"] == str(answer.status_code), told
             assert body["detail"], told
-        case Who.CLIENT if answer.status_code == 405:
+        case Who.CLIENT | Who.AGENT if answer.status_code == 405:
             assert answer.content_type == "application/problem+json", told  # no method of the protocol was called
-        case Who.CLIENT:
+        case Who.CLIENT | Who.AGENT:
             assert answer.content_type == "application/json", told
             assert body["error"] in OAUTH_ERRORS, told
             assert body["error_description"].isascii(), told
@@ -112,7 +113,7 @@ OVERSIZE = "oversize"
 def test_a_body_that_is_not_one_json_object_is_refused_everywhere(refusing_estate: Estate, fault: str) -> None:
     body, content_type, headers = JSON_FAULTS[fault]
     for one in WITH_JSON:
-        if fault == "empty" and one.who is Who.ADMINISTRATOR:
+        if fault == "empty" and one.who in (Who.ADMINISTRATOR, Who.AGENT):
             continue  # no body is an empty object there
         answer = send(refusing_estate, one, data=body, content_type=content_type, headers=headers)
         assert_error(answer, one.who, *((413,) if fault == OVERSIZE else (400, 415)))

@@ -59,6 +59,7 @@ def test_an_odd_path_is_not_there_and_takes_no_turn(path: str, spelling: str) ->
     [
         ("/t/acme/scim/v2//Users", "application/scim+json"),
         ("/t/acme/oauth//token", "application/json"),
+        ("/t/acme/tasks//x", "application/json"),
         ("//t/acme/scim/v2/Users", "application/problem+json"),
         ("//admin/v1/tenants", "application/problem+json"),
     ],
@@ -83,3 +84,10 @@ def test_the_door_counts_a_request_for_the_tenant_that_the_router_finds(refusing
         party, _ = known.whose(built[1])
         assert party is not None, rule
         assert party[0] == "acme", rule  # type: ignore[index]
+
+
+@pytest.mark.promise(4)
+def test_who_opens_tasks_waits_with_who_asks_for_tokens(refusing_estate: Estate) -> None:
+    door = Door(refusing_estate.app.wsgi_app, Turns(), {"acme"})
+    assert door.whose("/t/acme/tasks") == door.whose("/t/acme/tasks/x/cancel") == door.whose("/t/acme/oauth/token")
+    assert door.whose("/t/rival/tasks")[0] != door.whose("/t/acme/tasks")[0]

@@ -23,8 +23,9 @@ from identity.model.principal import Amendment, Kind, Profile
 from identity.store.lifecycle import BATCH, DELEGATIONS_COUNTED_MAX
 from identity.store.ownership import GROUPS_BATCH
 from tests.conftest import Server
+from tests.oauth.tasking import ask, open_task
 from tests.oauth.test_cut_is_the_last_word import delegation_narrowed, resource_deleted, resource_narrowed
-from tests.world import ADMINISTRATOR, ERP, Tenant, World, employ
+from tests.world import ADMINISTRATOR, ERP, Tenant, World, claims_in, employ
 
 READ_MAX = 50
 ROWS_OF_A_STEP = 8 * BATCH
@@ -105,6 +106,12 @@ VERBS: dict[str, Callable[[Tenant, str], object]] = {
         acme, Kind.GROUP, acme.planted.finance, members=MemberChange(remove=frozenset({acme.planted.sam}))),
     "exchange": lambda acme, _: acme.task_token(),
     "hand on": lambda acme, token: acme.task_token("ocr-bot", token),
+    "open a task": lambda acme, _: open_task(acme),
+    "open a task at large": lambda acme, _: open_task(acme, authority=...),
+    "an agent's tasks": lambda acme, _: ask(acme, "GET", params={"limit": 5}),
+    "cancel a task": lambda acme, token: ask(acme, "POST", f"/{claims_in(token)['txn']}/cancel"),
+    "cancel a branch": lambda acme, token: ask(
+        acme, "POST", f"/{claims_in(acme.task_token('ocr-bot', token))['txn']}/cancel", agent="ocr-bot"),
     "introspection": lambda acme, token: acme.introspect(token),
     "narrow the delegation": delegation_narrowed,
     "narrow the resource server": resource_narrowed,

@@ -164,7 +164,7 @@ tasks = tenant_table(
     refers(("actor_id",), "principals", ("id",)),
     refers(("delegation_id",), "delegations", ("id",)),
     index_of("ix_tasks_subject", "tenant_id", "subject_id"),
-    index_of("ix_tasks_actor", "tenant_id", "actor_id"),
+    Index("ix_tasks_opener", "tenant_id", "actor_id", "txn"),
     index_of("ix_tasks_expires_at", "tenant_id", "expires_at"),
     Index("ix_tasks_open_of_subject", "tenant_id", "subject_id", "subject_epoch",
           postgresql_where=text("state = 'open' AND subject_epoch IS NOT NULL")),

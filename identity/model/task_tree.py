@@ -1,0 +1,162 @@
+"""Who did what in a task: a tree of its tokens, built from the events of the audit log.
+
+A token that was renewed is one node, however many editions it has; what was traded for any of them is below it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from identity.model.event import Outcome, RecordedEvent
+from identity.model.task import TaskState
+
+ISSUED, REVOKED, OPENED = "token.issued", "token.revoked", "task.opened"
+ENDINGS: Mapping[str, TaskState] = {"task.cancelled": TaskState.CANCELLED, "task.completed": TaskState.COMPLETED}
+BRANCH_CANCELLED = "task.branch_cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRefusal:
+    """Something that was refused in a task."""
+
+    at: datetime
+    type: str
+    reason: str | None
+    actor_ids: tuple[UUID, ...]
+    client_id: str | None
+
+
+@dataclass(slots=True)
+class TaskToken:
+    """A token of a task. ``actor_id`` is None where it is the subject's own; ``renewals`` are its later editions.
+
+    ``has_crossed``: it is for another audience than the token that it was traded for. ``is_cancelled``: an actor of its
+    chain cancelled its branch.
+    """
+
+    jti: UUID
+    parent_id: UUID | None
+    actor_id: UUID | None
+    client_id: str
+    audience: str
+    scope: str
+    issued_at: datetime
+    expires_at: datetime
+    is_cancelled: bool
+    revoked_at: datetime | None = None
+    renewals: int = 0
+    has_crossed: bool = False
+    refusals: list[TaskRefusal] = field(default_factory=list)
+    children: list["TaskToken"] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTree:
+    """A task as the audit log tells it. ``refusals`` are those under no token that is known.
+
+    ``is_truncated``: there are more events than it was drawn from.
+    """
+
+    txn: UUID
+    subject_id: UUID | None
+    opened_by: UUID | None
+    purpose: str | None
+    opened_at: datetime
+    ended_at: datetime | None
+    ended_as: TaskState | None
+    ended_reason: str | None
+    tokens: tuple[TaskToken, ...]
+    refusals: tuple[TaskRefusal, ...]
+    is_truncated: bool
+
+
+def tree_of(txn: UUID, events: Sequence[RecordedEvent], *, is_truncated: bool) -> TaskTree:
+    """Return the tree of a task's events, of which there is at least one, oldest first."""
+    nodes, editions = _nodes_of(events)
+    roots = [node for node in nodes.values() if not _attach(node, nodes, editions)]
+    refused = (each for each in events if each.event.outcome is Outcome.REFUSED)
+    refusals = [each for each in refused if not _attach_refusal(each, nodes, editions)]
+    opened = next((each for each in events if each.event.type == OPENED), None)
+    ended = next((each for each in events if each.event.type in ENDINGS), None)
+    first = opened or events[0]
+    return TaskTree(
+        txn=txn,
+        subject_id=first.event.subject_id,
+        opened_by=first.event.actor_ids[0] if first.event.actor_ids else first.event.subject_id,
+        purpose=opened.event.detail.get("purpose") if opened else None,
+        opened_at=first.at,
+        ended_at=ended.at if ended else None,
+        ended_as=ENDINGS[ended.event.type] if ended else None,
+        ended_reason=ended.event.reason if ended else None,
+        tokens=tuple(roots),
+        refusals=tuple(map(_refusal, refusals)),
+        is_truncated=is_truncated,
+    )
+
+
+Nodes = dict[str, TaskToken]
+Editions = Mapping[str, str]
+"""The id of each token to that of its first edition; both as events have them."""
+
+
+def _nodes_of(events: Iterable[RecordedEvent]) -> tuple[Nodes, Editions]:
+    nodes: Nodes = {}
+    editions: dict[str, str] = {}
+    issued = [each for each in events if each.event.type == ISSUED]
+    cancelled = {actor for each in events if each.event.type == BRANCH_CANCELLED for actor in each.event.actor_ids}
+    for each in issued:
+        jti = each.event.detail["jti"]
+        first = each.event.detail.get("first_jti") or jti
+        editions[jti] = first
+        if first in nodes:
+            nodes[first].renewals += 1
+            nodes[first].expires_at = _expiry(each)
+        else:
+            nodes[first] = _node(each, UUID(first), cancelled)
+    for each in events:
+        if each.event.type == REVOKED and (first := editions.get(each.event.detail["jti"])) is not None:
+            nodes[first].revoked_at = each.at
+    return nodes, editions
+
+
+def _node(issued: RecordedEvent, jti: UUID, cancelled: set[UUID]) -> TaskToken:
+    event, detail = issued.event, issued.event.detail
+    return TaskToken(
+        jti=jti,
+        parent_id=UUID(detail["parent"]) if detail.get("parent") else None,
+        actor_id=event.actor_ids[0] if event.actor_ids else None,
+        client_id=detail["client_id"],
+        audience=detail["audience"],
+        scope=detail["scope"],
+        issued_at=issued.at,
+        expires_at=_expiry(issued),
+        is_cancelled=not cancelled.isdisjoint(event.actor_ids),
+    )
+
+
+def _expiry(issued: RecordedEvent) -> datetime:
+    return issued.at.replace(microsecond=0) + timedelta(seconds=issued.event.detail["expires_in"])
+
+
+def _attach(node: TaskToken, nodes: Nodes, editions: Editions) -> bool:
+    """Put a token below the one that it was traded for; False where that is none of this task's."""
+    parent = nodes.get(editions.get(str(node.parent_id), ""))
+    if parent is None:
+        return False
+    node.has_crossed = node.audience != parent.audience
+    parent.children.append(node)
+    return True
+
+
+def _attach_refusal(refused: RecordedEvent, nodes: Nodes, editions: Editions) -> bool:
+    node = nodes.get(editions.get(str(refused.event.detail.get("parent")), ""))
+    if node is None:
+        return False
+    node.refusals.append(_refusal(refused))
+    return True
+
+
+def _refusal(refused: RecordedEvent) -> TaskRefusal:
+    event, is_client = refused.event, refused.caller_kind == "client"
+    return TaskRefusal(refused.at, event.type, event.reason, event.actor_ids, refused.caller_id if is_client else None)

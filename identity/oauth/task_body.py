@@ -1,0 +1,170 @@
+"""What the tasks API reads: JSON with one meaning, of which every member is known."""
+
+from typing import Annotated, Any, TypeVar
+
+from flask import g, request
+from identity_verifier.envelope import MAX_TOKEN_BYTES
+from identity_verifier.strict_json import StrictJsonError, parse_object
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from identity.actions.presented_tokens import ExchangeRequest
+from identity.actions.task_opening import ANYWHERE, TaskRequest
+from identity.actions.upstream import take_token_apart
+from identity.http import FORM_BYTES_MAX, read_body
+from identity.model.authorization_details import DETAILS_MAX, check_details
+from identity.model.errors import Malformed
+from identity.model.exchange import Asked
+from identity.model.scope import SCOPES_MAX, check_scopes
+from identity.model.task import (
+    AUTHORITY_MAX,
+    BUDGET_FAN_OUT_MAX,
+    BUDGET_TOKENS_MAX,
+    BUDGET_TOKENS_PER_MINUTE_MAX,
+    PURPOSE_CHARACTERS_MAX,
+    Budget,
+)
+from identity.model.tenant import DEPTH_MAX, TASK_DURATION_MAX_S
+from identity.model.upstream_token import KINDS_OF_TYPE
+from identity.oauth.form import RepeatedResource
+
+JSON_TYPE = "application/json"
+PLACE_LENGTH_MAX = 64  # of where a fault is, in a sentence
+PAGE, PAGE_MAX = 50, 200
+
+Purpose = Annotated[
+    str, StringConstraints(min_length=1, max_length=PURPOSE_CHARACTERS_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+Resource = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x20\x7f]+$")]
+Token = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TOKEN_BYTES, pattern=r"^[\x21-\x7e]+$")]
+Scope = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+class Read(BaseModel):
+    """Strict: no member is guessed, converted or ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Entry(Read):
+    """What is asked for at one resource server; what is left out is all that is held."""
+
+    resource: Resource
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=SCOPES_MAX)] | None = None
+    authorization_details: Annotated[list[dict[str, Any]], Field(max_length=DETAILS_MAX)] | None = None
+
+
+class Limits(Read):
+    """What the task may spend; what is left out is not limited."""
+
+    tokens: Annotated[int, Field(ge=1, le=BUDGET_TOKENS_MAX)] | None = None
+    tokens_per_minute: Annotated[int, Field(ge=1, le=BUDGET_TOKENS_PER_MINUTE_MAX)] | None = None
+    fan_out: Annotated[int, Field(ge=1, le=BUDGET_FAN_OUT_MAX)] | None = None
+    depth: Annotated[int, Field(ge=1, le=DEPTH_MAX)] | None = None
+
+
+class Proof(Read):
+    """A subject token, as in an exchange (RFC 8693 §2.1)."""
+
+    subject_token: Token | None = None
+    subject_token_type: str | None = None
+
+
+class NewTask(Proof):
+    """A task to be opened. ``expires_in`` in seconds."""
+
+    purpose: Purpose
+    authority: Annotated[tuple[Entry, ...], Field(min_length=1, max_length=AUTHORITY_MAX)] | None = None
+    expires_in: Annotated[int, Field(ge=1, le=TASK_DURATION_MAX_S)] | None = None
+    budget: Limits | None = None
+
+
+class Nothing(Read):
+    """An empty object, or no body at all."""
+
+
+def read_json() -> bytes:
+    """Return the body, or an empty object when there is none. Raises ``Malformed``, ``OverLimit``.
+
+    What was read is kept: a request that is answered in a second try has only one body.
+    """
+    if "task_body" not in g:
+        g.task_body = _read_json()
+    found: bytes = g.task_body
+    return found
+
+
+def _read_json() -> bytes:
+    if request.query_string:
+        raise Malformed("parameters belong into the body, not into the URL", reason="query_string")
+    body = read_body(FORM_BYTES_MAX)
+    if not body and "Transfer-Encoding" not in request.headers:  # a broken chunked body arrives as an empty one
+        return b"{}"
+    if request.mimetype != JSON_TYPE or request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Malformed(f"the media type must be {JSON_TYPE}, not compressed", reason="media_type")
+    return body
+
+
+def parse_json(shape: type[Shape], body: bytes) -> Shape:
+    """Return what ``body`` asks for. Raises ``Malformed``, with the first fault and where it is."""
+    try:
+        parse_object(body)
+    except StrictJsonError as error:
+        raise Malformed(f"the body is not acceptable JSON: {error}", reason="malformed_json") from None
+    try:
+        return shape.model_validate_json(body)
+    except ValidationError as error:
+        raise Malformed(_sentence(error.errors(include_input=False, include_url=False)[0])) from None
+
+
+def _sentence(fault: Any) -> str:
+    place = ".".join(str(step) for step in fault["loc"])[:PLACE_LENGTH_MAX]
+    said = "is not a member that is known here" if fault["type"] == "extra_forbidden" else fault["msg"]
+    return f"{place or 'the body'}: {said}"
+
+
+def task_request(body: bytes) -> TaskRequest:
+    """Return the task that a body asks to open. Raises ``Malformed``, ``InvalidSubjectToken``."""
+    read = parse_json(NewTask, body)
+    limits = None if read.budget is None else Budget(**read.budget.model_dump())
+    return TaskRequest(
+        purpose=read.purpose,
+        subject=presented(read),
+        authority=None if read.authority is None else _authority(read.authority),
+        expires_in_s=read.expires_in,
+        budget=None if limits == Budget() else limits,
+    )
+
+
+def _authority(entries: tuple[Entry, ...]) -> tuple[Asked, ...]:
+    if len({entry.resource for entry in entries}) < len(entries):
+        raise RepeatedResource("authority names each resource once", reason="repeated_parameter")
+    return tuple(map(_asked, entries))
+
+
+def _asked(entry: Entry) -> Asked:
+    if entry.scopes is not None:
+        check_scopes(entry.scopes)
+    details = None if entry.authorization_details is None else check_details(entry.authorization_details)
+    return Asked(entry.resource, entry.scopes, details)
+
+
+def presented(read: Proof) -> ExchangeRequest | None:
+    """Return the subject token in a body, taken apart; None where there is none.
+
+    Raises ``Malformed``, ``InvalidSubjectToken``.
+    """
+    if (read.subject_token is None) != (read.subject_token_type is None):
+        raise Malformed("subject_token and subject_token_type come together", reason="subject_token_missing")
+    if read.subject_token is None or read.subject_token_type is None:
+        return None
+    if read.subject_token_type not in KINDS_OF_TYPE:
+        raise Malformed("subject_token_type is not supported", reason="subject_token_type")
+    return ExchangeRequest(
+        subject_token=take_token_apart(read.subject_token),
+        subject_token_type=read.subject_token_type,
+        subject_text=read.subject_token,
+        actor_token=None,
+        actor_text=None,
+        asked=ANYWHERE,
+    )
