@@ -36,20 +36,20 @@ class OwnTask:
     actor: TaskActor | None
 
 
-def list_own_tasks(tx: Tx, *, agent: PresentedAgent, after: UUID | None, limit: int, now: datetime) -> list[OwnTask]:
+def list_own_tasks(tx: Tx, *, agent: PresentedAgent, after: UUID | None, limit: int) -> list[OwnTask]:
     """Return one page of the tasks that an agent opened, ended ones among them."""
     found = task_list_of_opener(tx, agent.id, after=after, limit=limit)
-    spent = spent_of(tx, found, now=now)
+    spent = spent_of(tx, found)
     return [OwnTask(task, spent.get(task.txn), None) for task in found]
 
 
-def get_own_task(tx: Tx, txn: UUID, *, agent: PresentedAgent, now: datetime) -> OwnTask:
+def get_own_task(tx: Tx, txn: UUID, *, agent: PresentedAgent) -> OwnTask:
     """Return a task that the agent opened or acted in. Raises ``NotThere``."""
     task = task_get(tx, txn)
     actor = None if task is None else task_actor_get(tx, txn, agent.id)
     if task is None or (actor is None and task.actor_id != agent.id):
         raise _not_there(agent)
-    return OwnTask(task, spent_of(tx, [task], now=now).get(txn), actor)
+    return OwnTask(task, spent_of(tx, [task]).get(txn), actor)
 
 
 def complete_own_task(tx: Tx, txn: UUID, *, agent: PresentedAgent, caller: Caller, now: datetime) -> None:
@@ -57,7 +57,7 @@ def complete_own_task(tx: Tx, txn: UUID, *, agent: PresentedAgent, caller: Calle
 
     Raises ``NotThere``, ``NotTheOpener``; ``Conflict`` when it was cancelled.
     """
-    task = get_own_task(tx, txn, agent=agent, now=now).task
+    task = get_own_task(tx, txn, agent=agent).task
     try:
         if task.actor_id != agent.id:
             raise NotTheOpener("only the agent that opened a task completes it")
@@ -72,7 +72,7 @@ def cancel_own_task(tx: Tx, txn: UUID, *, agent: PresentedAgent, caller: Caller,
 
     Raises ``NotThere``; ``Conflict`` when the task was completed.
     """
-    found = get_own_task(tx, txn, agent=agent, now=now)
+    found = get_own_task(tx, txn, agent=agent)
     try:
         if found.task.actor_id == agent.id:
             cancel_task(tx, txn, reason=BY_OPENER, caller=caller, now=now)

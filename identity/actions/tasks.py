@@ -30,10 +30,10 @@ def list_tasks(tx: Tx, *, principal_id: UUID | None, after: UUID | None, limit: 
     return task_list(tx, principal_id=principal_id, after=after, limit=limit)
 
 
-def spent_of(tx: Tx, tasks: Iterable[Task], *, now: datetime) -> dict[UUID, Spent]:
+def spent_of(tx: Tx, tasks: Iterable[Task]) -> dict[UUID, Spent]:
     """Return what each of these tasks has spent that has a budget; the others are not among them."""
     budgeted = [task.txn for task in tasks if task.budget is not None]
-    return dict.fromkeys(budgeted, Spent()) | (tasks_spent(tx, budgeted, now=now) if budgeted else {})
+    return dict.fromkeys(budgeted, Spent()) | (tasks_spent(tx, budgeted) if budgeted else {})
 
 
 def cancel_task(tx: Tx, txn: UUID, *, reason: str, caller: Caller, now: datetime) -> Task:

@@ -13,7 +13,7 @@ from identity.model.task import Task
 
 
 def _shown(call: Call, tasks: Sequence[Task]) -> list[views_tasks.Task]:
-    spent = spent_of(call.tx, tasks, now=call.now)
+    spent = spent_of(call.tx, tasks)
     views = {task.txn: views_tasks.Task.model_validate(task) for task in tasks}
     told = {txn: views_tasks.Spent.model_validate(each) for txn, each in spent.items()}
     return [view.model_copy(update={"spent": told.get(txn)}) for txn, view in views.items()]

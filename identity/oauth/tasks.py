@@ -101,7 +101,7 @@ def list_(slug: str) -> Response:
     """List the tasks that the agent opened, ended ones among them."""
     with agent_call(slug) as call:
         limit, after = read_page()
-        tasks = list_own_tasks(call.tx, agent=call.agent, after=after, limit=limit + 1, now=call.now)
+        tasks = list_own_tasks(call.tx, agent=call.agent, after=after, limit=limit + 1)
     shown, is_cut = tasks[:limit], len(tasks) > limit
     return jsonify(items=list(map(document_of, shown)), next_cursor=str(shown[-1].task.txn) if is_cut else None)
 
@@ -149,7 +149,7 @@ def _cancel(slug: str, txn: str) -> Response:
 
 
 def _shown(call: AgentCall, txn: UUID) -> Response:
-    return jsonify(document_of(get_own_task(call.tx, txn, agent=call.agent, now=call.now)))
+    return jsonify(document_of(get_own_task(call.tx, txn, agent=call.agent)))
 
 
 def named(txn: str) -> UUID:

@@ -9,6 +9,10 @@ CLOCK_OFF_S_MAX = 1.0
 """More between two clocks is told."""
 
 
+THIS_MINUTE = "CAST(extract(epoch FROM now()) AS bigint) / 60"
+"""The minute by the clock that all processes share, as SQL."""
+
+
 def clock_ahead_by(connection: Connection, clock: Callable[[], datetime]) -> timedelta:
     """Return by how much ``clock`` is ahead of the database's; behind it where negative. Exact to half a round trip."""
     asked_at = clock()

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, any_, case, literal, not_, select, update
+from sqlalchemy import and_, any_, case, literal, literal_column, not_, select, update
 
 from identity.model.task import Spent, Task, TaskActor, TaskState
+from identity.store.clock import THIS_MINUTE
 from identity.store.json_rows import authority_from, budget_from
 from identity.store.locks import task_key
 from identity.store.schema import IDS
@@ -98,17 +99,18 @@ def task_list_of_opener(tx: Tx, actor_id: UUID, *, after: UUID | None, limit: in
     return [task_from(row) for row in tx.execute(statement.order_by(tasks.c.actor_id, tasks.c.txn).limit(limit))]
 
 
-def tasks_spent(tx: Tx, txns: Collection[UUID], *, now: datetime) -> dict[UUID, Spent]:
+def tasks_spent(tx: Tx, txns: Collection[UUID]) -> dict[UUID, Spent]:
     """Return what tasks have spent of their budgets; those that spent nothing are not among them."""
-    columns = (task_budgets.c.txn, task_budgets.c.issued, task_budgets.c.minute, task_budgets.c.issued_in_minute)
-    statement = select(*columns, task_budgets.c.handed_on).where(
+    columns = (task_budgets.c.txn, task_budgets.c.issued, task_budgets.c.issued_in_minute, task_budgets.c.handed_on)
+    is_this_minute = task_budgets.c.minute == literal_column(THIS_MINUTE)
+    statement = select(*columns, is_this_minute.label("is_this_minute")).where(
         task_budgets.c.tenant_id == tx.tenant_id, task_budgets.c.txn == any_(literal(list(txns), IDS))
     )
-    return {row.txn: _spent(row, int(now.timestamp()) // 60) for row in tx.execute(statement)}
+    return {row.txn: _spent(row) for row in tx.execute(statement)}
 
 
-def _spent(row: Any, minute: int) -> Spent:
-    in_minute = row.issued_in_minute if row.minute == minute else 0
+def _spent(row: Any) -> Spent:
+    in_minute = row.issued_in_minute if row.is_this_minute else 0
     return Spent(row.issued, in_minute, max(map(len, row.handed_on.values()), default=0))
 
 

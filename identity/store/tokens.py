@@ -14,6 +14,7 @@ from identity.model.event import Event
 from identity.model.task import Budget, Task
 from identity.model.token import Issue
 from identity.model.upstream_token import Upstream
+from identity.store.clock import THIS_MINUTE
 from identity.store.events import event_row
 from identity.store.locks import (
     client_key,
@@ -39,12 +40,11 @@ UNLIMITED = 2**31 - 1
 HANDED = "coalesce(task_budgets.handed_on -> CAST(:handing_id AS text), '[]')"
 KNOWN = f"(CAST(:handing_id AS text) IS NULL OR {HANDED} @> to_jsonb(CAST(:joining_id AS text)))"
 FANS_OUT = f"(NOT {KNOWN} AND jsonb_array_length({HANDED}) >= :fan_out_max)"
-MINUTE = "CAST(extract(epoch FROM now()) AS bigint) / 60"  # by the one clock that all issuers share
 IS_LATER = "excluded.minute > task_budgets.minute"
 SPENT = f"""
 spent AS (
     INSERT INTO task_budgets (tenant_id, txn, issued, minute, issued_in_minute, handed_on)
-    SELECT :tenant, :txn, 1, {MINUTE}, 1, CASE WHEN CAST(:handing_id AS text) IS NULL THEN '{{}}'
+    SELECT :tenant, :txn, 1, {THIS_MINUTE}, 1, CASE WHEN CAST(:handing_id AS text) IS NULL THEN '{{}}'
            ELSE jsonb_build_object(CAST(:handing_id AS text), jsonb_build_array(CAST(:joining_id AS text))) END
       FROM fault WHERE reason IS NULL AND CAST(:is_budgeted AS boolean)
     ON CONFLICT (tenant_id, txn) DO UPDATE SET

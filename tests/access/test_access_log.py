@@ -14,7 +14,7 @@ from config.bodies import Bodies
 from config.settings import load_settings
 from config.web_process import front_of
 from identity.model.errors import TooOften
-from tests.access.asks import ADMIN, ASKS, OAUTH, SCIM, Ask
+from tests.access.asks import ADMIN, ASKS, OAUTH, SCIM, Ask, Who
 from tests.access.belongings import Estate
 from tests.config.test_front import Headers, Protocol, Scope
 
@@ -55,6 +55,8 @@ def expected_caller(ask: Ask, line: dict[str, Any], estate: Estate) -> bool:
         return bool(line["caller"] == "administrator:administrator")
     if ask in OAUTH and ask.credential(estate.mine):
         return bool(line["caller"] == f"client:{estate.mine[ask.client]}")
+    if ask.who is Who.AGENT:
+        return bool(line["caller"].startswith("client:"))
     return bool(line["caller"] is None or line["caller"].startswith("connection:"))
 
 

@@ -20,6 +20,11 @@ def spent(tenant: Tenant, txn: str) -> dict[str, int]:
     return found
 
 
+def a_minute_later(tenant: Tenant) -> None:
+    """The minutes are those of the database's clock."""
+    tenant.sql("UPDATE task_budgets SET minute = minute - 1 WHERE tenant_id = :tenant")
+
+
 def test_each_token_of_a_task_is_counted_and_the_last_one_is_the_last(acme: Tenant) -> None:
     txn = open_task(acme, budget={"tokens": 3, "fan_out": 5})["txn"]
     first = acme.task_token(txn=txn)
@@ -43,10 +48,10 @@ def test_so_many_tokens_in_a_minute_and_more_in_the_next(world: World) -> None:
     answer = acme.exchange("invoice-bot", txn=txn)
     assert refusal(answer) == RATE
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
-    world.clock.forward(60)
+    a_minute_later(acme)
     acme.task_token(txn=txn)
     assert spent(acme, txn) == {"tokens": 3, "tokens_in_minute": 1, "fan_out": 0}
-    world.clock.forward(60)
+    a_minute_later(acme)
     assert spent(acme, txn)["tokens_in_minute"] == 0
 
 

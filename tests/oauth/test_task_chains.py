@@ -38,10 +38,13 @@ Pairs = dict[tuple[str, str], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Permitted(Held):
-    """What a delegation allows; ``lifetime_s`` bounds each token under it, and ``depth`` the actors from it on."""
+    """What a delegation allows; ``lifetime_s`` bounds each token under it, ``depth`` the actors from it on, and
+    ``task_s`` how long after the opening of the task its tokens live.
+    """
 
     lifetime_s: int
     depth: int
+    task_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +106,12 @@ def batch(acme: Tenant, clients: Mapping[str, Agent], number: int) -> Services:
             for audience in AUDIENCES:
                 body = {"actor_id": str(actor.id), "subject_id": str(subject), "resource": audience,
                         "max_depth": dice.dice.choice([2, 3, 4, 4]),
-                        "max_lifetime_s": dice.dice.choice([20, 60, 120, 300]), **dice.delegation()}  # fmt: skip
+                        "max_lifetime_s": dice.dice.choice([20, 60, 120, 300]),
+                        "max_task_s": dice.dice.choice([120, 600, 3_600, 86_400]), **dice.delegation()}  # fmt: skip
                 made = administer(acme, "/delegations", body)
                 delegations[name, actor.client_id, audience] = Permitted(
                     tuple(made["scopes"]), tuple(made["authorization_details"]),
-                    made["max_lifetime_s"], made["max_depth"],
+                    made["max_lifetime_s"], made["max_depth"], made["max_task_s"],
                 )  # fmt: skip
     return Services(clients, pairs, delegations)
 
@@ -123,7 +127,8 @@ def administered(acme: Tenant, method: str, path: str) -> Any:
 class Link:
     """One token that was had, the one that it was traded for, the delegation, and the pair by which it crossed.
 
-    ``kind`` is how it was had. ``depth_max`` and ``lifetime_s`` are the least that a delegation on the way allows.
+    ``kind`` is how it was had. ``depth_max``, ``lifetime_s`` and ``task_s`` are the least that a delegation on the way
+    allows.
     """
 
     kind: str
@@ -135,6 +140,7 @@ class Link:
     client: Agent
     depth_max: int
     lifetime_s: int
+    task_s: int
 
     @property
     def audience(self) -> str:
@@ -220,7 +226,9 @@ class Course:
         length = 0 if before is None else len(actors_in(before.text))
         depths = [before.depth_max if before else 4, length + permitted.depth if permitted else 4]
         lifetimes = [before.lifetime_s if before else 300, permitted.lifetime_s if permitted else 300]
-        link = Link(kind, text, claims, before, permitted, pair, actor, min(depths), min(lifetimes))
+        tasks = [before.task_s if before else TASK_S, permitted.task_s if permitted else TASK_S]
+        tasks += [self.links[0].task_s] if self.links else []
+        link = Link(kind, text, claims, before, permitted, pair, actor, min(depths), min(lifetimes), min(tasks))
         self.links.append(link)
         return link
 
@@ -232,7 +240,7 @@ def check(link: Link, first: Link, name: str) -> None:
     assert link.permitted is None or wider_than(link.claims, link.permitted) == [], name
     assert len(actors_in(link.text)) <= link.depth_max, name
     assert child["exp"] - child["iat"] <= link.lifetime_s, name
-    assert child["exp"] <= begun["iat"] + TASK_S, name
+    assert child["exp"] <= begun["iat"] + link.task_s, name
     if link.before is None:
         assert actors_in(link.text) == [str(link.client.id)], name
     else:

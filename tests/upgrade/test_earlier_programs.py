@@ -20,7 +20,8 @@ from tests.upgrade.test_migrations import application_url, heads
 from tests.world import ERP
 
 IS_LONG = "IDENTITY_PROVE_FAULTS" in os.environ
-TOGETHER = frozenset({"revoke_from_public", "order_outbox", "count_by_row", "mend_holds", "say_what_is_served"})
+TOGETHER = frozenset({"revoke_from_public", "order_outbox", "count_by_row", "mend_holds", "say_what_is_served",
+                      "count_narrowings"})  # fmt: skip
 """Heads whose last program and this one may serve one tenant at the same time. What an earlier one writes this one does
 not read right. It writes no ``nested_in`` and no ``source_id`` of a membership, no epoch of a task, no end counter.
 """
@@ -55,7 +56,8 @@ if IS_LONG:
                 assert new.get("/readyz").status_code == 200
                 live_through(Day([new]))
                 live_through(Day([old]))
-                read_a_client_that_posts_its_secret(old, new)
+                if heads().index(head) < heads().index("post_client_secrets"):
+                    read_a_client_that_posts_its_secret(old, new)
                 if head in TOGETHER:
                     live_through(Day([old, new]))
                     live_through(Day([new, old]))

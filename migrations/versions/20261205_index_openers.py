@@ -6,7 +6,7 @@ An agent lists the tasks that it opened, in the order of opening, whatever else 
 from migrations import steps
 
 revision = "index_openers"
-down_revision = "renew_from_tasks"
+down_revision = "narrow_delegation_indexes"
 branch_labels = None
 depends_on = None
 
