@@ -94,7 +94,7 @@ def test_the_audit_log_of_the_task_has_both_services_and_what_was_refused(told: 
     assert [line for line in without_times.splitlines() if "token.issued" in line or "oauth.refused" in line] == [
         "├── token.issued invoice-bot for Sam · invoices.read at the ERP",
         "│   ├── token.issued ocr-bot ← invoice-bot for Sam · invoices.read at the ERP",
+        "│   ├── oauth.refused ocr-bot ← invoice-bot for Sam · scope_exceeded",
+        "│   ├── oauth.refused erp-bot ← invoice-bot for Sam · pair_not_allowed",
         "│   ├── token.issued erp-bot ← invoice-bot for Sam · entries.read at the ledger",
-        "├── oauth.refused ocr-bot ← invoice-bot for Sam · scope_exceeded",
-        "├── oauth.refused erp-bot ← invoice-bot for Sam · pair_not_allowed",
     ]
