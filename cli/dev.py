@@ -117,7 +117,8 @@ def demo() -> None:
         return False
 
     try:
-        _run(folder, _free_port(), on_ready)
+        environment = {"IDENTITY_MANAGEMENT_PORT": "0"} | os.environ  # nobody reads its metrics
+        run_installation(folder, port=_free_port(), environment=environment, on_ready=on_ready)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if as_json:
