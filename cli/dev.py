@@ -117,7 +117,7 @@ def demo() -> None:
         return False
 
     try:
-        environment = {"IDENTITY_MANAGEMENT_PORT": "0"} | os.environ  # nobody reads its metrics
+        environment = {"IDENTITY_MANAGEMENT_PORT": "0"} | os.environ  # a demo ends before metrics are read
         run_installation(folder, port=_free_port(), environment=environment, on_ready=on_ready)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

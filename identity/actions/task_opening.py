@@ -98,7 +98,7 @@ def open_task(
 
 @contextmanager
 def _concerning(**whom: Any) -> Iterator[None]:
-    """Say whom a refusal of the block concerns, where nobody has said so."""
+    """Name the parties that a refusal of the block concerns, unless it names some already."""
     try:
         yield
     except Refusal as refusal:
@@ -150,7 +150,7 @@ def _entry(opening: Opening, request: ExchangeRequest) -> tuple[Party, TaskAutho
         held = _held(opening, request, facts)
         allowed = decide_held(request.asked, facts, held, opening.agent.party, opening.agent.client, opening.now)
     if allowed.delegation is None:
-        raise AssertionError("who acts for somebody on no task's token acts under a delegation")
+        raise AssertionError("an exchange that is no narrowing is allowed under a delegation")
     entry = TaskAuthority(allowed.scopes, allowed.authorization_details, allowed.audience)
     return held.subject, entry, allowed.delegation
 

@@ -118,7 +118,8 @@ def end_of_task(expires_in_s: int | None, bounds: Sequence[Bound], now: datetime
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """``actor_id`` is the agent that opened it, and ``subject_id`` for whom: the agent itself where nobody else is.
+    """``actor_id`` is the agent that opened it, and ``subject_id`` the principal that it is for, which may be the agent
+    itself.
 
     Delegation, audience, scopes and details are those of the exchange that opened it, or of the first entry of
     ``authority``; None and empty where it was opened without any. Where there is an ``authority``, its tokens are for

@@ -206,8 +206,9 @@ def token_remember(
         | _event_parameters(recorded)
     )
     row = tx.execute(REMEMBER_STATEMENT, parameters | {"now": now}).one()
-    if row.is_written or row.reason is not None:
-        return row.reason  # type: ignore[no-any-return]
+    fault: str | None = row.reason
+    if row.is_written or fault is not None:
+        return fault
     return str(tx.execute(OVERSPENT, {name: parameters[name] for name in SPENDING}).scalar_one())
 
 
