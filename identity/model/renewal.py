@@ -31,9 +31,8 @@ def decide_renewal(
     granted = grant(asked, [parent], held.task, parent.audience, route.target)
     if isinstance(granted, Denied):
         return granted
-    windows = [party.valid_until for party in (held.subject, *held.chain, *others)]
-    renewable_until = _end(parent, held, windows, limits)
-    expires_at = _expiry(parent, windows, limits, renewable_until, now)
+    renewable_until = _end(parent, held, others, limits)
+    expires_at = earliest(now, _lifetimes(parent, limits), [renewable_until, parent.task_expires_at])
     if expires_at <= now:
         return Denied("party", "lifetime_spent")
     return Allowed(
@@ -60,29 +59,20 @@ def _refuse_token(asked: Asked, held: Held, actor: Party | None, now: datetime) 
     return Denied("renewal", "renewable_no_more") if parent.renewable_until <= now else None
 
 
-def _end(parent: TokenFacts, held: Held, windows: Sequence[datetime | None], limits: TenantLimits) -> datetime | None:
+def _end(parent: TokenFacts, held: Held, others: Sequence[Party], limits: TenantLimits) -> datetime:
     """Return until when the new token may be renewed: no longer than the presented one, than the tenant allows, and
     than its delegations and parties last by now.
     """
-    if parent.renewable_until is None or held.task is None:
-        return parent.renewable_until
-    ends = [each.expires_at for each in parent.delegations]
-    longest = held.task.created_at + timedelta(seconds=limits.max_task_s)
-    return min([parent.renewable_until, longest, *filter(None, [*ends, *windows])])
+    longest = held.task.created_at + timedelta(seconds=limits.max_task_s) if held.task else None
+    ends = [parent.renewable_until, longest, *(each.expires_at for each in parent.delegations)]
+    windows = (party.valid_until for party in (held.subject, *held.chain, *others))
+    return min(filter(None, [*ends, *windows]))
 
 
-def _expiry(
-    parent: TokenFacts,
-    windows: Sequence[datetime | None],
-    limits: TenantLimits,
-    renewable_until: datetime | None,
-    now: datetime,
-) -> datetime:
-    """Return the end of the shortest life that anything allows: there is no parent any more that does so for all."""
-    lifetimes = [TASK_LIFETIME_MAX_S, limits.lifetime_max_s]
-    lifetimes += [each.max_lifetime_s for each in parent.delegations if each.max_lifetime_s is not None]
-    ends = [renewable_until, parent.task_expires_at, *(each.expires_at for each in parent.delegations)]
-    return earliest(now, lifetimes, [*ends, *windows])
+def _lifetimes(parent: TokenFacts, limits: TenantLimits) -> list[int]:
+    """Return the longest life that each delegation and the tenant allow: no parent bounds the new token for them."""
+    of_delegations = [each.max_lifetime_s for each in parent.delegations if each.max_lifetime_s is not None]
+    return [TASK_LIFETIME_MAX_S, limits.lifetime_max_s, *of_delegations]
 
 
 def editions_of(parent: TokenFacts) -> tuple[tuple[UUID, ...], UUID]:
