@@ -16,7 +16,7 @@ from benchmarks.measure import Bench, Measured, Plan, load_process
 from benchmarks.report import HEADS, RESULTS, Section, keep, page_of, rows_of
 from benchmarks.serving import serving
 from benchmarks.stage import EXTERNAL_URL, Database, database, environment_of, settings_of, settle, version_of
-from config.app import create_app, make_house
+from config.app import create_app, make_runtime
 from config.settings import Settings
 
 OTHERS = 3
@@ -28,11 +28,11 @@ console = Console(highlight=False)
 
 def plant(settings: Settings, owner_url: str, users: int) -> Directory:
     """Load the tenants."""
-    began, house = time.perf_counter(), make_house(settings)
+    began, runtime = time.perf_counter(), make_runtime(settings)
     for _ in range(OTHERS):
-        plant_directory(house.engine, EXTERNAL_URL, house.seal, users=max(1, users // OTHERS_SHARE))
-    found = plant_directory(house.engine, EXTERNAL_URL, house.seal, users=users)
-    house.engine.dispose()
+        plant_directory(runtime.engine, EXTERNAL_URL, runtime.encryption, users=max(1, users // OTHERS_SHARE))
+    found = plant_directory(runtime.engine, EXTERNAL_URL, runtime.encryption, users=users)
+    runtime.engine.dispose()
     settle(owner_url)
     console.print(f"loaded {users:,} users and {OTHERS} other tenants in {time.perf_counter() - began:.1f} s")
     return found
@@ -58,11 +58,11 @@ def measure(
 
 def count_all_round_trips(settings: Settings, cases: list[Case], found: dict[str, Measured]) -> None:
     """Count in an application of this process."""
-    house = make_house(settings)
-    app = create_app(settings, house)
+    runtime = make_runtime(settings)
+    app = create_app(settings, runtime)
     for case in cases:
-        found[case.name].round_trips = count_round_trips(app, house.engine, case)
-    house.engine.dispose()
+        found[case.name].round_trips = count_round_trips(app, runtime.engine, case)
+    runtime.engine.dispose()
 
 
 def profile_one(settings: Settings, directory: Directory, name: str) -> None:

@@ -4,12 +4,12 @@ import sys
 
 from flask import Flask, Response, jsonify
 
-from config.door import Door
-from config.front import Front
 from config.settings import load_settings
 from config.web import begin_web_process, web_server
 from config.web_process import front_of
-from identity.fairness import Turns
+from identity.edge.admission import AdmissionMiddleware
+from identity.edge.concurrency import ConcurrencyLimiter
+from server.rsgi import Front
 
 PATH = "/bare"
 
@@ -22,7 +22,7 @@ def create_app() -> Flask:
     def bare() -> Response:
         return jsonify(status="bare", number=17, active=True)
 
-    app.wsgi_app = Door(app.wsgi_app, Turns(), frozenset())  # type: ignore[method-assign]
+    app.wsgi_app = AdmissionMiddleware(app.wsgi_app, ConcurrencyLimiter(), frozenset())  # type: ignore[method-assign]
     return app
 
 

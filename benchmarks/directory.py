@@ -14,9 +14,9 @@ from sqlalchemy import Engine
 from identity.actions.clients import Registration, register_client
 from identity.actions.connections import create_oidc_connection, create_scim_connection
 from identity.actions.delegation import Grant, grant_delegation
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.provisioning import create_principal
 from identity.actions.resources import register_resource
-from identity.actions.sealing import Seal
 from identity.actions.tenants import create_tenant
 from identity.model.access import Caller, CallerKind
 from identity.model.client import AuthMethod
@@ -65,13 +65,13 @@ class Directory:
         return jwt.encode(header, claims | {"iat": second, "exp": second + LIFETIME_S}, self.agent_key)
 
 
-def plant_directory(engine: Engine, external_url: str, seal: Seal, *, users: int) -> Directory:
+def plant_directory(engine: Engine, external_url: str, encryption: EnvelopeEncryption, *, users: int) -> Directory:
     """Write a tenant with ``users`` people, each in two groups, and an agent that may act for all of them."""
     tenant_id, slug, now = TenantId(uuid4()), f"bench-{secrets.token_hex(4)}", datetime.now(UTC)
     scim_token, erp_secret = (f"idf_{name}_{secrets.token_urlsafe(32)}" for name in ("scim", "client"))
     upstream_key, agent_key = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
     with transaction(engine, tenant_id) as tx:
-        create_tenant(tx, slug=slug, display_name=slug, seal=seal, caller=ADMINISTRATOR, now=now)
+        create_tenant(tx, slug=slug, display_name=slug, encryption=encryption, caller=ADMINISTRATOR, now=now)
         source = _connect(tx, scim_token, upstream_key, now)
     people = tuple(_provision(engine, tenant_id, source, users))
     with transaction(engine, tenant_id) as tx:

@@ -28,7 +28,7 @@ from benchmarks.load import Slice, run_load
 from benchmarks.measure import HOST, load_process
 from benchmarks.request import Request, scim
 from benchmarks.serving import serving
-from config.app import make_house
+from config.app import make_runtime
 from config.settings import Settings, load_settings
 from identity.actions.connections import create_scim_connection
 from identity.actions.tenants import resolve_tenant
@@ -41,7 +41,7 @@ SENDERS = 64  # connections over which the flood comes, all busy at once
 PREPARED = 30_000  # requests of a flood; the same again when they are used up
 BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 BULK_OPERATIONS = 100
-PATIENCE_S = 30
+QUEUE_TIMEOUT_S = 30
 HEADS = ("answered/s", "granted/s", "granted to the other", "p50 ms", "p95 ms", "max ms")
 
 console = Console(highlight=False)
@@ -154,7 +154,7 @@ class Asker:
         return threads.submit(self._ask, next(self._requests), at)
 
     def _ask(self, request: Request, due: float) -> tuple[float, bool]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_S)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=QUEUE_TIMEOUT_S)
         connection.request(request.method, request.path, request.body or None, request.headers)
         answer = connection.getresponse()
         answer.read()
@@ -177,18 +177,20 @@ def steady_requests(directory: Directory) -> Iterator[Request]:
 
 def plant(settings: Settings, owner_url: str, users: int) -> Tenants:
     """Load both tenants, and give the one that floods its connections."""
-    house = make_house(settings)
-    flooding, steady = (plant_directory(house.engine, EXTERNAL_URL, house.seal, users=users) for _ in range(2))
+    runtime = make_runtime(settings)
+    flooding, steady = (
+        plant_directory(runtime.engine, EXTERNAL_URL, runtime.encryption, users=users) for _ in range(2)
+    )
     tokens = [f"idf_scim_{secrets.token_urlsafe(32)}" for _ in range(CONNECTIONS)]
-    with transaction(house.engine, PLATFORM) as tx:
+    with transaction(runtime.engine, PLATFORM) as tx:
         tenant_id = resolve_tenant(tx, flooding.slug).id
-    with transaction(house.engine, tenant_id) as tx:
+    with transaction(runtime.engine, tenant_id) as tx:
         for number, token in enumerate(tokens):
             create_scim_connection(
                 tx, name=f"source {number}", dialect=Dialect.RFC, token=token, caller=ADMINISTRATOR,
                 now=datetime.now(UTC),
             )  # fmt: skip
-    house.engine.dispose()
+    runtime.engine.dispose()
     settle(owner_url)
     return Tenants(flooding, tokens, steady)
 

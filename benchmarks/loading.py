@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.directory import USER, user_document
 from benchmarks.planting import Planted
 from benchmarks.serving import Served, tree_memory_bytes
-from config.process import end_with_parent
+from server.process import end_with_parent
 
 SAMPLE_S = 0.5
 MIB = 1024 * 1024

@@ -13,11 +13,11 @@ from sqlalchemy import Engine
 from benchmarks.directory import ADMINISTRATOR, USER, user_document
 from benchmarks.stage import owner
 from identity.actions.connections import create_scim_connection
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.tenants import create_tenant
 from identity.model.connection import Dialect
 from identity.model.ids import TenantId
-from identity.model.request import changes_between
+from identity.model.provisioning_log import changes_between
 from identity.store.transaction import transaction
 
 BATCH = 1_000  # users written in one transaction: the row that counts them gets a version for each until the commit
@@ -108,12 +108,14 @@ def person(number: int) -> UUID:
     return UUID(f"01900000-0000-7000-8000-{number:012x}")
 
 
-def plant_tenant(engine: Engine, owner_url: str, seal: Seal, users: int, tell: Callable[[int], None]) -> Planted:
+def plant_tenant(
+    engine: Engine, owner_url: str, encryption: EnvelopeEncryption, users: int, tell: Callable[[int], None]
+) -> Planted:
     """Write a tenant. ``tell`` is given how many users there are so far."""
     tenant_id, slug, now = TenantId(uuid4()), f"scale-{secrets.token_hex(4)}", datetime.now(UTC)
     token = f"idf_scim_{secrets.token_urlsafe(32)}"
     with transaction(engine, tenant_id) as tx:
-        create_tenant(tx, slug=slug, display_name=slug, seal=seal, caller=ADMINISTRATOR, now=now)
+        create_tenant(tx, slug=slug, display_name=slug, encryption=encryption, caller=ADMINISTRATOR, now=now)
         source = create_scim_connection(
             tx, name="people", dialect=Dialect.RFC, token=token, caller=ADMINISTRATOR, now=now
         )

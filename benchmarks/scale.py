@@ -21,7 +21,7 @@ from benchmarks.scale_cases import pairs_of
 from benchmarks.serving import serving
 from benchmarks.stage import database, environment_of, settings_of, settle, version_of
 from benchmarks.turns import Compared, Following, Pair, compare
-from config.app import create_app, make_house
+from config.app import create_app, make_runtime
 from config.settings import Settings
 
 OTHERS = 3
@@ -43,15 +43,15 @@ class Tenants:
 
 def plant(settings: Settings, owner_url: str, small: int, large: int) -> Tenants:
     """Write all tenants, the compared ones last."""
-    house, began = make_house(settings), time.perf_counter()
+    runtime, began = make_runtime(settings), time.perf_counter()
 
     def tell(so_far: int) -> None:
         console.print(f"{so_far:>9,} users planted after {time.perf_counter() - began:.0f} s")
 
     for _ in range(OTHERS):
-        plant_tenant(house.engine, owner_url, house.seal, small, lambda _so_far: None)
-    planted = [plant_tenant(house.engine, owner_url, house.seal, users, tell) for users in (0, small, large)]
-    house.engine.dispose()
+        plant_tenant(runtime.engine, owner_url, runtime.encryption, small, lambda _so_far: None)
+    planted = [plant_tenant(runtime.engine, owner_url, runtime.encryption, users, tell) for users in (0, small, large)]
+    runtime.engine.dispose()
     settle(owner_url)
     console.print(f"vacuumed and analysed after {time.perf_counter() - began:.0f} s")
     return Tenants(planted[1], planted[2], planted[0])
@@ -59,19 +59,19 @@ def plant(settings: Settings, owner_url: str, small: int, large: int) -> Tenants
 
 def count_statements(settings: Settings, pairs: list[Pair], found: dict[str, Compared]) -> None:
     """Count in an application of this process."""
-    house = make_house(settings)
-    app = create_app(settings, house)
+    runtime = make_runtime(settings)
+    app = create_app(settings, runtime)
 
     def counted(pair: Pair, following: Following) -> float:
         def requests(wanted: int) -> list[Request]:
             return [following(None) for _ in range(wanted)]
 
-        return count_round_trips(app, house.engine, Case(pair.name, pair.status, requests))
+        return count_round_trips(app, runtime.engine, Case(pair.name, pair.status, requests))
 
     for pair in pairs:
         found[pair.name].small_statements = counted(pair, pair.small)
         found[pair.name].large_statements = counted(pair, pair.large)
-    house.engine.dispose()
+    runtime.engine.dispose()
 
 
 def rows_of(found: dict[str, Compared]) -> list[tuple[str, ...]]:

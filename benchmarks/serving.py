@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from config.process import end_with_parent, stop_process
+from server.process import end_with_parent, stop_process
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 START_S_MAX = 30.0

@@ -12,7 +12,7 @@ from cli.output import json_option
 from cli.remote import connect
 from cli.showing import show_done, show_list, show_one
 from identity.model.connection import Dialect, TokenKind, UpstreamAct
-from identity.model.request import RequestOutcome
+from identity.model.provisioning_log import RequestOutcome
 
 DIALECT = click.Choice([dialect.value for dialect in Dialect])
 COLUMNS = ("id", "name", "kind", "dialect", "issuer", "created_at", "ended_at")

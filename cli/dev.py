@@ -13,8 +13,8 @@ import click
 
 from cli.arguments import tenant_option
 from cli.output import is_json, json_option
-from config.extras import require_extra
 from dev.supervisor import Ready, run_installation
+from server.extras import require_extra
 
 STORY_EXTRA = ("demo", "cedarpy")
 

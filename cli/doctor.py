@@ -9,10 +9,10 @@ import click
 from cli import doctor_database, doctor_programs
 from cli.finding import Finding, ill, well
 from cli.output import answer, json_option
-from config.failures import told
-from config.process import name_sessions
 from config.settings import Settings, SettingsError, load_settings
 from dev.running import running_settings
+from server.failures import told
+from server.process import name_sessions
 
 
 def settings_are_whole(settings: Settings) -> Finding:

@@ -13,7 +13,7 @@ from config.database import database_address, engine_for_once, head_revision, sc
 from config.isolation import check_hearing
 from config.sealed import WRONG_KEY, look_at_keys
 from config.settings import Settings
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.model.errors import Unavailable
 from identity.store.clock import CLOCK_OFF_S_MAX, clock_ahead_by
 from identity.store.isolation import check_isolation
@@ -89,7 +89,7 @@ def keys_are_opened(settings: Settings) -> Finding:
     if settings.key_encryption_key is None:
         return ill("keys", "IDENTITY_KEY_ENCRYPTION_KEY is not set: set the key that sealed the signing keys")
     with engine_for_once(settings) as engine:
-        found = look_at_keys(engine, Seal(settings.key_encryption_key_bytes), datetime.now(UTC))
+        found = look_at_keys(engine, EnvelopeEncryption(settings.key_encryption_key_bytes), datetime.now(UTC))
     if found.is_wrong_key:
         return ill("keys", WRONG_KEY)
     if found.refused:

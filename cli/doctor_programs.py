@@ -13,12 +13,12 @@ from cli.finding import Finding, ill, well
 from config.brokers import check_broker
 from config.celery import make_celery
 from config.database import broker_address, engine_for_once
-from config.failures import told
 from config.settings import Settings
 from identity.model.ids import PLATFORM
 from identity.store.outbox import Backlog, outbox_backlog, outbox_is_untaken
 from identity.store.programs import programs_connected
 from identity.store.transaction import transaction, untenanted
+from server.failures import told
 
 OLDEST_S_MAX = 60
 UNTAKEN_S_MAX = 10

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import click
 
-from config.failures import reference_of, sentence_of, unforeseen
+from server.failures import reference_of, sentence_of, unforeseen
 
 SAID_BY_CLICK = (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError)
 
@@ -31,7 +31,7 @@ def _show(error: Exception) -> None:
     if os.environ.get("IDENTITY_LOG_LEVEL", "").lower() == "debug":
         import structlog  # noqa: PLC0415 - a command that fails in a foreseen way needs no log
 
-        from config.telemetry import configure_logging  # noqa: PLC0415
+        from server.telemetry import configure_logging  # noqa: PLC0415
 
         configure_logging("console" if sys.stderr.isatty() else "json", "debug", stream=sys.stderr)
         structlog.get_logger(__name__).debug("unforeseen", reference=reference_of(error), exc_info=error)

@@ -4,8 +4,8 @@ import click
 
 from cli.output import answer, json_option
 from config import database
-from config.process import name_sessions
 from config.settings import load_settings
+from server.process import name_sessions
 
 
 @click.group(invoke_without_command=True)

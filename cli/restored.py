@@ -10,11 +10,10 @@ from sqlalchemy import Engine
 
 from cli.output import answer, json_option
 from config.database import engine_of
-from config.process import name_sessions
 from config.sealed import refuse_wrong_key
 from config.settings import load_settings
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.restoration import restore_tenant
-from identity.actions.sealing import Seal
 from identity.actions.tenants import list_tenants
 from identity.model.access import Caller, CallerKind
 from identity.model.ids import PLATFORM
@@ -22,6 +21,7 @@ from identity.model.restoration import RestoredTenant
 from identity.model.tenant import Tenant
 from identity.store.isolation import check_isolation
 from identity.store.transaction import check_role, transaction
+from server.process import name_sessions
 
 PAGE = 500
 
@@ -63,7 +63,7 @@ def restored(at: datetime | None, *, key_lost: bool) -> None:
     """
     name_sessions("restored")
     settings = load_settings()
-    seal = Seal(settings.key_encryption_key_bytes)
+    encryption = EnvelopeEncryption(settings.key_encryption_key_bytes)
     engine = engine_of(settings)
     try:
         check_role(engine)
@@ -71,7 +71,7 @@ def restored(at: datetime | None, *, key_lost: bool) -> None:
         if not key_lost:
             refuse_wrong_key(settings)  # new signing keys would be sealed with it
         point = datetime.now(UTC) if key_lost and at is None else at  # so that every tenant gets a new key
-        done = [_restore(engine, tenant, point, seal) for tenant in _tenants(engine)]
+        done = [_restore(engine, tenant, point, encryption) for tenant in _tenants(engine)]
     finally:
         engine.dispose()
     traffic_from = max((each.cut_off for each in done), default=None)
@@ -94,10 +94,10 @@ def _tenants(engine: Engine) -> Iterator[Tenant]:
         after = page[-1].id
 
 
-def _restore(engine: Engine, tenant: Tenant, at: datetime | None, seal: Seal) -> RestoredTenant:
+def _restore(engine: Engine, tenant: Tenant, at: datetime | None, encryption: EnvelopeEncryption) -> RestoredTenant:
     caller = Caller(CallerKind.ADMINISTRATOR, "identity restored", secrets.token_hex(16))
     with transaction(engine, tenant.id) as tx:
-        return restore_tenant(tx, tenant, restored_to=at, seal=seal, caller=caller, now=datetime.now(UTC))
+        return restore_tenant(tx, tenant, restored_to=at, encryption=encryption, caller=caller, now=datetime.now(UTC))
 
 
 def _words(done: list[RestoredTenant], traffic_from: datetime | None) -> Iterator[str]:

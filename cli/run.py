@@ -8,9 +8,9 @@ from collections.abc import Callable
 import click
 
 from cli.output import json_option
-from config.process import name_sessions
 from config.settings import Settings, load_settings
-from config.telemetry import configure_logging
+from server.process import name_sessions
+from server.telemetry import configure_logging
 
 
 def _when_told_to_stop(stop: Callable[[], object]) -> None:
@@ -46,7 +46,7 @@ def worker(pool: str | None) -> None:
     _when_told_to_stop(sys.exit)
     from config.celery import Duties, run_worker  # noqa: PLC0415
     from identity.actions.reconciliation import observe_quiet, reconcile_principal  # noqa: PLC0415
-    from scim.async_work import perform  # noqa: PLC0415
+    from scim.bulk.tasks import perform  # noqa: PLC0415
 
     chosen = None if pool is None else ("prefork" if pool == "prefork" else "threads")
     run_worker(_settings("worker"), Duties(reconcile_principal, observe_quiet, perform), pool=chosen)  # type: ignore[arg-type]

@@ -8,22 +8,24 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from config.database import engine_of
-from config.door import Door
-from config.metrics import add_metrics
-from config.outgoing import make_fetch
 from config.readiness import Readiness
 from config.root import add_root
 from config.settings import Settings
-from identity.actions.keys import KeyRing
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
+from identity.actions.signing_keys import KeyRing
 from identity.actions.upstream import UpstreamKeys
 from identity.admin.errors import answer_http_exception as admin_error
 from identity.admin.routes import blueprint as admin
-from identity.fairness import Turns
-from identity.http import BURST_S, House, guard_every_answer, utc_now
+from identity.edge.admission import AdmissionMiddleware
+from identity.edge.concurrency import ConcurrencyLimiter
+from identity.edge.headers import guard_every_answer
+from identity.edge.metrics import add_metrics
+from identity.edge.rate_limits import BURST_S
+from identity.edge.runtime import Runtime, utc_now
 from identity.model.rate import Rate
 from identity.oauth.routes import blueprint as oauth
 from identity.oauth.tasks import blueprint as tasks
+from identity.outbound import make_fetch
 from scim.protected_resource import blueprint as protected_resource
 from scim.routes import blueprint as scim
 from scim.routes import on_http_exception as scim_error
@@ -34,13 +36,13 @@ SURFACES = ((re.compile(r"/t/[^/]+/scim/v2(/|$)"), scim_error), (re.compile(r"/a
 log = structlog.get_logger(__name__)
 
 
-def make_house(settings: Settings) -> House:
+def make_runtime(settings: Settings) -> Runtime:
     """Return what the edges share: engine, keys, clock, network."""
-    seal = Seal(settings.key_encryption_key_bytes)
-    return House(
+    encryption = EnvelopeEncryption(settings.key_encryption_key_bytes)
+    return Runtime(
         engine=engine_of(settings, pool_size=settings.database_pool_size),
-        seal=seal,
-        keys=KeyRing(seal),
+        encryption=encryption,
+        keys=KeyRing(encryption),
         upstream_keys=UpstreamKeys(
             make_fetch(allow_loopback=settings.outgoing_allow_loopback),
             allow_development=settings.allow_development_issuer,
@@ -52,24 +54,26 @@ def make_house(settings: Settings) -> House:
         allow_development_issuer=settings.allow_development_issuer,
         body_bytes_max=settings.body_bytes_max,
         scim_rate=Rate(per_s=settings.scim_requests_per_s, burst=BURST_S * settings.scim_requests_per_s),
-        turns=Turns(places=settings.web_places),
+        turns=ConcurrencyLimiter(places=settings.web_places),
     )
 
 
-def create_app(settings: Settings, house: House | None = None) -> Flask:
+def create_app(settings: Settings, runtime: Runtime | None = None) -> Flask:
     """Return the application. Raises ``Unavailable`` without our role, or row-level security that binds us."""
-    shared = house or make_house(settings)
+    shared = runtime or make_runtime(settings)
     readiness = readiness_of(shared)
     readiness.check_isolation()
     return assemble_app(shared, readiness)
 
 
-def readiness_of(house: House) -> Readiness:
+def readiness_of(runtime: Runtime) -> Readiness:
     """Return what is known of the database of one process, of which nothing is known yet."""
-    return Readiness(house.engine, house.clock, house.seal, allow_development_issuer=house.allow_development_issuer)
+    return Readiness(
+        runtime.engine, runtime.clock, runtime.encryption, allow_development_issuer=runtime.allow_development_issuer
+    )
 
 
-def assemble_app(shared: House, readiness: Readiness) -> Flask:
+def assemble_app(shared: Runtime, readiness: Readiness) -> Flask:
     """Return the application, whatever the database says: nothing may ask it before it ``is_isolated``."""
     app = Flask("identity", static_folder=None)
     app.extensions["identity"] = shared
@@ -84,7 +88,7 @@ def assemble_app(shared: House, readiness: Readiness) -> Flask:
     add_health(app, readiness)
     add_metrics(app)
     add_last_resort(app)
-    app.wsgi_app = Door(app.wsgi_app, shared.turns, shared.tenants)  # type: ignore[assignment]
+    app.wsgi_app = AdmissionMiddleware(app.wsgi_app, shared.turns, shared.tenants)  # type: ignore[assignment]
     return app
 
 

@@ -19,14 +19,11 @@ from celery.worker.state import active_requests
 
 from config import brokers
 from config.database import engine_of
-from config.failures import is_broker_login_refused, told
 from config.isolation import refuse_unisolated
-from config.process import follow_parent
 from config.sealed import refuse_wrong_key
 from config.settings import Settings
 from config.started import log_start
-from config.telemetry import configure_logging
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.model.async_request import OUTBOX_KIND
 from identity.model.errors import Unavailable
 from identity.model.ids import PLATFORM, TenantId
@@ -36,6 +33,9 @@ from identity.store.notices import Notices, connection_string
 from identity.store.outbox import outbox_is_untaken
 from identity.store.session import Role
 from identity.store.transaction import transaction
+from server.failures import is_broker_login_refused, told
+from server.process import follow_parent
+from server.telemetry import configure_logging
 from workers.cascade import ObserveQuiet, Reconcile, Tools, Work, nothing_is_quiet, register_tasks
 from workers.relay import CHANNEL, Relay, run_relay
 from workers.sending import CeleryBroker
@@ -134,7 +134,9 @@ def _work(settings: Settings, begin: Callable[..., AbstractContextManager[Tx]], 
         return perform(
             partial(begin, tenant_id, holds_events=True),
             outbox_id,
-            seal=Seal(settings.key_encryption_key_bytes),  # only now: a worker without the key does all the rest
+            encryption=EnvelopeEncryption(
+                settings.key_encryption_key_bytes
+            ),  # only now: a worker without the key does all the rest
             clock=now,
             until=lambda: time.monotonic() >= ends_at,
             interrupts=(SoftTimeLimitExceeded,),

@@ -17,10 +17,10 @@ import psycopg
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 
-from config.failures import Failure
 from config.settings import Settings
 from identity.store.session import Role
 from identity.store.transaction import make_engine, untenanted
+from server.failures import Failure
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -12,7 +12,6 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from config.database import Schema, engine_for_once, schema_of
-from config.failures import is_login_refused, sentence_of
 from config.settings import Settings
 from identity.model.connection import DEVELOPMENT_ISSUER
 from identity.model.errors import Unavailable
@@ -21,6 +20,7 @@ from identity.store.notices import connection_string, is_heard
 from identity.store.session import Role
 from identity.store.transaction import check_role
 from identity.store.trust import tenants_trusting
+from server.failures import is_login_refused, sentence_of
 
 PAUSE_S = 1.0
 NAMED_MAX = 5

@@ -16,15 +16,15 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from config.database import NEVER_MIGRATED, schema_seen
-from config.failures import sentence_of
 from config.isolation import refuse_development_issuer
 from config.sealed import WRONG_KEY, look_at_keys
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.model.errors import Unavailable
 from identity.store.clock import CLOCK_OFF_S_MAX, clock_ahead_by
 from identity.store.health import disk_has_room, disk_watched, is_read_only
 from identity.store.isolation import check_isolation
 from identity.store.transaction import check_role, untenanted
+from server.failures import sentence_of
 
 Fault = Literal[
     "database_unreachable",
@@ -70,13 +70,13 @@ class Readiness:
         self,
         engine: Engine,
         clock: Callable[[], datetime],
-        seal: Seal | None = None,
+        encryption: EnvelopeEncryption | None = None,
         *,
         allow_development_issuer: bool = False,
     ) -> None:
         self._engine, self._clock, self._disk = engine, clock, disk_watched(engine)
         self._allow_development_issuer = allow_development_issuer
-        self._seal_in_doubt = seal
+        self._seal_in_doubt = encryption
         """None once it has opened a key of the database: keys are never sealed anew."""
         self._told: Fault | None = None
         self.is_isolated = False

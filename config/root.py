@@ -5,7 +5,7 @@ import hashlib
 
 from flask import Flask, Response, jsonify, request
 
-from identity.public_documents import METHODS, open_to_scripts
+from identity.edge.public_documents import METHODS, open_to_scripts
 
 NAME = "Identity Foundation"
 PURPOSE = "Identity and delegation for AI agents: verified facts for your policy engine."

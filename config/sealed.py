@@ -9,8 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.database import engine_for_once
 from config.settings import Settings
-from identity.actions.keys import is_key_opened
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
+from identity.actions.signing_keys import is_key_opened
 from identity.model.errors import Unavailable
 from identity.model.ids import PLATFORM, TenantId
 from identity.store.tenants import tenant_ids
@@ -38,19 +38,19 @@ class Sealed:
         return self.refused > 0 and self.opened == 0
 
 
-def look_at_keys(engine: Engine, seal: Seal, now: datetime) -> Sealed:
+def look_at_keys(engine: Engine, encryption: EnvelopeEncryption, now: datetime) -> Sealed:
     """Open a signing key of the oldest tenants and of the newest ones, each in a transaction of its own.
 
     Raises ``Unavailable`` and SQLAlchemy's errors when the database cannot be asked.
     """
-    found = list(_looks(engine, seal, now))
+    found = list(_looks(engine, encryption, now))
     return Sealed(found.count(True), found.count(False))
 
 
-def _looks(engine: Engine, seal: Seal, now: datetime) -> Iterator[bool | None]:
+def _looks(engine: Engine, encryption: EnvelopeEncryption, now: datetime) -> Iterator[bool | None]:
     for tenant_id in _tenants(engine):
         with transaction(engine, tenant_id) as tx:
-            yield is_key_opened(tx, seal=seal, now=now)
+            yield is_key_opened(tx, encryption=encryption, now=now)
 
 
 def _tenants(engine: Engine) -> dict[TenantId, None]:
@@ -63,7 +63,7 @@ def refuse_wrong_key(settings: Settings) -> None:
     """Raises ``Unavailable`` when the key opens nothing; while the database cannot be asked, it is not known wrong."""
     try:
         with engine_for_once(settings) as engine:
-            found = look_at_keys(engine, Seal(settings.key_encryption_key_bytes), datetime.now(UTC))
+            found = look_at_keys(engine, EnvelopeEncryption(settings.key_encryption_key_bytes), datetime.now(UTC))
     except (SQLAlchemyError, Unavailable):
         return
     if found.is_wrong_key:

@@ -18,10 +18,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from config.extras import missing_extra
-from config.failures import Failure
-from config.files import read_toml
 from identity.model.credential import ADMIN_TOKEN_LENGTH_MIN
+from server.extras import missing_extra
+from server.failures import Failure
+from server.private_files import read_toml
 
 PREFIX = "IDENTITY_"
 DEFAULT_FILE = Path("config/identity.toml")

@@ -10,15 +10,15 @@ from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from config.failures import reference_of, told
 from config.isolation import isolation_is_proved
-from config.management import managed
-from config.ports import port_held
-from config.process import follow_parent
-from config.respawning import RespawningServer, take_signals
 from config.sealed import refuse_wrong_key
 from config.settings import Settings
 from config.started import log_start
+from server.failures import reference_of, told
+from server.management import managed
+from server.ports import port_held
+from server.process import follow_parent
+from server.respawning import RespawningServer, take_signals
 
 HEADER_READ_TIMEOUT_MS = 3_000  # a client that dribbles its headers is gone after this
 BACKLOG = 16_384

@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 from flask import Flask
 
-from config.access import AccessLog, access_log
-from config.app import assemble_app, make_house, readiness_of
-from config.bodies import Bodies
-from config.door import Door
-from config.front import Front
+from config.app import assemble_app, make_runtime, readiness_of
 from config.readiness import ask_until_isolated
 from config.settings import Settings
-from config.telemetry import configure_logging
-from identity.fairness import SEATS
-from identity.refusals import keep_writing_refusals
+from identity.edge.admission import AdmissionMiddleware
+from identity.edge.concurrency import MAX_QUEUED
+from identity.edge.refusal_counts import keep_writing_refusals
+from server.access_log import AccessLog, access_log
+from server.request_bodies import Bodies
+from server.rsgi import Front
+from server.telemetry import configure_logging
 
 REFUSALS_WRITTEN_EVERY_S = 5.0  # so long may the count of a minute that is over stay unwritten
 REFUSING_THREADS = 8  # beside those of places and seats: who is refused is refused at once
@@ -22,7 +22,7 @@ REFUSING_THREADS = 8  # beside those of places and seats: who is refused is refu
 def serve(settings: Settings) -> Front:
     """Return what granian calls in one web process; it answers the probes before there is a database."""
     configure_logging(settings.log_format, settings.log_level)
-    shared = make_house(settings)
+    shared = make_runtime(settings)
     readiness = readiness_of(shared)
     app = assemble_app(shared, readiness)
     ask_until_isolated(readiness)
@@ -33,10 +33,10 @@ def serve(settings: Settings) -> Front:
 def front_of(
     app: Flask, settings: Settings, *, is_open: Callable[[], bool] = lambda: True, access: AccessLog | None = None
 ) -> Front:
-    """Return what granian calls, for an application behind a ``Door``."""
+    """Return what granian calls, for an application behind a ``AdmissionMiddleware``."""
     door = app.wsgi_app
-    if not isinstance(door, Door):
+    if not isinstance(door, AdmissionMiddleware):
         raise TypeError("only behind turns may an application be served")
-    threads = settings.web_places + SEATS + REFUSING_THREADS
+    threads = settings.web_places + MAX_QUEUED + REFUSING_THREADS
     bodies = Bodies(settings.body_bytes_max)
     return Front(app, whose=door.whose, bodies=bodies, threads=threads, is_open=is_open, access=access)

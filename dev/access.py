@@ -11,8 +11,8 @@ import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from config.files import replace_private
 from dev.installation import LOCK, is_in_use
+from server.private_files import replace_private
 
 FILE = "access.json"
 DEFAULT_FOLDER = ".data"

@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx2
 
-from config.files import replace_private
 from dev.demo.api import CORE, Api, expect
 from dev.installation import BrokenFolderError
 from dev.issuer import DevelopmentIssuer
 from identity.model.connection import DEVELOPMENT_ISSUER
+from server.private_files import replace_private
 
 SLUG = "acme"
 FILE = "example_tenant.json"

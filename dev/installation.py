@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from config.failures import Failure
-from config.files import make_private_folder, open_private, read_toml, replace_private
-from config.process import lent_account
+from server.failures import Failure
+from server.private_files import make_private_folder, open_private, read_toml, replace_private
+from server.process import lent_account
 
 FILE = "installation.toml"
 LOCK = "lock"

@@ -13,9 +13,9 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from config.files import replace_private
 from dev.installation import BrokenFolderError
 from identity.model.connection import DEVELOPMENT_ISSUER
+from server.private_files import replace_private
 
 KEY_FILE = "development_issuer.jwk"
 JWKS_FILE = "development_issuer.jwks"

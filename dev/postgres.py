@@ -22,9 +22,9 @@ from urllib.parse import quote
 
 import psycopg
 
-from config.failures import Failure
-from config.files import make_private_folder, open_private, write_private
-from config.process import Account, end_with_parent, lent_account, stop_process
+from server.failures import Failure
+from server.private_files import make_private_folder, open_private, write_private
+from server.process import Account, end_with_parent, lent_account, stop_process
 
 OWNER = "identity"
 LOGIN = "identity_web"

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import httpx2
 
-from config.files import write_private
 from dev.demo.api import StoryError
 from dev.example_tenant import ExampleTenant, TenantTakenError, make_example, read_example, sam_state
 from dev.installation import BrokenFolderError
 from dev.issuer import open_issuer
 from dev.supervisor import Ready
+from server.private_files import write_private
 
 STORY_PLAYED = "story_played"
 

@@ -7,8 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from config.files import read_toml, write_private
 from config.settings import DEFAULT_FILE, PREFIX, Settings
+from server.private_files import read_toml, write_private
 
 FILE = "running.toml"
 CLEAR = "IDENTITY_ADMIN_TOKEN"

@@ -20,13 +20,8 @@ from urllib.request import urlopen
 import structlog
 
 from config.database import migrate, schema_found
-from config.failures import Failure
-from config.ports import refuse_taken_port
-from config.process import end_with_parent, stop_process
-from config.restarts import Restarts
 from config.settings import load_settings
 from config.started import log_start
-from config.telemetry import configure_logging
 from dev.access import Access, forget_access, write_access
 from dev.installation import (
     FolderInUseError,
@@ -38,6 +33,11 @@ from dev.installation import (
 )
 from dev.postgres import Cluster, PostgresUnavailableError, start_again, start_cluster
 from dev.running import write_running
+from server.failures import Failure
+from server.ports import refuse_taken_port
+from server.process import end_with_parent, stop_process
+from server.restarts import Restarts
+from server.telemetry import configure_logging
 
 STOP_ORDER = ("worker", "relay", "web")
 STOP_S = 10.0

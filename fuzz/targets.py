@@ -10,19 +10,19 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from identity.actions.sealing import Seal
-from identity.model.errors import Malformed, OverLimit, Refusal
+from identity.actions.envelope_encryption import EnvelopeEncryption
+from identity.model.errors import InvalidRequest, LimitExceeded, Refusal
 from identity.model.ids import TenantId
 from identity.model.listing import Place
-from scim.body import parse_body
-from scim.bulk import BULK_ID, Bulk, parse_bulk, references_in, resolved, units_of
-from scim.cursors import Cursor, Cursors
+from scim.bulk.request import BULK_ID, Bulk, parse_bulk, references_in, resolved, units_of
 from scim.dialects import DIALECTS, Dialect
-from scim.projection import parse_projection
-from scim.query import SEARCH_SCHEMA, query_of_body
-from scim.resources import read_resource
-from scim.schemas import ResourceType, resource_types
-from scim.sorting import parse_sort
+from scim.filter.sorting import parse_sort
+from scim.json_body import parse_body
+from scim.resource.document import read_resource
+from scim.resource.projection import parse_projection
+from scim.schema.resource_types import ResourceType, resource_types
+from scim.search.cursors import Cursor, Cursors
+from scim.search.query import SEARCH_SCHEMA, query_of_body
 from tests.oracles import differences, making, plain
 
 TENANT = TenantId(UUID(int=7))
@@ -68,7 +68,7 @@ def a_patch(data: bytes) -> str | None:
         document, dialect = choose(DOCUMENTS), sorted(DIALECTS)[data[-1] % len(DIALECTS)]
         try:
             body = parse_body(data[2:])
-        except (Malformed, OverLimit):
+        except (InvalidRequest, LimitExceeded):
             return None  # what a body is, another target asks
     after = differences.patched(document, body, dialect)
     unreadable = differences.unreadable(after) if isinstance(after, dict) else None
@@ -79,7 +79,7 @@ def a_body(data: bytes) -> str | None:
     raw = json.dumps(_made_body(making.chooser(data[1:]))).encode() if is_made(data) else data[1:]
     try:
         body = parse_body(raw)
-    except (Malformed, OverLimit) as refused:
+    except (InvalidRequest, LimitExceeded) as refused:
         if plain.is_a_plain_object(raw) and "at most" not in refused.detail:
             return f"refused ({refused.detail}), and nothing is wrong with it"
         return None
@@ -95,7 +95,7 @@ def _reread(body: dict[str, Any], type_: ResourceType, dialect: Dialect) -> str 
     """Say what is stored of a body and would be read otherwise if it were sent again."""
     try:
         sent = read_resource(body, type_, dialect)
-    except (Malformed, OverLimit):
+    except (InvalidRequest, LimitExceeded):
         return None
     again = read_resource({"schemas": [type_.schema.id], **sent.document}, type_, dialect)
     return None if again.document == sent.document else f"{sent.document} is read as {again.document}"
@@ -114,7 +114,7 @@ def a_bulk(data: bytes) -> str | None:
     raw = json.dumps(_made_bulk(making.chooser(data[1:]))).encode() if is_made(data) else data[1:]
     try:
         bulk = parse_bulk(parse_body(raw), differences.catalogue())
-    except (Malformed, OverLimit):
+    except (InvalidRequest, LimitExceeded):
         return None
     return _disorder(bulk)
 
@@ -157,7 +157,7 @@ VALUES = ["a", "", "\u00e9", True, False, Decimal("7.5"), NOW, UUID(int=1), None
 
 
 def a_cursor(data: bytes) -> str | None:
-    cursors = Cursors(Seal(bytes(32)), TENANT, ("asked", 1), NOW)
+    cursors = Cursors(EnvelopeEncryption(bytes(32)), TENANT, ("asked", 1), NOW)
     text = text_of(data[1:])
     expected = None
     if is_made(data):
@@ -166,7 +166,7 @@ def a_cursor(data: bytes) -> str | None:
         text = _damaged(cursors.close(expected), choose)
     try:
         found = cursors.open(text)
-    except Malformed as refused:
+    except InvalidRequest as refused:
         return None if refused.reason in ("invalidCursor", "expiredCursor") else f"refused as {refused.reason}"
     return None if found == expected else f"{text} opens as {found}"
 
@@ -194,7 +194,7 @@ def a_list(data: bytes) -> str | None:
         asked_for = parse_projection(wanted, None, differences.user_type())
         left_out = parse_projection(None, wanted, differences.user_type())
     except Refusal as refused:
-        return None if isinstance(refused, Malformed) else f"refused as {refused!r}"
+        return None if isinstance(refused, InvalidRequest) else f"refused as {refused!r}"
     whole = {**differences.rendered(choose(DOCUMENTS)), "id": "1"}
     shown, rest = asked_for.apply(whole), left_out.apply(whole)
     if not (plain.is_part(shown, whole) and plain.is_part(rest, whole)):

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 LOCK_TIMEOUT_MS = 250
 STATEMENT_TIMEOUT_MS = 60_000
 LONG_TIMEOUT_MS = 6 * 3_600_000  # of what holds no lock that a request waits for: building an index, going through rows
-PATIENCE_S = 60.0
+QUEUE_TIMEOUT_S = 60.0
 PAUSE_S, PAUSE_S_MAX = 0.05, 2.0
 BATCH = 200  # rows that are written in one transaction; a request may wait for it
 
@@ -30,7 +30,7 @@ GAVE_WAY = frozenset({"40P01", "55P03", "57014"})
 
 def repeated(run: Callable[[], object]) -> None:
     """Run until it gets the locks it needs, with growing pauses, for a minute; then raise what PostgreSQL said."""
-    deadline, pause = time.monotonic() + PATIENCE_S, PAUSE_S
+    deadline, pause = time.monotonic() + QUEUE_TIMEOUT_S, PAUSE_S
     while True:
         try:
             run()

@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 from flask import request
 
 from identity.actions.authentication import InsufficientScope
-from identity.http import BEARER, house
+from identity.edge.request import BEARER
+from identity.edge.runtime import runtime
 from identity.model.client import SCIM_SCOPE
 from identity.model.errors import NotAuthenticated, Refusal
 from identity.model.tenant import issuer_of, scim_url_of
@@ -15,7 +16,7 @@ WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 def metadata_url(slug: str) -> str:
     """Return where the metadata of a tenant's SCIM endpoint is: its path comes behind the well-known one (§3.1)."""
-    parts = urlsplit(scim_url_of(issuer_of(house().external_url, slug)))
+    parts = urlsplit(scim_url_of(issuer_of(runtime().external_url, slug)))
     return f"{parts.scheme}://{parts.netloc}{WELL_KNOWN}{parts.path}"
 
 

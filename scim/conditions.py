@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from identity.model.errors import Stale
+from identity.model.errors import PreconditionFailed
 
 ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"')
 VERSION = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
@@ -30,15 +30,18 @@ class Conditions:
         return int(tags[0]) if len(tags) == 1 else None
 
     def is_known(self, version: int) -> bool:
-        """Return whether ``If-None-Match`` names the present version. Raises ``Stale`` where ``If-Match`` does not."""
+        """Return whether ``If-None-Match`` names the present version.
+
+        Raises ``PreconditionFailed`` where ``If-Match`` does not.
+        """
         if self.if_match is not None and not _names(self.if_match, version):
-            raise Stale("the resource has changed since the version in If-Match")
+            raise PreconditionFailed("the resource has changed since the version in If-Match")
         return self.if_none_match is not None and _names(self.if_none_match, version)
 
     def check(self, version: int) -> None:
-        """Refuse to change what is not there in a version that is wanted. Raises ``Stale``."""
+        """Refuse to change what is not there in a version that is wanted. Raises ``PreconditionFailed``."""
         if self.is_known(version):
-            raise Stale("the resource exists in a version that If-None-Match names")
+            raise PreconditionFailed("the resource exists in a version that If-None-Match names")
 
 
 def _names(header: str, version: int) -> bool:

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from identity.model.query import And, Comparison, Condition, Operator
 from scim.errors import refuse, shown_name
-from scim.paths import Path
-from scim.schemas import Attribute, Mutability, ResourceType, Type, every_resource
-from scim.values import ValueRule
+from scim.filter.paths import Path
+from scim.schema.resource_types import Attribute, Mutability, ResourceType, Type, every_resource
+from scim.schema.values import ValueRule
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 MISSPELT_ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0user"

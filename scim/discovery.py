@@ -5,9 +5,9 @@ from typing import Any
 from identity.model.client import SCIM_SCOPE
 from identity.model.provisioning_event import EventUri
 from scim.dialects import Dialect
-from scim.endpoints import Endpoints
 from scim.limits import BULK_OPERATIONS_MAX, CURSOR_LIFETIME_S, PAGE_SIZE, PAGE_SIZE_MAX
-from scim.schemas import ResourceType, Schema
+from scim.resource.locations import Endpoints
+from scim.schema.resource_types import ResourceType, Schema
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:"
 LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"

@@ -4,16 +4,16 @@ import re
 from typing import Any, NoReturn
 
 from identity.model.errors import (
+    AlreadyExists,
     Conflict,
-    Malformed,
+    InvalidRequest,
+    LimitExceeded,
     NotAllowed,
     NotAuthenticated,
-    NotThere,
-    OverLimit,
+    NotFound,
+    PreconditionFailed,
+    RateLimited,
     Refusal,
-    Stale,
-    Taken,
-    TooOften,
     Unavailable,
 )
 
@@ -25,15 +25,15 @@ SCIM_TYPES = frozenset({
 })  # fmt: skip
 
 STATUSES: dict[type[Refusal], int] = {
-    Malformed: 400,
+    InvalidRequest: 400,
     NotAuthenticated: 401,
     NotAllowed: 403,
-    NotThere: 404,
-    Taken: 409,
+    NotFound: 404,
+    AlreadyExists: 409,
     Conflict: 409,
-    Stale: 412,
-    OverLimit: 413,
-    TooOften: 429,
+    PreconditionFailed: 412,
+    LimitExceeded: 413,
+    RateLimited: 429,
     Unavailable: 503,
 }
 
@@ -55,7 +55,7 @@ def shown_name(text: str) -> str:
 
 def refuse(scim_type: str, detail: str, pointer: str | None = None) -> NoReturn:
     """Refuse a request for its grammar, its types or its targets. ``pointer`` names the attribute at fault."""
-    raise Malformed(detail, pointer=pointer, reason=scim_type)
+    raise InvalidRequest(detail, pointer=pointer, reason=scim_type)
 
 
 def error_status(refusal: Refusal) -> int:
@@ -84,8 +84,8 @@ def render_refusal(refusal: Refusal) -> tuple[dict[str, Any], int]:
 def _scim_type(refusal: Refusal) -> str | None:
     if refusal.reason in SCIM_TYPES:
         return refusal.reason
-    if isinstance(refusal, Taken):
+    if isinstance(refusal, AlreadyExists):
         return "uniqueness"
     if refusal.reason == "too_many_members":
         return "tooMany"
-    return "invalidValue" if isinstance(refusal, Malformed) else None
+    return "invalidValue" if isinstance(refusal, InvalidRequest) else None

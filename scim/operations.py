@@ -5,19 +5,19 @@ from typing import Any
 from uuid import UUID
 
 from identity.actions.provisioning import amend_principal, create_principal, delete_principal, get_principal
-from identity.http import Call
-from identity.model.errors import NotThere
+from identity.edge.call import Call
+from identity.model.errors import NotFound
 from identity.model.ids import parse_id
 from identity.model.membership import MemberChange
 from identity.model.principal import Amendment, Kind, Resource
 from identity.model.work import Work
-from scim.answers import dialect_of
 from scim.conditions import Conditions
-from scim.journal import note_created, note_status, noted
-from scim.patch import apply_patch, parse_patch
-from scim.projection import Projection
-from scim.resources import amended_profile, new_profile, read_resource, replaced_profile, working_document
-from scim.schemas import ResourceType
+from scim.patch.request import apply_patch, parse_patch
+from scim.provisioning_log import note_created, note_status, noted
+from scim.resource.document import amended_profile, new_profile, read_resource, replaced_profile, working_document
+from scim.resource.projection import Projection
+from scim.responses import dialect_of
+from scim.schema.resource_types import ResourceType
 
 Json = dict[str, Any]
 
@@ -36,7 +36,7 @@ def create(call: Call, type_: ResourceType, body: Json, shown: Projection) -> Re
 
 
 def get(call: Call, type_: ResourceType, resource_id: str, *, with_members: bool) -> Resource:
-    """Return one resource (RFC 7644 §3.4.1). Raises ``NotThere``."""
+    """Return one resource (RFC 7644 §3.4.1). Raises ``NotFound``."""
     return get_principal(call.tx, type_.kind, parsed_id(resource_id), caller=call.caller, with_members=with_members)
 
 
@@ -65,7 +65,8 @@ def patch(
 ) -> tuple[Resource, bool]:
     """Change a resource, by all operations or none (RFC 7644 §3.5.2); return also whether to answer without a body.
 
-    ``within`` is what the request may cost of which this is a part. Raises ``Malformed``, ``NotThere``, ``OverLimit``.
+    ``within`` is what the request may cost of which this is a part. Raises ``InvalidRequest``, ``NotFound``,
+    ``LimitExceeded``.
     """
     dialect = dialect_of(call)
     wanted = parse_patch(body, type_, dialect, within)
@@ -89,10 +90,10 @@ def delete(call: Call, type_: ResourceType, resource_id: str, conditions: Condit
 
 
 def parsed_id(resource_id: str) -> UUID:
-    """Return an id as ours; what cannot be one is not there. Raises ``NotThere``."""
+    """Return an id as ours; what cannot be one is not there. Raises ``NotFound``."""
     principal_id = parse_id(resource_id)
     if principal_id is None:
-        raise NotThere("no resource with this id")
+        raise NotFound("no resource with this id")
     return principal_id
 
 
@@ -115,7 +116,7 @@ def _amend(
 
 
 def _expected_version(call: Call, type_: ResourceType, resource_id: str, conditions: Conditions) -> int | None:
-    """Return the version that must be there, or None where any will do. Raises ``NotThere``, ``Stale``."""
+    """Return the version that must be there, or None where any will do. Raises ``NotFound``, ``PreconditionFailed``."""
     if conditions.is_absent:
         return None
     if (only := conditions.only_version) is not None:

@@ -4,13 +4,14 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from identity.http import house, tenant_of
+from identity.edge.call import tenant_of
+from identity.edge.public_documents import public_document
+from identity.edge.runtime import runtime
 from identity.model.client import SCIM_SCOPE
 from identity.model.errors import Refusal
 from identity.model.tenant import issuer_of, scim_url_of
-from identity.public_documents import public_document
-from scim.answers import on_refusal
 from scim.challenge import WELL_KNOWN
+from scim.responses import on_refusal
 
 CACHE_CONTROL = "public, max-age=3600"
 
@@ -37,7 +38,7 @@ def metadata(slug: str) -> Response:
 
 def metadata_of(slug: str) -> dict[str, Any]:
     """Return what a client must know (RFC 9728 §2)."""
-    issuer = issuer_of(house().external_url, slug)
+    issuer = issuer_of(runtime().external_url, slug)
     return {
         "resource": scim_url_of(issuer),
         "authorization_servers": [issuer],

@@ -8,12 +8,26 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
-from identity.http import Call, Tx, authenticate, bearer_token, bulk_call, house, open_transaction, tenant_of
+from identity.edge.call import Call, tenant_of
+from identity.edge.request import bearer_token
+from identity.edge.runtime import Tx, open_transaction, runtime
 from identity.model.access import Caller
-from identity.model.errors import NotAllowed, NotThere, Refusal, TooOften
+from identity.model.errors import NotAllowed, NotFound, RateLimited, Refusal
 from identity.model.tenant import Tenant
-from scim import asynchronous, operations
-from scim.answers import (
+from scim import operations
+from scim.bulk import accept
+from scim.bulk.execute import BulkContext, BulkWork, bulk_response
+from scim.bulk.request import BulkOperation, parse_bulk
+from scim.call import authenticate, bulk_call
+from scim.challenge import metadata_url
+from scim.conditions import Conditions
+from scim.discovery import list_response, render_resource_types, render_schemas, service_provider_config
+from scim.errors import error_body
+from scim.provisioning_log import note_status, note_type, scim_call
+from scim.resource.document import etag
+from scim.resource.locations import Endpoints, base_url, endpoints_of
+from scim.resource.projection import Projection, parse_projection
+from scim.responses import (
     RETRY_AFTER,
     answer,
     asks_for_scim,
@@ -26,19 +40,9 @@ from scim.answers import (
     sent_body,
     sent_json,
 )
-from scim.bulk import BulkOperation, parse_bulk
-from scim.bulk_work import BulkWork, Ground, bulk_response
-from scim.challenge import metadata_url
-from scim.conditions import Conditions
-from scim.discovery import list_response, render_resource_types, render_schemas, service_provider_config
-from scim.endpoints import Endpoints, base_url, endpoints_of
-from scim.errors import error_body
-from scim.journal import note_status, note_type, scim_call
-from scim.projection import Projection, parse_projection
-from scim.query import query_of_body, query_of_url
-from scim.resources import etag
-from scim.schemas import ResourceType
-from scim.searching import find_page, render_page
+from scim.schema.resource_types import ResourceType
+from scim.search.page import find_page, render_page
+from scim.search.query import query_of_body, query_of_url
 
 __all__ = ["blueprint", "on_http_exception"]
 
@@ -93,13 +97,13 @@ def patch(slug: str, endpoint: str, resource_id: str) -> Response:
         sent, shown = sent_json(body), _projection(type_)
         conditions, txn = _conditions(), None
         # What If-None-Match says is of this moment, so it is answered in this moment.
-        if asynchronous.preferred().respond_async and asynchronous.is_large(sent) and not conditions.if_none_match:
-            txn = asynchronous.accept_patch(call, slug, type_, resource_id, sent, conditions.if_match)
+        if accept.preferred().respond_async and accept.is_large(sent) and not conditions.if_none_match:
+            txn = accept.accept_patch(call, slug, type_, resource_id, sent, conditions.if_match)
         else:
             resource, silent = operations.patch(call, type_, resource_id, sent, conditions, shown)
             note_status(204 if silent else 200)
     if txn is not None:
-        return asynchronous.accepted(txn, slug)
+        return accept.accepted(txn, slug)
     if silent:
         return Response(status=204, headers=resource_headers(resource, type_, endpoints))
     return resource_answer(resource, type_, endpoints, shown)
@@ -172,14 +176,14 @@ def bulk(slug: str) -> Response:
     body = sent_body()
     with scim_call(slug) as call:
         endpoints, sent, caller = endpoints_of(call, slug), sent_json(body), call.caller
-        wanted, preferred = parse_bulk(sent, endpoints.catalogue), asynchronous.preferred()
-        txn = asynchronous.accept_bulk(call, slug, sent, preferred.wait_s) if preferred.respond_async else None
+        wanted, preferred = parse_bulk(sent, endpoints.catalogue), accept.preferred()
+        txn = accept.accept_bulk(call, slug, sent, preferred.wait_s) if preferred.respond_async else None
     tenant = tenant_of(slug)
     if txn is not None:
         result = None
-        with suppress(TooOften), bulk_call(tenant.id, caller.connection_id):  # it is kept: the workers will do it
-            result = asynchronous.try_for(tenant.id, txn, preferred.wait_s, caller=caller)
-        return asynchronous.accepted(txn, slug) if result is None else asynchronous.result_answer(result)
+        with suppress(RateLimited), bulk_call(tenant.id, caller.connection_id):  # it is kept: the workers will do it
+            result = accept.try_for(tenant.id, txn, preferred.wait_s, caller=caller)
+        return accept.accepted(txn, slug) if result is None else accept.result_answer(result)
     with bulk_call(tenant.id, caller.connection_id):
         work = BulkWork(_ground(tenant, bearer_token()), endpoints, wanted, caller)
         work.do()
@@ -189,18 +193,18 @@ def bulk(slug: str) -> Response:
     return found
 
 
-def _ground(tenant: Tenant, token: str) -> Ground:
+def _ground(tenant: Tenant, token: str) -> BulkContext:
     def who(tx: Tx, _operation: BulkOperation, now: datetime) -> Caller:
         return authenticate(tx, tenant, token, now=now)
 
-    return Ground(partial(open_transaction, tenant.id, holds_events=True), house().clock, who)
+    return BulkContext(partial(open_transaction, tenant.id, holds_events=True), runtime().clock, who)
 
 
-@blueprint.get(f"/{asynchronous.ENDPOINT}/<txn>")
+@blueprint.get(f"/{accept.ENDPOINT}/<txn>")
 def async_result(slug: str, txn: str) -> Response:
     """Return what became of an asynchronous request, to the connection that made it (RFC 9967 §2.5.1.1)."""
     with scim_call(slug) as call:
-        return asynchronous.read_result(call, slug, txn)
+        return accept.read_result(call, slug, txn)
 
 
 # --- discovery -------------------------------------------------------------------------------------------------
@@ -212,7 +216,7 @@ def provider(slug: str) -> Response:
     with scim_call(slug) as call:
         _refuse_a_filter()
         dialect = dialect_of(call)
-    limit, additions = house().body_bytes_max, asks_for_scim()
+    limit, additions = runtime().body_bytes_max, asks_for_scim()
     return answer(service_provider_config(base_url(slug), metadata_url(slug), limit, dialect, with_additions=additions))
 
 
@@ -233,7 +237,7 @@ def discover_one(slug: str, kind: str, name: str) -> Response:
     with scim_call(slug) as call:
         found = RENDERED[kind](endpoints_of(call, slug)).get(name)
         if found is None:
-            raise NotThere("no resource with this id")
+            raise NotFound("no resource with this id")
     return answer(found)
 
 
@@ -257,7 +261,7 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 @blueprint.route("/ResourceTypes/<name>", methods=["POST", "PUT", "PATCH", "DELETE"])
 @blueprint.route("/Schemas/<name>", methods=["POST", "PUT", "PATCH", "DELETE"])
 @blueprint.route("/", methods=["POST", "PUT", "PATCH", "DELETE"], strict_slashes=False)
-@blueprint.route(f"/{asynchronous.ENDPOINT}/<name>", methods=["POST", "PUT", "PATCH", "DELETE"])
+@blueprint.route(f"/{accept.ENDPOINT}/<name>", methods=["POST", "PUT", "PATCH", "DELETE"])
 def only_read(slug: str, name: str = "") -> Response:
     """Answer a method that discovery, a result and the base URI do not have."""
     del name
@@ -286,14 +290,14 @@ def not_there(slug: str, rest: str) -> Response:
     """Answer what no other route does, after the same authentication as everything else."""
     del rest
     with scim_call(slug):
-        raise NotThere("no endpoint at this path")
+        raise NotFound("no endpoint at this path")
 
 
 # --- parts of requests -----------------------------------------------------------------------------------------
 
 
 def _asked(call: Call, slug: str, endpoint: str) -> tuple[Endpoints, ResourceType]:
-    """Return where the tenant's resources are, and the type of those at an endpoint. Raises ``NotThere``."""
+    """Return where the tenant's resources are, and the type of those at an endpoint. Raises ``NotFound``."""
     endpoints = endpoints_of(call, slug)
     type_ = endpoints.catalogue.at(endpoint)
     note_type(type_)

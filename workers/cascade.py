@@ -136,7 +136,7 @@ def _settle_one(tools: Tools, tenant_id: TenantId, attempt: Attempt, *, others: 
 def _carry_on(tools: Tools, work: Work, tenant_id: TenantId, outbox_id: UUID) -> None:
     """Give long work its turn; what is not done then waits for the next, so that nobody's Bulk keeps others out."""
     progress = work(tenant_id, outbox_id)
-    if progress is Progress.LEFT:
+    if progress is Progress.CLAIMED_ELSEWHERE:
         return  # whoever is at it marks the row; if that one dies, the row is sent again
     with tools.begin(tenant_id) as tx:
         if progress is Progress.DONE:

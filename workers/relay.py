@@ -21,7 +21,7 @@ from identity.store import Tx
 from identity.store.notices import Notices
 from identity.store.outbox import Batch, outbox_claim, outbox_release, outbox_tenants_due
 from workers.messages import ROWS_MAX
-from workers.turns import Turns
+from workers.turns import ConcurrencyLimiter
 
 CHANNEL = "outbox"
 ROOM = 4
@@ -68,7 +68,7 @@ class Relay:
     begin: Begin
     broker: Broker
     notices: Notices
-    turns: Turns[TenantId] = field(default_factory=Turns)
+    turns: ConcurrencyLimiter[TenantId] = field(default_factory=ConcurrencyLimiter)
     look_at: float = 0.0
     sweep_at: float = 0.0
 

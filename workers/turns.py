@@ -13,7 +13,7 @@ IN_A_ROW_MAX = 3
 
 
 @dataclass(slots=True)
-class Turns(Generic[Party]):
+class ConcurrencyLimiter(Generic[Party]):
     """Who may have rows of which priority, in the order of their turns. A party is added again while it has more."""
 
     _waiting: dict[int, dict[Party, None]] = field(default_factory=lambda: {URGENT: {}, ORDINARY: {}, LONG: {}})

@@ -10,13 +10,13 @@ from identity_verifier import VerificationError
 
 from identity.actions.client_authentication import caller_of
 from identity.actions.issuance import Issuer, parse_jti, verify_own
-from identity.actions.upstream import InvalidSubjectToken, take_token_apart
+from identity.actions.upstream import InvalidSubjectToken, decode_unverified
 from identity.model.access import Caller
 from identity.model.client import Client
 from identity.model.errors import NotAuthenticated
-from identity.model.token import Party, TokenFacts, death_of
+from identity.model.token import Party, TokenFacts, inactive_reason
 from identity.store import Tx
-from identity.store.facts import ClientQuestion, LifeFacts, life_facts_read
+from identity.store.facts import ClientLookup, TokenStatusFacts, life_facts_read
 
 UNKNOWN = "the bearer token is not an agent's own for this issuer, or has ended"
 CLIENT_ID_LENGTH_MAX = 64
@@ -37,9 +37,9 @@ class PresentedAgent:
         return self.party.id
 
     @property
-    def question(self) -> ClientQuestion:
+    def lookup(self) -> ClientLookup:
         """What to ask of its client, which has proved itself already."""
-        return ClientQuestion(self.client.client_id)
+        return ClientLookup(self.client.client_id)
 
     def caller(self, request_id: str) -> Caller:
         """Return who asks, for the audit log."""
@@ -52,11 +52,11 @@ def authenticate_agent(tx: Tx, unverified_token: str, *, issuer: Issuer, now: da
     What the token says only chooses rows; they decide. Raises ``NotAuthenticated``.
     """
     try:
-        token = take_token_apart(unverified_token)
+        token = decode_unverified(unverified_token)
     except InvalidSubjectToken as error:
         raise NotAuthenticated(UNKNOWN, reason=error.reason) from None
     jti = parse_jti(token.claims) if token.issuer == issuer.identifier else None
-    facts = life_facts_read(tx, ClientQuestion(_client_named(token.claims)), jti=jti, retired_kid=None, now=now)
+    facts = life_facts_read(tx, ClientLookup(_client_named(token.claims)), jti=jti, retired_kid=None, now=now)
     found = _believed(tx, unverified_token, facts, issuer, now)
     client, party = facts.common.client, next((each for each in found.parties if each.id == found.subject_id), None)
     if found.audience != issuer.identifier or found.actor_ids or party is None:
@@ -72,14 +72,14 @@ def _client_named(claims: Mapping[str, Any]) -> str:
     return str(named) if is_plain else ""
 
 
-def _believed(tx: Tx, text: str, facts: LifeFacts, issuer: Issuer, now: datetime) -> TokenFacts:
+def _believed(tx: Tx, text: str, facts: TokenStatusFacts, issuer: Issuer, now: datetime) -> TokenFacts:
     if facts.token is None:
         raise NotAuthenticated(UNKNOWN, reason="token_unknown")
     try:
         verify_own(text, issuer.keys.public(tx.tenant_id, facts.common.keys), issuer, issuer.identifier, now)
     except VerificationError as failed:
         raise NotAuthenticated(UNKNOWN, reason=f"token_{failed.rule}") from None
-    death = death_of(facts.token, now)
+    death = inactive_reason(facts.token, now)
     if death is not None:
         raise NotAuthenticated(UNKNOWN, reason=f"token_{death}")
     return facts.token

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.model.access import Caller, CallerKind
 from identity.model.async_request import (
     PENDING_MAX,
@@ -15,7 +15,7 @@ from identity.model.async_request import (
     AsyncResult,
     Report,
 )
-from identity.model.errors import NotAuthenticated, NotThere, TooOften
+from identity.model.errors import NotAuthenticated, NotFound, RateLimited
 from identity.model.event import Event
 from identity.model.provisioning_event import ProvisioningEvent, RecordedProvisioningEvent
 from identity.store import Tx
@@ -36,17 +36,19 @@ from identity.store.provisioning_events import provisioning_event_get
 PURPOSE = "async_request"
 
 
-def accept_async_request(tx: Tx, asked: bytes, *, seal: Seal, caller: Caller, now: datetime, wait_s: float = 0) -> UUID:
+def accept_async_request(
+    tx: Tx, asked: bytes, *, encryption: EnvelopeEncryption, caller: Caller, now: datetime, wait_s: float = 0
+) -> UUID:
     """Keep what is asked for, sealed, and ask the workers for it in ``wait_s`` seconds. Return its id.
 
-    Raises ``TooOften`` when too many of this connection are waiting already.
+    Raises ``RateLimited`` when too many of this connection are waiting already.
     """
     connection_id = _connection_of(caller)
     connection_lock(tx, connection_id)  # so that requests which come together are counted together
     if async_requests_pending(tx, connection_id) >= PENDING_MAX:
-        raise TooOften(f"{PENDING_MAX} asynchronous requests of this connection are waiting", wait_s=PENDING_WAIT_S)
+        raise RateLimited(f"{PENDING_MAX} asynchronous requests of this connection are waiting", wait_s=PENDING_WAIT_S)
     id_ = tx.new_id()
-    sealed = seal.close(asked, tenant_id=tx.tenant_id, purpose=f"{PURPOSE}:{id_}")
+    sealed = encryption.encrypt(asked, tenant_id=tx.tenant_id, purpose=f"{PURPOSE}:{id_}")
     async_request_insert(
         tx,
         id_,
@@ -62,35 +64,35 @@ def accept_async_request(tx: Tx, asked: bytes, *, seal: Seal, caller: Caller, no
 
 
 def get_async_result(tx: Tx, id_: UUID, *, caller: Caller, now: datetime) -> AsyncResult:
-    """Return what became of the caller's own request. Raises ``NotThere``."""
+    """Return what became of the caller's own request. Raises ``NotFound``."""
     done_after = now - timedelta(hours=RESULT_KEPT_H)
     result = async_result_find(tx, id_, _connection_of(caller), done_after=done_after)
     if result is None:
-        raise NotThere("no asynchronous request with this id")
+        raise NotFound("no asynchronous request with this id")
     return result
 
 
 def get_completion(tx: Tx, id_: UUID, place: int) -> RecordedProvisioningEvent:
-    """Return the event that tells of an operation, of a request whose result was found. Raises ``NotThere``."""
+    """Return the event that tells of an operation, of a request whose result was found. Raises ``NotFound``."""
     event_id = async_completion_find(tx, id_, place)
     event = None if event_id is None else provisioning_event_get(tx, event_id)
     if event is None:
-        raise NotThere("no operation with this index, or it was not tried")
+        raise NotFound("no operation with this index, or it was not tried")
     return event
 
 
-def open_async_request(tx: Tx, id_: UUID, *, seal: Seal) -> tuple[AsyncRequest, bytes] | None:
+def open_async_request(tx: Tx, id_: UUID, *, encryption: EnvelopeEncryption) -> tuple[AsyncRequest, bytes] | None:
     """Return a request that is to be done, and what it asks for; None when nothing is left of it to do."""
     request = async_request_read(tx, id_)
     if request is None:
         return None
-    return request, seal.open(request.sealed, tenant_id=tx.tenant_id, purpose=f"{PURPOSE}:{id_}")
+    return request, encryption.decrypt(request.sealed, tenant_id=tx.tenant_id, purpose=f"{PURPOSE}:{id_}")
 
 
 def claim_operation(tx: Tx, request: AsyncRequest, place: int, *, txn: str) -> Caller:
     """Return who asked for an operation, and let nobody else do it before this transaction has ended.
 
-    Raises ``InOtherHands``; ``NotAuthenticated`` when the connection, its client or its tenant has ended meanwhile.
+    Raises ``AlreadyClaimed``; ``NotAuthenticated`` when the connection, its client or its tenant has ended meanwhile.
     """
     claim = async_request_claim(tx, request.id, place)
     if not claim.is_live:
@@ -119,7 +121,10 @@ def report_operations(
     caller: Caller,
     now: datetime,
 ) -> None:
-    """Write what became of operations, in the transaction in which it did, and tell of it. Raises ``InOtherHands``."""
+    """Write what became of operations, in the transaction in which it did, and tell of it.
+
+    Raises ``AlreadyClaimed``.
+    """
     event_ids = provisioning_event_insert(tx, *told, caller=caller, now=now)
     async_reports_insert(tx, request.id, reports, event_ids)
 

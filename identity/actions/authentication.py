@@ -5,14 +5,14 @@ from datetime import datetime
 from identity_verifier import VerificationError, VerifiedClaims
 
 from identity.actions.issuance import Issuer, parse_jti, verify_own
-from identity.actions.upstream import InvalidSubjectToken, take_token_apart
+from identity.actions.upstream import InvalidSubjectToken, decode_unverified
 from identity.model.access import Caller, CallerKind
 from identity.model.client import SCIM_SCOPE
 from identity.model.credential import hash_secret, same_secret
 from identity.model.errors import NotAllowed, NotAuthenticated
 from identity.model.ids import TenantId
 from identity.model.tenant import scim_url_of
-from identity.model.token import TokenFacts, death_of
+from identity.model.token import TokenFacts, inactive_reason
 from identity.store import Tx
 from identity.store.connections import connection_find_by_token
 from identity.store.facts import AccessFacts, access_facts_read
@@ -74,7 +74,7 @@ def authenticate_access_token(
     database. Raises ``NotAuthenticated``, ``InsufficientScope``.
     """
     try:
-        claims = take_token_apart(unverified_token).claims
+        claims = decode_unverified(unverified_token).claims
     except InvalidSubjectToken as error:
         raise NotAuthenticated(UNKNOWN, reason=error.reason) from None
     facts = access_facts_read(tx, jti=parse_jti(claims), now=now)
@@ -95,7 +95,7 @@ def authenticate_access_token(
     )
 
 
-def vouched_client(unverified_token: str, issuer: Issuer, tenant_id: TenantId, now: datetime) -> str | None:
+def client_of_signed_token(unverified_token: str, issuer: Issuer, tenant_id: TenantId, now: datetime) -> str | None:
     """Return the client that a token of ours for the SCIM endpoint names, or None; without asking the database.
 
     It is known by the keys that this process has kept. That it was issued says nothing about whether it is good now.
@@ -103,7 +103,7 @@ def vouched_client(unverified_token: str, issuer: Issuer, tenant_id: TenantId, n
     if not is_access_token(unverified_token):
         return None
     try:
-        keys = issuer.keys.kept(tenant_id, take_token_apart(unverified_token).envelope.key_id)
+        keys = issuer.keys.kept(tenant_id, decode_unverified(unverified_token).envelope.key_id)
         verified: VerifiedClaims = verify_own(unverified_token, keys, issuer, scim_url_of(issuer.identifier), now)
     except (InvalidSubjectToken, VerificationError):
         return None
@@ -118,7 +118,7 @@ def _believed(tx: Tx, text: str, facts: AccessFacts, issuer: Issuer, now: dateti
         verify_own(text, keys, issuer, scim_url_of(issuer.identifier), now)
     except VerificationError as failed:
         raise NotAuthenticated(UNKNOWN, reason=f"token_{failed.rule}") from None
-    death = death_of(facts.token, now)
+    death = inactive_reason(facts.token, now)
     if death is not None:
         raise NotAuthenticated(UNKNOWN, reason=f"token_{death}")
     return facts.token

@@ -10,13 +10,13 @@ from typing import Any
 from identity_verifier import KeySet
 
 from identity.actions.client_keys import ClientKeys
-from identity.actions.upstream import InvalidSubjectToken, UnverifiedToken, take_token_apart
+from identity.actions.upstream import InvalidSubjectToken, UnverifiedToken, decode_unverified
 from identity.model.access import Caller, CallerKind
 from identity.model.client import AuthMethod, Client
 from identity.model.credential import same_secret
 from identity.model.errors import NotAuthenticated
 from identity.model.ids import TenantId
-from identity.store.facts import ClientQuestion, CommonFacts
+from identity.store.facts import ClientLookup, CommonFacts
 
 __all__ = [
     "AssertionCredential",
@@ -100,9 +100,9 @@ class SecretCredential:
         return None if self.client_id == self.secret else self.client_id
 
     @property
-    def question(self) -> ClientQuestion:
+    def lookup(self) -> ClientLookup:
         """What to look up."""
-        return ClientQuestion(self.client_id)
+        return ClientLookup(self.client_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +123,14 @@ class AssertionCredential:
         return self.client_id
 
     @property
-    def question(self) -> ClientQuestion:
+    def lookup(self) -> ClientLookup:
         """What to look up, and what to spend: an assertion that proves nothing is rolled back unspent.
 
         So nobody can use up a client's assertion by guessing its ``jti``.
         """
         expires_at = datetime.fromtimestamp(self.token.claims["exp"], UTC) + timedelta(seconds=LEEWAY_S)
         spent = hashlib.sha256(str(self.token.claims["jti"]).encode()).digest()
-        return ClientQuestion(self.client_id, spent, expires_at)
+        return ClientLookup(self.client_id, spent, expires_at)
 
 
 Credential = SecretCredential | AssertionCredential
@@ -147,7 +147,7 @@ def parse_secret(client_id: str, secret: str, method: AuthMethod) -> SecretCrede
 def parse_assertion(assertion: str, issuer: str, now: datetime) -> AssertionCredential:
     """Take a client assertion apart and check what needs neither the client nor its key. Raises ``InvalidClient``."""
     try:
-        token = take_token_apart(assertion)
+        token = decode_unverified(assertion)
     except InvalidSubjectToken:
         raise InvalidClient("assertion_malformed") from None
     client_id = token.claims.get("sub")

@@ -13,7 +13,7 @@ from identity.model.client import CLIENTS_MAX, SCIM_SCOPE, AuthMethod, Client, G
 from identity.model.connection import ConnectionKind
 from identity.model.credential import hash_secret
 from identity.model.cutoff import CutoffKind
-from identity.model.errors import Conflict, Malformed, NotThere, OverLimit
+from identity.model.errors import Conflict, InvalidRequest, LimitExceeded, NotFound
 from identity.model.event import Event
 from identity.model.scope import check_scopes
 from identity.store import Tx
@@ -51,7 +51,7 @@ def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Cal
     the first runs the second, or of a live SCIM connection.
 
     ``new_secret`` becomes its secret when it authenticates with one; only the hash is stored.
-    Raises ``Malformed``, ``Conflict``.
+    Raises ``InvalidRequest``, ``Conflict``.
     """
     check_scopes(asked.scopes)
     principal_end_count, audience_end_count = _check_party(tx, asked)
@@ -76,7 +76,7 @@ def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Cal
 
 
 def get_client(tx: Tx, client_id: str) -> Client:
-    """Return one client, revoked or not. Raises ``NotThere``."""
+    """Return one client, revoked or not. Raises ``NotFound``."""
     return _there(client_get(tx, client_id))
 
 
@@ -86,7 +86,7 @@ def list_clients(tx: Tx, *, principal_id: UUID | None, after: str | None, limit:
 
 
 def rotate_client_secret(tx: Tx, client_id: str, *, new_secret: str, caller: Caller, now: datetime) -> Client:
-    """Replace the secret at once: the old one is refused from now on. Raises ``NotThere``, ``Conflict``."""
+    """Replace the secret at once: the old one is refused from now on. Raises ``NotFound``, ``Conflict``."""
     client = _live(client_lock(tx, client_id))
     if not client.auth_method.has_secret:
         raise Conflict("this client authenticates with a key", reason="client_has_no_secret")
@@ -98,7 +98,7 @@ def rotate_client_secret(tx: Tx, client_id: str, *, new_secret: str, caller: Cal
 def add_client_key(tx: Tx, client_id: str, jwk: Mapping[str, Any], *, caller: Caller, now: datetime) -> Client:
     """Register another public key beside the present ones. Adding it twice is adding it once.
 
-    Raises ``NotThere``, ``Conflict``, ``Malformed``, ``OverLimit``.
+    Raises ``NotFound``, ``Conflict``, ``InvalidRequest``, ``LimitExceeded``.
     """
     client = _live(client_lock(tx, client_id))
     present = _keys_of(client)
@@ -108,24 +108,24 @@ def add_client_key(tx: Tx, client_id: str, jwk: Mapping[str, Any], *, caller: Ca
     if any(key["kid"] == added["kid"] for key in present):
         raise Conflict("the client has another key with this kid", reason="kid_taken")
     if len(present) >= KEYS_MAX:
-        raise OverLimit(f"a client has at most {KEYS_MAX} keys", reason="too_many_keys")
+        raise LimitExceeded(f"a client has at most {KEYS_MAX} keys", reason="too_many_keys")
     return _write_keys(tx, client, [*present, added], "client.key_added", added["kid"], caller=caller, now=now)
 
 
 def remove_client_key(tx: Tx, client_id: str, kid: str, *, caller: Caller, now: datetime) -> Client:
-    """Refuse a key from now on. Raises ``NotThere``; ``Conflict`` for the last one, which must be replaced first."""
+    """Refuse a key from now on. Raises ``NotFound``; ``Conflict`` for the last one, which must be replaced first."""
     client = _live(client_lock(tx, client_id))
     present = _keys_of(client)
     left = [key for key in present if key["kid"] != kid]
     if len(left) == len(present):
-        raise NotThere("the client has no key with this kid")
+        raise NotFound("the client has no key with this kid")
     if not left:
         raise Conflict("this is the client's only key; add another first, or revoke the client", reason="last_key")
     return _write_keys(tx, client, left, "client.key_removed", kid, caller=caller, now=now)
 
 
 def revoke_client(tx: Tx, client_id: str, *, caller: Caller, now: datetime) -> None:
-    """End a client and every token that it obtained, for ever. Raises ``NotThere``."""
+    """End a client and every token that it obtained, for ever. Raises ``NotFound``."""
     client = _there(client_lock(tx, client_id))
     if client.revoked_at is not None:
         return
@@ -137,7 +137,7 @@ def revoke_client(tx: Tx, client_id: str, *, caller: Caller, now: datetime) -> N
 def _check_party(tx: Tx, asked: Registration) -> tuple[int, int]:
     """Check what the client shall be of, and hold it; return the end counters of a principal and a resource server."""
     if (asked.connection_id is None) == (asked.principal_id is None and asked.audience is None):
-        raise Malformed(
+        raise InvalidRequest(
             "a client is of a principal_id, an audience or both, or of a connection_id", pointer="/principal_id"
         )
     if asked.connection_id is not None:
@@ -151,7 +151,7 @@ def _check_party(tx: Tx, asked: Registration) -> tuple[int, int]:
 def _check_principal(tx: Tx, principal_id: UUID) -> int:
     principal = check_actor(tx, principal_id)
     if live_clients_count(tx, principal.id, limit=CLIENTS_MAX) >= CLIENTS_MAX:
-        raise OverLimit(f"a principal has at most {CLIENTS_MAX} clients", reason="too_many_clients")
+        raise LimitExceeded(f"a principal has at most {CLIENTS_MAX} clients", reason="too_many_clients")
     return principal.end_count
 
 
@@ -160,11 +160,11 @@ def _check_audience(tx: Tx, audience: str, principal_id: UUID | None) -> int:
     resource_servers_lock(tx, {audience})
     server = resource_server_get(tx, audience)
     if server is None:
-        raise Malformed(
+        raise InvalidRequest(
             "there is no such resource server; register it first", pointer="/audience", reason="unknown_resource"
         )
     if principal_id is not None and server.principal_id != principal_id:
-        raise Malformed(
+        raise InvalidRequest(
             "the resource server does not name this principal as the one that runs it",
             pointer="/principal_id",
             reason="not_run_by_principal",
@@ -176,7 +176,7 @@ def _check_connection(tx: Tx, connection_id: UUID) -> None:
     """Hold the connection, so that it does not end before its client is there to end with it."""
     connection = connection_lock(tx, connection_id)
     if connection is None or connection.kind is not ConnectionKind.SCIM:
-        raise Malformed("no SCIM connection has this id", pointer="/connection_id", reason="unknown_connection")
+        raise InvalidRequest("no SCIM connection has this id", pointer="/connection_id", reason="unknown_connection")
     if connection.ended_at is not None:
         raise Conflict("the connection was ended", reason="connection_ended")
 
@@ -184,10 +184,10 @@ def _check_connection(tx: Tx, connection_id: UUID) -> None:
 def _jwks_of(asked: Registration) -> Mapping[str, Any] | None:
     if asked.auth_method is AuthMethod.PRIVATE_KEY_JWT:
         if asked.jwks is None:
-            raise Malformed("private_key_jwt requires jwks", pointer="/jwks", reason="jwks_required")
+            raise InvalidRequest("private_key_jwt requires jwks", pointer="/jwks", reason="jwks_required")
         return check_jwks(asked.jwks)
     if asked.jwks is not None:
-        raise Malformed(f"jwks must be absent for {asked.auth_method}", pointer="/jwks")
+        raise InvalidRequest(f"jwks must be absent for {asked.auth_method}", pointer="/jwks")
     return None
 
 
@@ -195,21 +195,22 @@ def _scopes_of(asked: Registration) -> tuple[str, ...]:
     if asked.connection_id is None:
         return asked.scopes
     if asked.scopes not in ((), (SCIM_SCOPE,)):
-        raise Malformed(f"scope must be {SCIM_SCOPE} for a client of a connection", pointer="/scope")
+        raise InvalidRequest(f"scope must be {SCIM_SCOPE} for a client of a connection", pointer="/scope")
     return (SCIM_SCOPE,)
 
 
 def _grant_types_of(asked: Registration) -> tuple[GrantType, ...]:
     if asked.connection_id is not None:
         if asked.grant_types not in (None, (GrantType.CLIENT_CREDENTIALS,)):
-            raise Malformed(
+            raise InvalidRequest(
                 "grant_types must be client_credentials for a client of a connection", pointer="/grant_types"
             )
         return (GrantType.CLIENT_CREDENTIALS,)
     if asked.principal_id is not None:
         return tuple(GrantType) if asked.grant_types is None else asked.grant_types
     if asked.grant_types or asked.scopes:
-        raise Malformed("grant_types and scope must be absent for a client of a resource server: it only introspects",
+        raise InvalidRequest(
+            "grant_types and scope must be absent for a client of a resource server: it only introspects",
                         pointer="/grant_types" if asked.grant_types else "/scope")  # fmt: skip
     return ()
 
@@ -231,7 +232,7 @@ def _write_keys(
 
 def _there(client: Client | None) -> Client:
     if client is None:
-        raise NotThere("no client with this id")
+        raise NotFound("no client with this id")
     return client
 
 

@@ -22,7 +22,7 @@ from identity.model.connection import (
     narrows,
 )
 from identity.model.credential import ConnectionToken, hash_secret
-from identity.model.errors import Conflict, Malformed, NotThere, OverLimit, Stale
+from identity.model.errors import Conflict, InvalidRequest, LimitExceeded, NotFound, PreconditionFailed
 from identity.model.event import Event
 from identity.store import Tx
 from identity.store.clients import connection_clients_revoke
@@ -81,11 +81,11 @@ def create_oidc_connection(
     """Trust the tokens that an upstream issuer signs for ``audiences`` (OpenID Connect Core §3.1.3.7).
 
     An ``externalId`` names a person only together with the source that gave it: that match needs ``provisioned_by``.
-    Raises ``Malformed``; ``Taken`` when a live connection trusts the issuer already.
+    Raises ``InvalidRequest``; ``AlreadyExists`` when a live connection trusts the issuer already.
     """
     check_issuer(issuer, external_url=external_url, allow_loopback=allow_loopback, allow_development=allow_development)
     if (jwks_uri is None) == (jwks is None):
-        raise Malformed("exactly one of jwks_uri and jwks must be given", pointer="/jwks_uri")
+        raise InvalidRequest("exactly one of jwks_uri and jwks must be given", pointer="/jwks_uri")
     if jwks_uri is not None:
         check_url(jwks_uri, pointer="/jwks_uri", allow_loopback=allow_loopback)
     _check_provisioner(tx, match, provisioned_by)
@@ -108,7 +108,7 @@ def create_oidc_connection(
 
 
 def get_connection(tx: Tx, connection_id: UUID) -> Connection:
-    """Return one connection, ended or not. Raises ``NotThere``."""
+    """Return one connection, ended or not. Raises ``NotFound``."""
     return _there(connection_get(tx, connection_id))
 
 
@@ -131,15 +131,15 @@ def change_connection(
     """Give a connection another name or dialect, or members of its ``UpstreamPolicy`` other values.
 
     Where it takes fewer upstream tokens than before, the tokens that began with one of them end.
-    Raises ``NotThere``, ``Conflict``, ``Stale``, ``Malformed``.
+    Raises ``NotFound``, ``Conflict``, ``PreconditionFailed``, ``InvalidRequest``.
     """
     connection = _live(connection_lock(tx, connection_id))
     if expected_version is not None and expected_version != connection.version:
-        raise Stale("the connection has changed since the version in If-Match")
+        raise PreconditionFailed("the connection has changed since the version in If-Match")
     if dialect is not None and connection.kind is not ConnectionKind.SCIM:
-        raise Malformed("dialect is for SCIM connections only", pointer="/dialect")
+        raise InvalidRequest("dialect is for SCIM connections only", pointer="/dialect")
     if policy and connection.kind is not ConnectionKind.OIDC:
-        raise Malformed("this member is for OIDC connections only", pointer=f"/{min(policy)}")
+        raise InvalidRequest("this member is for OIDC connections only", pointer=f"/{min(policy)}")
     present = {"name": connection.name, "dialect": connection.dialect, **_policy_row(asdict(connection.policy))}
     wanted = {"name": name, "dialect": dialect, **_policy_row(policy)}
     values = {key: new for key, new in wanted.items() if new not in (None, present[key])}
@@ -156,17 +156,17 @@ def change_connection(
 def rotate_connection_token(
     tx: Tx, connection_id: UUID, *, token: str, overlap_s: int, caller: Caller, now: datetime
 ) -> datetime:
-    """Add ``token``; return until when the present ones live on. Raises ``NotThere``, ``Conflict``, ``Malformed``,
-    ``OverLimit`` when too many overlap.
+    """Add ``token``; return until when the present ones live on. Raises ``NotFound``, ``Conflict``, ``InvalidRequest``,
+    ``LimitExceeded`` when too many overlap.
     """
     connection = _live(connection_lock(tx, connection_id))
     if connection.kind is not ConnectionKind.SCIM:
-        raise Malformed("only a SCIM connection has tokens", pointer="/", reason="not_a_scim_connection")
+        raise InvalidRequest("only a SCIM connection has tokens", pointer="/", reason="not_a_scim_connection")
     if not 0 <= overlap_s <= OVERLAP_MAX_S:
-        raise Malformed(f"overlap_s must be 0 to {OVERLAP_MAX_S} seconds", pointer="/overlap_s")
+        raise InvalidRequest(f"overlap_s must be 0 to {OVERLAP_MAX_S} seconds", pointer="/overlap_s")
     until = now + timedelta(seconds=overlap_s)
     if overlap_s and _count_live(tx, connection_id, now) >= LIVE_TOKENS_MAX:
-        raise OverLimit(
+        raise LimitExceeded(
             f"{LIVE_TOKENS_MAX} tokens are active already; rotate with overlap_s 0 to revoke them",
             reason="too_many_tokens",
         )
@@ -177,14 +177,14 @@ def rotate_connection_token(
 
 
 def list_connection_tokens(tx: Tx, connection_id: UUID) -> list[ConnectionToken]:
-    """Return what may be shown of a connection's tokens, newest first. Raises ``NotThere``."""
+    """Return what may be shown of a connection's tokens, newest first. Raises ``NotFound``."""
     _there(connection_get(tx, connection_id))
     return connection_tokens_list(tx, connection_id)
 
 
 def end_connection(tx: Tx, connection_id: UUID, *, caller: Caller, now: datetime) -> None:
     """Refuse everything from this source from now on, and end the tokens that rest on a token of it; what it
-    provisioned stays. Raises ``NotThere``.
+    provisioned stays. Raises ``NotFound``.
     """
     connection = _there(connection_lock(tx, connection_id))
     if connection.ended_at is not None:
@@ -208,20 +208,20 @@ def end_development_connection(tx: Tx, *, caller: Caller, now: datetime) -> UUID
 def check_issuer(issuer: str, *, external_url: str, allow_loopback: bool, allow_development: bool = False) -> None:
     """Refuse what cannot be an upstream issuer, and our own issuers: trusting oneself confuses tenants.
 
-    The development issuer is trusted where that is allowed, and in one spelling. Raises ``Malformed``.
+    The development issuer is trusted where that is allowed, and in one spelling. Raises ``InvalidRequest``.
     """
     parts = check_url(issuer, pointer="/issuer", allow_loopback=allow_loopback)
     if parts.query:
-        raise Malformed("must not have a query (RFC 8414 section 2)", pointer="/issuer")
+        raise InvalidRequest("must not have a query (RFC 8414 section 2)", pointer="/issuer")
     if is_of_development(parts.hostname or "") and not (allow_development and issuer == DEVELOPMENT_ISSUER):
-        raise Malformed(
+        raise InvalidRequest(
             f"must not be an issuer of `identity dev`; there, {DEVELOPMENT_ISSUER} is the only one",
             pointer="/issuer",
             reason="development_issuer",
         )
     ours = urlsplit(external_url)
     if parts.netloc.lower() == ours.netloc.lower() and parts.path.startswith(f"{ours.path}/t/"):
-        raise Malformed(
+        raise InvalidRequest(
             "must be an upstream issuer; this URL is an issuer of this server", pointer="/issuer", reason="own_issuer"
         )
 
@@ -229,7 +229,7 @@ def check_issuer(issuer: str, *, external_url: str, allow_loopback: bool, allow_
 def check_url(url: str, *, pointer: str, allow_loopback: bool) -> SplitResult:
     """Return the parts of an https URL; http only on this machine, and only when that is allowed.
 
-    Where it leads is checked when it is fetched: names change their addresses. Raises ``Malformed``.
+    Where it leads is checked when it is fetched: names change their addresses. Raises ``InvalidRequest``.
     """
     try:
         parts = urlsplit(url) if url.isascii() and url.isprintable() and " " not in url else None
@@ -237,10 +237,10 @@ def check_url(url: str, *, pointer: str, allow_loopback: bool) -> SplitResult:
     except ValueError:
         parts = host = None
     if parts is None or not host or parts.username is not None or "#" in url or len(url) > URL_LENGTH_MAX:
-        raise Malformed("must be an absolute URL without user information or fragment", pointer=pointer)
+        raise InvalidRequest("must be an absolute URL without user information or fragment", pointer=pointer)
     local = parts.scheme == "http" and allow_loopback and host in LOOPBACK
     if parts.scheme != "https" and not local:
-        raise Malformed("must be an https URL", pointer=pointer, reason="https_required")
+        raise InvalidRequest("must be an https URL", pointer=pointer, reason="https_required")
     return parts
 
 
@@ -252,7 +252,7 @@ def _policy_row(policy: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_provisioner(tx: Tx, match: Match, connection_id: UUID | None) -> None:
     if connection_id is None and match is Match.EXTERNAL_ID:
-        raise Malformed(
+        raise InvalidRequest(
             "provisioned_by must name the SCIM connection that provisions these people: "
             "externalId is unique only within one connection",
             pointer="/provisioned_by",
@@ -262,7 +262,7 @@ def _check_provisioner(tx: Tx, match: Match, connection_id: UUID | None) -> None
         return
     found = connection_get(tx, connection_id)
     if found is None or found.kind is not ConnectionKind.SCIM or found.ended_at is not None:
-        raise Malformed("no active SCIM connection has this id", pointer="/provisioned_by")
+        raise InvalidRequest("no active SCIM connection has this id", pointer="/provisioned_by")
 
 
 def _count_live(tx: Tx, connection_id: UUID, now: datetime) -> int:
@@ -272,7 +272,7 @@ def _count_live(tx: Tx, connection_id: UUID, now: datetime) -> int:
 
 def _there(connection: Connection | None) -> Connection:
     if connection is None:
-        raise NotThere("no connection with this id")
+        raise NotFound("no connection with this id")
     return connection
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from identity.model.access import Caller
 from identity.model.async_request import OUTBOX_KIND
-from identity.model.errors import Conflict, NotThere
+from identity.model.errors import Conflict, NotFound
 from identity.model.event import Event
 from identity.model.outbox import OutboxRow, OutboxState
 from identity.store import Tx
@@ -20,7 +20,7 @@ def list_outbox(tx: Tx, state: OutboxState, *, after: UUID | None, limit: int) -
 
 
 def replay_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime) -> OutboxRow:
-    """Try again what was given up. What waits already is left alone. Raises ``NotThere``, ``Conflict``."""
+    """Try again what was given up. What waits already is left alone. Raises ``NotFound``, ``Conflict``."""
     row = _locked(tx, outbox_id)
     if row.state is OutboxState.WAITING:
         return row
@@ -32,7 +32,7 @@ def replay_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime
 
 
 def discard_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime) -> OutboxRow:
-    """Close what was given up, without its work. Raises ``NotThere``; ``Conflict`` while it is still tried.
+    """Close what was given up, without its work. Raises ``NotFound``; ``Conflict`` while it is still tried.
 
     Of an asynchronous request the result can be read from then on: what was done before it was given up.
     """
@@ -51,7 +51,7 @@ def discard_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetim
 def _locked(tx: Tx, outbox_id: UUID) -> OutboxRow:
     row = outbox_lock_any(tx, outbox_id)
     if row is None:
-        raise NotThere("no outbox row with this id")
+        raise NotFound("no outbox row with this id")
     return row
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from identity.model.access import Caller
-from identity.model.errors import Conflict, Malformed, NotThere, OverLimit, Stale, Taken
+from identity.model.errors import AlreadyExists, Conflict, InvalidRequest, LimitExceeded, NotFound, PreconditionFailed
 from identity.model.event import Event
 from identity.model.resource_type import (
     BUILT_IN,
@@ -54,27 +54,28 @@ def read_definitions(tx: Tx) -> Definitions:
 
 
 def get_schema(tx: Tx, schema_id: str) -> DefinedSchema:
-    """Return the newest version of a schema. Raises ``NotThere``."""
+    """Return the newest version of a schema. Raises ``NotFound``."""
     return get_schema_versions(tx, schema_id)[0]
 
 
 def get_schema_versions(tx: Tx, schema_id: str) -> Sequence[DefinedSchema]:
-    """Return every version of a schema, newest first. Raises ``NotThere``."""
+    """Return every version of a schema, newest first. Raises ``NotFound``."""
     found = schema_versions(tx, schema_id) if ID.fullmatch(schema_id) else ()
     if not found:
-        raise NotThere("this tenant has no schema with this id")
+        raise NotFound("this tenant has no schema with this id")
     return found
 
 
 def define_schema(tx: Tx, document: Mapping[str, Any], *, caller: Caller, now: datetime) -> DefinedSchema:
-    """Define a schema (RFC 7643 §7). It is in use when a resource type names it. Raises ``Malformed``, ``Taken``,
-    ``OverLimit``.
+    """Define a schema (RFC 7643 §7). It is in use when a resource type names it.
+
+    Raises ``InvalidRequest``, ``AlreadyExists``, ``LimitExceeded``.
     """
     schema = check_document(document)
     catalogue_hold(tx)
     present = schema_list(tx)
     if len(present) >= SCHEMAS_MAX:
-        raise OverLimit(f"a tenant may have at most {SCHEMAS_MAX} schemas", reason="too_many_schemas")
+        raise LimitExceeded(f"a tenant may have at most {SCHEMAS_MAX} schemas", reason="too_many_schemas")
     for other in present:
         _check_apart(schema.id.lower(), other.id.lower())
     _check_size(schema.json, present)
@@ -87,18 +88,18 @@ def define_schema(tx: Tx, document: Mapping[str, Any], *, caller: Caller, now: d
 def _check_apart(id_: str, other: str) -> None:
     """A name behind an id is an attribute's: an id may not go on where another ends."""
     if id_ == other:
-        raise Taken("the tenant has a schema with this id already", reason="schema_taken")
+        raise AlreadyExists("the tenant has a schema with this id already", reason="schema_taken")
     if id_.startswith(f"{other}:") or other.startswith(f"{id_}:"):
-        raise Malformed(
+        raise InvalidRequest(
             f"must not begin as {other} does: the names would be ambiguous with its attributes", pointer="/id"
         )
 
 
 def _check_size(document: Mapping[str, Any], others: Sequence[DefinedSchema]) -> None:
-    """Every process keeps what is in use parsed, and /Schemas answers it whole. Raises ``OverLimit``."""
+    """Every process keeps what is in use parsed, and /Schemas answers it whole. Raises ``LimitExceeded``."""
     characters = sum(len(json.dumps(each)) for each in (document, *(other.document for other in others)))
     if characters > DOCUMENTS_CHARACTERS_MAX:
-        raise OverLimit(
+        raise LimitExceeded(
             f"all schemas of a tenant together may have at most {DOCUMENTS_CHARACTERS_MAX} characters",
             reason="schemas_too_large",
         )
@@ -115,7 +116,7 @@ def change_schema(
 ) -> DefinedSchema:
     """Write a new version: what ``changes`` does not name stays. Nothing stored may change its meaning.
 
-    Raises ``NotThere``, ``Stale``, ``Malformed``, ``Conflict``, ``OverLimit``.
+    Raises ``NotFound``, ``PreconditionFailed``, ``InvalidRequest``, ``Conflict``, ``LimitExceeded``.
     """
     catalogue_hold(tx)
     current = get_schema(tx, schema_id)
@@ -124,7 +125,7 @@ def change_schema(
     if new.json == current.document:
         return current
     if current.version >= VERSIONS_MAX:
-        raise OverLimit(f"a schema may have at most {VERSIONS_MAX} versions", reason="too_many_versions")
+        raise LimitExceeded(f"a schema may have at most {VERSIONS_MAX} versions", reason="too_many_versions")
     _check_size(new.json, [each for each in schema_list(tx) if each.id != current.id])
     is_core = any(type_.schema == current.id for type_ in type_list(tx))
     check_evolution(read_schema(current.document), new, is_core=is_core)
@@ -135,7 +136,7 @@ def change_schema(
 
 
 def delete_schema(tx: Tx, schema_id: str, *, caller: Caller, now: datetime) -> None:
-    """Forget a schema that no resource type uses. Raises ``NotThere``, ``Conflict``."""
+    """Forget a schema that no resource type uses. Raises ``NotFound``, ``Conflict``."""
     catalogue_hold(tx)
     schema = get_schema(tx, schema_id)
     users = [type_.name for type_ in type_list(tx) if schema.id in _schemas_of(type_)]
@@ -161,10 +162,10 @@ def list_types(tx: Tx, *, now: datetime) -> list[DefinedType]:
 
 
 def get_type(tx: Tx, name: str, *, now: datetime) -> DefinedType:
-    """Return one resource type. Raises ``NotThere``."""
+    """Return one resource type. Raises ``NotFound``."""
     found = next((type_ for type_ in list_types(tx, now=now) if type_.name.lower() == name.lower()), None)
     if found is None:
-        raise NotThere("no resource type with this name")
+        raise NotFound("no resource type with this name")
     return found
 
 
@@ -181,17 +182,17 @@ def define_type(
 ) -> DefinedType:
     """Give the tenant a resource type of its own, over schemas that it has defined (RFC 7643 §6).
 
-    Raises ``Malformed``, ``Taken``, ``OverLimit``.
+    Raises ``InvalidRequest``, ``AlreadyExists``, ``LimitExceeded``.
     """
     catalogue_hold(tx)
     if len(type_list(tx)) >= RESOURCE_TYPES_MAX - len(BUILT_IN):
-        raise OverLimit(
+        raise LimitExceeded(
             f"a tenant may have at most {RESOURCE_TYPES_MAX} resource types", reason="too_many_resource_types"
         )
     known = {each.id.lower(): each for each in schema_list(tx)}
     core = known.get(schema.lower())
     if core is None:
-        raise Malformed("this tenant has no schema with this id", pointer="/schema", reason="unknown_schema")
+        raise InvalidRequest("this tenant has no schema with this id", pointer="/schema", reason="unknown_schema")
     check_core(read_schema(core.document))
     checked = _check_extensions(extensions, known, core.id)
     name, endpoint = check_name(name), check_endpoint(endpoint)
@@ -214,13 +215,13 @@ def change_type(
     """Describe a resource type anew, or change what extends it: ours too.
 
     An extension goes only when no resource has values of it, and becomes required only when every resource has.
-    Raises ``NotThere``, ``Stale``, ``Malformed``, ``Conflict``.
+    Raises ``NotFound``, ``PreconditionFailed``, ``InvalidRequest``, ``Conflict``.
     """
     catalogue_hold(tx)
     current = get_type(tx, name, now=now)
     _check_version(current.version, expected_version)
     if current.is_built_in and description is not None:
-        raise Malformed("the description of a built-in resource type cannot be changed", pointer="/description")
+        raise InvalidRequest("the description of a built-in resource type cannot be changed", pointer="/description")
     wanted = current.extensions
     if extensions is not None:
         wanted = _check_extensions(extensions, {each.id.lower(): each for each in schema_list(tx)}, current.schema)
@@ -238,7 +239,7 @@ def change_type(
 
 
 def delete_type(tx: Tx, name: str, *, caller: Caller, now: datetime) -> None:
-    """Forget a resource type of which there is no resource. Raises ``NotThere``, ``Conflict``."""
+    """Forget a resource type of which there is no resource. Raises ``NotFound``, ``Conflict``."""
     catalogue_hold(tx)
     current = get_type(tx, name, now=now)
     if current.is_built_in:
@@ -257,10 +258,12 @@ def _check_extensions(
     wanted: Sequence[Extension], known: Mapping[str, DefinedSchema], core: str | None
 ) -> tuple[Extension, ...]:
     if len(wanted) > EXTENSIONS_MAX:
-        raise OverLimit(f"a resource type may have at most {EXTENSIONS_MAX} extensions", reason="too_many_extensions")
+        raise LimitExceeded(
+            f"a resource type may have at most {EXTENSIONS_MAX} extensions", reason="too_many_extensions"
+        )
     checked = check_extensions(wanted, {key: schema.id for key, schema in known.items()})
     if core in {extension.schema for extension in checked}:
-        raise Malformed("must not list the schema of the resource type itself", pointer="/schemaExtensions")
+        raise InvalidRequest("must not list the schema of the resource type itself", pointer="/schemaExtensions")
     return checked
 
 
@@ -281,7 +284,7 @@ def _check_resources(tx: Tx, current: DefinedType, wanted: Sequence[Extension]) 
 
 def _check_version(version: int, expected: int | None) -> None:
     if expected is not None and expected != version:
-        raise Stale("the definition has changed since the version in If-Match")
+        raise PreconditionFailed("the definition has changed since the version in If-Match")
 
 
 def _tell(tx: Tx, type_: str, detail: Mapping[str, Any], *, caller: Caller, now: datetime) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from identity.model.access import Caller
 from identity.model.authority import covers_authority
 from identity.model.delegation import DELEGATIONS_MAX, Delegation, Details, check_limits, stands
-from identity.model.errors import Conflict, Malformed, NotThere, OverLimit, Stale
+from identity.model.errors import Conflict, InvalidRequest, LimitExceeded, NotFound, PreconditionFailed
 from identity.model.event import Event
 from identity.model.lifecycle import State
 from identity.model.principal import ACTORS, Kind, Principal
@@ -71,8 +71,8 @@ def grant_delegation(
 ) -> Delegation:
     """Let an agent act for a person, or for the members of a group, at one resource server.
 
-    Raises ``Malformed`` for what is not there or cannot be granted; ``Conflict`` for a party that is not active, and
-    for the same delegation by the same grantor; ``OverLimit``.
+    Raises ``InvalidRequest`` for what is not there or cannot be granted; ``Conflict`` for a party that is not active,
+    and for the same delegation by the same grantor; ``LimitExceeded``.
     """
     delegation = Delegation(
         id=tx.new_id(),
@@ -121,15 +121,15 @@ def change_delegation(
 
     A limit that stays is not held against the tenant's, which may have come down since. Where it permits less than
     before, the tokens that rest on it end; where it permits more, new tokens may have it.
-    Raises ``NotThere``, ``Conflict`` for one that has ended, ``Stale``, ``Malformed``.
+    Raises ``NotFound``, ``Conflict`` for one that has ended, ``PreconditionFailed``, ``InvalidRequest``.
     """
     before = delegation_lock(tx, delegation_id)
     if before is None:
-        raise NotThere("there is no such delegation")
+        raise NotFound("there is no such delegation")
     if before.ended_at is not None:
         raise Conflict("the delegation has ended, and that is final", reason="delegation_ended")
     if expected_version is not None and expected_version != before.version:
-        raise Stale("the delegation has changed since the version in If-Match")
+        raise PreconditionFailed("the delegation has changed since the version in If-Match")
     after = replace(before, **changes)
     if after == before:
         return before
@@ -154,10 +154,10 @@ def _narrows(before: Delegation, after: Delegation, server: ResourceServer) -> b
 
 
 def get_delegation(tx: Tx, delegation_id: UUID) -> Delegation:
-    """Return one delegation, ended or not. Raises ``NotThere``."""
+    """Return one delegation, ended or not. Raises ``NotFound``."""
     found = delegation_get(tx, delegation_id)
     if found is None:
-        raise NotThere("no delegation with this id")
+        raise NotFound("no delegation with this id")
     return found
 
 
@@ -186,7 +186,7 @@ def end_delegation(
 ) -> None:
     """End a delegation, and with it every token that rests on it. Ending it twice is ending it once.
 
-    Raises ``NotThere``.
+    Raises ``NotFound``.
     """
     ended = delegation_end(tx, delegation_id, reason=reason, now=now)
     if ended is None:
@@ -199,12 +199,12 @@ def _check_terms(tx: Tx, delegation: Delegation, now: datetime) -> ResourceServe
     """Refuse what no token could ever get; return the resource server."""
     check_scopes(delegation.scopes)
     if not (delegation.scopes or delegation.authorization_details):
-        raise Malformed("a delegation must have scopes or authorization_details", pointer="/scopes")
+        raise InvalidRequest("a delegation must have scopes or authorization_details", pointer="/scopes")
     if delegation.expires_at is not None and delegation.expires_at <= now:
-        raise Malformed("expires_at must be in the future", pointer="/expires_at")
+        raise InvalidRequest("expires_at must be in the future", pointer="/expires_at")
     server = resource_server_get(tx, delegation.resource)
     if server is None:
-        raise Malformed(
+        raise InvalidRequest(
             "no resource server is registered with this audience; register it first",
             pointer="/resource",
             reason="unknown_resource",
@@ -221,7 +221,7 @@ def _check_room(tx: Tx, delegation: Delegation, now: datetime) -> None:
     actor_id, subject_id, resource = delegation.actor_id, delegation.subject_id, delegation.resource
     if delegations_count(tx, actor_id=actor_id, subject_id=subject_id, resource=resource) >= DELEGATIONS_MAX:
         whom = "groups" if subject_id is None else "one person"
-        raise OverLimit(
+        raise LimitExceeded(
             f"an actor has at most {DELEGATIONS_MAX} delegations for {whom} at one resource; end some",
             reason="too_many_delegations",
         )
@@ -244,12 +244,12 @@ def _subject_of(grant: Grant) -> tuple[UUID, Kind, str]:
         case None, UUID() as group_id:
             return group_id, Kind.GROUP, "/subject_group_id"
         case _:
-            raise Malformed("exactly one of subject_id and subject_group_id must be given", pointer="/subject_id")
+            raise InvalidRequest("exactly one of subject_id and subject_group_id must be given", pointer="/subject_id")
 
 
 def _check_party(party: Principal | None, kinds: frozenset[Kind], wanted: str, pointer: str) -> Principal:
     if party is None or party.kind not in kinds:
-        raise Malformed(f"no {wanted} has this id", pointer=pointer, reason="unknown_principal")
+        raise InvalidRequest(f"no {wanted} has this id", pointer=pointer, reason="unknown_principal")
     if party.state is not State.ACTIVE:
         raise Conflict(f"the {party.kind} is {party.state}", reason="principal_not_active")
     return party

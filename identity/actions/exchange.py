@@ -28,7 +28,7 @@ from identity.model.task import Task, TaskState
 from identity.model.token import Basis, Issue, IssuedToken, Party, TokenFacts
 from identity.store import Tx
 from identity.store.exchange_facts import ExchangeFacts, exchange_facts_read
-from identity.store.facts import ClientQuestion
+from identity.store.facts import ClientLookup
 
 Id = TypeVar("Id", str, UUID)
 
@@ -78,7 +78,7 @@ TASK_FAULTS: Mapping[str, str] = {
 
 
 def read_exchange_facts(
-    tx: Tx, request: ExchangeRequest, client: ClientQuestion, *, issuer: str, now: datetime
+    tx: Tx, request: ExchangeRequest, client: ClientLookup, *, issuer: str, now: datetime
 ) -> ExchangeFacts:
     """Read every fact about every party in one statement; what the tokens say only chooses the rows."""
     subject, actor = request.subject_token, request.actor_token

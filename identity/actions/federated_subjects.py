@@ -6,7 +6,7 @@ from uuid import UUID
 from identity.model.access import Caller
 from identity.model.connection import ConnectionKind
 from identity.model.cutoff import CutoffKind
-from identity.model.errors import Malformed, NotThere, OverLimit, Taken
+from identity.model.errors import AlreadyExists, InvalidRequest, LimitExceeded, NotFound
 from identity.model.event import Event
 from identity.model.federated_subject import FederatedSubject, check_subject, upstream_key_of
 from identity.model.principal import Kind
@@ -32,34 +32,35 @@ def link_subject(
 ) -> FederatedSubject:
     """Let ``subject`` of an oidc connection mean this user. Linking it twice is linking it once.
 
-    Raises ``NotThere``, ``Malformed``, ``OverLimit``; ``Taken`` when it means another living principal.
+    Raises ``NotFound``, ``InvalidRequest``, ``LimitExceeded``; ``AlreadyExists`` when it means another living
+    principal.
     """
     check_subject(subject)
     if principal_lock(tx, principal_id, kind=Kind.USER) is None:
-        raise NotThere("no user with this id")
+        raise NotFound("no user with this id")
     connection = connection_get(tx, connection_id)
     if connection is None or connection.kind is not ConnectionKind.OIDC or connection.ended_at is not None:
-        raise Malformed("no active OIDC connection has this id", pointer="/connection_id")
+        raise InvalidRequest("no active OIDC connection has this id", pointer="/connection_id")
     held = federated_subject_get(tx, connection_id, subject)
     if held is not None and held.principal_id == principal_id:
         return held
     if len(federated_subject_list(tx, principal_id, limit=SUBJECTS_MAX)) >= SUBJECTS_MAX:
-        raise OverLimit(f"a user may have at most {SUBJECTS_MAX} upstream subjects", reason="too_many_subjects")
+        raise LimitExceeded(f"a user may have at most {SUBJECTS_MAX} upstream subjects", reason="too_many_subjects")
     if federated_subject_release(tx, connection_id, subject):
         _cut_off(tx, connection_id, subject, reason="subject_relinked", now=now)
     linked = federated_subject_insert(
         tx, connection_id=connection_id, subject=subject, principal_id=principal_id, now=now
     )
     if linked is None:
-        raise Taken("this subject is linked to another principal", reason="subject_taken")
+        raise AlreadyExists("this subject is linked to another principal", reason="subject_taken")
     _tell(tx, "subject.linked", principal_id, connection_id, caller=caller, now=now)
     return linked
 
 
 def list_subjects(tx: Tx, principal_id: UUID) -> list[FederatedSubject]:
-    """Return the upstream subjects that mean this principal. Raises ``NotThere``."""
+    """Return the upstream subjects that mean this principal. Raises ``NotFound``."""
     if principal_get(tx, principal_id) is None:
-        raise NotThere("no principal with this id")
+        raise NotFound("no principal with this id")
     return federated_subject_list(tx, principal_id, limit=SUBJECTS_MAX)
 
 
@@ -67,10 +68,10 @@ def unlink_subject(
     tx: Tx, principal_id: UUID, *, connection_id: UUID, subject: str, caller: Caller, now: datetime
 ) -> None:
     """Let ``subject`` mean no principal, and end the tokens that rest on one of its tokens. Unlinking it twice is
-    unlinking it once. Raises ``NotThere``.
+    unlinking it once. Raises ``NotFound``.
     """
     if principal_lock(tx, principal_id) is None:
-        raise NotThere("no principal with this id")
+        raise NotFound("no principal with this id")
     if federated_subject_delete(tx, connection_id=connection_id, subject=subject, principal_id=principal_id):
         _cut_off(tx, connection_id, subject, reason="subject_unlinked", now=now)
         _tell(tx, "subject.unlinked", principal_id, connection_id, caller=caller, now=now)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.model.access import Caller
 from identity.model.errors import Conflict, Unavailable
 from identity.store import Tx
@@ -13,7 +13,7 @@ KEPT = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
+class IdempotentRequest:
     """One request under its key. Hashes, since a key or a request may hold what must not be stored."""
 
     key_hash: bytes
@@ -28,7 +28,9 @@ class Answer:
     body: bytes
 
 
-def claim_key(tx: Tx, once: Once, *, seal: Seal, caller: Caller, now: datetime) -> Answer | None:
+def claim_key(
+    tx: Tx, once: IdempotentRequest, *, encryption: EnvelopeEncryption, caller: Caller, now: datetime
+) -> Answer | None:
     """Take the key for this request, or return what was answered to the same request before.
 
     Of two at once, the second waits for the first. Raises ``Conflict`` when the key was used for another request,
@@ -46,12 +48,14 @@ def claim_key(tx: Tx, once: Once, *, seal: Seal, caller: Caller, now: datetime) 
         raise Conflict(
             "this Idempotency-Key was used for another request; send a new one", reason="idempotency_key_reused"
         )
-    return Answer(kept.status, seal.open(kept.sealed_answer, tenant_id=tx.tenant_id, purpose=_purpose(once)))
+    return Answer(kept.status, encryption.decrypt(kept.sealed_answer, tenant_id=tx.tenant_id, purpose=_purpose(once)))
 
 
-def keep_answer(tx: Tx, once: Once, answer: Answer, *, seal: Seal, caller: Caller) -> None:
+def keep_answer(
+    tx: Tx, once: IdempotentRequest, answer: Answer, *, encryption: EnvelopeEncryption, caller: Caller
+) -> None:
     """Keep what is answered, sealed: it may show a secret that is stored nowhere else."""
-    sealed = seal.close(answer.body, tenant_id=tx.tenant_id, purpose=_purpose(once))
+    sealed = encryption.encrypt(answer.body, tenant_id=tx.tenant_id, purpose=_purpose(once))
     idempotency_keep(tx, caller=_name(caller), key_hash=once.key_hash, status=answer.status, sealed_answer=sealed)
 
 
@@ -59,5 +63,5 @@ def _name(caller: Caller) -> str:
     return f"{caller.kind}:{caller.id}"
 
 
-def _purpose(once: Once) -> str:
+def _purpose(once: IdempotentRequest) -> str:
     return f"idempotency:{once.key_hash.hex()}"

@@ -10,15 +10,15 @@ from identity_verifier import VerificationError
 
 from identity.actions.issuance import Issuer, parse_jti, parse_kid, verify_own
 from identity.actions.presented_tokens import retired
-from identity.actions.upstream import InvalidSubjectToken, take_token_apart
+from identity.actions.upstream import InvalidSubjectToken, decode_unverified
 from identity.model.access import Caller
 from identity.model.client import Client
 from identity.model.errors import NotAllowed
 from identity.model.event import Event
-from identity.model.token import TokenFacts, death_of
+from identity.model.token import TokenFacts, inactive_reason
 from identity.store import Tx
 from identity.store.events import event_insert
-from identity.store.facts import ClientQuestion, LifeFacts, life_facts_read
+from identity.store.facts import ClientLookup, TokenStatusFacts, life_facts_read
 from identity.store.tokens import token_revoke
 
 INACTIVE: Mapping[str, Any] = {"active": False}
@@ -36,7 +36,7 @@ class PresentedToken:
 def parse_presented(text: str, issuer: str) -> PresentedToken:
     """Take what claims to be a token of ours apart; what is not has no ``jti`` and is not active. Never raises."""
     try:
-        token = take_token_apart(text)
+        token = decode_unverified(text)
     except InvalidSubjectToken:
         return PresentedToken(text, None)
     if token.issuer != issuer:
@@ -44,16 +44,16 @@ def parse_presented(text: str, issuer: str) -> PresentedToken:
     return PresentedToken(text, parse_jti(token.claims), parse_kid(token.envelope.key_id))
 
 
-def read_life_facts(
-    tx: Tx, presented: PresentedToken, client: ClientQuestion, *, may_have_expired: bool, now: datetime
-) -> LifeFacts:
+def read_token_status_facts(
+    tx: Tx, presented: PresentedToken, client: ClientLookup, *, may_have_expired: bool, now: datetime
+) -> TokenStatusFacts:
     """Read what the life of the presented token is decided on; the key of an expired one may have retired."""
     retired_kid = presented.key_id if may_have_expired else None
     return life_facts_read(tx, client, jti=presented.jti, retired_kid=retired_kid, now=now)
 
 
 def introspect(
-    tx: Tx, presented: PresentedToken, facts: LifeFacts, *, client: Client, issuer: Issuer, now: datetime
+    tx: Tx, presented: PresentedToken, facts: TokenStatusFacts, *, client: Client, issuer: Issuer, now: datetime
 ) -> Mapping[str, Any]:
     """Return the claims of a token that lives, to those whom it concerns; to everybody else, that it is not active.
 
@@ -63,7 +63,7 @@ def introspect(
     if token is None or not (client.audience == token.audience or client.client_id == token.client_id):
         return INACTIVE
     claims = _verified_claims(tx, presented, token, facts, issuer, now)
-    if claims is None or death_of(token, now) is not None:
+    if claims is None or inactive_reason(token, now) is not None:
         return INACTIVE
     return {"active": True, "token_type": "Bearer", **claims}
 
@@ -71,7 +71,7 @@ def introspect(
 def revoke_token(
     tx: Tx,
     presented: PresentedToken,
-    facts: LifeFacts,
+    facts: TokenStatusFacts,
     *,
     client: Client,
     issuer: Issuer,
@@ -103,7 +103,7 @@ def revoke_token(
 
 
 def _verified_claims(
-    tx: Tx, presented: PresentedToken, token: TokenFacts, facts: LifeFacts, issuer: Issuer, now: datetime
+    tx: Tx, presented: PresentedToken, token: TokenFacts, facts: TokenStatusFacts, issuer: Issuer, now: datetime
 ) -> Mapping[str, Any] | None:
     keys = issuer.keys.public(tx.tenant_id, (*facts.common.keys, *retired(facts.retired_key, token)))
     try:

@@ -11,11 +11,11 @@ from identity_verifier import Expected, KeySet, Rule, VerificationError, Verifie
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from identity.actions.keys import KeyRing
+from identity.actions.signing_keys import KeyRing
 from identity.model.access import Caller
 from identity.model.claims import claims_of
 from identity.model.client import SCIM_SCOPE, Client, GrantType
-from identity.model.errors import Malformed, NotAllowed, Refusal
+from identity.model.errors import InvalidRequest, NotAllowed, Refusal
 from identity.model.event import Event
 from identity.model.scope import narrow_scopes
 from identity.model.signing_key import SigningKey, signing_key
@@ -23,7 +23,7 @@ from identity.model.task import Task
 from identity.model.tenant import ACCESS_LIFETIME_S, DEPTH_MAX, TASK_LIFETIME_MAX_S, scim_url_of
 from identity.model.token import Issue, IssuedToken, lives
 from identity.store import Tx
-from identity.store.facts import ClientQuestion, CommonFacts, ItselfFacts, itself_facts_read
+from identity.store.facts import ClientCredentialsFacts, ClientLookup, CommonFacts, itself_facts_read
 from identity.store.tokens import token_remember
 
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 §2.1
@@ -83,9 +83,9 @@ class Issuer:
     keys: KeyRing
 
 
-def read_itself_facts(
-    tx: Tx, client: ClientQuestion, *, resource: str | None, txn: UUID | None, now: datetime
-) -> ItselfFacts:
+def read_client_credentials_facts(
+    tx: Tx, client: ClientLookup, *, resource: str | None, txn: UUID | None, now: datetime
+) -> ClientCredentialsFacts:
     """Read what a token for the client itself is decided on."""
     return itself_facts_read(tx, client, resource=resource, txn=txn, now=now)
 
@@ -96,9 +96,9 @@ def check_grant(client: Client, grant_type: GrantType) -> None:
         raise UnauthorizedClient("the client may not use this grant type", reason="grant_type")
 
 
-def issue_for_itself(
+def issue_client_credentials_token(
     tx: Tx,
-    facts: ItselfFacts,
+    facts: ClientCredentialsFacts,
     client: Client,
     *,
     resource: str | None,
@@ -139,7 +139,7 @@ def _own_task(task: Task | None, client: Client, now: datetime) -> Task:
 
 def _decide_for_itself(
     tx: Tx,
-    facts: ItselfFacts,
+    facts: ClientCredentialsFacts,
     client: Client,
     *,
     resource: str | None,
@@ -175,7 +175,11 @@ def _decide_for_itself(
 
 
 def own_scopes(
-    facts: ItselfFacts, client: Client, resource: str | None, asked: tuple[str, ...] | None, task: Task | None = None
+    facts: ClientCredentialsFacts,
+    client: Client,
+    resource: str | None,
+    asked: tuple[str, ...] | None,
+    task: Task | None = None,
 ) -> tuple[str, ...]:
     """Return the scopes that a client has for itself, or for its task. Raises ``InvalidTarget``, ``InvalidScope``."""
     if resource is not None and facts.resource_scopes is None:
@@ -207,7 +211,7 @@ def _end_of(task: Task | None, common: CommonFacts) -> datetime | None:
 
 def _decide_for_connection(
     tx: Tx,
-    facts: ItselfFacts,
+    facts: ClientCredentialsFacts,
     client: Client,
     *,
     resource: str | None,
@@ -258,8 +262,8 @@ def issue_token(
     """Sign, verify what was signed, remember it with its event. ``task`` is the one that it serves, if it is not new.
 
     Raises ``PartyInactive`` when something that it rests on has just ended, ``TooManyTasks`` when the actor opened too
-    many, ``TooManyTokens`` when the task has spent its budget, ``Malformed`` when no verifier would take so large a
-    token.
+    many, ``TooManyTokens`` when the task has spent its budget, ``InvalidRequest`` when no verifier would take so large
+    a token.
     """
     claims = claims_of(issue, issuer=issuer.identifier, tenant=issuer.tenant)
     key = signing_key(common.keys, now)
@@ -269,7 +273,7 @@ def issue_token(
     except VerificationError as failed:
         if failed.rule is not Rule.SIZE:
             raise
-        raise Malformed(
+        raise InvalidRequest(
             "the token would be too large; request less", pointer="authorization_details", reason="token_size"
         ) from None
     budget = task.budget if task else None

@@ -11,7 +11,7 @@ from identity.actions.presented_tokens import ExchangeRequest, verify_subject
 from identity.actions.tasks import cancel_task, end_task, spent_of
 from identity.actions.upstream import InvalidSubjectToken, UpstreamKeys
 from identity.model.access import Caller
-from identity.model.errors import Conflict, NotAllowed, NotThere, Refusal
+from identity.model.errors import Conflict, NotAllowed, NotFound, Refusal
 from identity.model.event import Event
 from identity.model.task import Spent, Task, TaskActor, TaskState
 from identity.store import Tx
@@ -44,7 +44,7 @@ def list_own_tasks(tx: Tx, *, agent: PresentedAgent, after: UUID | None, limit: 
 
 
 def get_own_task(tx: Tx, txn: UUID, *, agent: PresentedAgent) -> OwnTask:
-    """Return a task that the agent opened or acted in. Raises ``NotThere``."""
+    """Return a task that the agent opened or acted in. Raises ``NotFound``."""
     task = task_get(tx, txn)
     actor = None if task is None else task_actor_get(tx, txn, agent.id)
     if task is None or (actor is None and task.actor_id != agent.id):
@@ -55,7 +55,7 @@ def get_own_task(tx: Tx, txn: UUID, *, agent: PresentedAgent) -> OwnTask:
 def complete_own_task(tx: Tx, txn: UUID, *, agent: PresentedAgent, caller: Caller, now: datetime) -> None:
     """End a task whose work is done, and every token that serves it. Doing it twice is doing it once.
 
-    Raises ``NotThere``, ``NotTheOpener``; ``Conflict`` when it was cancelled.
+    Raises ``NotFound``, ``NotTheOpener``; ``Conflict`` when it was cancelled.
     """
     task = get_own_task(tx, txn, agent=agent).task
     try:
@@ -70,7 +70,7 @@ def complete_own_task(tx: Tx, txn: UUID, *, agent: PresentedAgent, caller: Calle
 def cancel_own_task(tx: Tx, txn: UUID, *, agent: PresentedAgent, caller: Caller, now: datetime) -> None:
     """End a task that the agent opened; of one that it only acted in, its branch: the tokens in whose chain it is.
 
-    Raises ``NotThere``; ``Conflict`` when the task was completed.
+    Raises ``NotFound``; ``Conflict`` when the task was completed.
     """
     found = get_own_task(tx, txn, agent=agent)
     try:
@@ -111,7 +111,7 @@ def cancel_task_of_subject(
 ) -> Task:
     """End a task for the person whose own token an agent presents, whatever the agent has to do with the task.
 
-    Raises ``NotThere``, ``InvalidSubjectToken``, ``UpstreamKeysNeeded``; ``Conflict`` when it was completed.
+    Raises ``NotFound``, ``InvalidSubjectToken``, ``UpstreamKeysNeeded``; ``Conflict`` when it was completed.
     """
     subject_id = _proved(tx, proof, agent, issuer, upstream_keys, now)
     task = task_get(tx, txn)
@@ -128,7 +128,7 @@ def _proved(
     tx: Tx, proof: ExchangeRequest, agent: PresentedAgent, issuer: Issuer, upstream_keys: UpstreamKeys, now: datetime
 ) -> UUID:
     """Return whose own token was presented; a token that names actors is theirs, and not the person's."""
-    facts = read_exchange_facts(tx, proof, agent.question, issuer=issuer.identifier, now=now)
+    facts = read_exchange_facts(tx, proof, agent.lookup, issuer=issuer.identifier, now=now)
     try:
         held = verify_subject(tx, proof, facts, agent.client, issuer, upstream_keys, now)
         if held.chain:
@@ -139,7 +139,7 @@ def _proved(
     return held.subject.id
 
 
-def _not_there(agent: PresentedAgent) -> NotThere:
-    refusal = NotThere("there is no such task of this agent's")
+def _not_there(agent: PresentedAgent) -> NotFound:
+    refusal = NotFound("there is no such task of this agent's")
     refusal.concerns(actor_ids=(agent.id,))
     return refusal

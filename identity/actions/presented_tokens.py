@@ -11,7 +11,7 @@ from identity.model.client import Client
 from identity.model.errors import Refusal
 from identity.model.exchange import Asked, Held
 from identity.model.signing_key import SigningKey
-from identity.model.token import Party, TokenFacts, death_of, lives
+from identity.model.token import Party, TokenFacts, inactive_reason, lives
 from identity.model.upstream_token import ACCESS_TOKEN, JWT, Acting
 from identity.store import Tx
 from identity.store.exchange_facts import ExchangeFacts
@@ -135,7 +135,7 @@ def _believe(
         verify_own(text, issuer.keys.public(tx.tenant_id, keys), issuer, token.audience, verified_at)
     except VerificationError as failed:
         raise error(f"the token fails the rule: {failed.rule}", reason=f"{name}_{failed.rule}") from None
-    death = death_of(token, now, may_have_expired=may_have_expired)
+    death = inactive_reason(token, now, may_have_expired=may_have_expired)
     if death is not None:
         raise error("the token is no longer good", reason=f"{name}_{death}")
 

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from identity.actions.lifecycle import Changed, change_state
 from identity.model.access import Caller
-from identity.model.errors import Conflict, Malformed, NotThere
+from identity.model.errors import Conflict, InvalidRequest, NotFound
 from identity.model.event import Event
-from identity.model.lifecycle import SUSPENSIONS, Credentials, State, Verb
+from identity.model.lifecycle import SUSPENSIONS, Credentials, State, Transition
 from identity.model.principal import ACTORS, Principal, Resource
 from identity.model.selection import PrincipalSelection
 from identity.store import Tx
@@ -24,19 +24,21 @@ def list_principals(tx: Tx, wanted: PrincipalSelection, *, after: UUID | None, l
 
 
 def get_any_principal(tx: Tx, principal_id: UUID) -> Resource:
-    """Return one living principal of whatever kind, with its owners and groups. Raises ``NotThere``."""
+    """Return one living principal of whatever kind, with its owners and groups. Raises ``NotFound``."""
     principal = principal_get(tx, principal_id)
     resource = None if principal is None else resource_get(tx, principal.kind, principal_id, with_members=False)
     if resource is None:
-        raise NotThere("no principal with this id")
+        raise NotFound("no principal with this id")
     return resource
 
 
 def check_actor(tx: Tx, principal_id: UUID, *, pointer: str = "/principal_id") -> Principal:
-    """Return an active agent or service account, and hold it. Raises ``Malformed``, ``Conflict``."""
+    """Return an active agent or service account, and hold it. Raises ``InvalidRequest``, ``Conflict``."""
     principal = principal_lock(tx, principal_id)
     if principal is None or principal.kind not in ACTORS:
-        raise Malformed("there is no agent or service account of that id", pointer=pointer, reason="unknown_principal")
+        raise InvalidRequest(
+            "there is no agent or service account of that id", pointer=pointer, reason="unknown_principal"
+        )
     if principal.state is not State.ACTIVE:
         raise Conflict(f"the {principal.kind} is {principal.state}", reason="principal_not_active")
     return principal
@@ -54,36 +56,36 @@ def suspend(
     """Stop a principal at once, and everything that rests on it, whatever its source says from now on.
 
     Its clients and delegations come back with ``reactivate``, or end for good; the latter also where an earlier
-    suspension kept them. Raises ``NotThere``, ``NotAllowed``, ``Conflict``.
+    suspension kept them. Raises ``NotFound``, ``NotAllowed``, ``Conflict``.
     """
     return change_state(tx, principal_id, SUSPENSIONS[credentials], reason=reason, caller=caller, now=now).principal
 
 
 def deprovision(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Principal:
-    """End a principal's access as if its source had said so. Raises ``NotThere``, ``Conflict``."""
-    return change_state(tx, principal_id, Verb.DEPROVISION, reason=reason, caller=caller, now=now).principal
+    """End a principal's access as if its source had said so. Raises ``NotFound``, ``Conflict``."""
+    return change_state(tx, principal_id, Transition.DEPROVISION, reason=reason, caller=caller, now=now).principal
 
 
 def reactivate(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Changed:
     """Let a principal begin again, with none of its old tokens and tasks; after a suspension that kept them with its
     clients and delegations, which are told, after anything else without.
 
-    Raises ``NotThere``, ``Conflict``; the latter also for an agent whose owners are all gone, which the workers
+    Raises ``NotFound``, ``Conflict``; the latter also for an agent whose owners are all gone, which the workers
     would only suspend again.
     """
-    changed = change_state(tx, principal_id, Verb.REACTIVATE, reason=reason, caller=caller, now=now)
+    changed = change_state(tx, principal_id, Transition.REACTIVATE, reason=reason, caller=caller, now=now)
     if changed.principal.kind in ACTORS and is_unowned(tx, principal_id):
         raise Conflict("the agent has no active owner; assign one first", reason="no_active_owner")
     return changed
 
 
 def protect(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Principal:
-    """Let no source change a principal from now on, nor suspend it by taking its owners. Raises ``NotThere``."""
+    """Let no source change a principal from now on, nor suspend it by taking its owners. Raises ``NotFound``."""
     return _set_protection(tx, principal_id, is_protected=True, reason=reason, caller=caller, now=now)
 
 
 def unprotect(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Principal:
-    """Give a principal back to its source. Raises ``NotThere``."""
+    """Give a principal back to its source. Raises ``NotFound``."""
     return _set_protection(tx, principal_id, is_protected=False, reason=reason, caller=caller, now=now)
 
 
@@ -92,7 +94,7 @@ def _set_protection(
 ) -> Principal:
     principal = principal_lock(tx, principal_id)
     if principal is None:
-        raise NotThere("no principal with this id")
+        raise NotFound("no principal with this id")
     if principal.is_protected is is_protected:
         return principal
     changed = principal_protect(tx, principal, is_protected=is_protected)

@@ -8,20 +8,20 @@ from uuid import UUID
 from identity.actions.lifecycle import apply_state, bring
 from identity.model.access import Caller, check_reach
 from identity.model.difference import differences
-from identity.model.errors import Malformed, NotThere, Stale
+from identity.model.errors import InvalidRequest, NotFound, PreconditionFailed
 from identity.model.event import Event
-from identity.model.lifecycle import State, Verb
+from identity.model.lifecycle import State, Transition
 from identity.model.listing import Listing
 from identity.model.membership import MemberChange
 from identity.model.principal import Amendment, Kind, Principal, Profile, Reference, Resource, narrows_validity
-from identity.model.provisioning_event import EventUri, change_told
+from identity.model.provisioning_event import EventUri, provisioning_event_for
 from identity.store import Tx
 from identity.store.definitions import keys_write, type_hold
 from identity.store.events import event_insert
-from identity.store.groups import members_add, members_keep_only, members_remove, owners_replace
 from identity.store.lifecycle import ownership_notice_insert
-from identity.store.listing import Found, resource_list
+from identity.store.listing import ResultPage, resource_list
 from identity.store.locks import principal_key
+from identity.store.memberships import members_add, members_keep_only, members_remove, owners_replace
 from identity.store.principals import (
     emails_replace,
     principal_insert,
@@ -33,7 +33,7 @@ from identity.store.principals import (
 )
 
 __all__ = [
-    "Found",
+    "ResultPage",
     "amend_principal",
     "create_principal",
     "delete_principal",
@@ -53,7 +53,7 @@ def create_principal(
 ) -> Resource:
     """Write a new principal with its owners or members. Its id is ours and is never used again.
 
-    Raises ``Taken``, ``Malformed``; ``NotThere`` when its type was forgotten meanwhile.
+    Raises ``AlreadyExists``, ``InvalidRequest``; ``NotFound`` when its type was forgotten meanwhile.
     """
     check_window(profile)
     if kind.is_custom:
@@ -71,7 +71,9 @@ def create_principal(
             type=f"{kind}.created",
             subject_id=principal.id,
             detail={"state": state, "members": len(members)},
-            provisioning=change_told(EventUri.CREATE, principal, _attributes_of_new(principal, owners, members)),
+            provisioning=provisioning_event_for(
+                EventUri.CREATE, principal, _attributes_of_new(principal, owners, members)
+            ),
         ),
         caller=caller,
         now=now,
@@ -80,15 +82,15 @@ def create_principal(
 
 
 def get_principal(tx: Tx, kind: Kind, principal_id: UUID, *, caller: Caller, with_members: bool = True) -> Resource:
-    """Return one living principal. Raises ``NotThere``; ``OverLimit`` for a group too large to show whole."""
+    """Return one living principal. Raises ``NotFound``; ``LimitExceeded`` for a group too large to show whole."""
     del caller  # every authenticated caller of a tenant may read its directory
     resource = resource_get(tx, kind, principal_id, with_members=with_members)
     if resource is None:
-        raise NotThere("no resource with this id")
+        raise NotFound("no resource with this id")
     return resource
 
 
-def find_principals(tx: Tx, listing: Listing, *, caller: Caller) -> Found:
+def find_principals(tx: Tx, listing: Listing, *, caller: Caller) -> ResultPage:
     """Return one page of the living principals that are asked for."""
     del caller  # every authenticated caller of a tenant may read its directory
     return resource_list(tx, listing)
@@ -107,11 +109,12 @@ def amend_principal(
     """Change a principal to what ``amend`` makes of it. When nothing changes, nothing is written.
 
     ``amend`` sees a group without its members and answers with a change to them. Setting ``active`` to false is
-    deprovisioning, to true reactivation. Raises ``NotThere``, ``NotAllowed``, ``Stale``, ``Taken``, ``Malformed``.
+    deprovisioning, to true reactivation. Raises ``NotFound``, ``NotAllowed``, ``PreconditionFailed``,
+    ``AlreadyExists``, ``InvalidRequest``.
     """
     current = resource_lock(tx, kind, principal_id)
     if current is None:
-        raise NotThere("no resource with this id")
+        raise NotFound("no resource with this id")
     check_change(current.principal, expected_version, caller)
     amendment = amend(current)
     check_window(amendment.profile)
@@ -132,29 +135,29 @@ def delete_principal(
 ) -> None:
     """Delete for ever: from now on it is not there, its name is free, its id is never used again, its history stays.
 
-    Raises ``NotThere``, ``NotAllowed``, ``Stale``.
+    Raises ``NotFound``, ``NotAllowed``, ``PreconditionFailed``.
     """
     principal = principal_lock(tx, principal_id, kind=kind)
     if principal is None:
-        raise NotThere("no resource with this id")
+        raise NotFound("no resource with this id")
     check_change(principal, expected_version, caller)
-    apply_state(tx, principal, Verb.DELETE, reason="deleted_by_source", caller=caller, now=now)
+    apply_state(tx, principal, Transition.DELETE, reason="deleted_by_source", caller=caller, now=now)
 
 
 def check_window(profile: Profile) -> None:
-    """Refuse a validity window that ends before it begins. Raises ``Malformed``."""
+    """Refuse a validity window that ends before it begins. Raises ``InvalidRequest``."""
     if profile.valid_from and profile.valid_until and profile.valid_until <= profile.valid_from:
-        raise Malformed("validUntil must be later than validFrom", pointer="validUntil")
+        raise InvalidRequest("validUntil must be later than validFrom", pointer="validUntil")
 
 
 def check_change(principal: Principal, expected_version: int | None, caller: Caller) -> None:
     """Refuse to change what is another's, and what has changed since it was looked at.
 
-    Raises ``NotAllowed``, ``Stale``.
+    Raises ``NotAllowed``, ``PreconditionFailed``.
     """
     check_reach(caller, principal)
     if expected_version is not None and expected_version != principal.version:
-        raise Stale("the resource has changed since the version in If-Match")
+        raise PreconditionFailed("the resource has changed since the version in If-Match")
 
 
 def _write_profile(tx: Tx, current: Resource, profile: Profile, *, now: datetime) -> Resource:
@@ -184,7 +187,7 @@ def _write_owners(tx: Tx, current: Resource, profile: Profile, *, now: datetime)
     owners = owners_replace(tx, principal.id, profile.owners, now=now)
     principal = principal_touch(tx, principal.id, now=now)
     if not owners and principal.state is State.ACTIVE:
-        abandoned = bring(tx, principal, Verb.ABANDON, reason="no_owner", now=now)
+        abandoned = bring(tx, principal, Transition.SUSPEND_UNOWNED, reason="no_owner", now=now)
         principal, events = abandoned.principal, abandoned.events
     return replace(current, principal=principal, owners=owners), events
 
@@ -210,7 +213,9 @@ def _write_state(
     """Follow the source when it changes its mind; a source that repeats itself does not undo an administrator."""
     if profile.active == before.document.get("active", True):
         return principal, ()
-    verb, reason = (Verb.RESTORE, "active_true") if profile.active else (Verb.DEPROVISION, "active_false")
+    verb, reason = (
+        (Transition.SOURCE_REACTIVATE, "active_true") if profile.active else (Transition.DEPROVISION, "active_false")
+    )
     changed = bring(tx, principal, verb, reason=reason, now=now)
     return changed.principal, changed.events
 
@@ -230,7 +235,7 @@ def _told(kind: Kind, before: Resource, after: Resource, amendment: Amendment) -
         type=f"{kind}.amended",
         subject_id=before.principal.id,
         detail=detail,
-        provisioning=change_told(
+        provisioning=provisioning_event_for(
             EventUri.PUT if amendment.is_whole else EventUri.PATCH,
             after.principal,
             _attributes_changed(before, after, amendment),

@@ -5,12 +5,12 @@ from datetime import datetime
 from uuid import UUID
 
 from identity.actions.issuance import sign
-from identity.actions.keys import KeyRing
+from identity.actions.signing_keys import KeyRing
 from identity.model.provisioning_event import TYP, RecordedProvisioningEvent, claims_of
 from identity.model.signing_key import signing_key
 from identity.store import Tx
-from identity.store.keys import signing_keys_list
 from identity.store.provisioning_events import provisioning_event_list
+from identity.store.signing_keys import signing_keys_list
 
 
 def list_provisioning_events(tx: Tx, *, after: UUID | None, limit: int) -> Sequence[RecordedProvisioningEvent]:

@@ -9,7 +9,7 @@ from identity.actions.lifecycle import apply_state
 from identity.model.access import Caller
 from identity.model.delegation import PARTY_ENDED
 from identity.model.event import Event
-from identity.model.lifecycle import State, Verb
+from identity.model.lifecycle import State, Transition
 from identity.model.principal import ACTORS, Kind, Principal
 from identity.store import Tx
 from identity.store.events import event_insert
@@ -139,4 +139,4 @@ def _suspend(tx: Tx, agent_id: UUID, *, caller: Caller, now: datetime) -> None:
     """Lock, and look once more: it may have got an owner, or gone away, while nobody held it."""
     agent = principal_lock(tx, agent_id)
     if agent is not None and is_unowned(tx, agent_id):
-        apply_state(tx, agent, Verb.ABANDON, reason="no_active_owner", caller=caller, now=now)
+        apply_state(tx, agent, Transition.SUSPEND_UNOWNED, reason="no_active_owner", caller=caller, now=now)

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from identity.model.access import Caller
-from identity.model.errors import Malformed, NotThere, OverLimit, Stale, Taken
+from identity.model.errors import AlreadyExists, InvalidRequest, LimitExceeded, NotFound, PreconditionFailed
 from identity.model.event import Event
 from identity.model.ids import parse_id
 from identity.model.resource import ResourceServer
@@ -39,8 +39,8 @@ def register_pair(
 ) -> ResourcePair:
     """Let tokens for ``source`` be traded for tokens for ``target``, each an audience or an id of a resource server.
 
-    Saying the same again changes nothing. Raises ``Malformed``; ``Taken`` when the two are a pair otherwise;
-    ``OverLimit``.
+    Saying the same again changes nothing. Raises ``InvalidRequest``; ``AlreadyExists`` when the two are a pair
+    otherwise; ``LimitExceeded``.
     """
     first, second = _audience(tx, source), _audience(tx, target)
     wanted = ResourcePair(tx.new_id(), first, second, scopes, authorization_details_types, now)
@@ -50,7 +50,7 @@ def register_pair(
     if known is not None:
         if (known.scopes, known.authorization_details_types) == (scopes, authorization_details_types):
             return known
-        raise Taken("there is a pair of these two already", reason="pair_taken")
+        raise AlreadyExists("there is a pair of these two already", reason="pair_taken")
     _check_room(tx, wanted)
     resource_pair_insert(tx, wanted)
     _tell(tx, "resource_pair.registered", wanted, caller=caller, now=now)
@@ -58,7 +58,7 @@ def register_pair(
 
 
 def get_pair(tx: Tx, pair_id: UUID) -> ResourcePair:
-    """Return one pair. Raises ``NotThere``."""
+    """Return one pair. Raises ``NotFound``."""
     return _there(resource_pair_get(tx, pair_id))
 
 
@@ -72,13 +72,13 @@ def change_pair(
 ) -> ResourcePair:
     """Give a pair other ``scopes`` or ``authorization_details_types``; less than before ends the tokens that crossed.
 
-    Raises ``NotThere``, ``Stale``, ``Malformed``.
+    Raises ``NotFound``, ``PreconditionFailed``, ``InvalidRequest``.
     """
     found = get_pair(tx, pair_id)
     resource_servers_lock(tx, {found.source, found.target})
     before = _there(resource_pair_lock(tx, pair_id))
     if expected_version is not None and expected_version != before.version:
-        raise Stale("the pair has changed since the version in If-Match")
+        raise PreconditionFailed("the pair has changed since the version in If-Match")
     after = check_pair(replace(before, **changes), *_both(tx, before))
     if after == before:
         return before
@@ -89,14 +89,14 @@ def change_pair(
 
 
 def delete_pair(tx: Tx, pair_id: UUID, *, caller: Caller, now: datetime) -> None:
-    """Let nothing cross any more, and end the tokens that crossed. Raises ``NotThere``."""
+    """Let nothing cross any more, and end the tokens that crossed. Raises ``NotFound``."""
     deleted = _there(resource_pair_delete(tx, pair_id))
     _tell(tx, "resource_pair.deleted", deleted, caller=caller, now=now)
 
 
 def _there(pair: ResourcePair | None) -> ResourcePair:
     if pair is None:
-        raise NotThere("there is no such pair of resource servers")
+        raise NotFound("there is no such pair of resource servers")
     return pair
 
 
@@ -115,7 +115,7 @@ def _both(tx: Tx, pair: ResourcePair) -> tuple[ResourceServer, ResourceServer]:
 def _server(tx: Tx, audience: str, pointer: str) -> ResourceServer:
     found = resource_server_get(tx, audience)
     if found is None:
-        raise Malformed(
+        raise InvalidRequest(
             "there is no such resource server; register it first", pointer=pointer, reason="unknown_resource"
         )
     return found
@@ -124,7 +124,7 @@ def _server(tx: Tx, audience: str, pointer: str) -> ResourceServer:
 def _check_room(tx: Tx, pair: ResourcePair) -> None:
     most = max(resource_pairs_count(tx, source=pair.source), resource_pairs_count(tx, target=pair.target))
     if most >= PAIRS_MAX:
-        raise OverLimit(
+        raise LimitExceeded(
             f"at most {PAIRS_MAX} pairs lead from one resource server, and to one; delete some", reason="too_many_pairs"
         )
 

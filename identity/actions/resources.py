@@ -8,7 +8,7 @@ from uuid import UUID
 
 from identity.actions.principals import check_actor
 from identity.model.access import Caller
-from identity.model.errors import Malformed, NotThere, OverLimit, Stale
+from identity.model.errors import InvalidRequest, LimitExceeded, NotFound, PreconditionFailed
 from identity.model.event import Event
 from identity.model.resource import (
     TYPES_MAX,
@@ -49,11 +49,12 @@ def register_resource(
 
     Our own issuers are audiences already, for tokens that prove an actor: nobody may have others issued for them.
 
-    Raises ``Malformed``; ``Conflict`` for a principal that is not active; ``Taken`` when it is registered otherwise.
+    Raises ``InvalidRequest``; ``Conflict`` for a principal that is not active; ``AlreadyExists`` when it is registered
+    otherwise.
     """
     check_scopes(scopes)
     if audience == external_url or audience.startswith(f"{external_url}/t/"):
-        raise Malformed(
+        raise InvalidRequest(
             "must be a resource server; this URL is an issuer of this server", pointer="/audience", reason="own_issuer"
         )
     types = check_details_types(authorization_details_types, scopes)
@@ -69,10 +70,10 @@ def register_resource(
 
 
 def get_resource(tx: Tx, resource_id: UUID) -> ResourceServer:
-    """Return one resource server. Raises ``NotThere``."""
+    """Return one resource server. Raises ``NotFound``."""
     found = resource_server_find(tx, resource_id)
     if found is None:
-        raise NotThere("no resource server is registered with this audience")
+        raise NotFound("no resource server is registered with this audience")
     return found
 
 
@@ -93,7 +94,7 @@ def change_resource(
     """Give a resource server other ``scopes``, ``authorization_details_types`` or ``principal_id``.
 
     Where it offers less than before, the tokens that rest on it end. Who runs it no longer loses the clients that have
-    its audience. Raises ``NotThere``, ``Stale``, ``Malformed``, ``Conflict``.
+    its audience. Raises ``NotFound``, ``PreconditionFailed``, ``InvalidRequest``, ``Conflict``.
     """
     if changes.get("principal_id") is not None:
         check_actor(tx, changes["principal_id"])  # principals are locked before what refers to them
@@ -114,7 +115,7 @@ def delete_resource(
 ) -> None:
     """Delete a resource server, and with it its pairs, its clients, the delegations at it and the tokens for it.
 
-    What rests on it stays ended when its audience is registered anew. Raises ``NotThere``, ``Stale``.
+    What rests on it stays ended when its audience is registered anew. Raises ``NotFound``, ``PreconditionFailed``.
     """
     server = _held(tx, resource_id, expected_version)
     resource_server_delete(tx, server.audience, now=now)
@@ -128,7 +129,7 @@ def _held(tx: Tx, resource_id: UUID, expected_version: int | None) -> ResourceSe
     resource_servers_lock(tx, {get_resource(tx, resource_id).audience})
     server = get_resource(tx, resource_id)
     if expected_version is not None and expected_version != server.version:
-        raise Stale("the resource server has changed since the version in If-Match")
+        raise PreconditionFailed("the resource server has changed since the version in If-Match")
     return server
 
 
@@ -139,7 +140,7 @@ def _checked(after: ResourceServer, before: ResourceServer) -> ResourceServer:
     ever = (*before.authorization_details_types, *before.retired_types)
     retired = tuple(known for known in ever if known.type not in after.type_names)
     if len(retired) > TYPES_MAX:
-        raise OverLimit(
+        raise LimitExceeded(
             f"at most {TYPES_MAX} types may be taken away; delete the resource server", reason="too_many_types"
         )
     return replace(after, retired_types=retired)

@@ -6,8 +6,8 @@ in it: tokens, upstream tokens and client assertions from before are refused, wh
 
 from datetime import datetime
 
-from identity.actions.keys import create_signing_key
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
+from identity.actions.signing_keys import create_signing_key
 from identity.model.access import Caller
 from identity.model.cutoff import CutoffKind
 from identity.model.event import Event
@@ -16,12 +16,18 @@ from identity.model.tenant import Tenant
 from identity.store import Tx
 from identity.store.cutoffs import cutoff_set
 from identity.store.events import event_insert, event_last
-from identity.store.keys import signing_keys_lock, signing_keys_revoke
-from identity.store.requests import sources_heard
+from identity.store.provisioning_log import sources_heard
+from identity.store.signing_keys import signing_keys_lock, signing_keys_revoke
 
 
 def restore_tenant(
-    tx: Tx, tenant: Tenant, *, restored_to: datetime | None, seal: Seal, caller: Caller, now: datetime
+    tx: Tx,
+    tenant: Tenant,
+    *,
+    restored_to: datetime | None,
+    encryption: EnvelopeEncryption,
+    caller: Caller,
+    now: datetime,
 ) -> RestoredTenant:
     """Cut off all that was issued, sign with a new key alone, and tell which sources must say everything again.
 
@@ -34,7 +40,7 @@ def restore_tenant(
     is_new = before is None or before.event.detail["restored_to"] != point.isoformat()
     if before is None or is_new:
         cut_off = now + AHEAD
-        _cut_off(tx, point, cut_off, seal=seal, caller=caller, now=now)
+        _cut_off(tx, point, cut_off, encryption=encryption, caller=caller, now=now)
     else:
         cut_off = datetime.fromisoformat(before.event.detail["cut_off"])
     return RestoredTenant(tenant.id, tenant.slug, point, cut_off, is_new, sources_heard(tx))
@@ -48,10 +54,12 @@ def _last_recorded(tx: Tx, tenant: Tenant) -> datetime:
     return last.at if told is None else datetime.fromisoformat(told)
 
 
-def _cut_off(tx: Tx, point: datetime, cut_off: datetime, *, seal: Seal, caller: Caller, now: datetime) -> None:
+def _cut_off(
+    tx: Tx, point: datetime, cut_off: datetime, *, encryption: EnvelopeEncryption, caller: Caller, now: datetime
+) -> None:
     """A key that was given up after the point, perhaps because it was stolen, is back too: none of them signs again."""
     cutoff_set(tx, CutoffKind.TENANT, str(tx.tenant_id), reason="restored", now=cut_off)
     signing_keys_revoke(tx)
-    create_signing_key(tx, seal=seal, activates_at=now, caller=caller, now=now)
+    create_signing_key(tx, encryption=encryption, activates_at=now, caller=caller, now=now)
     detail = {"restored_to": point.isoformat(), "cut_off": cut_off.isoformat()}
     event_insert(tx, Event(type=EVENT, detail=detail), caller=caller, now=now)

@@ -8,13 +8,20 @@ from typing import Any
 
 from identity.actions.agent_authentication import PresentedAgent
 from identity.actions.exchange import NotDelegated, concerned_by, decide_held, read_exchange_facts, refused
-from identity.actions.issuance import Issuer, PartyInactive, TooManyTasks, check_grant, own_scopes, read_itself_facts
+from identity.actions.issuance import (
+    Issuer,
+    PartyInactive,
+    TooManyTasks,
+    check_grant,
+    own_scopes,
+    read_client_credentials_facts,
+)
 from identity.actions.presented_tokens import ExchangeRequest, verify_subject
 from identity.actions.upstream import InvalidSubjectToken, UpstreamKeys
 from identity.model.access import Caller
 from identity.model.client import GrantType
 from identity.model.delegation import Delegation
-from identity.model.errors import Malformed, Refusal
+from identity.model.errors import InvalidRequest, Refusal
 from identity.model.event import Event
 from identity.model.exchange import Asked, Held, refuse_parties
 from identity.model.task import (
@@ -82,7 +89,8 @@ def open_task(
 ) -> Task:
     """Open a task with at most the authority that the agent could have tokens for now.
 
-    Raises what ``exchange_token`` or ``issue_for_itself`` raises, and ``Malformed`` for a task that would be too long.
+    Raises what ``exchange_token`` or ``issue_client_credentials_token`` raises, and ``InvalidRequest`` for a task that
+    would be too long.
     """
     opening = Opening(tx, request, agent, issuer, upstream_keys, now)
     with _concerning(subject_id=agent.id, actor_ids=(agent.id,), txn=agent.token.txn):
@@ -125,9 +133,9 @@ def _grant_for_itself(opening: Opening) -> Granted:
 def _own_entry(opening: Opening, asked: Asked) -> TaskAuthority:
     """Return what the agent may have at one resource server: as with client credentials."""
     if asked.authorization_details is not None:
-        raise Malformed("a client has none of its own", pointer="authorization_details")
+        raise InvalidRequest("a client has none of its own", pointer="authorization_details")
     agent = opening.agent
-    facts = read_itself_facts(opening.tx, agent.question, resource=asked.resource, txn=None, now=opening.now)
+    facts = read_client_credentials_facts(opening.tx, agent.lookup, resource=asked.resource, txn=None, now=opening.now)
     return TaskAuthority(own_scopes(facts, agent.client, asked.resource, asked.scopes), (), str(asked.resource))
 
 
@@ -171,7 +179,7 @@ def _grant_at_large(opening: Opening, subject: ExchangeRequest) -> Granted:
 @contextmanager
 def _facts(opening: Opening, request: ExchangeRequest) -> Iterator[ExchangeFacts]:
     agent = opening.agent
-    facts = read_exchange_facts(opening.tx, request, agent.question, issuer=opening.issuer.identifier, now=opening.now)
+    facts = read_exchange_facts(opening.tx, request, agent.lookup, issuer=opening.issuer.identifier, now=opening.now)
     with _concerning(**concerned_by(facts, agent.client)):
         yield facts
 
@@ -214,7 +222,7 @@ def _end(opening: Opening, granted: Granted) -> datetime:
     end = end_of_task(opening.request.expires_in_s, list(_bounds(opening, granted)), opening.now)
     if isinstance(end, Bound):
         most = int((end.until - opening.now).total_seconds())
-        raise Malformed(f"expires_in is more than {end.words} allows: {most} seconds", reason="task_too_long")
+        raise InvalidRequest(f"expires_in is more than {end.words} allows: {most} seconds", reason="task_too_long")
     return end
 
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from identity.model.errors import NotThere
+from identity.model.errors import NotFound
 from identity.model.task_tree import TaskTree, tree_of
 from identity.store import Tx
 from identity.store.events import event_list
@@ -12,8 +12,8 @@ TREE_EVENTS_MAX = 1_000
 
 
 def draw_task(tx: Tx, txn: UUID) -> TaskTree:
-    """Return the tree of a task, which may be swept already: events stay. Raises ``NotThere``."""
+    """Return the tree of a task, which may be swept already: events stay. Raises ``NotFound``."""
     events = event_list(tx, txn=txn, limit=TREE_EVENTS_MAX + 1)
     if not events:
-        raise NotThere("no task with this txn")
+        raise NotFound("no task with this txn")
     return tree_of(txn, events[:TREE_EVENTS_MAX], is_truncated=len(events) > TREE_EVENTS_MAX)

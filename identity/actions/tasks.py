@@ -6,7 +6,7 @@ from uuid import UUID
 
 from identity.model.access import Caller
 from identity.model.cutoff import CutoffKind
-from identity.model.errors import Conflict, NotThere
+from identity.model.errors import Conflict, NotFound
 from identity.model.event import Event
 from identity.model.task import Spent, Task, TaskState
 from identity.store import Tx
@@ -18,10 +18,10 @@ ENDINGS = {TaskState.CANCELLED: "task.cancelled", TaskState.COMPLETED: "task.com
 
 
 def get_task(tx: Tx, txn: UUID) -> Task:
-    """Return one task, ended or not. Raises ``NotThere``."""
+    """Return one task, ended or not. Raises ``NotFound``."""
     found = task_get(tx, txn)
     if found is None:
-        raise NotThere("no task with this txn")
+        raise NotFound("no task with this txn")
     return found
 
 
@@ -39,7 +39,7 @@ def spent_of(tx: Tx, tasks: Iterable[Task]) -> dict[UUID, Spent]:
 def cancel_task(tx: Tx, txn: UUID, *, reason: str, caller: Caller, now: datetime) -> Task:
     """End a task and every token that serves it, at once. Cancelling it twice is cancelling it once.
 
-    Raises ``NotThere``; ``Conflict`` when it was completed.
+    Raises ``NotFound``; ``Conflict`` when it was completed.
     """
     return end_task(tx, txn, TaskState.CANCELLED, reason=reason, caller=caller, now=now)
 
@@ -47,7 +47,7 @@ def cancel_task(tx: Tx, txn: UUID, *, reason: str, caller: Caller, now: datetime
 def end_task(tx: Tx, txn: UUID, state: TaskState, *, reason: str, caller: Caller, now: datetime) -> Task:
     """Bring a task into one of its final states, with every token that serves it.
 
-    Raises ``NotThere``; ``Conflict`` when it is in the other one.
+    Raises ``NotFound``; ``Conflict`` when it is in the other one.
     """
     ended = task_end(tx, txn, state, now=now)
     if ended is None:

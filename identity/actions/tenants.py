@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from identity.actions.keys import create_signing_key
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
+from identity.actions.signing_keys import create_signing_key
 from identity.model.access import Caller
-from identity.model.errors import NotThere
+from identity.model.errors import NotFound
 from identity.model.event import Event
 from identity.model.tenant import Tenant, check_slug
 from identity.store import Tx
@@ -17,10 +17,15 @@ from identity.store.events import event_insert
 from identity.store.tenants import tenant_find, tenant_insert, tenant_list, tenant_update
 
 
-def create_tenant(tx: Tx, *, slug: str, display_name: str, seal: Seal, caller: Caller, now: datetime) -> Tenant:
-    """Create the tenant that ``tx`` is bound to, with its first signing key. Raises ``Malformed``, ``Taken``."""
+def create_tenant(
+    tx: Tx, *, slug: str, display_name: str, encryption: EnvelopeEncryption, caller: Caller, now: datetime
+) -> Tenant:
+    """Create the tenant that ``tx`` is bound to, with its first signing key.
+
+    Raises ``InvalidRequest``, ``AlreadyExists``.
+    """
     tenant = tenant_insert(tx, slug=check_slug(slug), display_name=display_name, now=now)
-    create_signing_key(tx, seal=seal, activates_at=now, caller=caller, now=now)
+    create_signing_key(tx, encryption=encryption, activates_at=now, caller=caller, now=now)
     event_insert(tx, Event(type="tenant.created", detail={"slug": slug}), caller=caller, now=now)
     return tenant
 
@@ -39,10 +44,10 @@ def change_tenant(tx: Tx, before: Tenant, changes: Mapping[str, Any], *, caller:
 
 
 def resolve_tenant(tx: Tx, slug: str) -> Tenant:
-    """Return the tenant that a URL names. Raises ``NotThere``."""
+    """Return the tenant that a URL names. Raises ``NotFound``."""
     tenant = tenant_find(tx, slug)
     if tenant is None:
-        raise NotThere("there is no such tenant")
+        raise NotFound("there is no such tenant")
     return tenant
 
 

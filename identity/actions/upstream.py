@@ -151,7 +151,7 @@ class UnverifiedToken:
         return issuer if isinstance(issuer, str) else None
 
 
-def take_token_apart(unverified_token: str) -> UnverifiedToken:
+def decode_unverified(unverified_token: str) -> UnverifiedToken:
     """Split and decode a JWT without believing it. Raises ``InvalidSubjectToken``."""
     try:
         envelope = take_apart(unverified_token)

@@ -8,8 +8,10 @@ import structlog
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
-from identity.http import house, log_unavailable, request_id
-from identity.model.errors import Malformed, OverLimit, Refusal
+from identity.edge.audit import log_unavailable
+from identity.edge.request import request_id
+from identity.edge.runtime import runtime
+from identity.model.errors import InvalidRequest, LimitExceeded, Refusal
 
 log = structlog.get_logger("identity.admin")
 
@@ -44,13 +46,13 @@ KINDS: dict[str, Kind] = {
 }
 
 
-class UnsupportedMediaType(Malformed):
+class UnsupportedMediaType(InvalidRequest):
     """The body is not JSON."""
 
     code = "unsupported_media_type"
 
 
-class Faulty(Malformed):
+class Faulty(InvalidRequest):
     """More than one fault, each with its pointer."""
 
     def __init__(self, faults: list[tuple[str, str]]) -> None:
@@ -60,7 +62,7 @@ class Faulty(Malformed):
 
 def type_url(kind: str) -> str:
     """Return the stable ``type`` of a kind of problem; it can be opened."""
-    return f"{house().external_url}/admin/v1/problems/{kind}"
+    return f"{runtime().external_url}/admin/v1/problems/{kind}"
 
 
 def problem(
@@ -106,7 +108,7 @@ def answer_unexpected(error: Exception) -> Response:
 
 
 def _kind_of(refusal: Refusal) -> str:
-    if isinstance(refusal, OverLimit) and refusal.reason != refusal.code:
+    if isinstance(refusal, LimitExceeded) and refusal.reason != refusal.code:
         return "limit_reached"
     codes = (getattr(ancestor, "code", "") for ancestor in type(refusal).__mro__)
     return next((code for code in codes if code in KINDS), "invalid_value")

@@ -6,9 +6,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from identity.admin.endpoints import NAMES, OPERATIONS, Operation
 from identity.admin.errors import KINDS
-from identity.admin.operations import NAMES, OPERATIONS, Operation
-from identity.admin.views import Problem
+from identity.admin.responses import Problem
 
 REFERENCE = "#/components/schemas/{model}"
 IDEMPOTENCY_KEY: dict[str, Any] = {

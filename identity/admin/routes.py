@@ -7,37 +7,37 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing.exceptions import RoutingException
 
 from identity.admin import (
-    routes_clients,
-    routes_connections,
-    routes_definitions,
-    routes_delegations,
-    routes_documents,
-    routes_pairs,
-    routes_principals,
-    routes_resources,
-    routes_tasks,
-    routes_tenants,
-    routes_trail,
+    clients,
+    connections,
+    definitions,
+    delegations,
+    documents,
+    principals,
+    resource_pairs,
+    resources,
+    tasks,
+    tenants,
+    trail,
 )
+from identity.admin.endpoints import blueprint
 from identity.admin.errors import answer_http_exception, answer_refusal, answer_unexpected, problem
-from identity.admin.operations import blueprint
-from identity.http import administrator_required
+from identity.edge.authentication import administrator_required
 from identity.model.errors import Refusal
 
 __all__ = ["NOUNS", "blueprint"]
 
 NOUNS: tuple[ModuleType, ...] = (
-    routes_documents,
-    routes_tenants,
-    routes_connections,
-    routes_definitions,
-    routes_clients,
-    routes_resources,
-    routes_pairs,
-    routes_principals,
-    routes_delegations,
-    routes_tasks,
-    routes_trail,
+    documents,
+    tenants,
+    connections,
+    definitions,
+    clients,
+    resources,
+    resource_pairs,
+    principals,
+    delegations,
+    tasks,
+    trail,
 )
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 NOTHING_HERE = "nothing_here"

@@ -20,7 +20,7 @@ RESULT_KEPT_H = 24
 Report = Mapping[str, Any]
 
 
-class InOtherHands(Exception):  # noqa: N818 - no error: somebody else does the same request at this moment
+class AlreadyClaimed(Exception):  # noqa: N818 - no error: somebody else does the same request at this moment
     """Another worker is at it, or has been. What was about to be done is undone, and left to that one."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from identity.model.delegation import Details
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 
 DETAILS_MAX = 20
 DETAILS_DEPTH_MAX = 8  # a verifier refuses claims nested deeper than 16
@@ -139,7 +139,7 @@ def _match(ones: int, others: int, fits: Callable[[int, int], bool]) -> dict[int
 
 
 def check_details(details: Any) -> Details:
-    """Return authorization details of a bearable shape. Raises ``Malformed``."""
+    """Return authorization details of a bearable shape. Raises ``InvalidRequest``."""
     if not isinstance(details, list) or len(details) > DETAILS_MAX or _depth(details) > DETAILS_DEPTH_MAX:
         raise _malformed(f"must be an array of at most {DETAILS_MAX} objects, nested at most {DETAILS_DEPTH_MAX} deep")
     for entry in details:
@@ -161,8 +161,8 @@ def _check_entry(entry: Any) -> None:
             raise _malformed(f"must not have an empty array {name}: it could be read as none or as all")
 
 
-def _malformed(fault: str) -> Malformed:
-    return Malformed(f"authorization_details {fault}", pointer="authorization_details")
+def _malformed(fault: str) -> InvalidRequest:
+    return InvalidRequest(f"authorization_details {fault}", pointer="authorization_details")
 
 
 def _depth(value: Any, so_far: int = 0) -> int:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 
 
 class ConnectionKind(StrEnum):
@@ -126,9 +126,9 @@ def narrows(before: UpstreamPolicy, after: UpstreamPolicy) -> bool:
 
 
 def check_subject_claim(claim: str) -> str:
-    """Return ``claim`` when it can name a person for good. Raises ``Malformed``."""
+    """Return ``claim`` when it can name a person for good. Raises ``InvalidRequest``."""
     if claim.lower() in FORBIDDEN_SUBJECT_CLAIMS:
-        raise Malformed(
+        raise InvalidRequest(
             f"must be a stable identifier of a person, such as sub or oid; {claim} is not stable",
             pointer="/subject_claim",
         )

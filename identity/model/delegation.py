@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.model.tenant import (
     DEPTH_MAX,
     TASK_DURATION_MAX_S,
@@ -74,7 +74,7 @@ looks at as many.
 
 
 def check_limits(limits: Mapping[str, Any], *, tenant_lifetime_max_s: int, tenant_max_task_s: int) -> None:
-    """Refuse a limit, by the name of its member, that no token or task could ever reach. Raises ``Malformed``."""
+    """Refuse a limit, by the name of its member, that no token or task could ever reach. Raises ``InvalidRequest``."""
     longest, task = min(TASK_LIFETIME_MAX_S, tenant_lifetime_max_s), min(TASK_DURATION_MAX_S, tenant_max_task_s)
     ranges = {
         "max_lifetime_s": (1, longest, "seconds"),
@@ -83,4 +83,4 @@ def check_limits(limits: Mapping[str, Any], *, tenant_lifetime_max_s: int, tenan
     }
     for name, (least, most, unit) in ranges.items():
         if name in limits and not least <= limits[name] <= most:
-            raise Malformed(f"{name} must be {least} to {most} {unit}", pointer=f"/{name}")
+            raise InvalidRequest(f"{name} must be {least} to {most} {unit}", pointer=f"/{name}")

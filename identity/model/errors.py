@@ -44,13 +44,13 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a programm
         self.subject_id, self.actor_ids, self.txn, self.parent = subject_id, actor_ids, txn, parent
 
 
-class NotThere(Refusal):
+class NotFound(Refusal):
     """It does not exist, or it is not yours: the same answer."""
 
     code = "not_found"
 
 
-class Malformed(Refusal):
+class InvalidRequest(Refusal):
     """The request breaks its protocol's grammar or types. ``pointer`` is a JSON pointer (RFC 6901) or a name."""
 
     code = "invalid_value"
@@ -60,13 +60,13 @@ class Malformed(Refusal):
         self.pointer = pointer
 
 
-class Taken(Refusal):
+class AlreadyExists(Refusal):
     """Another row holds what must be unique."""
 
     code = "uniqueness"
 
 
-class Stale(Refusal):
+class PreconditionFailed(Refusal):
     """The caller's ``If-Match`` names an older version."""
 
     code = "precondition_failed"
@@ -90,7 +90,7 @@ class NotAuthenticated(Refusal):
     code = "unauthenticated"
 
 
-class OverLimit(Refusal):
+class LimitExceeded(Refusal):
     """A published limit is exceeded."""
 
     code = "too_large"
@@ -102,7 +102,7 @@ class Unavailable(Refusal):
     code = "unavailable"
 
 
-class TooOften(Refusal):
+class RateLimited(Refusal):
     """The caller asks more often than it may; ``wait_s`` seconds from now it may ask again (RFC 6585 §4)."""
 
     code = "too_often"

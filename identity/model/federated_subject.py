@@ -5,7 +5,7 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 
 SUBJECT_LENGTH_MAX = 255  # characters; OpenID Connect Core §2, sub
 
@@ -26,7 +26,7 @@ def upstream_key_of(connection_id: UUID, subject: str) -> str:
 
 
 def check_subject(subject: str) -> str:
-    """Return a subject identifier that an issuer may use. Raises ``Malformed``."""
+    """Return a subject identifier that an issuer may use. Raises ``InvalidRequest``."""
     if not 0 < len(subject) <= SUBJECT_LENGTH_MAX or not subject.isprintable():
-        raise Malformed(f"subject must be 1 to {SUBJECT_LENGTH_MAX} printable characters", pointer="/subject")
+        raise InvalidRequest(f"subject must be 1 to {SUBJECT_LENGTH_MAX} printable characters", pointer="/subject")
     return subject

@@ -15,7 +15,7 @@ class State(StrEnum):
     DELETED = "deleted"
 
 
-class Verb(StrEnum):
+class Transition(StrEnum):
     """What can befall a principal.
 
     ``suspend``, ``suspend_and_revoke`` and ``reactivate`` are an administrator's: the first two hold a principal, the
@@ -25,9 +25,9 @@ class Verb(StrEnum):
 
     SUSPEND = "suspend"
     SUSPEND_AND_REVOKE = "suspend_and_revoke"
-    ABANDON = "abandon"
+    SUSPEND_UNOWNED = "abandon"
     DEPROVISION = "deprovision"
-    RESTORE = "restore"
+    SOURCE_REACTIVATE = "restore"
     REACTIVATE = "reactivate"
     DELETE = "delete"
 
@@ -53,57 +53,57 @@ class Restored:
 
 NOTHING_RESTORED = Restored()
 
-TRANSITIONS: dict[State, dict[Verb, State]] = {
+TRANSITIONS: dict[State, dict[Transition, State]] = {
     State.ACTIVE: {
-        Verb.SUSPEND: State.SUSPENDED,
-        Verb.SUSPEND_AND_REVOKE: State.SUSPENDED,
-        Verb.ABANDON: State.SUSPENDED,
-        Verb.DEPROVISION: State.DEPROVISIONED,
-        Verb.RESTORE: State.ACTIVE,
-        Verb.REACTIVATE: State.ACTIVE,
-        Verb.DELETE: State.DELETED,
+        Transition.SUSPEND: State.SUSPENDED,
+        Transition.SUSPEND_AND_REVOKE: State.SUSPENDED,
+        Transition.SUSPEND_UNOWNED: State.SUSPENDED,
+        Transition.DEPROVISION: State.DEPROVISIONED,
+        Transition.SOURCE_REACTIVATE: State.ACTIVE,
+        Transition.REACTIVATE: State.ACTIVE,
+        Transition.DELETE: State.DELETED,
     },
     State.SUSPENDED: {
-        Verb.SUSPEND: State.SUSPENDED,
-        Verb.SUSPEND_AND_REVOKE: State.SUSPENDED,
-        Verb.ABANDON: State.SUSPENDED,
-        Verb.DEPROVISION: State.DEPROVISIONED,
-        Verb.RESTORE: State.SUSPENDED,
-        Verb.REACTIVATE: State.ACTIVE,
-        Verb.DELETE: State.DELETED,
+        Transition.SUSPEND: State.SUSPENDED,
+        Transition.SUSPEND_AND_REVOKE: State.SUSPENDED,
+        Transition.SUSPEND_UNOWNED: State.SUSPENDED,
+        Transition.DEPROVISION: State.DEPROVISIONED,
+        Transition.SOURCE_REACTIVATE: State.SUSPENDED,
+        Transition.REACTIVATE: State.ACTIVE,
+        Transition.DELETE: State.DELETED,
     },
     State.DEPROVISIONED: {
-        Verb.SUSPEND: State.DEPROVISIONED,  # held already: the source may say otherwise tomorrow
-        Verb.SUSPEND_AND_REVOKE: State.DEPROVISIONED,
-        Verb.DEPROVISION: State.DEPROVISIONED,
-        Verb.RESTORE: State.ACTIVE,
-        Verb.REACTIVATE: State.ACTIVE,
-        Verb.DELETE: State.DELETED,
+        Transition.SUSPEND: State.DEPROVISIONED,  # held already: the source may say otherwise tomorrow
+        Transition.SUSPEND_AND_REVOKE: State.DEPROVISIONED,
+        Transition.DEPROVISION: State.DEPROVISIONED,
+        Transition.SOURCE_REACTIVATE: State.ACTIVE,
+        Transition.REACTIVATE: State.ACTIVE,
+        Transition.DELETE: State.DELETED,
     },
     State.DELETED: {},
 }
 
-SUSPENSIONS = {Credentials.KEEP: Verb.SUSPEND, Credentials.REVOKE: Verb.SUSPEND_AND_REVOKE}
+SUSPENSIONS = {Credentials.KEEP: Transition.SUSPEND, Credentials.REVOKE: Transition.SUSPEND_AND_REVOKE}
 """The verb of an administrator's suspension."""
 
-CUTS = frozenset({*SUSPENSIONS.values(), Verb.ABANDON, Verb.DEPROVISION, Verb.DELETE})
+CUTS = frozenset({*SUSPENSIONS.values(), Transition.SUSPEND_UNOWNED, Transition.DEPROVISION, Transition.DELETE})
 """Verbs that raise the epoch: no token and no task from before lives on, nor is ever revived."""
 
-ENDS = CUTS - {Verb.SUSPEND}
+ENDS = CUTS - {Transition.SUSPEND}
 """Verbs that raise the end counter besides: no delegation and no client from before is ever good again. A suspension
 that keeps them only holds them, until the principal is reactivated."""
 
 
-HOLDS = {Verb.SUSPEND: True, Verb.SUSPEND_AND_REVOKE: True, Verb.REACTIVATE: False}
+HOLDS = {Transition.SUSPEND: True, Transition.SUSPEND_AND_REVOKE: True, Transition.REACTIVATE: False}
 """Verbs that begin and end a hold. Whoever is held is active under no other verb, whatever its source says."""
 
 
-def next_hold(is_held: bool, verb: Verb) -> bool:
+def next_hold(is_held: bool, verb: Transition) -> bool:
     """Return whether an administrator holds a principal after ``verb``."""
     return HOLDS.get(verb, is_held)
 
 
-def next_state(state: State, verb: Verb, *, is_held: bool = False) -> State:
+def next_state(state: State, verb: Transition, *, is_held: bool = False) -> State:
     """Return the state after ``verb``. Doing it twice is doing it once. Raises ``Conflict``."""
     try:
         reached = TRANSITIONS[state][verb]

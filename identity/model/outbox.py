@@ -22,7 +22,7 @@ class Progress(StrEnum):
 
     DONE = "done"
     MORE = "more"
-    LEFT = "left"
+    CLAIMED_ELSEWHERE = "claimed_elsewhere"
 
 
 @dataclass(frozen=True, slots=True)

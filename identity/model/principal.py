@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.model.lifecycle import State
 from identity.model.membership import MemberChange
 from identity.model.tenant import TASK_DURATION_MAX_S
@@ -157,10 +157,10 @@ class Resource:
     owners: tuple[Reference, ...] = ()
 
     @property
-    def stored(self) -> "Stored":
+    def stored(self) -> "ListItem":
         """Return what is shown of it, as a list reads it."""
         own = self.principal
-        return Stored(
+        return ListItem(
             str(own.id), own.kind, own.state, own.document, own.version, own.created_at, own.updated_at,
             *([(str(other.id), other.kind, other.display_name) for other in beside]
               for beside in (self.groups, self.members, self.owners)),
@@ -174,7 +174,7 @@ kind_of = lru_cache(1_000)(Kind)
 """The kind that a text names; for where there are hundreds of them."""
 
 
-class Stored(NamedTuple):
+class ListItem(NamedTuple):
     """What a representation is made of, as it is stored. A page of a list holds hundreds: no model is built of them."""
 
     id: str
@@ -209,7 +209,7 @@ def canonical_name(name: str) -> str:
     """Return the one form in which names are compared everywhere (PRECIS-like: NFKC, case folded).
 
     Computed here and stored, because PostgreSQL's and Python's folding differ, and two answers to "same name?"
-    are two accounts for one person. Raises ``Malformed`` for invisible and control characters.
+    are two accounts for one person. Raises ``InvalidRequest`` for invisible and control characters.
     """
     return _folded(name, forbidden=INVISIBLE, pointer="userName")
 
@@ -217,19 +217,19 @@ def canonical_name(name: str) -> str:
 def shown_name(name: str) -> str:
     """Return the form in which names are compared that nobody signs in with: a group's, joined emoji and all.
 
-    Raises ``Malformed``.
+    Raises ``InvalidRequest``.
     """
     return _folded(name, forbidden=UNPRINTABLE, pointer="displayName")
 
 
 def _folded(name: str, *, forbidden: frozenset[str], pointer: str) -> str:
     if not name.strip() or len(name) > NAME_LENGTH_MAX:
-        raise Malformed(f"must be 1 to {NAME_LENGTH_MAX} characters", pointer=pointer)
+        raise InvalidRequest(f"must be 1 to {NAME_LENGTH_MAX} characters", pointer=pointer)
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     if len(folded) > NAME_LENGTH_MAX:  # one character may fold into eighteen, and an index entry holds 2,700 bytes
-        raise Malformed(f"must be at most {NAME_LENGTH_MAX} characters after case folding", pointer=pointer)
+        raise InvalidRequest(f"must be at most {NAME_LENGTH_MAX} characters after case folding", pointer=pointer)
     if any(unicodedata.category(character) in forbidden for character in folded):
-        raise Malformed("must not contain control or invisible characters", pointer=pointer)
+        raise InvalidRequest("must not contain control or invisible characters", pointer=pointer)
     return folded
 
 

@@ -64,7 +64,7 @@ class RecordedProvisioningEvent:
     payloads: Mapping[str, Any]
 
 
-def change_told(uri: EventUri, principal: Principal, attributes: Iterable[str]) -> ProvisioningEvent:
+def provisioning_event_for(uri: EventUri, principal: Principal, attributes: Iterable[str]) -> ProvisioningEvent:
     """Return the event of a create, patch or put that set ``attributes`` (RFC 9967 §2.4.1 to §2.4.3)."""
     payload = {"attributes": sorted(attributes), "version": principal.entity_tag}
     return _about(principal, uri, payload)

@@ -24,17 +24,17 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class BucketState:
     """The bucket after a request, and how long to wait when it was too early; zero when it was not."""
 
     bucket: Bucket
     wait_s: float
 
 
-def take(bucket: Bucket | None, rate: Rate, now_s: float) -> Taken:
+def take(bucket: Bucket | None, rate: Rate, now_s: float) -> BucketState:
     """Take one request out of a bucket; a new caller's is full. A clock that goes back fills nothing."""
     before = bucket or Bucket(rate.burst, now_s)
     left = min(rate.burst, before.left + max(0.0, now_s - before.at_s) * rate.per_s)
     if left < 1:
-        return Taken(Bucket(left, max(now_s, before.at_s)), (1 - left) / rate.per_s)
-    return Taken(Bucket(left - 1, max(now_s, before.at_s)), 0.0)
+        return BucketState(Bucket(left, max(now_s, before.at_s)), (1 - left) / rate.per_s)
+    return BucketState(Bucket(left - 1, max(now_s, before.at_s)), 0.0)

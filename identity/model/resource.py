@@ -6,7 +6,7 @@ from uuid import UUID
 
 from identity.model.authority import Restrictions, opened_scopes
 from identity.model.delegation import Delegation, Details
-from identity.model.errors import Conflict, Malformed
+from identity.model.errors import Conflict, InvalidRequest
 
 TYPES_MAX = 50
 TYPE_LENGTH_MAX = 128
@@ -56,7 +56,7 @@ class ResourceServer:
 
 
 def check_details_types(types: tuple[DetailsType, ...], scopes: tuple[str, ...]) -> tuple[DetailsType, ...]:
-    """Return the types of authorization details of a resource server that has ``scopes``. Raises ``Malformed``."""
+    """Return the types of authorization details of a resource server that has ``scopes``. Raises ``InvalidRequest``."""
     names = [known.type for known in types]
     if len(names) > TYPES_MAX or len(set(names)) != len(names):
         raise _malformed(f"must be at most {TYPES_MAX} types, each once")
@@ -70,7 +70,7 @@ def check_details_types(types: tuple[DetailsType, ...], scopes: tuple[str, ...])
 
 def check_changed_types(server: ResourceServer, types: tuple[DetailsType, ...], scopes: tuple[str, ...]) -> None:
     """Refuse types that mean another thing than before: what a type restricts decides what was granted with entries of
-    it, and without. Raises ``Malformed``, ``Conflict``.
+    it, and without. Raises ``InvalidRequest``, ``Conflict``.
     """
     before = {known.type: known.scopes for known in (*server.authorization_details_types, *server.retired_types)}
     check_details_types(types, tuple({*scopes, *(scope for restricted in before.values() for scope in restricted)}))
@@ -112,25 +112,25 @@ def still_offered(delegation: Delegation, server: ResourceServer) -> Delegation 
     return replace(delegation, scopes=scopes, authorization_details=details)
 
 
-def _malformed(fault: str) -> Malformed:
-    return Malformed(fault, pointer="/authorization_details_types")
+def _malformed(fault: str) -> InvalidRequest:
+    return InvalidRequest(fault, pointer="/authorization_details_types")
 
 
 def check_offered(server: ResourceServer, *, scopes: tuple[str, ...], details: Details) -> None:
-    """Refuse authority that the resource server does not know or would never use. Raises ``Malformed``."""
+    """Refuse authority that the resource server does not know or would never use. Raises ``InvalidRequest``."""
     unknown = [scope for scope in scopes if scope not in server.scopes]
     if unknown:
-        raise Malformed(f"{server.audience} has no scope {unknown[0]}", pointer="/scopes", reason="unknown_scope")
+        raise InvalidRequest(f"{server.audience} has no scope {unknown[0]}", pointer="/scopes", reason="unknown_scope")
     strange = [entry["type"] for entry in details if entry["type"] not in server.type_names]
     if strange:
-        raise Malformed(
+        raise InvalidRequest(
             f"{server.audience} has no authorization_details type {strange[0]}",
             pointer="/authorization_details",
             reason="unknown_authorization_details_type",
         )
     shut = set(scopes) - set(opened_scopes(scopes, details, server.restrictions))
     if shut:
-        raise Malformed(
+        raise InvalidRequest(
             f"authorization_details must have an object of a type that restricts the scope {min(shut)}; "
             "without one the scope allows nothing",
             pointer="/authorization_details",

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from identity.model.authority import Authority, Holder
 from identity.model.delegation import Details
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.model.resource import ResourceServer
 
 PAIRS_MAX = 100
@@ -117,11 +117,11 @@ def narrows(before: ResourcePair, after: ResourcePair) -> bool:
 
 
 def check_pair(pair: ResourcePair, source: ResourceServer, target: ResourceServer) -> ResourcePair:
-    """Return a pair of which each entry can take effect. Raises ``Malformed``."""
+    """Return a pair of which each entry can take effect. Raises ``InvalidRequest``."""
     if source.audience == target.audience:
-        raise Malformed("a pair is of two resource servers", pointer="/to")
+        raise InvalidRequest("a pair is of two resource servers", pointer="/to")
     if not (pair.scopes or pair.authorization_details_types):
-        raise Malformed("a pair without scopes and authorization_details_types allows nothing", pointer="/scopes")
+        raise InvalidRequest("a pair without scopes and authorization_details_types allows nothing", pointer="/scopes")
     _check_scopes(pair, source, target)
     _check_types(pair, source, target)
     return pair
@@ -132,7 +132,7 @@ def _check_scopes(pair: ResourcePair, source: ResourceServer, target: ResourceSe
         if scope not in source.scopes:
             raise _unknown("/scopes", source, f"scope {scope}")
         if not allowed or len(set(allowed)) != len(allowed):
-            raise Malformed("a scope allows at least one scope, each once", pointer="/scopes")
+            raise InvalidRequest("a scope allows at least one scope, each once", pointer="/scopes")
         for other in allowed:
             if other not in target.scopes:
                 raise _unknown("/scopes", target, f"scope {other}")
@@ -147,21 +147,21 @@ def _check_types(pair: ResourcePair, source: ResourceServer, target: ResourceSer
             raise _unknown(pointer, target, f"authorization_details type {become}")
         restricted, there = source.restrictions.get(known), target.restrictions.get(become)
         if (restricted is None) != (there is None):
-            raise Malformed(
+            raise InvalidRequest(
                 "a type that restricts scopes becomes one that does, and one that stands alone one that does",
                 pointer=pointer,
                 reason="types_differ",
             )
         if restricted is not None and there is not None and not pair.allowed_by(restricted) & there:
-            raise Malformed(
+            raise InvalidRequest(
                 f"{become} restricts no scope that is allowed by one that {known} restricts",
                 pointer=pointer,
                 reason="type_restricts_other_scopes",
             )
     if len(set(types.values())) != len(types):
-        raise Malformed("two types may not become one: the entries of each would open what the other's open",
+        raise InvalidRequest("two types may not become one: the entries of each would open what the other's open",
                         pointer=pointer)  # fmt: skip
 
 
-def _unknown(pointer: str, server: ResourceServer, what: str) -> Malformed:
-    return Malformed(f"{server.audience} has no {what}", pointer=pointer, reason="unknown_at_resource")
+def _unknown(pointer: str, server: ResourceServer, what: str) -> InvalidRequest:
+    return InvalidRequest(f"{server.audience} has no {what}", pointer=pointer, reason="unknown_at_resource")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.model.principal import CUSTOM, Kind
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
@@ -85,17 +85,19 @@ def kind_of(name: str) -> Kind:
 
 
 def check_name(name: str) -> str:
-    """Return ``name`` when it can be a resource type's. Raises ``Malformed``."""
+    """Return ``name`` when it can be a resource type's. Raises ``InvalidRequest``."""
     taken = {each.lower() for each in BUILT_IN} | RESERVED_NAMES
     if not NAME.fullmatch(name) or name.lower() in taken:
-        raise Malformed("name must be 1 to 64 letters and digits, and not the name of a built-in type", pointer="/name")
+        raise InvalidRequest(
+            "name must be 1 to 64 letters and digits, and not the name of a built-in type", pointer="/name"
+        )
     return name
 
 
 def check_endpoint(endpoint: str) -> str:
-    """Return ``endpoint`` when resources can be there. Raises ``Malformed``."""
+    """Return ``endpoint`` when resources can be there. Raises ``InvalidRequest``."""
     if not ENDPOINT.fullmatch(endpoint) or endpoint.lower() in TAKEN_ENDPOINTS:
-        raise Malformed(
+        raise InvalidRequest(
             "endpoint must be / and 1 to 64 letters and digits, and not a built-in endpoint", pointer="/endpoint"
         )
     return endpoint
@@ -104,12 +106,14 @@ def check_endpoint(endpoint: str) -> str:
 def check_extensions(extensions: Iterable[Extension], known: Mapping[str, str]) -> tuple[Extension, ...]:
     """Return the extensions, spelt as their schemas are. ``known`` maps ids in lower case to themselves.
 
-    Raises ``Malformed``.
+    Raises ``InvalidRequest``.
     """
     found: list[Extension] = []
     for place, extension in enumerate(extensions):
         id_ = known.get(extension.schema.lower())
         if id_ is None or id_ in {each.schema for each in found}:
-            raise Malformed("must be a schema of this tenant, listed once", pointer=f"/schemaExtensions/{place}/schema")
+            raise InvalidRequest(
+                "must be a schema of this tenant, listed once", pointer=f"/schemaExtensions/{place}/schema"
+            )
         found.append(Extension(id_, extension.required))
     return tuple(found)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
-from identity.model.errors import Conflict, Malformed
+from identity.model.errors import Conflict, InvalidRequest
 from identity.model.schema import Attribute, Mutability, Returned, Schema, Type, Uniqueness, read_schema
 
 ID = re.compile(
@@ -51,7 +51,8 @@ Json = dict[str, Any]
 
 
 def check_document(source: Mapping[str, Any], *, is_extension: bool = True) -> Schema:
-    """Return the schema in a document with every default written out. Raises ``Malformed``, which points at the fault.
+    """Return the schema in a document with every default written out. Raises ``InvalidRequest``, which points at the
+    fault.
 
     ``is_extension`` is False for what shall be the core schema of a resource type: there some names mean what they do
     everywhere.
@@ -76,7 +77,7 @@ def check_document(source: Mapping[str, Any], *, is_extension: bool = True) -> S
 
 
 def check_core(schema: Schema) -> None:
-    """Refuse a core schema that would give another meaning to what every resource has. Raises ``Malformed``."""
+    """Refuse a core schema that would give another meaning to what every resource has. Raises ``InvalidRequest``."""
     for key, attribute in schema.attributes.items():
         pointer = f"/attributes/{list(schema.attributes).index(key)}"
         if key in EVERY_RESOURCE:
@@ -87,7 +88,10 @@ def check_core(schema: Schema) -> None:
 
 
 def check_evolution(old: Schema, new: Schema, *, is_core: bool) -> None:
-    """Refuse a new version under which what is stored would mean something else. Raises ``Conflict``, ``Malformed``."""
+    """Refuse a new version under which what is stored would mean something else.
+
+    Raises ``Conflict``, ``InvalidRequest``.
+    """
     if is_core:
         check_core(new)
     for name, why in _breaks(old.attributes, new.attributes, ""):
@@ -206,4 +210,4 @@ def _text(value: Any, pointer: str) -> str:
 
 
 def _no(detail: str, pointer: str) -> NoReturn:
-    raise Malformed(detail, pointer=pointer, reason="invalid_schema")
+    raise InvalidRequest(detail, pointer=pointer, reason="invalid_schema")

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.model.ids import TenantId
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
@@ -46,9 +46,9 @@ class Tenant:
 
 
 def check_slug(slug: str) -> str:
-    """Return ``slug`` when it may name a tenant. Raises ``Malformed``."""
+    """Return ``slug`` when it may name a tenant. Raises ``InvalidRequest``."""
     if not SLUG.fullmatch(slug):
-        raise Malformed("slug must be 1 to 63 characters of a-z, 0-9 and inner hyphens", pointer="/slug")
+        raise InvalidRequest("slug must be 1 to 63 characters of a-z, 0-9 and inner hyphens", pointer="/slug")
     return slug
 
 

@@ -26,7 +26,7 @@ class Party:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class GrantStatus:
     """A delegation, client or resource server that a token rests on: ``holds`` is whether it still stands, group basis
     included. ``epoch`` grows with every change that narrows it. A delegation bounds what rests on it by
     ``max_lifetime_s`` and ``expires_at``.
@@ -94,8 +94,8 @@ class TokenFacts:
     expires_at: datetime
     is_revoked: bool
     parties: tuple[Party, ...]
-    delegations: tuple[Standing, ...]
-    clients: tuple[Standing, ...]
+    delegations: tuple[GrantStatus, ...]
+    clients: tuple[GrantStatus, ...]
     task_state: TaskState | None
     task_expires_at: datetime | None
     cutoffs: tuple[Cutoff, ...]
@@ -106,7 +106,7 @@ class TokenFacts:
     connection_holds: bool = True
     pair_ids: tuple[UUID, ...] = ()
     crossings: tuple[Crossing, ...] = ()
-    resources: tuple[Standing, ...] = ()
+    resources: tuple[GrantStatus, ...] = ()
     connection_epoch: int = 0
     basis_epoch_sum: int = 0
     renewable_until: datetime | None = None
@@ -131,7 +131,7 @@ class TokenFacts:
         return frozenset(crossing.audience for crossing in self.crossings)
 
 
-def death_of(token: TokenFacts, now: datetime, *, may_have_expired: bool = False) -> str | None:
+def inactive_reason(token: TokenFacts, now: datetime, *, may_have_expired: bool = False) -> str | None:
     """Return why a token is dead, or None when it lives. Only what is exactly right lives: unknown is dead.
 
     A token that is renewed may have expired, and be dead of nothing else.
@@ -176,7 +176,7 @@ def lives(party: Party, now: datetime) -> bool:
     )
 
 
-def _all_hold(standings: Iterable[Standing], needed: Iterable[str]) -> bool:
+def _all_hold(standings: Iterable[GrantStatus], needed: Iterable[str]) -> bool:
     return set(needed) <= {standing.id for standing in standings if standing.holds}
 
 

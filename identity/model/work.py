@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from identity.model.errors import OverLimit
+from identity.model.errors import LimitExceeded
 
 CHARACTERS_PER_UNIT = 64
 
@@ -18,11 +18,11 @@ class Work:
     """What this is a part of: its units are spent too."""
 
     def spend(self, units: int) -> None:
-        """Take units. Raises ``OverLimit`` when fewer are left."""
+        """Take units. Raises ``LimitExceeded`` when fewer are left."""
         if self.within is not None:
             self.within.spend(units)
         if units > self.left:
-            raise OverLimit(self.refused, reason="too_much_work")
+            raise LimitExceeded(self.refused, reason="too_much_work")
         self.left -= units
 
 

@@ -6,8 +6,10 @@ from typing import NoReturn
 from flask import request
 
 from identity.actions.issuance import UnauthorizedClient
-from identity.http import anonymous, refusals_audited, tenant_of
-from identity.model.errors import Malformed
+from identity.edge.audit import refusals_audited
+from identity.edge.authentication import anonymous
+from identity.edge.call import tenant_of
+from identity.model.errors import InvalidRequest
 from identity.oauth.errors import UnsupportedResponseType
 from identity.oauth.form import read_form, read_query
 
@@ -19,7 +21,7 @@ The metadata must have the member and no empty list (RFC 8414 §2, §3.2), and c
 
 
 def refuse_authorization(slug: str) -> NoReturn:
-    """Refuse an authorization request with an error document (RFC 6749 §4.1.2.1). Raises ``Malformed``,
+    """Refuse an authorization request with an error document (RFC 6749 §4.1.2.1). Raises ``InvalidRequest``,
     ``UnauthorizedClient``.
 
     It never leads to ``redirect_uri``: no client has registered one, and a URI that is not registered gets no redirect.
@@ -34,7 +36,7 @@ def check_response_type(parameters: Mapping[str, str]) -> NoReturn:
     """Refuse a request without a response type, one that is not supported, and one that no client may use."""
     response_type = parameters.get("response_type")
     if response_type is None:
-        raise Malformed("response_type is required", reason="response_type_missing")
+        raise InvalidRequest("response_type is required", reason="response_type_missing")
     if response_type not in RESPONSE_TYPES:
         raise UnsupportedResponseType(
             "people do not sign in here; a token is had at the token endpoint", reason="unsupported_response_type"

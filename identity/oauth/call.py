@@ -22,22 +22,14 @@ from identity.actions.client_authentication import (
 )
 from identity.actions.issuance import Issuer
 from identity.actions.upstream import UpstreamKeysNeeded
-from identity.http import (
-    House,
-    Tx,
-    anonymous,
-    house,
-    issuer_for,
-    name_caller,
-    open_transaction,
-    refusal_detail,
-    refusals_audited,
-    request_id,
-    tenant_of,
-)
+from identity.edge.audit import refusal_detail, refusals_audited
+from identity.edge.authentication import anonymous, name_caller
+from identity.edge.call import issuer_for, tenant_of
+from identity.edge.request import request_id
+from identity.edge.runtime import Runtime, Tx, open_transaction, runtime
 from identity.model.access import Caller
 from identity.model.client import AuthMethod, Client
-from identity.model.errors import Malformed, Refusal, Unavailable
+from identity.model.errors import InvalidRequest, Refusal, Unavailable
 from identity.model.tenant import Tenant
 from identity.oauth.form import read_basic, read_form, tried_basic
 
@@ -48,7 +40,7 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 class OAuthCall:
     """``facts`` is what was read in the one statement of this request; ``client`` who was authenticated by it."""
 
-    house: House
+    runtime: Runtime
     tenant: Tenant
     issuer: Issuer
     form: Mapping[str, str]
@@ -65,7 +57,7 @@ class OAuthCall:
         client = authenticate_client(
             common,
             self.credential,
-            keys=self.house.client_keys,
+            keys=self.runtime.client_keys,
             tenant_id=self.tenant.id,
             is_spent_here=g.get("assertion_is_spent", False),
         )
@@ -92,7 +84,7 @@ def oauth_call(slug: str) -> Iterator[OAuthCall]:
     From when the client is proved, whatever ends the transaction commits: the use of its assertion stays (RFC 7523 §3,
     jti), with the event of a refusal. Nothing else was written then, for a token is written in one statement or not.
     """
-    tenant, shared = tenant_of(slug), house()
+    tenant, shared = tenant_of(slug), runtime()
     with refusals_audited("oauth", tenant.id, anonymous, is_recorded=is_recorded):
         now = shared.clock()
         form = read_form()
@@ -153,13 +145,16 @@ def upstream_keys_fetched(slug: str) -> Iterator[None]:
     try:
         yield
     except UpstreamKeysNeeded as needed:
-        shared = house()
+        shared = runtime()
         shared.upstream_keys.refresh(tenant_of(slug).id, needed.connection, shared.clock())
         raise
 
 
 def read_credential(form: Mapping[str, str], issuer: str, now: datetime) -> Credential:
-    """Return how the client authenticates: exactly one way (RFC 6749 §2.3). Raises ``InvalidClient``, ``Malformed``."""
+    """Return how the client authenticates: exactly one way (RFC 6749 §2.3).
+
+    Raises ``InvalidClient``, ``InvalidRequest``.
+    """
     basic = read_basic()
     try:
         return _credential(form, basic, issuer, now)
@@ -177,10 +172,10 @@ def _claimed(form: Mapping[str, str], basic: tuple[str, str] | None) -> str | No
 def _credential(form: Mapping[str, str], basic: tuple[str, str] | None, issuer: str, now: datetime) -> Credential:
     assertion, secret = form.get("client_assertion"), form.get("client_secret")
     if [tried_basic(), assertion is not None, secret is not None].count(True) > 1:
-        raise Malformed("a client authenticates in one way only", reason="two_credentials")
+        raise InvalidRequest("a client authenticates in one way only", reason="two_credentials")
     if assertion is not None:
         if form.get("client_assertion_type") != ASSERTION_TYPE:
-            raise Malformed("client_assertion_type is not known here", reason="client_assertion_type")
+            raise InvalidRequest("client_assertion_type is not known here", reason="client_assertion_type")
         return _same_client(form, parse_assertion(assertion, issuer, now))
     if secret is not None:
         if "client_id" not in form:

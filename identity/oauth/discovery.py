@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.client import SCIM_SCOPE
 from identity.model.signing_key import JWKS_LIFETIME_S
 from identity.model.tenant import ACCESS_LIFETIME_S, TASK_LIFETIME_MAX_S, Tenant, issuer_of, scim_url_of
@@ -13,9 +13,9 @@ ASSERTION_ALGORITHMS = ["ES256", "RS256", "EdDSA"]
 GRANT_TYPES = ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"]
 
 
-def metadata_of(tenant: Tenant, house: House) -> dict[str, Any]:
+def metadata_of(tenant: Tenant, runtime: Runtime) -> dict[str, Any]:
     """Return the authorization server's metadata (RFC 8414 §2)."""
-    issuer = issuer_of(house.external_url, tenant.slug)
+    issuer = issuer_of(runtime.external_url, tenant.slug)
     document: dict[str, Any] = {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/oauth/authorize",  # MCP SDKs and others refuse metadata without one
@@ -27,7 +27,7 @@ def metadata_of(tenant: Tenant, house: House) -> dict[str, Any]:
         "response_types_supported": RESPONSE_TYPES,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
-        "service_documentation": f"{house.external_url}/admin/v1/openapi.json",
+        "service_documentation": f"{runtime.external_url}/admin/v1/openapi.json",
         "max_stale_seconds": max(ACCESS_LIFETIME_S, TASK_LIFETIME_MAX_S),
     }
     for name in ("token", "introspection", "revocation"):

@@ -15,26 +15,27 @@ from identity.actions.issuance import (
     UnauthorizedClient,
 )
 from identity.actions.own_tasks import NotTheOpener
-from identity.http import BEARER, log_unavailable
+from identity.edge.audit import log_unavailable
+from identity.edge.request import BEARER
 from identity.model.errors import (
     Conflict,
-    Malformed,
+    InvalidRequest,
+    LimitExceeded,
     NotAuthenticated,
-    NotThere,
-    OverLimit,
+    NotFound,
     Refusal,
     Unavailable,
 )
 from identity.oauth.form import RepeatedResource, tried_basic
 
 
-class UnsupportedGrantType(Malformed):
+class UnsupportedGrantType(InvalidRequest):
     """No such grant here (RFC 6749 §5.2)."""
 
     code = "unsupported_grant_type"
 
 
-class UnsupportedResponseType(Malformed):
+class UnsupportedResponseType(InvalidRequest):
     """No such response type here (RFC 6749 §4.1.2.1)."""
 
     code = "unsupported_response_type"
@@ -52,14 +53,14 @@ ERRORS: tuple[tuple[type[Refusal], int, str], ...] = (
     (PartyInactive, 400, "invalid_grant"),
     (TooManyTasks, 429, "temporarily_unavailable"),
     (TooManyTokens, 429, "temporarily_unavailable"),
-    (OverLimit, 413, "invalid_request"),
+    (LimitExceeded, 413, "invalid_request"),
     (Unavailable, 503, "temporarily_unavailable"),
-    (NotThere, 404, "invalid_request"),
+    (NotFound, 404, "invalid_request"),
     (Conflict, 409, "invalid_request"),
     (NotTheOpener, 403, "access_denied"),
     (UnsupportedGrantType, 400, "unsupported_grant_type"),
     (UnsupportedResponseType, 400, "unsupported_response_type"),
-    (Malformed, 400, "invalid_request"),
+    (InvalidRequest, 400, "invalid_request"),
     (Refusal, 400, "invalid_request"),
 )
 
@@ -72,7 +73,7 @@ def render_refusal(refusal: Refusal) -> Response:
     """Return the one error answer of the token service. The reason is shown; the cause is for the log."""
     log_unavailable(refusal)
     status, error = next((status, error) for kind, status, error in ERRORS if isinstance(refusal, kind))
-    if isinstance(refusal, Malformed) and refusal.pointer in ("scope", "authorization_details"):
+    if isinstance(refusal, InvalidRequest) and refusal.pointer in ("scope", "authorization_details"):
         error = f"invalid_{refusal.pointer}"
     response = jsonify(error=error, error_description=_describe(refusal))
     response.status_code = status

@@ -5,21 +5,21 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from flask import g, request
 
-from identity.http import FORM_BYTES_MAX, read_body
-from identity.model.errors import Malformed
+from identity.edge.request import FORM_BYTES_MAX, read_body
+from identity.model.errors import InvalidRequest
 
 FIELDS_MAX = 50
 FORM_TYPE = "application/x-www-form-urlencoded"
 
 
-class RepeatedResource(Malformed):
+class RepeatedResource(InvalidRequest):
     """More than one ``resource``: a token is for one audience (RFC 8707 §2)."""
 
     code = "invalid_target"
 
 
 def read_form() -> Mapping[str, str]:
-    """Return the parameters of a POSTed form (RFC 6749 §3.2). Raises ``Malformed``, ``OverLimit``.
+    """Return the parameters of a POSTed form (RFC 6749 §3.2). Raises ``InvalidRequest``, ``LimitExceeded``.
 
     An empty value counts as absent (§3.1). A token in a URL would be in every log, so a query string is refused.
     What was read is kept: a request that is answered in a second try has only one body.
@@ -32,16 +32,16 @@ def read_form() -> Mapping[str, str]:
 
 def _parse_form() -> Mapping[str, str]:
     if request.query_string:
-        raise Malformed("parameters belong into the body, not into the URL", reason="query_string")
+        raise InvalidRequest("parameters belong into the body, not into the URL", reason="query_string")
     if request.mimetype != FORM_TYPE:
-        raise Malformed(f"the media type must be {FORM_TYPE}", reason="media_type")
+        raise InvalidRequest(f"the media type must be {FORM_TYPE}", reason="media_type")
     return _parameters(read_body(FORM_BYTES_MAX), "body")
 
 
 def read_query() -> Mapping[str, str]:
-    """Return the parameters in the URL (RFC 6749 §3.1). Raises ``Malformed``."""
+    """Return the parameters in the URL (RFC 6749 §3.1). Raises ``InvalidRequest``."""
     if len(request.query_string) > FORM_BYTES_MAX:
-        raise Malformed(f"the query has more than {FORM_BYTES_MAX} bytes", reason="query_string")
+        raise InvalidRequest(f"the query has more than {FORM_BYTES_MAX} bytes", reason="query_string")
     return _parameters(request.query_string, "query")
 
 
@@ -49,7 +49,7 @@ def _parameters(form: bytes, place: str) -> Mapping[str, str]:
     try:
         pairs = parse_qsl(form.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
     except ValueError:
-        raise Malformed(f"the {place} is not a form of at most {FIELDS_MAX} UTF-8 fields", reason="form") from None
+        raise InvalidRequest(f"the {place} is not a form of at most {FIELDS_MAX} UTF-8 fields", reason="form") from None
     return _once(pairs)
 
 
@@ -57,10 +57,10 @@ def _once(pairs: list[tuple[str, str]]) -> Mapping[str, str]:
     parameters: dict[str, str] = {}
     for name, value in pairs:
         if name in parameters:
-            error = RepeatedResource if name in ("resource", "audience") else Malformed
+            error = RepeatedResource if name in ("resource", "audience") else InvalidRequest
             raise error(f"{_plain(name)} may be given once", reason="repeated_parameter")
         if "\0" in value:
-            raise Malformed(f"{_plain(name)} holds a character that no value may hold", reason="null_character")
+            raise InvalidRequest(f"{_plain(name)} holds a character that no value may hold", reason="null_character")
         parameters[name] = value
     return {name: value for name, value in parameters.items() if value}
 

@@ -9,13 +9,13 @@ from authlib.oauth2.rfc6749 import BaseGrant, TokenEndpointMixin
 from identity_verifier.strict_json import StrictJsonError, parse_object
 
 from identity.actions.exchange import exchange_token, read_exchange_facts
-from identity.actions.issuance import InvalidTarget, issue_for_itself, read_itself_facts
+from identity.actions.issuance import InvalidTarget, issue_client_credentials_token, read_client_credentials_facts
 from identity.actions.presented_tokens import ExchangeRequest, InvalidActorToken
-from identity.actions.upstream import InvalidSubjectToken, UnverifiedToken, take_token_apart
+from identity.actions.upstream import InvalidSubjectToken, UnverifiedToken, decode_unverified
 from identity.model.authorization_details import check_details
 from identity.model.client import AuthMethod, Client, GrantType
 from identity.model.delegation import Details
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.model.exchange import Asked
 from identity.model.scope import parse_scope
 from identity.model.token import IssuedToken
@@ -74,13 +74,13 @@ class ClientCredentials(Grant):
     def read(self, call: OAuthCall) -> Any:
         """Read the client, its principal and the resource. Authorization details have no holder here: refused."""
         if "authorization_details" in call.form:
-            raise Malformed("a client has none of its own", pointer="authorization_details")
+            raise InvalidRequest("a client has none of its own", pointer="authorization_details")
         resource, txn = target_of(call.form), task_of(call.form)
-        return read_itself_facts(call.tx, call.credential.question, resource=resource, txn=txn, now=call.now)
+        return read_client_credentials_facts(call.tx, call.credential.lookup, resource=resource, txn=txn, now=call.now)
 
     def issue(self, call: OAuthCall, client: Client) -> IssuedToken:
         """Issue a token for the client's principal."""
-        return issue_for_itself(
+        return issue_client_credentials_token(
             call.tx,
             call.facts,
             client,
@@ -102,7 +102,7 @@ class TokenExchange(Grant):
         """Parse the tokens and read every fact about every party."""
         self.asked = parse_exchange(call.form)
         return read_exchange_facts(
-            call.tx, self.asked, call.credential.question, issuer=call.issuer.identifier, now=call.now
+            call.tx, self.asked, call.credential.lookup, issuer=call.issuer.identifier, now=call.now
         )
 
     def issue(self, call: OAuthCall, client: Client) -> IssuedToken:
@@ -113,7 +113,7 @@ class TokenExchange(Grant):
             call.facts,
             client=client,
             issuer=call.issuer,
-            upstream_keys=call.house.upstream_keys,
+            upstream_keys=call.runtime.upstream_keys,
             caller=call.caller,
             now=call.now,
         )
@@ -124,20 +124,23 @@ class TokenExchange(Grant):
 
 
 def parse_exchange(form: Mapping[str, str]) -> ExchangeRequest:
-    """Return the request that the form spells. Raises ``Malformed``, ``InvalidSubjectToken``, ``InvalidActorToken``."""
+    """Return the request that the form spells.
+
+    Raises ``InvalidRequest``, ``InvalidSubjectToken``, ``InvalidActorToken``.
+    """
     subject_text, subject_type = form.get("subject_token"), form.get("subject_token_type")
     if not subject_text or not subject_type:
-        raise Malformed("subject_token and subject_token_type are required", reason="subject_token_missing")
+        raise InvalidRequest("subject_token and subject_token_type are required", reason="subject_token_missing")
     if subject_type not in KINDS_OF_TYPE:
-        raise Malformed("subject_token_type is not supported", reason="subject_token_type")
+        raise InvalidRequest("subject_token_type is not supported", reason="subject_token_type")
     if form.get("requested_token_type", ACCESS_TOKEN) not in (ACCESS_TOKEN, JWT):
-        raise Malformed("requested_token_type is not supported", reason="requested_token_type")
+        raise InvalidRequest("requested_token_type is not supported", reason="requested_token_type")
     asked = Asked(target_of(form), scopes_of(form), details_of(form), task_of(form), renews(form))
     actor_text = form.get("actor_token")
     if asked.is_renewal and actor_text is not None:
-        raise Malformed("renew goes without an actor_token: the client is the actor's", reason="renew_actor_token")
+        raise InvalidRequest("renew goes without an actor_token: the client is the actor's", reason="renew_actor_token")
     return ExchangeRequest(
-        subject_token=take_token_apart(subject_text),
+        subject_token=decode_unverified(subject_text),
         subject_token_type=subject_type,
         subject_text=subject_text,
         actor_token=parse_actor(actor_text, form.get("actor_token_type")),
@@ -149,13 +152,13 @@ def parse_exchange(form: Mapping[str, str]) -> ExchangeRequest:
 def parse_actor(actor_text: str | None, actor_type: str | None) -> UnverifiedToken | None:
     """Return the actor token, taken apart (RFC 8693 §2.1: its type comes with it and never without)."""
     if (actor_text is None) != (actor_type is None):
-        raise Malformed("actor_token and actor_token_type come together", reason="actor_token_type")
+        raise InvalidRequest("actor_token and actor_token_type come together", reason="actor_token_type")
     if actor_text is None:
         return None
     if actor_type not in (ACCESS_TOKEN, JWT):
-        raise Malformed("actor_token_type is not supported", reason="actor_token_type")
+        raise InvalidRequest("actor_token_type is not supported", reason="actor_token_type")
     try:
-        return take_token_apart(actor_text)
+        return decode_unverified(actor_text)
     except InvalidSubjectToken as error:
         raise InvalidActorToken("the actor token is malformed", reason=f"actor_{error.reason}") from None
 
@@ -169,7 +172,7 @@ def target_of(form: Mapping[str, str]) -> str | None:
 
 
 def task_of(form: Mapping[str, str]) -> UUID | None:
-    """Return the task that the token shall serve, None when none is named. Raises ``Malformed``."""
+    """Return the task that the token shall serve, None when none is named. Raises ``InvalidRequest``."""
     text = form.get("txn")
     if text is None:
         return None
@@ -178,15 +181,15 @@ def task_of(form: Mapping[str, str]) -> UUID | None:
     except ValueError:
         found = None
     if found is None or str(found) != text:
-        raise Malformed("txn must be the id of a task, as the claim txn has it", reason="txn_malformed")
+        raise InvalidRequest("txn must be the id of a task, as the claim txn has it", reason="txn_malformed")
     return found
 
 
 def renews(form: Mapping[str, str]) -> bool:
-    """Return whether the subject token shall be renewed. Raises ``Malformed``."""
+    """Return whether the subject token shall be renewed. Raises ``InvalidRequest``."""
     text = form.get("renew", "false")
     if text not in ("true", "false"):
-        raise Malformed("renew must be true or false", reason="renew_malformed")
+        raise InvalidRequest("renew must be true or false", reason="renew_malformed")
     return text == "true"
 
 
@@ -196,14 +199,14 @@ def scopes_of(form: Mapping[str, str]) -> tuple[str, ...] | None:
 
 
 def details_of(form: Mapping[str, str]) -> Details | None:
-    """Return the authorization details asked for (RFC 9396 §2), None when none are named. Raises ``Malformed``."""
+    """Return the authorization details asked for (RFC 9396 §2), None when none are named. Raises ``InvalidRequest``."""
     text = form.get("authorization_details")
     if text is None:
         return None
     try:
         wrapped = parse_object(f'{{"details":{text}}}'.encode())
     except (StrictJsonError, json.JSONDecodeError):
-        raise Malformed("authorization_details is not JSON", pointer="authorization_details") from None
+        raise InvalidRequest("authorization_details is not JSON", pointer="authorization_details") from None
     if wrapped.keys() != {"details"}:
-        raise Malformed("authorization_details is not JSON", pointer="authorization_details")
+        raise InvalidRequest("authorization_details is not JSON", pointer="authorization_details")
     return check_details(wrapped["details"])

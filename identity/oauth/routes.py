@@ -4,8 +4,10 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify
 
-from identity.actions.keys import published_keys
-from identity.http import house, open_transaction, tenant_of
+from identity.actions.signing_keys import published_keys
+from identity.edge.call import tenant_of
+from identity.edge.public_documents import public_document
+from identity.edge.runtime import open_transaction, runtime
 from identity.model.errors import Refusal
 from identity.oauth.authorization import refuse_authorization
 from identity.oauth.call import answered_with_keys, oauth_call
@@ -13,7 +15,6 @@ from identity.oauth.discovery import KEYS_CACHE_CONTROL, metadata_of
 from identity.oauth.errors import render_refusal
 from identity.oauth.server import TokenService, make_token_service
 from identity.oauth.tokens import Introspection, Revocation
-from identity.public_documents import public_document
 
 blueprint = Blueprint("oauth", __name__)
 blueprint.register_error_handler(Refusal, render_refusal)
@@ -77,7 +78,7 @@ def metadata(slug: str) -> Response:
     """Publish the issuer's metadata wherever clients look for it: at the three places that RFC 8414 names (§3, §5), and
     behind the issuer, where some clients look for it all the same.
     """
-    response = jsonify(metadata_of(tenant_of(slug), house()))
+    response = jsonify(metadata_of(tenant_of(slug), runtime()))
     response.headers["Cache-Control"] = KEYS_CACHE_CONTROL
     return response
 
@@ -90,7 +91,7 @@ def jwks(slug: str) -> Response:
     """
     tenant = tenant_of(slug)
     with open_transaction(tenant.id) as tx:
-        keys = published_keys(tx, now=house().clock())
+        keys = published_keys(tx, now=runtime().clock())
     response = jsonify(keys)
     response.headers["Cache-Control"] = KEYS_CACHE_CONTROL
     return response

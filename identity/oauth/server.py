@@ -9,7 +9,7 @@ from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 
 from identity.actions.client_authentication import InvalidClient
 from identity.model.client import AuthMethod
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.oauth.call import present_call
 from identity.oauth.clients import AuthenticatedClient
 from identity.oauth.errors import UnsupportedGrantType
@@ -31,12 +31,12 @@ class TokenService(AuthorizationServer):  # type: ignore[misc]
         """Turn Authlib's own errors into refusals."""
         del request
         if isinstance(error, UnsupportedGrantTypeError) and "grant_type" not in present_call().form:
-            raise Malformed("grant_type is required", reason="grant_type_missing")
+            raise InvalidRequest("grant_type is required", reason="grant_type_missing")
         if isinstance(error, UnsupportedGrantTypeError):
             raise UnsupportedGrantType("this grant type is not supported", reason="unsupported_grant_type")
         if error.error == "invalid_client":
             raise InvalidClient("client_auth_method")
-        raise Malformed(error.description or error.error, reason=error.error)
+        raise InvalidRequest(error.description or error.error, reason=error.error)
 
 
 def authenticated_by(method: AuthMethod) -> Callable[[Any, Any], AuthenticatedClient | None]:

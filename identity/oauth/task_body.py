@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from identity.actions.presented_tokens import ExchangeRequest
 from identity.actions.task_opening import ANYWHERE, TaskRequest
-from identity.actions.upstream import take_token_apart
-from identity.http import FORM_BYTES_MAX, read_body
+from identity.actions.upstream import decode_unverified
+from identity.edge.request import FORM_BYTES_MAX, read_body
 from identity.model.authorization_details import DETAILS_MAX, check_details
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.model.exchange import Asked
 from identity.model.scope import SCOPES_MAX, check_scopes
 from identity.model.task import (
@@ -84,7 +84,7 @@ class Nothing(Read):
 
 
 def read_json() -> bytes:
-    """Return the body, or an empty object when there is none. Raises ``Malformed``, ``OverLimit``.
+    """Return the body, or an empty object when there is none. Raises ``InvalidRequest``, ``LimitExceeded``.
 
     What was read is kept: a request that is answered in a second try has only one body.
     """
@@ -96,25 +96,25 @@ def read_json() -> bytes:
 
 def _read_json() -> bytes:
     if request.query_string:
-        raise Malformed("parameters belong into the body, not into the URL", reason="query_string")
+        raise InvalidRequest("parameters belong into the body, not into the URL", reason="query_string")
     body = read_body(FORM_BYTES_MAX)
     if not body and "Transfer-Encoding" not in request.headers:  # a broken chunked body arrives as an empty one
         return b"{}"
     if request.mimetype != JSON_TYPE or request.headers.get("Content-Encoding", "identity") != "identity":
-        raise Malformed(f"the media type must be {JSON_TYPE}, not compressed", reason="media_type")
+        raise InvalidRequest(f"the media type must be {JSON_TYPE}, not compressed", reason="media_type")
     return body
 
 
 def parse_json(shape: type[Shape], body: bytes) -> Shape:
-    """Return what ``body`` asks for. Raises ``Malformed``, with the first fault and where it is."""
+    """Return what ``body`` asks for. Raises ``InvalidRequest``, with the first fault and where it is."""
     try:
         parse_object(body)
     except StrictJsonError as error:
-        raise Malformed(f"the body is not acceptable JSON: {error}", reason="malformed_json") from None
+        raise InvalidRequest(f"the body is not acceptable JSON: {error}", reason="malformed_json") from None
     try:
         return shape.model_validate_json(body)
     except ValidationError as error:
-        raise Malformed(_sentence(error.errors(include_input=False, include_url=False)[0])) from None
+        raise InvalidRequest(_sentence(error.errors(include_input=False, include_url=False)[0])) from None
 
 
 def _sentence(fault: Any) -> str:
@@ -124,7 +124,7 @@ def _sentence(fault: Any) -> str:
 
 
 def task_request(body: bytes) -> TaskRequest:
-    """Return the task that a body asks to open. Raises ``Malformed``, ``InvalidSubjectToken``."""
+    """Return the task that a body asks to open. Raises ``InvalidRequest``, ``InvalidSubjectToken``."""
     read = parse_json(NewTask, body)
     limits = None if read.budget is None else Budget(**read.budget.model_dump())
     return TaskRequest(
@@ -152,16 +152,16 @@ def _asked(entry: Entry) -> Asked:
 def presented(read: Proof) -> ExchangeRequest | None:
     """Return the subject token in a body, taken apart; None where there is none.
 
-    Raises ``Malformed``, ``InvalidSubjectToken``.
+    Raises ``InvalidRequest``, ``InvalidSubjectToken``.
     """
     if (read.subject_token is None) != (read.subject_token_type is None):
-        raise Malformed("subject_token and subject_token_type come together", reason="subject_token_missing")
+        raise InvalidRequest("subject_token and subject_token_type come together", reason="subject_token_missing")
     if read.subject_token is None or read.subject_token_type is None:
         return None
     if read.subject_token_type not in KINDS_OF_TYPE:
-        raise Malformed("subject_token_type is not supported", reason="subject_token_type")
+        raise InvalidRequest("subject_token_type is not supported", reason="subject_token_type")
     return ExchangeRequest(
-        subject_token=take_token_apart(read.subject_token),
+        subject_token=decode_unverified(read.subject_token),
         subject_token_type=read.subject_token_type,
         subject_text=read.subject_token,
         actor_token=None,

@@ -20,20 +20,13 @@ from identity.actions.own_tasks import (
     list_own_tasks,
 )
 from identity.actions.task_opening import open_task
-from identity.http import (
-    Tx,
-    anonymous,
-    bearer_token,
-    house,
-    issuer_for,
-    name_caller,
-    open_transaction,
-    refusals_audited,
-    request_id,
-    tenant_of,
-)
+from identity.edge.audit import refusals_audited
+from identity.edge.authentication import anonymous, name_caller
+from identity.edge.call import issuer_for, tenant_of
+from identity.edge.request import bearer_token, request_id
+from identity.edge.runtime import Tx, open_transaction, runtime
 from identity.model.access import Caller
-from identity.model.errors import Malformed, NotThere, Refusal
+from identity.model.errors import InvalidRequest, NotFound, Refusal
 from identity.model.ids import parse_id
 from identity.model.task import Spent, authority_document, budget_document
 from identity.oauth.call import answered_with_keys
@@ -67,7 +60,7 @@ def agent_call(slug: str, *, is_brief: bool = True) -> Iterator[AgentCall]:
         if request.method == "POST":
             read_json()  # whole, before the transaction: no slow sender holds one open
         with open_transaction(tenant.id, is_brief=is_brief) as tx:
-            now, issuer = house().clock(), issuer_for(tenant)
+            now, issuer = runtime().clock(), issuer_for(tenant)
             agent = authenticate_agent(tx, token, issuer=issuer, now=now)
             callers.append(name_caller(agent.caller(request_id())))
             yield AgentCall(tx, issuer, agent, callers[-1], now)
@@ -86,7 +79,7 @@ def _open(slug: str) -> Response:
             task_request(read_json()),
             agent=call.agent,
             issuer=call.issuer,
-            upstream_keys=house().upstream_keys,
+            upstream_keys=runtime().upstream_keys,
             caller=call.caller,
             now=call.now,
         )
@@ -141,7 +134,7 @@ def _cancel(slug: str, txn: str) -> Response:
             proof,
             agent=call.agent,
             issuer=call.issuer,
-            upstream_keys=house().upstream_keys,
+            upstream_keys=runtime().upstream_keys,
             caller=call.caller,
             now=call.now,
         )
@@ -153,29 +146,29 @@ def _shown(call: AgentCall, txn: UUID) -> Response:
 
 
 def named(txn: str) -> UUID:
-    """Return the task's id in a URL. Raises ``NotThere``: what is malformed is not there."""
+    """Return the task's id in a URL. Raises ``NotFound``: what is malformed is not there."""
     found = parse_id(txn)
     if found is None:
-        raise NotThere("there is no such task of this agent's")
+        raise NotFound("there is no such task of this agent's")
     return found
 
 
 def read_parameters(*known: str) -> Mapping[str, str]:
-    """Return the parameters in the URL. Raises ``Malformed``."""
+    """Return the parameters in the URL. Raises ``InvalidRequest``."""
     query = read_query()
     if query.keys() - set(known):
-        raise Malformed(f"the parameters are: {', '.join(known) or 'none'}")
+        raise InvalidRequest(f"the parameters are: {', '.join(known) or 'none'}")
     return query
 
 
 def read_page() -> tuple[int, UUID | None]:
-    """Return how many tasks are asked for, and after which one. Raises ``Malformed``."""
+    """Return how many tasks are asked for, and after which one. Raises ``InvalidRequest``."""
     query = read_parameters("limit", "after")
     limit, after = query.get("limit", str(PAGE)), query.get("after")
     if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:4]) <= PAGE_MAX) or len(limit) > 3:
-        raise Malformed(f"limit is a number from 1 to {PAGE_MAX}")
+        raise InvalidRequest(f"limit is a number from 1 to {PAGE_MAX}")
     if after is not None and parse_id(after) is None:
-        raise Malformed("after is the next_cursor of the page before")
+        raise InvalidRequest("after is the next_cursor of the page before")
     return int(limit), None if after is None else parse_id(after)
 
 

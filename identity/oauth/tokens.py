@@ -5,9 +5,9 @@ from typing import Any
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
-from identity.actions.introspection import introspect, parse_presented, read_life_facts, revoke_token
+from identity.actions.introspection import introspect, parse_presented, read_token_status_facts, revoke_token
 from identity.model.client import Client
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.oauth.call import OAuthCall, present_call
 from identity.oauth.grants import AUTH_METHODS, HEADERS, Answer
 
@@ -16,10 +16,10 @@ def authenticated(endpoint: Any, request: Any, *, may_have_expired: bool) -> tup
     """Read every fact about the presented token in one statement, and authenticate the client on it."""
     call = present_call()
     if "token" not in call.form:
-        raise Malformed("token is required", reason="token_missing")
+        raise InvalidRequest("token is required", reason="token_missing")
     presented = parse_presented(call.form["token"], call.issuer.identifier)
-    call.facts = read_life_facts(
-        call.tx, presented, call.credential.question, may_have_expired=may_have_expired, now=call.now
+    call.facts = read_token_status_facts(
+        call.tx, presented, call.credential.lookup, may_have_expired=may_have_expired, now=call.now
     )
     endpoint.authenticate_endpoint_client(request)
     if call.client is None:

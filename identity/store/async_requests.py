@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import insert, text
 from sqlalchemy.exc import IntegrityError
 
-from identity.model.async_request import OUTBOX_KIND, AsyncRequest, AsyncResult, InOtherHands, Report
+from identity.model.async_request import OUTBOX_KIND, AlreadyClaimed, AsyncRequest, AsyncResult, Report
 from identity.model.outbox import LONG
 from identity.store.tables import async_reports
 from identity.store.tx import Tx
@@ -140,15 +140,15 @@ def async_completion_find(tx: Tx, id_: UUID, place: int) -> UUID | None:
 
 
 def async_request_claim(tx: Tx, id_: UUID, place: int) -> Claim:
-    """Hold a request until the transaction ends, for the operation at ``place``. Raises ``InOtherHands``."""
+    """Hold a request until the transaction ends, for the operation at ``place``. Raises ``AlreadyClaimed``."""
     row = tx.execute(CLAIM, {"tenant": tx.tenant_id, "id": id_, "place": place}).one_or_none()
     if row is None or row.is_reported:
-        raise InOtherHands
+        raise AlreadyClaimed
     return Claim(row.dialect, row.catalogue_version, row.is_live)
 
 
 def async_reports_insert(tx: Tx, id_: UUID, reports: Mapping[int, Report], event_ids: Sequence[UUID]) -> None:
-    """Write what became of operations, with what they changed. Raises ``InOtherHands``: no operation is done twice.
+    """Write what became of operations, with what they changed. Raises ``AlreadyClaimed``: no operation is done twice.
 
     ``event_ids`` are those of the events that tell of them.
     """
@@ -160,7 +160,7 @@ def async_reports_insert(tx: Tx, id_: UUID, reports: Mapping[int, Report], event
     try:
         tx.execute(insert(async_reports), rows)
     except IntegrityError as error:
-        raise InOtherHands from error
+        raise AlreadyClaimed from error
 
 
 def async_request_finish(tx: Tx, id_: UUID, *, now: datetime) -> None:

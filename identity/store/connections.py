@@ -18,7 +18,7 @@ from identity.model.connection import (
     UpstreamPolicy,
 )
 from identity.model.credential import ConnectionToken
-from identity.model.errors import Taken
+from identity.model.errors import AlreadyExists
 from identity.store.locks import connection_key
 from identity.store.tables import connection_tokens, connections, tenants
 from identity.store.tx import Tx
@@ -74,12 +74,12 @@ def connection_from(row: Any) -> Connection:
 
 
 def connection_insert(tx: Tx, values: Mapping[str, Any], *, now: datetime) -> Connection:
-    """Write a new connection. Raises ``Taken`` when another live one trusts the same issuer."""
+    """Write a new connection. Raises ``AlreadyExists`` when another live one trusts the same issuer."""
     statement = insert(connections).values(tenant_id=tx.tenant_id, id=tx.new_id(), created_at=now, **values)
     try:
         return connection_from(tx.execute(statement.returning(*COLUMNS)).one())
     except IntegrityError:
-        raise Taken("a connection for this issuer exists already", reason="issuer_taken") from None
+        raise AlreadyExists("a connection for this issuer exists already", reason="issuer_taken") from None
 
 
 def connection_end(tx: Tx, connection_id: UUID, *, now: datetime) -> None:

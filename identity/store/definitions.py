@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, delete, exists, func, insert, literal, sel
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import IntegrityError
 
-from identity.model.errors import NotThere, Taken
+from identity.model.errors import AlreadyExists, NotFound
 from identity.model.principal import Kind, Principal, UniqueKey
 from identity.model.resource_type import (
     OUR_ENDPOINTS,
@@ -149,7 +149,7 @@ def _values(type_: DefinedType) -> dict[str, Any]:
 
 
 def type_insert(tx: Tx, type_: DefinedType) -> None:
-    """Write a new resource type. Raises ``Taken``."""
+    """Write a new resource type. Raises ``AlreadyExists``."""
     statement = insert(resource_types).values(
         tenant_id=tx.tenant_id,
         key=type_.name.lower(),
@@ -168,7 +168,7 @@ def type_insert(tx: Tx, type_: DefinedType) -> None:
         if constraint not in UNIQUE:
             raise
         reason, detail = UNIQUE[constraint]
-        raise Taken(detail, reason=reason) from None
+        raise AlreadyExists(detail, reason=reason) from None
 
 
 def type_update(tx: Tx, type_: DefinedType) -> None:
@@ -187,14 +187,14 @@ def type_delete(tx: Tx, name: str) -> None:
 
 
 def type_hold(tx: Tx, kind: Kind) -> None:
-    """Let nobody forget the resource type of a kind until the transaction ends. Raises ``NotThere``."""
+    """Let nobody forget the resource type of a kind until the transaction ends. Raises ``NotFound``."""
     statement = (
         select(literal(1))
         .where(resource_types.c.tenant_id == tx.tenant_id, resource_types.c.kind == kind)
         .with_for_update(key_share=True, read=True)
     )
     if tx.execute(statement).first() is None:
-        raise NotThere("the resource type no longer exists")
+        raise NotFound("the resource type no longer exists")
 
 
 # --- resources of a type ---------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def has_resources_without(tx: Tx, kind: Kind, schema_id: str) -> bool:
 
 
 def keys_write(tx: Tx, principal: Principal, keys: frozenset[UniqueKey]) -> None:
-    """Write which unique values a principal has, instead of those that it had. Raises ``Taken``."""
+    """Write which unique values a principal has, instead of those that it had. Raises ``AlreadyExists``."""
     wanted = sorted(keys, key=lambda key: (key.attribute, key.value))  # locked in one order
     parameters: Mapping[str, Any] = {
         "tenant": tx.tenant_id,
@@ -235,4 +235,4 @@ def keys_write(tx: Tx, principal: Principal, keys: frozenset[UniqueKey]) -> None
     except IntegrityError as error:
         if getattr(getattr(error.orig, "diag", None), "constraint_name", None) != "pk_principal_keys":
             raise
-        raise Taken("another resource of this type has this value", reason="unique_attribute") from None
+        raise AlreadyExists("another resource of this type has this value", reason="unique_attribute") from None

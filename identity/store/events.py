@@ -15,7 +15,7 @@ from identity.model.selection import EVER, Order, Span
 from identity.store import provisioning_events
 from identity.store.spans import in_span
 from identity.store.tables import events
-from identity.store.tx import Tx, Unwritten
+from identity.store.tx import PendingEvents, Tx
 
 
 def event_row(tx: Tx, event: Event, *, caller: Caller, now: datetime) -> dict[str, Any]:
@@ -54,11 +54,11 @@ INSERT_BOTH = text(f"WITH trail AS ({INSERT_FROM_JSON}) {provisioning_events.INS
 
 def event_insert(tx: Tx, *recorded: Event, caller: Caller, now: datetime) -> None:
     """Append ``recorded``, in order, with what others are told of it: now, or with the request that caused them."""
-    waiting = Unwritten() if tx.unwritten is None else tx.unwritten
+    waiting = PendingEvents() if tx.pending_events is None else tx.pending_events
     told = [event.provisioning for event in recorded if event.provisioning is not None]
     waiting.events.extend(event_row(tx, event, caller=caller, now=now) for event in recorded)
     waiting.provisioning.extend(provisioning_events.provisioning_event_rows(tx, told, caller=caller, now=now))
-    if tx.unwritten is None:
+    if tx.pending_events is None:
         _write(tx, waiting)
 
 
@@ -67,31 +67,31 @@ def provisioning_event_insert(tx: Tx, *told: ProvisioningEvent, caller: Caller, 
 
     Return the ids, in order.
     """
-    waiting = Unwritten() if tx.unwritten is None else tx.unwritten
+    waiting = PendingEvents() if tx.pending_events is None else tx.pending_events
     rows = provisioning_events.provisioning_event_rows(tx, told, caller=caller, now=now)
     waiting.provisioning.extend(rows)
-    if tx.unwritten is None:
+    if tx.pending_events is None:
         _write(tx, waiting)
     return [row["id"] for row in rows]
 
 
 def event_flush(tx: Tx) -> None:
     """Write what waits."""
-    if tx.unwritten:
-        if any(row["tenant_id"] != tx.tenant_id for row in tx.unwritten.events):
+    if tx.pending_events:
+        if any(row["tenant_id"] != tx.tenant_id for row in tx.pending_events.events):
             raise AssertionError("events wait in the transaction of another tenant")
-        _write(tx, tx.unwritten)
-        tx.unwritten.clear()
+        _write(tx, tx.pending_events)
+        tx.pending_events.clear()
 
 
-def _write(tx: Tx, waiting: Unwritten) -> None:
+def _write(tx: Tx, waiting: PendingEvents) -> None:
     if waiting.provisioning:
         tx.execute(INSERT_BOTH, {"tenant_id": tx.tenant_id, **json_of(waiting)})
     elif waiting.events:
         tx.execute(INSERT, waiting.events)
 
 
-def json_of(waiting: Unwritten) -> dict[str, str]:
+def json_of(waiting: PendingEvents) -> dict[str, str]:
     """Return what waits as the parameters that ``jsonb_to_recordset`` reads."""
     return {
         "events": json.dumps(waiting.events, default=str),

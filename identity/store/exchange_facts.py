@@ -16,7 +16,7 @@ from identity.model.resource_pair import ResourcePair
 from identity.model.signing_key import SigningKey
 from identity.model.task import Task
 from identity.model.token import Party, TokenFacts
-from identity.store.facts import ClientQuestion, CommonFacts, client_parameters, common_from, statement_of
+from identity.store.facts import ClientLookup, CommonFacts, client_parameters, common_from, statement_of
 from identity.store.json_rows import (
     connection_from,
     delegation_from,
@@ -153,7 +153,7 @@ class ExchangeFacts:
 
 def exchange_facts_read(
     tx: Tx,
-    client: ClientQuestion,
+    client: ClientLookup,
     *,
     issuer: str | None,
     claims: Mapping[str, Any],

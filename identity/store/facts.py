@@ -177,7 +177,7 @@ SELECT {ISSUER},
 
 
 @dataclass(frozen=True, slots=True)
-class ClientQuestion:
+class ClientLookup:
     """Which client claims to ask; ``assertion_hash`` is spent by being asked about, in the same statement."""
 
     client_id: str
@@ -204,7 +204,7 @@ class CommonFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class ItselfFacts:
+class ClientCredentialsFacts:
     """For a client that asks for a token for itself; scopes and epoch are of the resource server that it names, and
     ``task`` is the one that it names.
     """
@@ -217,7 +217,7 @@ class ItselfFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class LifeFacts:
+class TokenStatusFacts:
     """For a client that asks whether a token is alive."""
 
     common: CommonFacts
@@ -244,24 +244,26 @@ class AccessFacts:
 
 
 def itself_facts_read(
-    tx: Tx, client: ClientQuestion, *, resource: str | None, txn: UUID | None, now: datetime
-) -> ItselfFacts:
+    tx: Tx, client: ClientLookup, *, resource: str | None, txn: UUID | None, now: datetime
+) -> ClientCredentialsFacts:
     """Read what a token for the client itself is decided on."""
     row = tx.execute(ITSELF, client_parameters(tx, client, now) | {"resource": resource, "txn": txn}).one()
     parties = parties_from(row.parties)
     scopes = None if row.resource is None else tuple(row.resource["scopes"])
     epoch = 0 if row.resource is None else row.resource["epoch"]
-    return ItselfFacts(common_from(row), parties[0] if parties else None, scopes, epoch, task_or_none(row.task))
+    return ClientCredentialsFacts(
+        common_from(row), parties[0] if parties else None, scopes, epoch, task_or_none(row.task)
+    )
 
 
 def life_facts_read(
-    tx: Tx, client: ClientQuestion, *, jti: UUID | None, retired_kid: str | None, now: datetime
-) -> LifeFacts:
+    tx: Tx, client: ClientLookup, *, jti: UUID | None, retired_kid: str | None, now: datetime
+) -> TokenStatusFacts:
     """Read what the life of one token is decided on. ``retired_kid``: a key that may not verify for others any more."""
     parameters = client_parameters(tx, client, now) | {"jti": jti, "retired_kid": retired_kid}
     row = tx.execute(LIFE, parameters).one()
     common = common_from(row)
-    return LifeFacts(common, token_from(row.token, common.tenant_state), key_or_none(row.retired_key))
+    return TokenStatusFacts(common, token_from(row.token, common.tenant_state), key_or_none(row.retired_key))
 
 
 def access_facts_read(tx: Tx, *, jti: UUID | None, now: datetime) -> AccessFacts:
@@ -277,7 +279,7 @@ def access_facts_read(tx: Tx, *, jti: UUID | None, now: datetime) -> AccessFacts
     )
 
 
-def client_parameters(tx: Tx, client: ClientQuestion, now: datetime) -> dict[str, Any]:
+def client_parameters(tx: Tx, client: ClientLookup, now: datetime) -> dict[str, Any]:
     """Return what every question says of its tenant, its time and its client."""
     return {
         "tenant": tx.tenant_id,

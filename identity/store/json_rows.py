@@ -13,7 +13,7 @@ from identity.model.resource import DetailsType, ResourceServer
 from identity.model.resource_pair import ResourcePair
 from identity.model.signing_key import KeyState, SigningKey
 from identity.model.task import Budget, Task, TaskAuthority, TaskState
-from identity.model.token import Crossing, Cutoff, Party, Standing, TokenFacts
+from identity.model.token import Crossing, Cutoff, GrantStatus, Party, TokenFacts
 from identity.model.upstream_token import Upstream
 from identity.store.clients import auth_method_from
 
@@ -120,10 +120,10 @@ def parties_from(items: Iterable[Mapping[str, Any]] | None) -> tuple[Party, ...]
     return tuple(party_from(item) for item in items or ())
 
 
-def standings_from(items: Iterable[Mapping[str, Any]] | None) -> tuple[Standing, ...]:
+def standings_from(items: Iterable[Mapping[str, Any]] | None) -> tuple[GrantStatus, ...]:
     """Return the standings in a JSON list."""
     return tuple(
-        Standing(
+        GrantStatus(
             item["id"],
             bool(item["holds"]),
             item.get("epoch", 0),

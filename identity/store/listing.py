@@ -25,10 +25,10 @@ from sqlalchemy import (
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from identity.model.listing import Listing, Place, SortValue
-from identity.model.principal import Kind, Stored
+from identity.model.principal import Kind, ListItem
 from identity.model.query import ALWAYS, Condition
 from identity.store.named_beside import MEMBERS_SHOWN_MAX, TENANT
-from identity.store.ordering import Sorted, compile_order
+from identity.store.ordering import CompiledOrder, compile_order
 from identity.store.principals import KINDS_KEPT_MAX, is_of
 from identity.store.query import Clause, compile_condition
 from identity.store.stored import stored_from, stored_of
@@ -37,11 +37,11 @@ from identity.store.tx import Tx
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ResultPage:
     """One page of a list with the sort value of each resource, and how many there are in all, if that was asked."""
 
     total: int
-    resources: tuple[Stored, ...]
+    resources: tuple[ListItem, ...]
     sort_values: tuple[SortValue, ...] = ()
     is_cut: bool = False
     """There are more, which would have been on the page but for the number of members that it shows."""
@@ -51,19 +51,19 @@ class Found:
         return Place(self.sort_values[index], UUID(self.resources[index].id))
 
 
-def resource_list(tx: Tx, listing: Listing) -> Found:
+def resource_list(tx: Tx, listing: Listing) -> ResultPage:
     """Return one page in one statement; in two, where the page goes over to those without a sort value.
 
     It ends before the resource with which its groups would show more than ``MEMBERS_SHOWN_MAX`` members in sum; the
-    first is there in any case (RFC 7644 §3.4.2.4: a page may be shorter than was asked for). Raises ``OverLimit`` for a
-    single group that has more.
+    first is there in any case (RFC 7644 §3.4.2.4: a page may be shorter than was asked for). Raises ``LimitExceeded``
+    for a single group that has more.
     """
     total, rows = _everybody(tx, listing) if _is_of_everybody(listing) else _satisfying(tx, listing)
     kept = _within_bound(rows)
     is_cut = len(kept) < len(rows)
     if listing.backward:
         kept.reverse()
-    return Found(total, tuple(map(stored_from, kept)), tuple(row.sort_value for row in kept), is_cut)
+    return ResultPage(total, tuple(map(stored_from, kept)), tuple(row.sort_value for row in kept), is_cut)
 
 
 def _within_bound(rows: list[Any]) -> list[Any]:
@@ -122,7 +122,7 @@ def _everybody(tx: Tx, listing: Listing) -> tuple[int, list[Any]]:
 def _page_of_everybody(
     kinds: tuple[Kind, ...], with_members: bool, with_total: bool, backward: bool, is_beyond: bool
 ) -> Select[Any]:
-    order = Sorted(None, descending=False, backward=backward)
+    order = CompiledOrder(None, descending=False, backward=backward)
     region = order.beyond_id(BEYOND) if is_beyond else true()
     matching = and_(LIVING, or_(false(), *map(is_of, kinds)), region)
     total = _total(dict.fromkeys(kinds, ALWAYS), matching) if with_total else literal(0)
@@ -148,7 +148,7 @@ def _total(wanted: Mapping[Kind, Condition], matching: Clause) -> ColumnElement[
 
 
 def _page(
-    kinds: tuple[Kind, ...], with_members: bool, where: Clause, order: Sorted, total: ColumnElement[int]
+    kinds: tuple[Kind, ...], with_members: bool, where: Clause, order: CompiledOrder, total: ColumnElement[int]
 ) -> Select[Any]:
     """Which resources are on the page is found first: what is named beside those before it is not looked up."""
     page = (
@@ -181,7 +181,7 @@ def _shown(kinds: tuple[Kind, ...], with_members: bool, id_: ColumnElement[UUID]
 
 
 def _page_of_groups(
-    kinds: tuple[Kind, ...], page: Subquery, order: Sorted, total: ColumnElement[int], one: Subquery
+    kinds: tuple[Kind, ...], page: Subquery, order: CompiledOrder, total: ColumnElement[int], one: Subquery
 ) -> Select[Any]:
     """Go through a page resource by resource, and no further than to where the members are more than it may show."""
     place = func.row_number().over(order_by=order.order_by(page.c.sort_value, page.c.id)).label("place")
@@ -201,7 +201,7 @@ def _page_of_groups(
         .select_from(walked.join(following, true()).join(shown, true()))
         .where(walked.c.number <= MEMBERS_SHOWN_MAX)
     )
-    columns = [walked.c[name] for name in Stored._fields]
+    columns = [walked.c[name] for name in ListItem._fields]
     return (
         select(*columns, total.label("total"), walked.c.sort_value)
         .select_from(one.outerjoin(walked, true()))

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, bindparam, case, func, literal, select, true
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from identity.model.errors import OverLimit
+from identity.model.errors import LimitExceeded
 from identity.model.principal import Kind, Reference
 from identity.store.tables import group_members, principal_owners, principals
 
@@ -98,7 +98,7 @@ def references(items: Sequence[Sequence[str]] | None, limit: int) -> tuple[Refer
 
 def check_number(items: Sequence[Any] | None, limit: int) -> None:
     if items is not None and len(items) > limit:
-        raise OverLimit(
+        raise LimitExceeded(
             f"the group has more than {limit} members; request it with excludedAttributes=members",
             reason="too_many_members",
         )

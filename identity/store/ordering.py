@@ -48,7 +48,7 @@ NEVER_ABSENT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class CompiledOrder:
     """The rows of ``principals`` in an order; ``value`` is None for the order of ids."""
 
     value: ColumnElement[Any] | None
@@ -97,16 +97,16 @@ class Sorted:
         return self.descending is self.backward
 
 
-def compile_order(order: Order | None, kinds: Sequence[Kind], tenant_id: UUID, *, backward: bool) -> Sorted:
+def compile_order(order: Order | None, kinds: Sequence[Kind], tenant_id: UUID, *, backward: bool) -> CompiledOrder:
     """Return the order of the principals of ``kinds``."""
     if order is None:
-        return Sorted(None, descending=False, backward=backward)
+        return CompiledOrder(None, descending=False, backward=backward)
     values = {kind: _value(order.keys[kind], kind, tenant_id) for kind in kinds if kind in order.keys}
     found = list(values.values())
     if len(kinds) > 1:
         either = case({kind.value: value for kind, value in values.items()}, value=principals.c.kind)
         found = [either.collate("C") if isinstance(either.type, String) else either]
-    return Sorted(found[0], descending=order.descending, backward=backward)
+    return CompiledOrder(found[0], descending=order.descending, backward=backward)
 
 
 def _bound(value: SortValue) -> ColumnElement[Any]:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, false, or_, select, true
 
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.model.lifecycle import State
 from identity.model.principal import ACTORS, Kind, Principal, canonical_name, shown_name
 from identity.model.selection import PrincipalSelection
@@ -49,7 +49,7 @@ def _is_called(name: str, kind: Kind | None) -> ColumnElement[bool]:
 def _is_called_as(name: str, kind: Kind) -> ColumnElement[bool]:
     try:
         key = shown_name(name) if kind is Kind.GROUP else canonical_name(name)
-    except Malformed:
+    except InvalidRequest:
         return false()  # no principal of the kind can have that name
     return and_(is_of(kind), principals.c.name_key == key)
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from identity.model.errors import Taken
+from identity.model.errors import AlreadyExists
 from identity.model.lifecycle import State
 from identity.model.principal import (
     Kind,
@@ -89,7 +89,7 @@ def _uniqueness_explained() -> Iterator[None]:
         if constraint not in UNIQUE:
             raise
         reason, detail = UNIQUE[constraint]
-        raise Taken(detail, reason=reason) from None
+        raise AlreadyExists(detail, reason=reason) from None
 
 
 def principal_from(row: Any) -> Principal:
@@ -247,7 +247,7 @@ INSERT = insert(principals).returning(*COLUMNS).add_cte(_addresses().cte("addres
 def principal_insert(
     tx: Tx, kind: Kind, profile: Profile, *, state: State, connection_id: UUID | None, now: datetime
 ) -> Principal:
-    """Write a new principal, and the addresses by which a filter finds it. Raises ``Taken``."""
+    """Write a new principal, and the addresses by which a filter finds it. Raises ``AlreadyExists``."""
     principal_id = tx.new_id()
     values = {
         "tenant_id": tx.tenant_id,
@@ -274,7 +274,7 @@ UPDATE = (
 
 
 def principal_update(tx: Tx, principal: Principal, profile: Profile, *, is_cut: bool, now: datetime) -> Principal:
-    """Write the whole profile of a locked principal; a cut raises its epoch. Raises ``Taken``."""
+    """Write the whole profile of a locked principal; a cut raises its epoch. Raises ``AlreadyExists``."""
     statement = UPDATE.values(epoch=principals.c.epoch + 1) if is_cut else UPDATE
     return _update(
         tx, principal.id, _columns_of(principal.kind, profile, principal.id) | {"updated_at": now}, statement

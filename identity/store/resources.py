@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from identity.model.errors import Taken
+from identity.model.errors import AlreadyExists
 from identity.model.resource import ResourceServer
 from identity.store.json_rows import details_types_from
 from identity.store.locks import resource_key
@@ -59,7 +59,7 @@ def _values(server: ResourceServer) -> dict[str, Any]:
 
 
 def resource_server_insert(tx: Tx, server: ResourceServer) -> ResourceServer:
-    """Write a new resource server, under its audience where one was deleted. Raises ``Taken``.
+    """Write a new resource server, under its audience where one was deleted. Raises ``AlreadyExists``.
 
     The row of a deleted one is written anew, with another id and the same counts: what rested on it has ended.
     """
@@ -76,7 +76,7 @@ def resource_server_insert(tx: Tx, server: ResourceServer) -> ResourceServer:
     )
     row = tx.execute(statement).first()
     if row is None:
-        raise Taken(f"{server.audience} is registered already", reason="resource_taken")
+        raise AlreadyExists(f"{server.audience} is registered already", reason="resource_taken")
     return _resource(row)
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from identity.model import provisioning_event
 from identity.model.async_request import RESULT_KEPT_H
-from identity.model.request import KEPT_DAYS, KEPT_MAX
+from identity.model.provisioning_log import KEPT_DAYS, KEPT_MAX
 from identity.model.task import TASK_PERIODS_COUNTED, task_period
 from identity.model.tenant import TASK_DURATION_MAX_S
 from identity.store.tx import Tx

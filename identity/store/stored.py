@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Select, Text, cast, select
 
-from identity.model.principal import Kind, Stored, kind_of
+from identity.model.principal import Kind, ListItem, kind_of
 from identity.store.named_beside import (
     GROUPS_SHOWN_MAX,
     MEMBERS_SHOWN_MAX,
@@ -19,7 +19,7 @@ from identity.store.tables import principals
 
 @lru_cache(KINDS_KEPT_MAX)
 def stored_of(kinds: tuple[Kind, ...], with_members: bool) -> Select[Any]:
-    """Return what selects the fields of ``Stored``, in their order."""
+    """Return what selects the fields of ``ListItem``, in their order."""
     return select(
         cast(principals.c.id, Text).label("id"),
         principals.c.kind,
@@ -32,12 +32,12 @@ def stored_of(kinds: tuple[Kind, ...], with_members: bool) -> Select[Any]:
     )
 
 
-STORED = len(Stored._fields)
+STORED = len(ListItem._fields)
 
 
-def stored_from(row: Any) -> Stored:
-    """Return what is in a row that begins with ``stored_of``. Raises ``OverLimit``."""
-    found = Stored(row[0], kind_of(row[1]), *row[2:STORED])
+def stored_from(row: Any) -> ListItem:
+    """Return what is in a row that begins with ``stored_of``. Raises ``LimitExceeded``."""
+    found = ListItem(row[0], kind_of(row[1]), *row[2:STORED])
     if found.groups and len(found.groups) > GROUPS_SHOWN_MAX:
         found = found._replace(groups=found.groups[:GROUPS_SHOWN_MAX])
     check_number(found.members, MEMBERS_SHOWN_MAX)

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from identity.model.errors import Taken
+from identity.model.errors import AlreadyExists
 from identity.model.ids import TenantId
 from identity.model.tenant import Tenant
 from identity.store.tables import tenants
@@ -44,12 +44,12 @@ def tenant_find(tx: Tx, slug: str) -> Tenant | None:
 
 
 def tenant_insert(tx: Tx, *, slug: str, display_name: str, now: datetime) -> Tenant:
-    """Write the tenant that the transaction is bound to. Raises ``Taken``."""
+    """Write the tenant that the transaction is bound to. Raises ``AlreadyExists``."""
     statement = insert(tenants).values(tenant_id=tx.tenant_id, slug=slug, display_name=display_name, created_at=now)
     try:
         return _tenant(tx.execute(statement.returning(*COLUMNS)).one())
     except IntegrityError:
-        raise Taken(f"a tenant named {slug} exists already", reason="slug_taken") from None
+        raise AlreadyExists(f"a tenant named {slug} exists already", reason="slug_taken") from None
 
 
 def tenant_update(tx: Tx, changes: Mapping[str, Any]) -> Tenant:

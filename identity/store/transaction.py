@@ -20,12 +20,12 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from identity.model.errors import Malformed, Unavailable
+from identity.model.errors import InvalidRequest, Unavailable
 from identity.model.ids import RANDOM_BITS, TenantId, new_id
 from identity.store.events import event_flush
 from identity.store.locks import cut_lock_sql
 from identity.store.session import PREPARE_AFTER, Role, begin_sql
-from identity.store.tx import Tx, Unwritten
+from identity.store.tx import PendingEvents, Tx
 
 CONNECT_TIMEOUT_S = 3
 WRONG_LOGIN = {"42501": "role_not_granted", "22023": "role_missing"}
@@ -96,7 +96,7 @@ def transaction(
     with _faults_explained(), engine.connect() as connection:
         try:
             _begin(connection, role_of(engine), f"; SET LOCAL app.tenant = '{tenant}'", is_brief=is_brief)
-            tx = Tx(connection, tenant_id, ids, Unwritten() if holds_events else None)
+            tx = Tx(connection, tenant_id, ids, PendingEvents() if holds_events else None)
             yield tx
             event_flush(tx)
             connection.exec_driver_sql(f"{cut_lock_sql(tx)}COMMIT")
@@ -184,10 +184,10 @@ def _faults_explained() -> Iterator[None]:
     try:
         yield
     except UnicodeEncodeError as error:
-        raise Malformed("a value cannot be stored", reason="unstorable_value") from error
+        raise InvalidRequest("a value cannot be stored", reason="unstorable_value") from error
     except (SQLAlchemyError, DriverError) as error:
         if _is_unstorable(error):
-            raise Malformed("a value cannot be stored", reason="unstorable_value") from error
+            raise InvalidRequest("a value cannot be stored", reason="unstorable_value") from error
         if _is_passing(error):
             cause = str(getattr(error, "orig", error))
             raise Unavailable("the database does not answer; try again", cause=cause) from error

@@ -11,7 +11,7 @@ from identity.model.ids import TenantId
 
 
 @dataclass(frozen=True, slots=True)
-class Unwritten:
+class PendingEvents:
     """Rows of the audit trail, and of what others are told, that wait for the statement that writes them."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -34,15 +34,15 @@ LockKey = tuple[str, UUID | str | int]
 class Tx:
     """One transaction of one tenant. The database knows the tenant too: row-level security holds the wall again.
 
-    ``new_id`` hands out ids for new rows, as a sequence would. ``unwritten`` is None, or holds events that wait to go
-    into one statement with the request that caused them; before the commit they are written in any case. ``ends`` is
+    ``new_id`` hands out ids for new rows, as a sequence would. ``pending_events`` is None, or holds events that wait to
+    go into one statement with the request that caused them; before the commit they are written in any case. ``ends`` is
     what this transaction ends: before it commits it waits for the tokens that are about to be issued on it.
     """
 
     connection: Connection
     tenant_id: TenantId
     new_id: Callable[[], UUID]
-    unwritten: Unwritten | None = None
+    pending_events: PendingEvents | None = None
     ends: set[LockKey] = field(default_factory=set)
 
     def execute(

@@ -10,14 +10,24 @@ import pytest
 
 from config.app import create_app
 from config.settings import load_settings
-from identity.actions.keys import KeyRing
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
+from identity.actions.signing_keys import KeyRing
 from identity.actions.upstream import UpstreamKeys
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.credential import hash_secret
 from identity.model.rate import Rate
 from identity.store.transaction import make_engine
-from tests.access.belongings import ADMIN_TOKEN, BEGIN, Belongings, Clock, Estate, kill_news, next_id, rows_of, settle
+from tests.access.owned_objects import (
+    ADMIN_TOKEN,
+    BEGIN,
+    Belongings,
+    Clock,
+    Estate,
+    kill_news,
+    next_id,
+    rows_of,
+    settle,
+)
 from tests.conftest import TEMPLATE, Server
 
 REFUSALS = frozenset({"events", "provisioning_requests"})
@@ -28,21 +38,21 @@ def _no_network(url: str) -> bytes:
 
 
 @contextmanager
-def _house(url: str) -> Iterator[House]:
-    seal = Seal(bytes(32))
-    house = House(
+def _house(url: str) -> Iterator[Runtime]:
+    encryption = EnvelopeEncryption(bytes(32))
+    runtime = Runtime(
         engine=make_engine(url, pool_size=2),
-        seal=seal,
-        keys=KeyRing(seal),
+        encryption=encryption,
+        keys=KeyRing(encryption),
         upstream_keys=UpstreamKeys(_no_network),
         external_url="https://identity.example",
         admin_token_hash=hash_secret(ADMIN_TOKEN),
         scim_rate=Rate(per_s=100_000, burst=100_000),  # nobody waits here
-        stranger_rate=Rate(per_s=100_000, burst=100_000),
+        unknown_token_rate=Rate(per_s=100_000, burst=100_000),
         clock=Clock(BEGIN + timedelta(seconds=5)),
     )
-    yield house
-    house.engine.dispose()
+    yield runtime
+    runtime.engine.dispose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +69,8 @@ def _settled(server: Server, *slugs: str) -> tuple[str, list[Belongings]]:
     name = f"estate_{uuid4().hex}"
     server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     url = server.url(name, role="identity_app")
-    with _house(url) as house:
-        app = create_app(load_settings(database_url=url), house)
+    with _house(url) as runtime:
+        app = create_app(load_settings(database_url=url), runtime)
         found = [settle(app.test_client(), slug) for slug in slugs]
     kill_news(server.url(name))
     return name, found
@@ -81,14 +91,14 @@ def _copied(server: Server, plan: Plan) -> Iterator[Estate]:
     name = f"test_{uuid4().hex}"
     server.execute(f"CREATE DATABASE {name} TEMPLATE {plan.database}")
     url = server.url(name, role="identity_app")
-    with _house(url) as house:
-        app = create_app(load_settings(database_url=url), house)
+    with _house(url) as runtime:
+        app = create_app(load_settings(database_url=url), runtime)
         yield Estate(app, server.url(name), plan.mine, plan.rivals, plan.nowhere)
     server.drop(name)
 
 
 @pytest.fixture
-def estate(server: Server, plan: Plan) -> Iterator[Estate]:
+def sandbox(server: Server, plan: Plan) -> Iterator[Estate]:
     """Both tenants, in a copy of this test alone."""
     with _copied(server, plan) as copied:
         yield copied

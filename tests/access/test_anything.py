@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.access.asks import ASKS, Ask
-from tests.access.belongings import Estate, rows_of
+from tests.access.endpoint_matrix import ASKS, Ask
+from tests.access.owned_objects import Estate, rows_of
 from tests.access.test_bad_input import TRACES
 
 LETTERS = st.characters(codec=None, exclude_categories=())  # type: ignore[arg-type]
@@ -105,8 +105,8 @@ def encodable(value: Any) -> Any:
 
 
 @pytest.mark.promise(9)
-def test_no_request_made_by_chance_is_a_fault_of_ours(estate: Estate) -> None:
-    before, http = rows_of(estate.owner_url, "rival"), estate.http
+def test_no_request_made_by_chance_is_a_fault_of_ours(sandbox: Estate) -> None:
+    before, http = rows_of(sandbox.owner_url, "rival"), sandbox.http
     statuses: dict[int, int] = {}
 
     @settings(max_examples=600, deadline=None, derandomize=True, database=None,
@@ -114,7 +114,7 @@ def test_no_request_made_by_chance_is_a_fault_of_ours(estate: Estate) -> None:
     @given(requests())
     def ask(made: tuple[Ask, dict[str, Any]]) -> None:
         one, changed = made
-        asked = one.filled(estate.mine)
+        asked = one.filled(sandbox.mine)
         if "query_string" in changed:
             asked["query_string"] = encodable(changed["query_string"])
         if "data" in changed:
@@ -124,7 +124,7 @@ def test_no_request_made_by_chance_is_a_fault_of_ours(estate: Estate) -> None:
             asked |= {"data": json.dumps(changed["body"]), "content_type": "application/json"}
         if "segment" in changed:
             asked["path"] = f"{asked['path'].rsplit('/', 1)[0]}/{changed['segment']}"
-        answer = http.open(**asked, headers=one.credential(estate.mine))
+        answer = http.open(**asked, headers=one.credential(sandbox.mine))
         statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
         assert answer.status_code < 500 or answer.status_code == 501, (answer.request.path, changed, answer.text)
         if answer.status_code >= 400:
@@ -135,4 +135,4 @@ def test_no_request_made_by_chance_is_a_fault_of_ours(estate: Estate) -> None:
     assert statuses[400] > 100, statuses
     assert statuses.get(401, 0) < 30, statuses
     assert 429 not in statuses, statuses
-    assert rows_of(estate.owner_url, "rival") == before
+    assert rows_of(sandbox.owner_url, "rival") == before

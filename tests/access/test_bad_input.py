@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.access.asks import ASKS, GUARDED, Ask, Who
-from tests.access.belongings import ADMIN_TOKEN, Estate, basic
+from tests.access.endpoint_matrix import ASKS, GUARDED, Ask, Who
+from tests.access.owned_objects import ADMIN_TOKEN, Estate, basic
 
 SCIM_ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 OAUTH_ERRORS = frozenset(
@@ -57,13 +57,13 @@ def assert_error(answer: TestResponse, who: Who, *statuses: int) -> None:
             assert answer.content_type in ("application/problem+json", "application/json"), told
 
 
-def send(estate: Estate, one: Ask, **changed: Any) -> TestResponse:
+def send(sandbox: Estate, one: Ask, **changed: Any) -> TestResponse:
     """Ask with the right credential, but for what is changed."""
-    asked = one.filled(estate.mine) | changed
-    asked["headers"] = one.credential(estate.mine) | changed.get("headers", {})
+    asked = one.filled(sandbox.mine) | changed
+    asked["headers"] = one.credential(sandbox.mine) | changed.get("headers", {})
     if "data" in changed:
         asked.pop("json", None)
-    return estate.http.open(**asked)
+    return sandbox.http.open(**asked)
 
 
 def nested(depth: int) -> bytes:
@@ -132,10 +132,10 @@ VALUES: list[Any] = [None, True, 0, 2**63 - 1, "", "x" * 5_000, [None], {}, "\x7
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:20])
-def test_no_value_of_any_member_is_a_fault_of_ours(estate: Estate, value: Any) -> None:
+def test_no_value_of_any_member_is_a_fault_of_ours(sandbox: Estate, value: Any) -> None:
     for one in WITH_JSON:
         for member in [*one.body, "unknown"]:
-            answer = send(estate, one, json=one.filled(estate.mine)["json"] | {member: value})
+            answer = send(sandbox, one, json=one.filled(sandbox.mine)["json"] | {member: value})
             if answer.status_code >= 300:
                 assert_error(answer, one.who)
 
@@ -304,9 +304,9 @@ PASSING = [("If-None-Match", "\xff"), ("X-Request-Id", "\xff"), ("X-Request-Id",
 
 
 @pytest.mark.parametrize(("name", "value"), STEERING, ids=lambda text: text[:20])
-def test_no_header_that_steers_a_write_is_a_fault_of_ours(estate: Estate, name: str, value: str) -> None:
+def test_no_header_that_steers_a_write_is_a_fault_of_ours(sandbox: Estate, name: str, value: str) -> None:
     for one in ONE_PER_KIND:
-        answer = send(estate, one, headers={name: value})
+        answer = send(sandbox, one, headers={name: value})
         if answer.status_code >= 300 and answer.status_code != one.status:
             assert_error(answer, one.who)
 
@@ -325,9 +325,9 @@ METHODS = ["HEAD", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "X" * 200, 
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda text: text[:20])
-def test_a_method_that_a_path_does_not_have_is_refused_in_its_own_words(estate: Estate, method: str) -> None:
+def test_a_method_that_a_path_does_not_have_is_refused_in_its_own_words(sandbox: Estate, method: str) -> None:
     for one in ONE_PER_ROUTE:
-        answer = send(estate, one, method=method)
+        answer = send(sandbox, one, method=method)
         if answer.status_code == 405:
             allowed = answer.headers["Allow"].split(", ")
             assert method not in allowed, (method, one, allowed)

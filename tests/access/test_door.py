@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from config.door import Door
-from identity.fairness import Turns
-from tests.access.belongings import Estate
+from identity.edge.admission import AdmissionMiddleware
+from identity.edge.concurrency import ConcurrencyLimiter
+from tests.access.owned_objects import Estate
 
 PATHS = ("/t/acme/scim/v2/Users", "/t/acme/oauth/token", "/t/acme/jwks", "/admin/v1/tenants", "/livez", "/metrics")
 ODD = {
@@ -42,9 +42,9 @@ def asked(application: Any, path: str, method: str = "GET") -> tuple[str, dict[s
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("spelling", ODD)
 def test_an_odd_path_is_not_there_and_takes_no_turn(path: str, spelling: str) -> None:
-    turns = Turns(places=2, seats=0, patience_s=0)
+    turns = ConcurrencyLimiter(places=2, seats=0, patience_s=0)
     reached: list[str] = []
-    door = Door(lambda environ, start: reached.append(environ["PATH_INFO"]) or [], turns, {"acme"})  # type: ignore[func-returns-value]
+    door = AdmissionMiddleware(lambda environ, start: reached.append(environ["PATH_INFO"]) or [], turns, {"acme"})  # type: ignore[func-returns-value]
     with turns.taken("one"), turns.taken("another"):  # nobody else would be let in
         status, headers, body = asked(door, ODD[spelling](path))
     assert status == "404 NOT FOUND"
@@ -73,8 +73,8 @@ def test_each_surface_says_so_in_its_own_form(refusing_estate: Estate, path: str
 def test_the_door_counts_a_request_for_the_tenant_that_the_router_finds(refusing_estate: Estate) -> None:
     app = refusing_estate.app
     door = app.wsgi_app
-    assert isinstance(door, Door)
-    known = Door(door.application, door.turns, {"acme"})
+    assert isinstance(door, AdmissionMiddleware)
+    known = AdmissionMiddleware(door.application, door.turns, {"acme"})
     of_tenants = [rule for rule in app.url_map.iter_rules() if "slug" in rule.arguments]
     assert of_tenants
     for rule in of_tenants:
@@ -88,6 +88,6 @@ def test_the_door_counts_a_request_for_the_tenant_that_the_router_finds(refusing
 
 @pytest.mark.promise(4)
 def test_who_opens_tasks_waits_with_who_asks_for_tokens(refusing_estate: Estate) -> None:
-    door = Door(refusing_estate.app.wsgi_app, Turns(), {"acme"})
+    door = AdmissionMiddleware(refusing_estate.app.wsgi_app, ConcurrencyLimiter(), {"acme"})
     assert door.whose("/t/acme/tasks") == door.whose("/t/acme/tasks/x/cancel") == door.whose("/t/acme/oauth/token")
     assert door.whose("/t/rival/tasks")[0] != door.whose("/t/acme/tasks")[0]

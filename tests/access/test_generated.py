@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from tests.access.asks import Ask, Who
-from tests.access.belongings import Estate, basic, rows_of
+from tests.access.endpoint_matrix import Ask, Who
 from tests.access.hostile import (
     HEADERS,
     SEGMENTS,
@@ -24,6 +23,7 @@ from tests.access.hostile import (
     an_instance,
     written,
 )
+from tests.access.owned_objects import Estate, basic, rows_of
 from tests.access.test_bad_input import assert_error
 from tests.oracles.making import Choose, chooser
 
@@ -61,8 +61,8 @@ def sendable(asked: dict[str, Any]) -> dict[str, str]:
     return {name: str(value).encode("utf-8", "replace").decode() for name, value in asked.items()}
 
 
-def test_scim_answers_whatever_is_made_from_its_schemas(estate: Estate) -> None:
-    http, mine, base = estate.http, estate.mine, f"/t/{estate.mine['tenant']}/scim/v2"
+def test_scim_answers_whatever_is_made_from_its_schemas(sandbox: Estate) -> None:
+    http, mine, base = sandbox.http, sandbox.mine, f"/t/{sandbox.mine['tenant']}/scim/v2"
     credential = Ask(Who.CONNECTION, "GET", base).credential(mine)
     schemas = {each["id"]: each for each in read(http.get(f"{base}/Schemas", headers=credential))["Resources"]}
     types = {
@@ -71,7 +71,7 @@ def test_scim_answers_whatever_is_made_from_its_schemas(estate: Estate) -> None:
     }
     ids = [mine[name] for name in ("sam", "kim", "group", "idle_bot", "account", "dana")]
     own = {"/Users": ids[:2], "/Groups": ids[2:3], "/Agents": ids[3:4], "/ServiceAccounts": ids[4:5]}
-    before = rows_of(estate.owner_url, "rival")
+    before = rows_of(sandbox.owner_url, "rival")
 
     def ask(choose: Choose) -> tuple[TestResponse, Who]:
         endpoint = choose(list(types))
@@ -103,7 +103,7 @@ def test_scim_answers_whatever_is_made_from_its_schemas(estate: Estate) -> None:
     assert statuses[201] > 5, statuses
     assert statuses[400] > 100, statuses
     assert statuses[401] == 0, statuses
-    assert rows_of(estate.owner_url, "rival") == before
+    assert rows_of(sandbox.owner_url, "rival") == before
 
 
 def read(answer: TestResponse) -> Any:
@@ -111,8 +111,8 @@ def read(answer: TestResponse) -> Any:
     return json.loads(answer.data)
 
 
-def test_the_admin_api_answers_whatever_is_made_from_its_document(estate: Estate) -> None:
-    http, mine = estate.http, estate.mine
+def test_the_admin_api_answers_whatever_is_made_from_its_document(sandbox: Estate) -> None:
+    http, mine = sandbox.http, sandbox.mine
     document = read(http.get("/admin/v1/openapi.json"))
     operations = [(method.upper(), path, operation) for path, methods in document["paths"].items()
                   for method, operation in methods.items() if operation["operationId"] not in ENDING]  # fmt: skip
@@ -122,7 +122,7 @@ def test_the_admin_api_answers_whatever_is_made_from_its_document(estate: Estate
              "connection_id": ["connection", "oidc"], "delegation_id": ["delegation"], "txn": ["txn"],
              "principal_id": ["sam", "bot", "lee"], "outbox_id": ["outbox"], "resource_id": ["resource"],
              "pair_id": ["pair"]}  # fmt: skip
-    before = rows_of(estate.owner_url, "rival")
+    before = rows_of(sandbox.owner_url, "rival")
 
     def ask(choose: Choose) -> tuple[TestResponse, Who]:
         method, path, operation = choose(operations)
@@ -149,15 +149,15 @@ def test_the_admin_api_answers_whatever_is_made_from_its_document(estate: Estate
     assert statuses[201] > 3, statuses
     assert statuses[400] > 60, statuses
     assert statuses[401] == 0, statuses
-    assert rows_of(estate.owner_url, "rival") == before
+    assert rows_of(sandbox.owner_url, "rival") == before
 
 
 GRANTS = ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange", "authorization_code", "x"]
 TOKEN_TYPES = [f"urn:ietf:params:oauth:token-type:{kind}" for kind in ("access_token", "id_token", "jwt", "x")]
 
 
-def test_the_token_service_answers_whatever_is_sent(estate: Estate) -> None:
-    http, mine = estate.http, estate.mine
+def test_the_token_service_answers_whatever_is_sent(sandbox: Estate) -> None:
+    http, mine = sandbox.http, sandbox.mine
     tokens = [mine[name] for name in ("id_token", "task_token", "own_token", "idle_token")]
     right = {
         "grant_type": GRANTS, "subject_token": tokens, "actor_token": tokens, "token": tokens,
@@ -187,8 +187,8 @@ def test_the_token_service_answers_whatever_is_sent(estate: Estate) -> None:
     assert statuses[400] > 60, statuses
 
 
-def test_the_authorization_endpoint_refuses_whatever_is_sent(estate: Estate) -> None:
-    http, mine = estate.http, estate.mine
+def test_the_authorization_endpoint_refuses_whatever_is_sent(sandbox: Estate) -> None:
+    http, mine = sandbox.http, sandbox.mine
     right = {
         "response_type": ["code", "token", "none", "code id_token"], "client_id": [mine["client"]],
         "redirect_uri": ["https://elsewhere.example/callback"], "scope": ["read", "openid"], "state": ["x"],

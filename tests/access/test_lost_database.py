@@ -18,10 +18,10 @@ from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from dev.postgres import SUPERUSER
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.store.transaction import make_engine
-from tests.access.asks import ADMIN, ASKS, OAUTH, PUBLIC, SCIM, Ask
-from tests.access.belongings import Estate
+from tests.access.endpoint_matrix import ADMIN, ASKS, OAUTH, PUBLIC, SCIM, Ask
+from tests.access.owned_objects import Estate
 from tests.conftest import Server
 
 IN_FULL = bool(os.environ.get("IDENTITY_PROVE_FAULTS"))
@@ -74,12 +74,12 @@ class Killer:
 
 
 @contextmanager
-def killing(server: Server, house: House) -> Iterator[Killer]:
+def killing(server: Server, runtime: Runtime) -> Iterator[Killer]:
     with psycopg.connect(host=server.socket_folder, user=SUPERUSER, dbname="identity", autocommit=True) as superuser:
         killer = Killer(superuser)
-        event.listen(house.engine, "before_cursor_execute", killer)
+        event.listen(runtime.engine, "before_cursor_execute", killer)
         yield killer
-        event.remove(house.engine, "before_cursor_execute", killer)
+        event.remove(runtime.engine, "before_cursor_execute", killer)
 
 
 @pytest.fixture
@@ -91,13 +91,13 @@ def killer(server: Server, refusing_estate: Estate) -> Iterator[Killer]:
         made.set(-1)
 
 
-def ask_once(estate: Estate, ask: Ask) -> TestResponse:
-    headers = ask.credential(estate.mine)
+def ask_once(sandbox: Estate, ask: Ask) -> TestResponse:
+    headers = ask.credential(sandbox.mine)
     if ask in PUBLIC:
-        estate.app.extensions["identity"].tenants.clear()  # what the process knows it need not ask
+        sandbox.app.extensions["identity"].tenants.clear()  # what the process knows it need not ask
     if ask in ADMIN and ask.method == "POST":
         headers["Idempotency-Key"] = f'"{uuid4()}"'
-    return estate.app.test_client().open(**ask.filled(estate.mine), headers=headers)
+    return sandbox.app.test_client().open(**ask.filled(sandbox.mine), headers=headers)
 
 
 def expect_unavailable(ask: Ask, answer: TestResponse, where: str) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.access.asks import GUARDED, Who
-from tests.access.belongings import ADMIN_TOKEN, Estate
+from tests.access.endpoint_matrix import GUARDED, Who
+from tests.access.owned_objects import ADMIN_TOKEN, Estate
 
 READS = [one for one in GUARDED if one.method == "GET" and one.status == 200 and not one.query]
 TOKEN_SERVICE = [one for one in GUARDED if one.who is Who.CLIENT]
@@ -81,11 +81,11 @@ def test_no_spelling_of_a_path_is_answered_without_a_credential(refusing_estate:
 @pytest.mark.promise(4)
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_no_spelling_of_a_path_leads_from_one_tenant_into_another(refusing_estate: Estate, spelling: str) -> None:
-    estate = refusing_estate
+    sandbox = refusing_estate
     for one in READS:
         if one.who is Who.CONNECTION:
-            path = SPELLINGS[spelling](one.filled(estate.rivals)["path"])
-            answer = estate.http.open(path, headers=one.credential(estate.mine))
+            path = SPELLINGS[spelling](one.filled(sandbox.rivals)["path"])
+            answer = sandbox.http.open(path, headers=one.credential(sandbox.mine))
             assert answer.status_code in (400, 401, 404, 405), (path, answer.status_code)
 
 
@@ -119,12 +119,12 @@ def test_no_header_of_a_proxy_is_a_credential(refusing_estate: Estate, headers: 
 
 @pytest.mark.rfc("7644", "2.1", "2.1-3")
 def test_a_credential_in_the_url_or_in_the_body_is_none(refusing_estate: Estate) -> None:
-    estate = refusing_estate
-    token = estate.mine["scim_token"]
+    sandbox = refusing_estate
+    token = sandbox.mine["scim_token"]
     users = "/t/acme/scim/v2/Users"
-    assert estate.http.get(f"{users}?access_token={token}").status_code == 401
-    assert estate.http.post(f"{users}/.search", data={"access_token": token}).status_code == 401
-    assert estate.http.get(f"/admin/v1/tenants?access_token={ADMIN_TOKEN}").status_code == 401
-    secret = {"client_id": estate.mine["client"], "client_secret": estate.mine["client_secret"]}
+    assert sandbox.http.get(f"{users}?access_token={token}").status_code == 401
+    assert sandbox.http.post(f"{users}/.search", data={"access_token": token}).status_code == 401
+    assert sandbox.http.get(f"/admin/v1/tenants?access_token={ADMIN_TOKEN}").status_code == 401
+    secret = {"client_id": sandbox.mine["client"], "client_secret": sandbox.mine["client_secret"]}
     asked = {"grant_type": "client_credentials", **secret}
-    assert estate.http.post("/t/acme/oauth/token", data=asked).status_code == 401
+    assert sandbox.http.post("/t/acme/oauth/token", data=asked).status_code == 401

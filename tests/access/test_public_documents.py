@@ -5,8 +5,8 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from identity.admin.routes import NOTHING_HERE
-from tests.access.asks import ASKS, DOCUMENTS, Ask
-from tests.access.belongings import Estate
+from tests.access.endpoint_matrix import ASKS, DOCUMENTS, Ask
+from tests.access.owned_objects import Estate
 from tests.access.test_walls import ask, route_of
 
 SCRIPT = {"Origin": "https://app.example"}
@@ -21,8 +21,8 @@ def cors_of(answer: TestResponse) -> dict[str, str]:
     return {name: value for name, value in answer.headers if name.startswith("Access-Control-")}
 
 
-def preflight(estate: Estate, one: Ask) -> TestResponse:
-    return estate.http.options(one.filled(estate.mine)["path"], headers=PREFLIGHT)
+def preflight(sandbox: Estate, one: Ask) -> TestResponse:
+    return sandbox.http.options(one.filled(sandbox.mine)["path"], headers=PREFLIGHT)
 
 
 @pytest.mark.parametrize("one", DOCUMENTS, ids=str)
@@ -68,11 +68,11 @@ def test_a_public_document_is_read_and_nothing_else(refusing_estate: Estate, one
 
 @pytest.mark.parametrize("one", OTHERS, ids=str)
 def test_no_other_route_tells_anything_to_a_script_of_another_origin(refusing_estate: Estate, one: Ask) -> None:
-    estate = refusing_estate
-    assert cors_of(ask(estate, one, estate.mine, SCRIPT)) == {}
+    sandbox = refusing_estate
+    assert cors_of(ask(sandbox, one, sandbox.mine, SCRIPT)) == {}
     if not one.changes:
-        assert cors_of(ask(estate, one, estate.mine, SCRIPT | one.credential(estate.mine))) == {}
-    answer = preflight(estate, one)
+        assert cors_of(ask(sandbox, one, sandbox.mine, SCRIPT | one.credential(sandbox.mine))) == {}
+    answer = preflight(sandbox, one)
     assert answer.status_code in (401, 404, 405)
     assert cors_of(answer) == {}
 

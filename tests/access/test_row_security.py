@@ -20,7 +20,7 @@ from identity.model.ids import TenantId
 from identity.store import Tx
 from identity.store.tables import metadata
 from identity.store.transaction import make_engine, transaction
-from tests.access.belongings import Estate
+from tests.access.owned_objects import Estate
 
 TABLES = sorted(metadata.tables)
 BEGIN = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -234,11 +234,11 @@ REFERENCES = [
 def test_a_reference_to_the_rivals_row_is_refused_like_one_to_nothing(
     refusing_estate: Estate, mine_and_rivals: tuple[TenantId, TenantId], table: str, column: str, name: str
 ) -> None:
-    estate, (mine, _) = refusing_estate, mine_and_rivals
+    sandbox, (mine, _) = refusing_estate, mine_and_rivals
     of_that_kind = f" WHERE {column} IS NOT NULL" if table == "clients" else ""  # a client is of one party
     statement = f"UPDATE {table} SET {column} = %s{of_that_kind}"
-    theirs = refused(estate.owner_url, mine, statement, estate.rivals[name])
-    assert theirs == refused(estate.owner_url, mine, statement, estate.nowhere[name]) == "23503"
+    theirs = refused(sandbox.owner_url, mine, statement, sandbox.rivals[name])
+    assert theirs == refused(sandbox.owner_url, mine, statement, sandbox.nowhere[name]) == "23503"
 
 
 # --- the pool --------------------------------------------------------------------------------------------------

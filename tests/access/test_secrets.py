@@ -7,11 +7,11 @@ import psycopg
 import pytest
 import structlog
 
-from config.telemetry import configure_logging
 from identity.model.ids import PLATFORM
 from identity.store.tables import metadata
-from tests.access.asks import ASKS, GUARDED, Ask
-from tests.access.belongings import ADMIN_TOKEN, Belongings, Estate, basic, settle
+from server.telemetry import configure_logging
+from tests.access.endpoint_matrix import ASKS, GUARDED, Ask
+from tests.access.owned_objects import ADMIN_TOKEN, Belongings, Estate, basic, settle
 
 SECRET = ("scim_token", "password", "id_token", "task_token", "own_token", "idle_token")
 
@@ -34,9 +34,9 @@ def seen(text: str, secrets: dict[str, str]) -> list[str]:
 @pytest.mark.rfc("7644", "2.1", "2.1-3")
 @pytest.mark.parametrize("one", [one for one in ASKS if one.method == "GET"], ids=str)
 def test_no_read_shows_a_secret(refusing_estate: Estate, one: Ask) -> None:
-    estate = refusing_estate
-    answer = estate.http.open(**one.filled(estate.mine), headers=one.credential(estate.mine))
-    assert seen(answer.text, canaries(estate.mine, estate.rivals)) == []
+    sandbox = refusing_estate
+    answer = sandbox.http.open(**one.filled(sandbox.mine), headers=one.credential(sandbox.mine))
+    assert seen(answer.text, canaries(sandbox.mine, sandbox.rivals)) == []
     for word in ("sealed_private", "secret_hash", '"d":', "PRIVATE"):
         assert word not in answer.text
 
@@ -59,16 +59,16 @@ def test_no_row_of_any_table_holds_a_secret(refusing_estate: Estate) -> None:
 
 
 @pytest.mark.rfc("7644", "2.1", "2.1-3")
-def test_no_log_and_no_refusal_shows_a_secret(estate: Estate) -> None:
+def test_no_log_and_no_refusal_shows_a_secret(sandbox: Estate) -> None:
     logs = io.StringIO()
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     configure_logging("json", "debug", stream=logs)
     logging.getLogger("sqlalchemy").setLevel(logging.DEBUG)  # the worst that an operator may choose
     try:
-        made = settle(estate.http, "third")  # the whole slice: connections, people, clients, tokens
-        secrets = canaries(made, estate.mine, estate.rivals)
-        told = [answer for has in (made, estate.rivals) for answer in refusals(estate, has)]
+        made = settle(sandbox.http, "third")  # the whole slice: connections, people, clients, tokens
+        secrets = canaries(made, sandbox.mine, sandbox.rivals)
+        told = [answer for has in (made, sandbox.rivals) for answer in refusals(sandbox, has)]
         structlog.get_logger("test").warning("canary", authorization=f"Bearer {made['scim_token']}")
     finally:
         root.handlers[:] = handlers
@@ -81,16 +81,16 @@ def test_no_log_and_no_refusal_shows_a_secret(estate: Estate) -> None:
     assert [name for text in told for name in seen(text, secrets)] == []
 
 
-def refusals(estate: Estate, has: Belongings) -> list[str]:
+def refusals(sandbox: Estate, has: Belongings) -> list[str]:
     """Let everything be asked with a credential that does not fit, and with secrets where none belongs."""
     strange = {"Authorization": basic(has["client"], has["erp_client_secret"])}
     token = {"Authorization": f"Bearer {has['task_token']}"}
     wrong = (strange, token, {"Authorization": f"Bearer {has['scim_token']} x"})
-    asked = [one.filled(estate.mine) for one in GUARDED]
-    texts = [estate.http.open(**each, headers=headers).text for each in asked for headers in wrong]
+    asked = [one.filled(sandbox.mine) for one in GUARDED]
+    texts = [sandbox.http.open(**each, headers=headers).text for each in asked for headers in wrong]
     url = "/t/acme/oauth/token"
     form = {"grant_type": has["client_secret"], "scope": has["scim_token"], "resource": has["task_token"]}
-    mine = {"Authorization": basic(estate.mine["client"], estate.mine["client_secret"])}
-    texts.append(estate.http.post(url, data=form, headers=mine).text)
-    texts.append(estate.http.post(url, data={"grant_type": "client_credentials", "scope": "\0"}, headers=mine).text)
+    mine = {"Authorization": basic(sandbox.mine["client"], sandbox.mine["client_secret"])}
+    texts.append(sandbox.http.post(url, data=form, headers=mine).text)
+    texts.append(sandbox.http.post(url, data={"grant_type": "client_credentials", "scope": "\0"}, headers=mine).text)
     return texts

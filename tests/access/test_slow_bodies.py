@@ -20,8 +20,8 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from tests.access.belongings import ADMIN_TOKEN, Belongings, basic
 from tests.access.conftest import Plan
+from tests.access.owned_objects import ADMIN_TOKEN, Belongings, basic
 from tests.access.slow_clients import Shape, attacked, posted
 from tests.config.test_management import free_port, status, wait_until
 from tests.conftest import Server

@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tests.access.asks import ASKS, GUARDED, NAMING, Ask, Who
-from tests.access.belongings import ADMIN_TOKEN, Belongings, Estate, basic
-from tests.world import claims_in
+from tests.access.endpoint_matrix import ASKS, GUARDED, NAMING, Ask, Who
+from tests.access.owned_objects import ADMIN_TOKEN, Belongings, Estate, basic
+from tests.fixtures import claims_in
 
 FRESH = re.compile(
     r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}|new-[0-9]{6}|2026-11-24T09:[0-9:.]+Z|\"duration_ms\":\d+"
@@ -19,8 +19,8 @@ PER_REQUEST = ("X-Request-Id", "Content-Length")
 pytestmark = pytest.mark.promise(4)
 
 
-def ask(estate: Estate, one: Ask, has: Belongings, headers: dict[str, str]) -> TestResponse:
-    return estate.http.open(**one.filled(has), headers=headers)
+def ask(sandbox: Estate, one: Ask, has: Belongings, headers: dict[str, str]) -> TestResponse:
+    return sandbox.http.open(**one.filled(has), headers=headers)
 
 
 def told(answer: TestResponse, *sent: str) -> tuple[int, list[tuple[str, str]], str]:
@@ -57,28 +57,28 @@ def test_every_route_is_classified(refusing_estate: Estate) -> None:
     asked = {route_of(app, one, refusing_estate.mine) for one in ASKS}
     unclassified = sorted(routes_of(app) - asked)
     assert not unclassified, (
-        f"nobody has said who may ask these; add a request for each to tests/access/asks.py: {unclassified}"
+        f"nobody has said who may ask these; add a request for each to tests/access/endpoint_matrix.py: {unclassified}"
     )
 
 
 @pytest.mark.parametrize("one", [one for one in ASKS if one.changes], ids=str)
-def test_with_the_right_credential_and_ones_own_ids_it_is_done(estate: Estate, one: Ask) -> None:
-    answer = ask(estate, one, estate.mine, one.credential(estate.mine))
+def test_with_the_right_credential_and_ones_own_ids_it_is_done(sandbox: Estate, one: Ask) -> None:
+    answer = ask(sandbox, one, sandbox.mine, one.credential(sandbox.mine))
     assert answer.status_code == one.status, answer.text
 
 
 @pytest.mark.parametrize("one", [one for one in ASKS if not one.changes], ids=str)
 def test_with_the_right_credential_and_ones_own_ids_it_is_told(refusing_estate: Estate, one: Ask) -> None:
-    estate = refusing_estate
-    answer = ask(estate, one, estate.mine, one.credential(estate.mine))
+    sandbox = refusing_estate
+    answer = ask(sandbox, one, sandbox.mine, one.credential(sandbox.mine))
     assert answer.status_code == one.status, answer.text
 
 
 @pytest.mark.parametrize("one", [one for one in GUARDED if one.who is Who.CONNECTION and not one.changes], ids=str)
 def test_a_token_of_the_connections_client_is_told_the_same(refusing_estate: Estate, one: Ask) -> None:
-    estate = refusing_estate
-    by_connection = ask(estate, one, estate.mine, one.credential(estate.mine))
-    by_client = ask(estate, one, estate.mine, {"Authorization": f"Bearer {estate.mine['access_token']}"})
+    sandbox = refusing_estate
+    by_connection = ask(sandbox, one, sandbox.mine, one.credential(sandbox.mine))
+    by_client = ask(sandbox, one, sandbox.mine, {"Authorization": f"Bearer {sandbox.mine['access_token']}"})
     assert told(by_client) == told(by_connection)
 
 
@@ -86,9 +86,9 @@ def test_a_token_of_the_connections_client_is_told_the_same(refusing_estate: Est
 @pytest.mark.rfc("7644", "2", "2-1")
 @pytest.mark.parametrize("one", GUARDED, ids=str)
 def test_without_a_credential_nothing_is_told_and_nothing_changes(refusing_estate: Estate, one: Ask) -> None:
-    estate = refusing_estate
-    assert ask(estate, one, estate.mine, {}).status_code == 401
-    assert ask(estate, one, estate.mine, {"Authorization": "Bearer"}).status_code == 401
+    sandbox = refusing_estate
+    assert ask(sandbox, one, sandbox.mine, {}).status_code == 401
+    assert ask(sandbox, one, sandbox.mine, {"Authorization": "Bearer"}).status_code == 401
 
 
 def credentials_of(has: Belongings) -> dict[str, str]:
@@ -102,11 +102,11 @@ def credentials_of(has: Belongings) -> dict[str, str]:
 
 @pytest.mark.parametrize("one", GUARDED, ids=str)
 def test_the_other_tenants_credential_is_as_good_as_one_that_exists_nowhere(refusing_estate: Estate, one: Ask) -> None:
-    estate = refusing_estate
-    rivals, nobodys = credentials_of(estate.rivals), credentials_of(estate.nowhere)
+    sandbox = refusing_estate
+    rivals, nobodys = credentials_of(sandbox.rivals), credentials_of(sandbox.nowhere)
     for name, credential in rivals.items():
-        refused = ask(estate, one, estate.mine, {"Authorization": credential})
-        unknown = ask(estate, one, estate.mine, {"Authorization": nobodys[name]})
+        refused = ask(sandbox, one, sandbox.mine, {"Authorization": credential})
+        unknown = ask(sandbox, one, sandbox.mine, {"Authorization": nobodys[name]})
         assert refused.status_code == 401, name
         assert told(refused) == told(unknown), name
 
@@ -114,38 +114,38 @@ def test_the_other_tenants_credential_is_as_good_as_one_that_exists_nowhere(refu
 @pytest.mark.requirement("S11")
 @pytest.mark.parametrize("one", [one for one in GUARDED if one.who is not Who.ADMINISTRATOR], ids=str)
 def test_a_credential_is_good_in_its_own_tenant_alone(refusing_estate: Estate, one: Ask) -> None:
-    estate = refusing_estate
-    for has in (estate.mine, estate.rivals):
+    sandbox = refusing_estate
+    for has in (sandbox.mine, sandbox.rivals):
         there = has | {"tenant": "rival"}
-        mine = ask(estate, one, there, one.credential(estate.mine))
-        nobodys = ask(estate, one, there, one.credential(estate.nowhere))
+        mine = ask(sandbox, one, there, one.credential(sandbox.mine))
+        nobodys = ask(sandbox, one, there, one.credential(sandbox.nowhere))
         assert mine.status_code == 401
         assert told(mine) == told(nobodys)
-    nobody = ask(estate, one, estate.mine | {"tenant": "nobody"}, one.credential(estate.mine))
+    nobody = ask(sandbox, one, sandbox.mine | {"tenant": "nobody"}, one.credential(sandbox.mine))
     assert nobody.status_code == 404
 
 
 @pytest.mark.parametrize("one", NAMING, ids=str)
 def test_not_yours_and_not_there_are_the_same_answer(asking_estate: Estate, one: Ask) -> None:
-    estate = asking_estate
+    sandbox = asking_estate
     for name in one.names:
         answers = []
-        for theirs in (estate.rivals, estate.nowhere):
-            asked = estate.mine | {name: theirs[name]}
-            answer = ask(estate, one, asked, one.credential(estate.mine))
+        for theirs in (sandbox.rivals, sandbox.nowhere):
+            asked = sandbox.mine | {name: theirs[name]}
+            answer = ask(sandbox, one, asked, one.credential(sandbox.mine))
             answers.append(told(answer, theirs[name]))
-            assert_nothing_of(estate.rivals, answer, besides=theirs[name])
+            assert_nothing_of(sandbox.rivals, answer, besides=theirs[name])
         assert answers[0] == answers[1], name
         assert answers[0][0] != 500
 
 
 @pytest.mark.parametrize("one", [one for one in NAMING if one.who is Who.ADMINISTRATOR], ids=str)
 def test_an_administrator_finds_nothing_of_one_tenant_in_another(refusing_estate: Estate, one: Ask) -> None:
-    estate = refusing_estate
-    mine = ask(estate, one, estate.mine | {"tenant": "rival"}, one.credential({}))
-    assert_nothing_of(estate.mine, mine, besides="")
+    sandbox = refusing_estate
+    mine = ask(sandbox, one, sandbox.mine | {"tenant": "rival"}, one.credential({}))
+    assert_nothing_of(sandbox.mine, mine, besides="")
     if one.method == "GET":
-        nowhere = ask(estate, one, estate.nowhere | {"tenant": "rival"}, one.credential({}))
+        nowhere = ask(sandbox, one, sandbox.nowhere | {"tenant": "rival"}, one.credential({}))
         assert told(mine) == told(nowhere)
     else:
         assert mine.status_code in (400, 404), mine.text

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.access.belongings import Belongings
 from tests.access.conftest import Plan
+from tests.access.owned_objects import Belongings
 from tests.access.test_paths import SPELLINGS
 from tests.conformance.stage import identity_dev
 from tests.conftest import Server

@@ -24,7 +24,7 @@ from identity.model.principal import Amendment, Email, Kind, Principal, Profile,
 from identity.store.principals import principal_get
 from identity.store.tables import metadata
 from identity.store.transaction import transaction
-from tests.world import ADMINISTRATOR, Tenant
+from tests.fixtures import ADMINISTRATOR, Tenant
 from workers.cascade import Reconcile, Tools, settle
 
 NOBODY: frozenset[UUID] = frozenset()
@@ -166,9 +166,9 @@ def state(tenant: Tenant, principal_id: UUID) -> State:
 @contextmanager
 def onlooker(tenant: Tenant) -> Iterator[psycopg.Connection]:
     """A connection behind the tenant's wall, without the store: what looks must not be what is looked at."""
-    url = tenant.house.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    url = tenant.runtime.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"SET ROLE identity_app; SET app.tenant = '{tenant.planted.id}'")
+        connection.execute(f"SET ROLE identity_app; SET app.tenant = '{tenant.seeded.id}'")
         yield connection
 
 
@@ -178,7 +178,7 @@ OPEN: dict[tuple[Engine, TenantId], psycopg.Connection] = {}
 
 def rows(tenant: Tenant, query: str, **parameters: Any) -> list[Any]:
     """What a query finds behind the tenant's wall. Parameters are named ``:so``."""
-    return execute(OPEN[tenant.house.engine, tenant.planted.id], query, **parameters)
+    return execute(OPEN[tenant.runtime.engine, tenant.seeded.id], query, **parameters)
 
 
 def execute(connection: psycopg.Connection, query: str, **parameters: Any) -> list[Any]:
@@ -225,18 +225,18 @@ def forget_news(tenant: Tenant) -> None:
 def work(tenant: Tenant, reconcile: Reconcile = reconcile_principal) -> int:
     """Do what the workers would, in batches, until nothing is left; return how many rows of the outbox it took."""
     number = 0
-    begin = partial(transaction, tenant.house.engine)
-    tools = Tools(begin, reconcile, tenant.house.clock, observe_quiet=observe_quiet)
+    begin = partial(transaction, tenant.runtime.engine)
+    tools = Tools(begin, reconcile, tenant.runtime.clock, observe_quiet=observe_quiet)
     while waiting := due(tenant):
-        settle(tools, tenant.planted.id, waiting)
+        settle(tools, tenant.seeded.id, waiting)
         number += len(waiting)
         assert count(tenant, "outbox WHERE last_error IS NOT NULL") == 0
     return number
 
 
 def settle_row(tenant: Tenant, outbox_id: UUID, reconcile: Reconcile = reconcile_principal) -> None:
-    begin = partial(transaction, tenant.house.engine)
-    settle(Tools(begin, reconcile, tenant.house.clock), tenant.planted.id, [outbox_id])
+    begin = partial(transaction, tenant.runtime.engine)
+    settle(Tools(begin, reconcile, tenant.runtime.clock), tenant.seeded.id, [outbox_id])
 
 
 def reconcile_whole(tenant: Tenant, principal_id: UUID, caller: Caller) -> None:

@@ -10,19 +10,19 @@ from identity.actions.audit import list_events, record_refusal
 from identity.actions.clients import Registration, register_client, revoke_client, rotate_client_secret
 from identity.actions.connections import end_connection, rotate_connection_token
 from identity.actions.delegation import change_delegation, end_delegation
-from identity.actions.keys import rotate_keys
 from identity.actions.resource_pairs import register_pair
 from identity.actions.resources import change_resource, delete_resource
+from identity.actions.signing_keys import rotate_keys
 from identity.actions.tasks import cancel_task
 from identity.model.client import AuthMethod
 from identity.model.errors import NotAllowed
 from identity.model.event import RecordedEvent
-from identity.model.lifecycle import Verb
+from identity.model.lifecycle import Transition
 from identity.model.principal import Kind
 from identity.store import Tx
 from tests.actions.sources import Source, count, digest, rows
+from tests.fixtures import ADMINISTRATOR, CRM, ERP, SCOPES, Tenant, let_act, provision, resource_server
 from tests.oauth.conftest import SEAL
-from tests.world import ADMINISTRATOR, CRM, ERP, SCOPES, Tenant, let_act, provision, resource_server
 
 CANARY = "canary-of-a-secret"
 
@@ -46,20 +46,20 @@ def _erp(tenant: Tenant) -> UUID:
 
 VERBS: dict[str, Callable[[Tx, Tenant], object]] = {
     "user.created": lambda tx, t: provision(tx, Kind.USER, "new"),
-    "group.created": lambda tx, t: provision(tx, Kind.GROUP, "new", members=frozenset({t.planted.sam})),
-    "agent.created": lambda tx, t: provision(tx, Kind.AGENT, "new", owners=frozenset({t.planted.sam})),
+    "group.created": lambda tx, t: provision(tx, Kind.GROUP, "new", members=frozenset({t.seeded.sam})),
+    "agent.created": lambda tx, t: provision(tx, Kind.AGENT, "new", owners=frozenset({t.seeded.sam})),
     "client.registered": _register,
     "client.secret_rotated": lambda tx, t: rotate_client_secret(
         tx, t.agent("ocr-bot").client_id, new_secret=CANARY, caller=ADMINISTRATOR, now=t.now
     ),
     "client.revoked": lambda tx, t: revoke_client(tx, t.agent().client_id, caller=ADMINISTRATOR, now=t.now),
-    "delegation.granted": lambda tx, t: let_act(tx, t.agent().id, None, subject_id=t.planted.sam),
+    "delegation.granted": lambda tx, t: let_act(tx, t.agent().id, None, subject_id=t.seeded.sam),
     "delegation.ended": lambda tx, t: end_delegation(
-        tx, t.planted.delegations["ocr-bot"], caller=ADMINISTRATOR, now=t.now
+        tx, t.seeded.delegations["ocr-bot"], caller=ADMINISTRATOR, now=t.now
     ),
     "delegation.changed": lambda tx, t: change_delegation(
         tx,
-        t.planted.delegations["ocr-bot"],
+        t.seeded.delegations["ocr-bot"],
         {"max_depth": 1},
         tenant_lifetime_max_s=300,
         expected_version=None,
@@ -81,7 +81,7 @@ VERBS: dict[str, Callable[[Tx, Tenant], object]] = {
         caller=ADMINISTRATOR,
         now=t.now,
     ),
-    "key.created": lambda tx, t: rotate_keys(tx, seal=SEAL, caller=ADMINISTRATOR, now=t.now),
+    "key.created": lambda tx, t: rotate_keys(tx, encryption=SEAL, caller=ADMINISTRATOR, now=t.now),
 }
 
 
@@ -117,7 +117,7 @@ def test_what_a_source_did_is_told_with_its_connection(source: Source, acme: Ten
 @pytest.mark.promise(6)
 def test_a_refusal_is_told_with_its_rule_and_of_whom(acme: Tenant) -> None:
     refusal = NotAllowed("public words", reason="protected", cause=CANARY)
-    refusal.concerns(subject_id=acme.planted.sam, actor_ids=(acme.agent().id,), txn=(txn := uuid4()))
+    refusal.concerns(subject_id=acme.seeded.sam, actor_ids=(acme.agent().id,), txn=(txn := uuid4()))
     with acme.tx() as tx:
         record_refusal(tx, "token", refusal, detail={"code": "x"}, caller=ADMINISTRATOR, now=acme.now)
     [recorded] = acme.events(txn=txn)
@@ -126,7 +126,7 @@ def test_a_refusal_is_told_with_its_rule_and_of_whom(acme: Tenant) -> None:
         "token.refused",
         "refused",
         "protected",
-        acme.planted.sam,
+        acme.seeded.sam,
         (acme.agent().id,),
     )
     assert acme.events(principal_id=acme.agent().id)[-1] == recorded  # found by its actor too
@@ -167,7 +167,7 @@ def _read(tenant: Tenant, limit: int, **which: UUID | str | None) -> list[Record
 @pytest.mark.parametrize("limit", [1, 2, 50])
 def test_the_trail_is_read_to_its_end_in_order_without_gaps_or_repeats(acme: Tenant, limit: int) -> None:
     acme.chain("invoice-bot", "ocr-bot")
-    acme.befall(acme.planted.sam, Verb.DEPROVISION)
+    acme.befall(acme.seeded.sam, Transition.DEPROVISION)
     found = _read(acme, limit)
     assert len(found) == count(acme, "events")
     assert [each.id for each in found] == sorted({each.id for each in found}, key=str)
@@ -176,10 +176,10 @@ def test_the_trail_is_read_to_its_end_in_order_without_gaps_or_repeats(acme: Ten
 @pytest.mark.parametrize("limit", [1, 2, 50])
 def test_filters_find_what_they_name_and_all_of_it(acme: Tenant, limit: int) -> None:
     acme.chain("invoice-bot", "ocr-bot")
-    acme.befall(acme.planted.sam, Verb.DEPROVISION)
+    acme.befall(acme.seeded.sam, Transition.DEPROVISION)
     everything = _read(acme, 50)
     txn = next(each.event.txn for each in everything if each.event.txn)
-    sam, bot = acme.planted.sam, acme.agent("ocr-bot").id
+    sam, bot = acme.seeded.sam, acme.agent("ocr-bot").id
     assert _read(acme, limit, txn=txn) == [each for each in everything if each.event.txn == txn]
     assert _read(acme, limit, type="token.issued") == [e for e in everything if e.event.type == "token.issued"]
     for who in (sam, bot):
@@ -223,5 +223,5 @@ def test_the_events_of_one_request_are_in_the_order_in_which_they_happened(sourc
 def test_who_serves_requests_can_only_append(acme: Tenant, statement: str) -> None:
     before = digest(acme)
     with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"), acme.tx() as tx:
-        tx.connection.exec_driver_sql(statement.format(tenant=acme.planted.id))
+        tx.connection.exec_driver_sql(statement.format(tenant=acme.seeded.id))
     assert digest(acme) == before

@@ -9,14 +9,14 @@ import pytest
 
 from config.celery import run_relay_until
 from config.settings import Settings, load_settings
-from identity.model.lifecycle import State, Verb
+from identity.model.lifecycle import State, Transition
 from tests.actions.sources import count, rows, state
+from tests.fixtures import Tenant
 from tests.workers.plant import running, wait_until
-from tests.world import Tenant
 
 
 def settings_of(tenant: Tenant) -> Settings:
-    url = tenant.house.engine.url.render_as_string(hide_password=False)
+    url = tenant.runtime.engine.url.render_as_string(hide_password=False)
     return load_settings(database_url=url)
 
 
@@ -40,7 +40,7 @@ def test_agents_of_a_person_who_left_are_suspended_when_workers_run_and_the_swee
         "INSERT INTO idempotency_keys (tenant_id, caller, key_hash, request_hash, created_at)"
         " VALUES (current_setting('app.tenant')::uuid, 'a', 'k', 'k', now() - interval '2 days')",
     )
-    acme.befall(acme.planted.dana, Verb.DEPROVISION)
+    acme.befall(acme.seeded.dana, Transition.DEPROVISION)
     rows(acme, "UPDATE outbox SET created_at = now(), available_at = now()")  # the relay's clock is the machine's
     settings = settings_of(acme)
     assert not acme.is_live(token)
@@ -53,7 +53,7 @@ def test_agents_of_a_person_who_left_are_suspended_when_workers_run_and_the_swee
             "IDENTITY_LOG_LEVEL": "warning",
         }
         with running([sys.executable, "-m", "cli", "worker"], environment):
-            for agent in acme.planted.agents.values():
+            for agent in acme.seeded.agents.values():
                 wait_until(lambda agent=agent: state(acme, agent.id) is State.SUSPENDED)
             wait_until(lambda: count(acme, "outbox WHERE done_at IS NULL") == 0)
             wait_until(lambda: count(acme, "idempotency_keys") == 0)

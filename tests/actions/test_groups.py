@@ -5,8 +5,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from identity.model.errors import Malformed
-from identity.model.lifecycle import Verb
+from identity.model.errors import InvalidRequest
+from identity.model.lifecycle import Transition
 from identity.model.membership import MemberChange
 from identity.model.principal import Kind
 from tests.actions.sources import (
@@ -21,8 +21,8 @@ from tests.actions.sources import (
     rows,
     work,
 )
-from tests.trips import round_trips
-from tests.world import Tenant
+from tests.fixtures import Tenant
+from tests.statement_counter import round_trips
 
 MEMBERS = """
 WITH made AS (
@@ -39,7 +39,7 @@ def fill(tenant: Tenant, group: UUID, number: int) -> None:
     """Fill a group over a connection of its own, whose plans were not made for empty tables."""
     with onlooker(tenant) as connection:
         mark = uuid4().hex
-        execute(connection, MEMBERS.format(tenant=tenant.planted.id, group=group, number=number, mark=mark))
+        execute(connection, MEMBERS.format(tenant=tenant.seeded.id, group=group, number=number, mark=mark))
 
 
 # --- deltas ----------------------------------------------------------------------------------------------------
@@ -108,12 +108,12 @@ def test_a_member_that_is_not_there_is_refused_and_nothing_changes(
     pat, gone = source.user("pat"), source.user("gone")
     group = source.group("team", pat)
     source.delete(Kind.USER, gone)
-    foreign = acme.planted.dana  # both tenants have one of this id; in this one it goes away
-    acme.befall(foreign, Verb.DELETE)
+    foreign = acme.seeded.dana  # both tenants have one of this id; in this one it goes away
+    acme.befall(foreign, Transition.DELETE)
     assert principal(rival, foreign) is not None
     named = {"unknown": uuid4(), "another tenant's": foreign, "deleted": gone, "itself": group}[wrong]
     before = digest(acme)
-    with pytest.raises(Malformed) as refusal:
+    with pytest.raises(InvalidRequest) as refusal:
         if verb == "create" and wrong != "itself":
             source.group("new", pat, named)
         else:
@@ -127,7 +127,7 @@ def test_a_member_that_is_not_there_is_refused_and_nothing_changes(
 
 
 def test_groups_nest_in_circles_without_end_and_tokens_follow_them_up(source: Source, acme: Tenant) -> None:
-    finance, sam = acme.planted.finance, acme.planted.sam
+    finance, sam = acme.seeded.finance, acme.seeded.sam
     admin = administrator(acme)
     token = acme.task_token()
     inner = admin.group("inner", sam)
@@ -138,7 +138,7 @@ def test_groups_nest_in_circles_without_end_and_tokens_follow_them_up(source: So
     assert not acme.is_live(token), "it rests on the membership in the group itself"
     token = acme.task_token()
     assert acme.is_live(token)
-    acme.befall(middle, Verb.SUSPEND)
+    acme.befall(middle, Transition.SUSPEND)
     assert not acme.is_live(token)
 
 
@@ -162,12 +162,12 @@ def test_one_member_costs_the_same_in_a_group_of_10_and_of_10_000(source: Source
     fill(acme, large, 10_000)
     costs = []
     for group in (small, large):
-        with round_trips(acme.house.engine) as seen:
+        with round_trips(acme.runtime.engine) as seen:
             source.join(group, user)
             source.join(group, user)
             source.leave(group, user)
             source.amend(Kind.GROUP, group, displayName=f"renamed {group}")
-            acme.befall(group, Verb.SUSPEND)
+            acme.befall(group, Transition.SUSPEND)
         costs.append((len(seen.statements), seen.rows))
     assert costs[0] == costs[1]
 

@@ -13,33 +13,33 @@ from identity.actions.lifecycle import Changed, change_state
 from identity.actions.principals import protect, reactivate, suspend
 from identity.actions.resources import delete_resource
 from identity.model.access import Caller
-from identity.model.errors import Conflict, NotAllowed, NotThere
-from identity.model.lifecycle import NOTHING_RESTORED, Credentials, Restored, State, Verb
+from identity.model.errors import Conflict, NotAllowed, NotFound
+from identity.model.lifecycle import NOTHING_RESTORED, Credentials, Restored, State, Transition
 from identity.model.principal import Kind
 from tests.actions.sources import Source, count, digest, last_told, principal, rows, state, told, work
-from tests.world import ADMINISTRATOR, CRM, Clock, Tenant, let_act, register
+from tests.fixtures import ADMINISTRATOR, CRM, Clock, Tenant, let_act, register
 
 PARTIES = ["sam", "invoice-bot", "finance"]
-BEFORE: dict[str, tuple[Verb, ...]] = {
+BEFORE: dict[str, tuple[Transition, ...]] = {
     "active": (),
-    "suspended": (Verb.SUSPEND,),
-    "suspended twice": (Verb.SUSPEND, Verb.SUSPEND),
-    "deprovisioned": (Verb.DEPROVISION,),
-    "suspended, then deprovisioned": (Verb.SUSPEND, Verb.DEPROVISION),
-    "deprovisioned, then suspended": (Verb.DEPROVISION, Verb.SUSPEND),
-    "suspended, brought back by its source": (Verb.SUSPEND, Verb.DEPROVISION, Verb.RESTORE),
-    "without an owner": (Verb.ABANDON,),
+    "suspended": (Transition.SUSPEND,),
+    "suspended twice": (Transition.SUSPEND, Transition.SUSPEND),
+    "deprovisioned": (Transition.DEPROVISION,),
+    "suspended, then deprovisioned": (Transition.SUSPEND, Transition.DEPROVISION),
+    "deprovisioned, then suspended": (Transition.DEPROVISION, Transition.SUSPEND),
+    "suspended, brought back by its source": (Transition.SUSPEND, Transition.DEPROVISION, Transition.SOURCE_REACTIVATE),
+    "without an owner": (Transition.SUSPEND_UNOWNED,),
 }
 
 
 def id_of(tenant: Tenant, party: str) -> UUID:
-    named = {"sam": tenant.planted.sam, "finance": tenant.planted.finance}
+    named = {"sam": tenant.seeded.sam, "finance": tenant.seeded.finance}
     return named[party] if party in named else tenant.agent(party).id
 
 
 def let_act_for_sam(tenant: Tenant, **changed: Any) -> UUID:
     with tenant.tx() as tx:
-        return let_act(tx, tenant.agent().id, None, **{"subject_id": tenant.planted.sam} | changed)
+        return let_act(tx, tenant.agent().id, None, **{"subject_id": tenant.seeded.sam} | changed)
 
 
 def hold(tenant: Tenant, id_: UUID, credentials: Credentials, caller: Caller = ADMINISTRATOR) -> None:
@@ -55,7 +55,7 @@ def let_go(tenant: Tenant, id_: UUID) -> Restored:
 
 
 def forward(tenant: Tenant, seconds: float) -> None:
-    clock = tenant.house.clock
+    clock = tenant.runtime.clock
     assert isinstance(clock, Clock)
     clock.forward(seconds)
 
@@ -82,7 +82,7 @@ def test_after_a_suspension_that_revokes_no_reactivation_brings_anything_back(
     forward(acme, 2)
     if party == "sam":  # the delegation for him alone ended with him, the one for his group did not
         with acme.tx() as tx:
-            end_delegation(tx, acme.planted.delegations["invoice-bot"], caller=ADMINISTRATOR, now=acme.now)
+            end_delegation(tx, acme.seeded.delegations["invoice-bot"], caller=ADMINISTRATOR, now=acme.now)
     refused = {"invoice-bot": 401, "sam": 400, "finance": 200}  # for Sam alone it may act, whatever his group is
     assert acme.exchange("invoice-bot").status_code == refused[party]
     work(acme)
@@ -130,7 +130,7 @@ def test_a_suspension_that_keeps_changes_nothing_after_one_that_revoked(acme: Te
 def test_a_client_alone_and_a_delegation_alone_are_kept_and_can_be_revoked_later(acme: Tenant) -> None:
     agent = acme.agent("mail-bot")
     with acme.tx() as tx:
-        end_delegation(tx, acme.planted.delegations["mail-bot"], caller=ADMINISTRATOR, now=acme.now)
+        end_delegation(tx, acme.seeded.delegations["mail-bot"], caller=ADMINISTRATOR, now=acme.now)
         revoke_client(tx, acme.agent("ocr-bot").client_id, caller=ADMINISTRATOR, now=acme.now)
     for id_, client_ids, delegations in ((agent.id, (agent.client_id,), 0), (acme.agent("ocr-bot").id, (), 1)):
         hold(acme, id_, Credentials.KEEP)
@@ -141,7 +141,7 @@ def test_a_client_alone_and_a_delegation_alone_are_kept_and_can_be_revoked_later
 
 
 def test_a_delegation_that_expired_while_it_was_kept_ends_too_and_no_change_of_it_brings_it_back(acme: Tenant) -> None:
-    sam = acme.planted.sam
+    sam = acme.seeded.sam
     delegation = let_act_for_sam(acme, expires_at=acme.now + timedelta(seconds=60))
     hold(acme, sam, Credentials.KEEP)
     forward(acme, 120)
@@ -167,7 +167,7 @@ def _resource_deleted(acme: Tenant, _: UUID) -> None:
         delete_resource(tx, resource, caller=ADMINISTRATOR, now=acme.now)
 
 
-def _actor(verb: Verb) -> Callable[[Tenant, UUID], None]:
+def _actor(verb: Transition) -> Callable[[Tenant, UUID], None]:
     return lambda acme, _: acme.befall(acme.agent().id, verb)
 
 
@@ -175,16 +175,16 @@ GONE: dict[str, Callable[[Tenant, UUID], None]] = {
     "it was ended": _delegation_ended,
     "it expired": lambda acme, _: forward(acme, 61),
     "its resource server was deleted": _resource_deleted,
-    "its agent is suspended": _actor(Verb.SUSPEND),
-    "its agent is suspended for good": _actor(Verb.SUSPEND_AND_REVOKE),
-    "its agent is deprovisioned": _actor(Verb.DEPROVISION),
-    "its agent was deleted": _actor(Verb.DELETE),
+    "its agent is suspended": _actor(Transition.SUSPEND),
+    "its agent is suspended for good": _actor(Transition.SUSPEND_AND_REVOKE),
+    "its agent is deprovisioned": _actor(Transition.DEPROVISION),
+    "its agent was deleted": _actor(Transition.DELETE),
 }
 
 
 @pytest.mark.parametrize("gone", GONE)
 def test_a_delegation_is_not_told_that_does_not_live_again(acme: Tenant, gone: str) -> None:
-    sam = acme.planted.sam
+    sam = acme.seeded.sam
     delegation = let_act_for_sam(acme, resource=CRM, expires_at=acme.now + timedelta(seconds=60))
     hold(acme, sam, Credentials.KEEP)
     assert let_go(acme, sam) == Restored((), 1)
@@ -211,13 +211,13 @@ def test_a_reactivated_agent_is_told_with_its_clients_and_with_delegations_for_p
 
 
 def test_a_reactivated_group_is_told_with_the_delegations_for_its_members(acme: Tenant) -> None:
-    finance = acme.planted.finance
+    finance = acme.seeded.finance
     hold(acme, finance, Credentials.KEEP)
-    assert let_go(acme, finance) == Restored((), len(acme.planted.delegations))
+    assert let_go(acme, finance) == Restored((), len(acme.seeded.delegations))
 
 
 def test_a_delegation_of_two_that_were_suspended_lives_again_with_the_second(acme: Tenant) -> None:
-    sam, agent = acme.planted.sam, acme.agent("mail-bot")
+    sam, agent = acme.seeded.sam, acme.agent("mail-bot")
     with acme.tx() as tx:
         let_act(tx, agent.id, None, subject_id=sam)
     for id_ in (sam, agent.id):
@@ -252,7 +252,7 @@ def test_a_new_delegation_beside_many_that_ended_before_is_ended_by_a_later_susp
 ) -> None:
     """Also where only others are looked at, of which no worker has written that they ended."""
     monkeypatch.setattr("identity.store.lifecycle.DELEGATIONS_COUNTED_MAX", looked_at_max)
-    finance = acme.planted.finance
+    finance = acme.seeded.finance
     hold(acme, finance, Credentials.REVOKE)
     let_go(acme, finance)
     with acme.tx() as tx:
@@ -268,7 +268,7 @@ def test_of_many_delegations_a_bounded_number_is_looked_at_and_revoking_them_nee
     acme: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("identity.store.lifecycle.DELEGATIONS_COUNTED_MAX", 2)
-    finance = acme.planted.finance
+    finance = acme.seeded.finance
     hold(acme, finance, Credentials.KEEP)
     assert let_go(acme, finance) == Restored((), 2, has_more_delegations=True)
     for _ in range(2):
@@ -304,7 +304,7 @@ def test_a_deleted_principal_is_suspended_in_neither_way(
     user = source.user("pat")
     source.delete(Kind.USER, user)
     before = digest(acme)
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         hold(acme, user, credentials)
     assert digest(acme) == before
 
@@ -321,7 +321,9 @@ def test_a_source_s_word_brings_nobody_back_whom_a_suspension_holds(source: Sour
 def test_a_suspension_that_fails_ends_nothing(acme: Tenant) -> None:
     token, before = acme.task_token(), digest(acme)
     with pytest.raises(RuntimeError), acme.tx() as tx:
-        change_state(tx, acme.agent().id, Verb.SUSPEND_AND_REVOKE, reason="test", caller=ADMINISTRATOR, now=acme.now)
+        change_state(
+            tx, acme.agent().id, Transition.SUSPEND_AND_REVOKE, reason="test", caller=ADMINISTRATOR, now=acme.now
+        )
         raise RuntimeError
     assert digest(acme) == before
     assert acme.is_live(token)

@@ -6,24 +6,24 @@ from datetime import datetime, timedelta
 import httpx2
 import pytest
 
-from identity.actions.keys import KeyRing, create_signing_key, list_signing_keys, published_keys, rotate_keys
-from identity.actions.sealing import Seal
-from identity.model.errors import OverLimit, Unavailable
+from identity.actions.envelope_encryption import EnvelopeEncryption
+from identity.actions.signing_keys import KeyRing, create_signing_key, list_signing_keys, published_keys, rotate_keys
+from identity.model.errors import LimitExceeded, Unavailable
 from identity.model.ids import TenantId
 from identity.model.signing_key import JWKS_LIFETIME_S, RETIRING_S, SigningKey, signing_key
-from identity.store.keys import KEYS_MAX
+from identity.store.signing_keys import KEYS_MAX
 from tests.actions.sources import digest, rows
 from tests.actions.test_lifecycle import clock_of
 from tests.actions.test_races import together
+from tests.fixtures import ADMINISTRATOR, Tenant
 from tests.oauth.conftest import SEAL
-from tests.world import ADMINISTRATOR, Tenant
 
-OTHER_SEAL = Seal(bytes([1]) * 32)
+OTHER_SEAL = EnvelopeEncryption(bytes([1]) * 32)
 
 
-def rotate(tenant: Tenant, seal: Seal = SEAL) -> SigningKey:
+def rotate(tenant: Tenant, encryption: EnvelopeEncryption = SEAL) -> SigningKey:
     with tenant.tx() as tx:
-        return rotate_keys(tx, seal=seal, caller=ADMINISTRATOR, now=tenant.now)
+        return rotate_keys(tx, encryption=encryption, caller=ADMINISTRATOR, now=tenant.now)
 
 
 def keys(tenant: Tenant, now: datetime | None = None) -> list[SigningKey]:
@@ -82,7 +82,7 @@ def test_a_tenant_has_at_most_so_many_keys_and_the_next_rotation_waits(acme: Ten
     for _ in range(KEYS_MAX - 1):
         rotate(acme)
     before = digest(acme)
-    with pytest.raises(OverLimit):
+    with pytest.raises(LimitExceeded):
         rotate(acme)
     assert digest(acme) == before
     clock_of(acme).forward(JWKS_LIFETIME_S + RETIRING_S + 1)
@@ -94,7 +94,7 @@ def test_two_rotations_at_once_do_not_exceed_the_limit_and_every_key_is_publishe
     for _ in range(KEYS_MAX - 2):
         rotate(acme)
     raised = together(*[lambda: rotate(acme)] * 4)
-    assert [type(error) for error in raised if error] == [OverLimit] * 3
+    assert [type(error) for error in raised if error] == [LimitExceeded] * 3
     assert len(published(acme, acme.now)) == KEYS_MAX == len(rows(acme, "SELECT kid FROM signing_keys"))
 
 
@@ -115,25 +115,25 @@ def test_no_private_member_is_published(acme: Tenant) -> None:
 
 def test_a_private_half_opens_for_its_tenant_and_its_key_only(acme: Tenant, rival: Tenant) -> None:
     [ours] = keys(acme)
-    assert KeyRing(SEAL).private(acme.planted.id, ours).is_private
-    wrong: list[tuple[Seal, TenantId, SigningKey]] = [
-        (SEAL, rival.planted.id, ours),
-        (SEAL, acme.planted.id, replace(ours, kid="another")),
-        (OTHER_SEAL, acme.planted.id, ours),
+    assert KeyRing(SEAL).private(acme.seeded.id, ours).is_private
+    wrong: list[tuple[EnvelopeEncryption, TenantId, SigningKey]] = [
+        (SEAL, rival.seeded.id, ours),
+        (SEAL, acme.seeded.id, replace(ours, kid="another")),
+        (OTHER_SEAL, acme.seeded.id, ours),
     ]
-    for seal, tenant_id, key in wrong:
+    for encryption, tenant_id, key in wrong:
         with pytest.raises(Unavailable):
-            KeyRing(seal).private(tenant_id, key)
+            KeyRing(encryption).private(tenant_id, key)
 
 
 @pytest.mark.parametrize("sealed", [b"", b"short", bytes(11), bytes(12), bytes(27), bytes(200)], ids=len)
 def test_what_was_never_sealed_does_not_open(acme: Tenant, sealed: bytes) -> None:
     with pytest.raises(Unavailable):
-        SEAL.open(sealed, tenant_id=acme.planted.id, purpose="signing-key:x")
+        SEAL.open(sealed, tenant_id=acme.seeded.id, purpose="signing-key:x")
 
 
 def test_the_same_secret_is_sealed_differently_each_time(acme: Tenant) -> None:
-    seals = {SEAL.close(b"x" * 32, tenant_id=acme.planted.id, purpose="p") for _ in range(50)}
+    seals = {SEAL.close(b"x" * 32, tenant_id=acme.seeded.id, purpose="p") for _ in range(50)}
     assert len(seals) == len({sealed[:12] for sealed in seals}) == 50
 
 
@@ -146,7 +146,7 @@ def test_no_private_key_is_in_the_database_in_clear(acme: Tenant) -> None:
 def test_a_key_that_this_process_cannot_open_is_503_and_tells_no_more(acme: Tenant) -> None:
     rows(acme, "UPDATE signing_keys SET state = 'revoked'")
     with acme.tx() as tx:
-        create_signing_key(tx, seal=OTHER_SEAL, activates_at=acme.now, caller=ADMINISTRATOR, now=acme.now)
+        create_signing_key(tx, encryption=OTHER_SEAL, activates_at=acme.now, caller=ADMINISTRATOR, now=acme.now)
     answer: httpx2.Response = acme.ask(acme.agent("ocr-bot"), grant_type="client_credentials")
     assert answer.status_code == 503
     assert "IDENTITY" not in answer.text

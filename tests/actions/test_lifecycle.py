@@ -11,8 +11,8 @@ from identity.actions.delegation import get_delegation, list_delegations
 from identity.actions.lifecycle import change_state
 from identity.actions.principals import deprovision, reactivate, suspend
 from identity.actions.tasks import get_task, list_tasks
-from identity.model.errors import NotThere
-from identity.model.lifecycle import State, Verb
+from identity.model.errors import NotFound
+from identity.model.lifecycle import State, Transition
 from identity.model.principal import Kind
 from tests.actions.sources import (
     Source,
@@ -27,14 +27,14 @@ from tests.actions.sources import (
     told,
     work,
 )
-from tests.world import ADMINISTRATOR, ERP, TYPE, Clock, Tenant, let_act
+from tests.fixtures import ADMINISTRATOR, ERP, TYPE, Clock, Tenant, let_act
 
-ENDS = [Verb.SUSPEND, Verb.SUSPEND_AND_REVOKE, Verb.DEPROVISION, Verb.DELETE]
-SUSPENSIONS = {Verb.SUSPEND: "keep", Verb.SUSPEND_AND_REVOKE: "revoke"}
+ENDS = [Transition.SUSPEND, Transition.SUSPEND_AND_REVOKE, Transition.DEPROVISION, Transition.DELETE]
+SUSPENSIONS = {Transition.SUSPEND: "keep", Transition.SUSPEND_AND_REVOKE: "revoke"}
 
 
 def clock_of(tenant: Tenant) -> Clock:
-    clock = tenant.house.clock
+    clock = tenant.runtime.clock
     assert isinstance(clock, Clock)
     return clock
 
@@ -49,10 +49,10 @@ def task_of(tenant: Tenant) -> UUID:
 
 @pytest.mark.promise(1)
 @pytest.mark.parametrize("verb", ENDS)
-def test_when_a_person_goes_every_token_for_him_is_dead_with_no_worker_running(acme: Tenant, verb: Verb) -> None:
+def test_when_a_person_goes_every_token_for_him_is_dead_with_no_worker_running(acme: Tenant, verb: Transition) -> None:
     tokens = acme.chain("invoice-bot", "ocr-bot")
     assert all(acme.is_live(token) for token in tokens)
-    acme.befall(acme.planted.sam, verb)
+    acme.befall(acme.seeded.sam, verb)
     assert not any(acme.is_live(token) for token in tokens)
     assert acme.exchange("invoice-bot").status_code == 400
     assert acme.exchange("archive-bot", tokens[-1]).status_code == 400
@@ -61,7 +61,7 @@ def test_when_a_person_goes_every_token_for_him_is_dead_with_no_worker_running(a
 
 @pytest.mark.promise(1)
 @pytest.mark.parametrize("verb", ENDS)
-def test_when_an_agent_goes_every_token_that_it_acts_by_is_dead(acme: Tenant, verb: Verb) -> None:
+def test_when_an_agent_goes_every_token_that_it_acts_by_is_dead(acme: Tenant, verb: Transition) -> None:
     own, [first, second] = acme.own_token("invoice-bot"), acme.chain("invoice-bot", "ocr-bot")
     acme.befall(acme.agent("invoice-bot").id, verb)
     assert not any(acme.is_live(token) for token in (first, second))
@@ -73,21 +73,21 @@ def test_when_an_agent_goes_every_token_that_it_acts_by_is_dead(acme: Tenant, ve
 
 @pytest.mark.promise(1)
 @pytest.mark.parametrize("verb", ENDS)
-def test_when_a_group_goes_the_delegation_for_its_members_ends(acme: Tenant, verb: Verb) -> None:
+def test_when_a_group_goes_the_delegation_for_its_members_ends(acme: Tenant, verb: Transition) -> None:
     token = acme.task_token()
-    acme.befall(acme.planted.finance, verb)
+    acme.befall(acme.seeded.finance, verb)
     assert not acme.is_live(token)
     assert acme.exchange("invoice-bot").status_code == 400
 
 
-PAST = dict.fromkeys(SUSPENSIONS, "suspended") | {Verb.DEPROVISION: "deprovisioned", Verb.DELETE: "deleted"}
+PAST = dict.fromkeys(SUSPENSIONS, "suspended") | {Transition.DEPROVISION: "deprovisioned", Transition.DELETE: "deleted"}
 
 
 @pytest.mark.promise(1)
 @pytest.mark.parametrize("verb", ENDS)
-def test_state_epoch_clients_cutoff_event_and_notice_are_written_together(acme: Tenant, verb: Verb) -> None:
+def test_state_epoch_clients_cutoff_event_and_notice_are_written_together(acme: Tenant, verb: Transition) -> None:
     acme.task_token()
-    agent, is_end = acme.agent("invoice-bot").id, verb is not Verb.SUSPEND
+    agent, is_end = acme.agent("invoice-bot").id, verb is not Transition.SUSPEND
     acme.befall(agent, verb)
     counters = rows(acme, "SELECT epoch, end_count FROM principals WHERE id = :id", id=agent)
     assert counters == [(1, int(is_end))]
@@ -104,15 +104,15 @@ def test_state_epoch_clients_cutoff_event_and_notice_are_written_together(acme: 
 @pytest.mark.parametrize("verb", ENDS)
 @pytest.mark.parametrize("party", ["sam", "invoice-bot", "finance"])
 def test_what_rests_on_it_is_shown_as_ended_before_a_worker_has_written_so(
-    acme: Tenant, verb: Verb, party: str
+    acme: Tenant, verb: Transition, party: str
 ) -> None:
     acme.task_token()
-    agent, txn, delegation = acme.agent("invoice-bot").id, task_of(acme), acme.planted.delegations["invoice-bot"]
-    acme.befall({"sam": acme.planted.sam, "finance": acme.planted.finance, "invoice-bot": agent}[party], verb)
+    agent, txn, delegation = acme.agent("invoice-bot").id, task_of(acme), acme.seeded.delegations["invoice-bot"]
+    acme.befall({"sam": acme.seeded.sam, "finance": acme.seeded.finance, "invoice-bot": agent}[party], verb)
     with acme.tx() as tx:
         found, listed = get_delegation(tx, delegation), list_delegations(tx, **EVERY)
         task, tasks = get_task(tx, txn), list_tasks(tx, principal_id=None, after=None, limit=100)
-    is_ended = party != "sam" and verb is not Verb.SUSPEND
+    is_ended = party != "sam" and verb is not Transition.SUSPEND
     assert (found.ended_at, found.ended_reason) == ((acme.now, "party_ended") if is_ended else (None, None))
     assert found in listed
     assert task.state == ("open" if party == "finance" else "cancelled")
@@ -126,28 +126,28 @@ EVERY: dict[str, Any] = {"actor_id": None, "subject_id": None, "after": None, "l
 @pytest.mark.parametrize("verb", ENDS)
 @pytest.mark.parametrize("is_back", [False, True])
 def test_a_worker_writes_that_they_ended_whatever_the_principal_s_state_is_by_then(
-    acme: Tenant, verb: Verb, is_back: bool
+    acme: Tenant, verb: Transition, is_back: bool
 ) -> None:
     acme.task_token()
-    agent, txn, is_end = acme.agent("invoice-bot").id, task_of(acme), verb is not Verb.SUSPEND
+    agent, txn, is_end = acme.agent("invoice-bot").id, task_of(acme), verb is not Transition.SUSPEND
     acme.befall(agent, verb)
-    if is_back and verb is not Verb.DELETE:
-        acme.befall(agent, Verb.REACTIVATE)
+    if is_back and verb is not Transition.DELETE:
+        acme.befall(agent, Transition.REACTIVATE)
     work(acme)
     ended = "delegations WHERE actor_id = :id AND ended_at IS NOT NULL AND ended_reason = 'party_ended'"
     assert count(acme, ended, id=agent) == int(is_end)
     assert count(acme, "tasks WHERE txn = :txn AND state = 'cancelled' AND ended_at IS NOT NULL", txn=txn) == 1
     cancelled = acme.events(txn=txn)[-1].event
-    assert (cancelled.type, cancelled.subject_id, cancelled.actor_ids) == ("task.cancelled", acme.planted.sam, (agent,))
+    assert (cancelled.type, cancelled.subject_id, cancelled.actor_ids) == ("task.cancelled", acme.seeded.sam, (agent,))
     assert cancelled.detail == {"principal": str(agent), "kind": "agent"}
 
 
 @pytest.mark.promise(1)
 @pytest.mark.parametrize("verb", ENDS)
-def test_a_transaction_that_fails_ends_nothing_and_tells_nothing(acme: Tenant, verb: Verb) -> None:
+def test_a_transaction_that_fails_ends_nothing_and_tells_nothing(acme: Tenant, verb: Transition) -> None:
     token, before = acme.task_token(), digest(acme)
     with pytest.raises(RuntimeError), acme.tx() as tx:
-        change_state(tx, acme.planted.sam, verb, reason="test", caller=ADMINISTRATOR, now=acme.now)
+        change_state(tx, acme.seeded.sam, verb, reason="test", caller=ADMINISTRATOR, now=acme.now)
         raise RuntimeError
     assert digest(acme) == before
     assert acme.is_live(token)
@@ -155,7 +155,7 @@ def test_a_transaction_that_fails_ends_nothing_and_tells_nothing(acme: Tenant, v
 
 def test_what_belongs_to_nobody_involved_stays(acme: Tenant) -> None:
     dana = acme.task_token("invoice-bot", person="dana")
-    acme.befall(acme.planted.sam, Verb.DEPROVISION)
+    acme.befall(acme.seeded.sam, Transition.DEPROVISION)
     assert acme.is_live(dana)
     assert count(acme, "delegations WHERE ended_at IS NOT NULL") == 0
     assert count(acme, "clients WHERE revoked_at IS NOT NULL") == 0
@@ -164,52 +164,52 @@ def test_what_belongs_to_nobody_involved_stays(acme: Tenant) -> None:
 # --- twice is once ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", [*SUSPENSIONS, Verb.DEPROVISION, Verb.REACTIVATE])
-def test_doing_it_twice_is_doing_it_once(acme: Tenant, verb: Verb) -> None:
-    acme.befall(acme.planted.sam, verb)
+@pytest.mark.parametrize("verb", [*SUSPENSIONS, Transition.DEPROVISION, Transition.REACTIVATE])
+def test_doing_it_twice_is_doing_it_once(acme: Tenant, verb: Transition) -> None:
+    acme.befall(acme.seeded.sam, verb)
     before = digest(acme)
     clock_of(acme).forward(5)
-    acme.befall(acme.planted.sam, verb)
+    acme.befall(acme.seeded.sam, verb)
     assert digest(acme) == before
 
 
 def test_nobody_is_deleted_twice(acme: Tenant) -> None:
-    acme.befall(acme.planted.sam, Verb.DELETE)
+    acme.befall(acme.seeded.sam, Transition.DELETE)
     before = digest(acme)
-    for verb in Verb:
-        with pytest.raises(NotThere):
-            acme.befall(acme.planted.sam, verb)
+    for verb in Transition:
+        with pytest.raises(NotFound):
+            acme.befall(acme.seeded.sam, verb)
     assert digest(acme) == before
 
 
 def test_who_is_deprovisioned_can_be_held_stays_so_and_no_source_restores_him(acme: Tenant) -> None:
-    acme.befall(acme.planted.sam, Verb.DEPROVISION)
-    acme.befall(acme.planted.sam, Verb.SUSPEND)
+    acme.befall(acme.seeded.sam, Transition.DEPROVISION)
+    acme.befall(acme.seeded.sam, Transition.SUSPEND)
     held = "SELECT state, is_held FROM principals WHERE tenant_id = :tenant AND id = :sam"
-    assert acme.sql(held, sam=acme.planted.sam) == [("deprovisioned", True)]
-    acme.befall(acme.planted.sam, Verb.RESTORE)
-    assert acme.sql(held, sam=acme.planted.sam) == [("suspended", True)]
+    assert acme.sql(held, sam=acme.seeded.sam) == [("deprovisioned", True)]
+    acme.befall(acme.seeded.sam, Transition.SOURCE_REACTIVATE)
+    assert acme.sql(held, sam=acme.seeded.sam) == [("suspended", True)]
 
 
 # --- nothing comes back ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.promise(1)
-@pytest.mark.parametrize("verb", [*SUSPENSIONS, Verb.DEPROVISION])
+@pytest.mark.parametrize("verb", [*SUSPENSIONS, Transition.DEPROVISION])
 @pytest.mark.parametrize("party", ["sam", "invoice-bot", "finance"])
 def test_reactivation_revives_no_token_and_after_an_end_no_credential_or_delegation(
-    acme: Tenant, verb: Verb, party: str
+    acme: Tenant, verb: Transition, party: str
 ) -> None:
     """With no worker running, so that nothing but the counters says what ended. One suspension only holds."""
     token, agent = acme.task_token(), acme.agent("invoice-bot")
     own = acme.own_token("invoice-bot")
-    id_ = {"sam": acme.planted.sam, "finance": acme.planted.finance, "invoice-bot": agent.id}[party]
+    id_ = {"sam": acme.seeded.sam, "finance": acme.seeded.finance, "invoice-bot": agent.id}[party]
     acme.befall(id_, verb)
-    acme.befall(id_, Verb.REACTIVATE)
+    acme.befall(id_, Transition.REACTIVATE)
     assert not acme.is_live(token)
     assert acme.exchange("ocr-bot", token).status_code == 400
     clock_of(acme).forward(2)
-    is_kept = verb is Verb.SUSPEND
+    is_kept = verb is Transition.SUSPEND
     if party == "invoice-bot":
         asked = acme.ask(agent, grant_type="client_credentials").status_code
         assert (asked, acme.introspect(own)["active"]) == (200 if is_kept else 401, False)
@@ -219,8 +219,8 @@ def test_reactivation_revives_no_token_and_after_an_end_no_credential_or_delegat
 
 def test_a_reactivated_person_gets_new_tokens_once_he_has_signed_in_again(acme: Tenant) -> None:
     before = acme.id_token()
-    acme.befall(acme.planted.sam, Verb.DEPROVISION)
-    acme.befall(acme.planted.sam, Verb.REACTIVATE)
+    acme.befall(acme.seeded.sam, Transition.DEPROVISION)
+    acme.befall(acme.seeded.sam, Transition.REACTIVATE)
     clock_of(acme).forward(2)
     replayed = acme.exchange("invoice-bot", before, subject_token_type=f"{TYPE}id_token", resource=ERP)
     assert replayed.status_code == 400
@@ -228,9 +228,9 @@ def test_a_reactivated_person_gets_new_tokens_once_he_has_signed_in_again(acme: 
 
 
 def test_reactivation_gives_no_epoch_and_a_second_cut_another(acme: Tenant) -> None:
-    sam = acme.planted.sam
+    sam = acme.seeded.sam
     epochs = []
-    for verb in (Verb.SUSPEND, Verb.REACTIVATE, Verb.DEPROVISION, Verb.REACTIVATE):
+    for verb in (Transition.SUSPEND, Transition.REACTIVATE, Transition.DEPROVISION, Transition.REACTIVATE):
         acme.befall(sam, verb)
         found = principal(acme, sam)
         assert found is not None
@@ -240,10 +240,10 @@ def test_reactivation_gives_no_epoch_and_a_second_cut_another(acme: Tenant) -> N
 
 def test_a_cutoff_never_moves_back(acme: Tenant) -> None:
     """Whatever the clocks of two web servers say."""
-    for seconds, verb in ((10, Verb.SUSPEND), (0, Verb.DEPROVISION)):
+    for seconds, verb in ((10, Transition.SUSPEND), (0, Transition.DEPROVISION)):
         with acme.tx() as tx:
             now = acme.now + timedelta(seconds=seconds)
-            change_state(tx, acme.planted.sam, verb, reason="test", caller=ADMINISTRATOR, now=now)
+            change_state(tx, acme.seeded.sam, verb, reason="test", caller=ADMINISTRATOR, now=now)
     [(not_before,)] = rows(acme, "SELECT not_before FROM cutoffs WHERE kind = 'principal'")
     assert not_before == acme.now + timedelta(seconds=10)
 
@@ -272,7 +272,7 @@ def test_active_false_ends_everything_in_the_same_transaction(source: Source, ac
     owner = source.user("pat")
     agent = source.agent("bot", owner)
     with acme.tx() as tx:
-        let_act(tx, agent, acme.planted.finance)
+        let_act(tx, agent, acme.seeded.finance)
     source.amend(Kind.AGENT, agent, active=False)
     with acme.tx() as tx:
         assert [each.ended_reason for each in list_delegations(tx, **EVERY | {"actor_id": agent})] == ["party_ended"]
@@ -296,7 +296,7 @@ def test_a_source_that_repeats_itself_does_not_undo_an_administrator(source: Sou
 
 def test_a_source_that_says_false_of_a_suspended_person_deprovisions_him(source: Source, acme: Tenant) -> None:
     user = source.user("pat")
-    acme.befall(user, Verb.SUSPEND)
+    acme.befall(user, Transition.SUSPEND)
     source.amend(Kind.USER, user, active=False)
     assert state(acme, user) is State.DEPROVISIONED
 
@@ -318,8 +318,8 @@ def test_a_source_that_repeats_false_has_the_last_word_over_an_administrator_s_r
 def test_a_group_s_document_never_says_active(source: Source, acme: Tenant) -> None:
     group = administrator(acme).group("team")
     document = dict(rows(acme, "SELECT document FROM principals WHERE id = :id", id=group)[0][0])
-    acme.befall(group, Verb.SUSPEND)
-    acme.befall(group, Verb.REACTIVATE)
+    acme.befall(group, Transition.SUSPEND)
+    acme.befall(group, Transition.REACTIVATE)
     assert rows(acme, "SELECT document FROM principals WHERE id = :id", id=group)[0][0] == document
 
 
@@ -330,7 +330,7 @@ def test_every_task_that_ends_is_told_of_however_many_there_are(acme: Tenant) ->
         "INSERT INTO tasks SELECT (jsonb_populate_record(t, jsonb_build_object('txn', gen_random_uuid()))).*"
         " FROM tasks t, generate_series(1, 1099)",
     )
-    acme.befall(acme.planted.sam, Verb.DEPROVISION)
+    acme.befall(acme.seeded.sam, Transition.DEPROVISION)
     work(acme)
     assert count(acme, "events WHERE type = 'task.cancelled'") == 1_100
     assert count(acme, "tasks WHERE state = 'open'") == 0

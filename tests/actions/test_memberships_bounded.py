@@ -4,10 +4,10 @@ from uuid import UUID
 
 import pytest
 
-from identity.model.errors import OverLimit
+from identity.model.errors import LimitExceeded
 from identity.model.nesting import MEMBERSHIPS_MAX, NESTING_MAX
 from tests.actions.sources import Source, administrator, count, rows
-from tests.world import Tenant
+from tests.fixtures import Tenant
 
 FILL = """
 WITH made AS (
@@ -26,7 +26,7 @@ def test_a_principal_is_in_so_many_groups_of_a_source_and_others_are_free(source
     rows(acme, FILL, source=source.caller.connection_id, number=MEMBERSHIPS_MAX - 1, member=pat)
     source.join(team, pat)
     more = source.group("more")
-    with pytest.raises(OverLimit) as refused:
+    with pytest.raises(LimitExceeded) as refused:
         source.join(more, pat, sue)
     assert refused.value.reason == "too_many_memberships"
     assert count(acme, "group_members WHERE group_id = :id", id=more) == 0
@@ -48,6 +48,6 @@ def test_groups_nest_so_deep_from_above_and_from_below(source: Source) -> None:
     lower, upper = nest(source, NESTING_MAX - 2), nest(source, 3)
     source.join(upper[0], lower[-1])
     for group, member in ((source.group("top"), upper[-1]), (lower[0], source.group("bottom"))):
-        with pytest.raises(OverLimit) as refused:
+        with pytest.raises(LimitExceeded) as refused:
             source.join(group, member)
         assert refused.value.reason == "nesting_too_deep"

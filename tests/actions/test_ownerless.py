@@ -4,10 +4,10 @@ import pytest
 
 from identity.actions.principals import protect, reactivate
 from identity.model.errors import Conflict
-from identity.model.lifecycle import State, Verb
+from identity.model.lifecycle import State, Transition
 from identity.model.principal import Kind
 from tests.actions.sources import Source, state, told, work
-from tests.world import ADMINISTRATOR, Tenant
+from tests.fixtures import ADMINISTRATOR, Tenant
 
 NONE: frozenset[object] = frozenset()
 STEPS = {
@@ -55,7 +55,7 @@ def test_an_administrator_reactivates_it_only_when_the_administrator_answers_for
 ) -> None:
     agent = source.agent("bot", source.user("pat"))
     source.amend(Kind.AGENT, agent, owners=NONE)
-    acme.befall(agent, Verb.SUSPEND)
+    acme.befall(agent, Transition.SUSPEND)
     with pytest.raises(Conflict) as refused, acme.tx() as tx:
         reactivate(tx, agent, reason="test", caller=ADMINISTRATOR, now=acme.now)
     assert refused.value.reason == "no_owner"

@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from identity.actions.lifecycle import change_state
 from identity.actions.principals import get_any_principal, list_principals
 from identity.actions.provisioning import create_principal, find_principals
-from identity.model.errors import Malformed, NotAllowed, NotThere, Stale, Taken
-from identity.model.lifecycle import State, Verb
+from identity.model.errors import AlreadyExists, InvalidRequest, NotAllowed, NotFound, PreconditionFailed
+from identity.model.lifecycle import State, Transition
 from identity.model.listing import Listing
 from identity.model.membership import MemberChange
 from identity.model.principal import Kind
@@ -31,7 +31,7 @@ from tests.actions.sources import (
     state,
     told,
 )
-from tests.world import Tenant
+from tests.fixtures import Tenant
 
 NAMED_ALIKE = [
     ("dana", "DANA"),
@@ -69,7 +69,7 @@ def test_who_is_pushed_as_inactive_was_never_active(source: Source, acme: Tenant
 def test_a_name_that_is_the_same_to_a_reader_is_taken(source: Source, other: Source, first: str, second: str) -> None:
     source.user(f"new-{first}")
     for who in (source, other):
-        with pytest.raises(Taken) as refusal:
+        with pytest.raises(AlreadyExists) as refusal:
             who.user(f"new-{second}")
         assert refusal.value.reason == "name_taken"
 
@@ -86,7 +86,7 @@ def test_i_without_a_dot_is_another_letter(source: Source) -> None:
 )
 def test_a_name_that_nobody_could_tell_apart_is_refused(source: Source, acme: Tenant, name: str) -> None:
     before = digest(acme)
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidRequest):
         source.user(name)
     assert digest(acme) == before
 
@@ -102,28 +102,28 @@ def test_an_external_id_belongs_to_a_connection_and_a_kind(source: Source, other
     source.user("one", external_id="1")
     other.user("two", external_id="1")
     source.agent("three", external_id="1")
-    with pytest.raises(Taken) as refusal:
+    with pytest.raises(AlreadyExists) as refusal:
         source.user("four", external_id="1")
     assert refusal.value.reason == "external_id_taken"
 
 
 def test_an_external_id_that_looks_like_an_id_of_ours_means_nothing(source: Source, acme: Tenant) -> None:
-    sam = str(acme.planted.sam)
+    sam = str(acme.seeded.sam)
     made = source.user("pat", external_id=sam)
-    assert made != acme.planted.sam
-    found = principal(acme, acme.planted.sam)
+    assert made != acme.seeded.sam
+    found = principal(acme, acme.seeded.sam)
     assert found is not None and found.external_id == "ext-sam"
 
 
 @pytest.mark.promise(5)
 def test_a_source_cannot_choose_an_id(source: Source, acme: Tenant) -> None:
-    made = source.user("pat", id=str(acme.planted.sam))
-    assert made != acme.planted.sam
+    made = source.user("pat", id=str(acme.seeded.sam))
+    assert made != acme.seeded.sam
 
 
 def test_a_window_that_ends_before_it_begins_is_refused(source: Source, acme: Tenant) -> None:
     wrong = replace(profile("bot"), valid_from=acme.now, valid_until=acme.now)
-    with pytest.raises(Malformed) as refusal, acme.tx() as tx:
+    with pytest.raises(InvalidRequest) as refusal, acme.tx() as tx:
         create_principal(tx, Kind.AGENT, wrong, caller=source.caller, now=acme.now)
     assert refusal.value.pointer == "validUntil"
 
@@ -140,7 +140,7 @@ def test_a_connection_of_another_tenant_cannot_be_where_a_principal_comes_from(
 def test_text_that_no_database_can_hold_is_malformed(source: Source, acme: Tenant, where: str, text: str) -> None:
     before = digest(acme)
     value: Any = (text,) if where == "emails" else text
-    with pytest.raises(Malformed) as refusal:
+    with pytest.raises(InvalidRequest) as refusal:
         source.user("pat", **{where: value})
     assert refusal.value.reason == "unstorable_value"
     assert digest(acme) == before
@@ -169,7 +169,7 @@ def test_what_changes_nothing_writes_nothing(source: Source, acme: Tenant) -> No
     source.amend(Kind.AGENT, agent, owners=frozenset({user}))
     source.set_members(group, user)
     source.join(group, user)
-    source.leave(group, acme.planted.dana)
+    source.leave(group, acme.seeded.dana)
     source.amend(Kind.GROUP, group, members=MemberChange())
     assert digest(acme) == before
 
@@ -202,7 +202,7 @@ def test_a_name_can_be_changed_to_itself_in_other_letters_and_not_to_one_that_is
     user = source.user("pat")
     assert source.amend(Kind.USER, user, name="PAT").principal.name == "PAT"
     before = digest(acme)
-    with pytest.raises(Taken):
+    with pytest.raises(AlreadyExists):
         source.amend(Kind.USER, user, name="Sam")
     assert digest(acme) == before
 
@@ -211,9 +211,9 @@ def test_an_old_version_is_stale_and_the_present_one_is_not(source: Source, acme
     user = source.user("pat")
     source.amend(Kind.USER, user, displayName="Pat", expected_version=1)
     before = digest(acme)
-    with pytest.raises(Stale):
+    with pytest.raises(PreconditionFailed):
         source.amend(Kind.USER, user, displayName="Patricia", expected_version=1)
-    with pytest.raises(Stale):
+    with pytest.raises(PreconditionFailed):
         source.delete(Kind.USER, user, expected_version=1)
     assert digest(acme) == before
     source.delete(Kind.USER, user, expected_version=2)
@@ -221,11 +221,11 @@ def test_an_old_version_is_stale_and_the_present_one_is_not(source: Source, acme
 
 def test_a_principal_of_another_kind_is_not_there(source: Source) -> None:
     user = source.user("pat")
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         source.read(Kind.AGENT, user)
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         source.amend(Kind.GROUP, user)
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         source.delete(Kind.SERVICE_ACCOUNT, user)
 
 
@@ -247,7 +247,7 @@ def test_a_user_in_more_groups_than_are_shown_can_still_be_read_and_deprovisione
 
 def _change_state(other: Source, id_: UUID) -> None:
     with other.tenant.tx() as tx:
-        change_state(tx, id_, Verb.SUSPEND, reason="test", caller=other.caller, now=other.tenant.now)
+        change_state(tx, id_, Transition.SUSPEND, reason="test", caller=other.caller, now=other.tenant.now)
 
 
 FOREIGN: dict[str, Callable[[Source, UUID, UUID, UUID], object]] = {
@@ -271,7 +271,7 @@ def test_what_another_made_a_source_may_read_and_not_change(
 ) -> None:
     maker = source if by == "another source" else administrator(acme)
     user = maker.user("pat")
-    group, agent = maker.group("team", user), maker.agent("bot", acme.planted.dana)
+    group, agent = maker.group("team", user), maker.agent("bot", acme.seeded.dana)
     before = digest(acme)
     assert other.read(Kind.USER, user).principal.id == user
     with pytest.raises(NotAllowed) as refusal:
@@ -312,7 +312,7 @@ def test_a_deleted_principal_is_nowhere(source: Source, acme: Tenant) -> None:
         assert gone not in {each.id for each in listed}
         assert str(gone) not in {each.id for each in found.resources}
         assert found.total == len(found.resources)
-        with pytest.raises(NotThere):
+        with pytest.raises(NotFound):
             get_any_principal(tx, gone)
 
 
@@ -320,7 +320,7 @@ def test_a_deleted_principal_is_nowhere(source: Source, acme: Tenant) -> None:
 @pytest.mark.parametrize("verb", ["read", "amend", "delete", "change state", "join", "own"])
 def test_nothing_can_be_done_with_a_deleted_principal(source: Source, acme: Tenant, verb: str) -> None:
     gone = source.user("gone")
-    team, agent = source.group("team"), source.agent("bot", acme.planted.dana)
+    team, agent = source.group("team"), source.agent("bot", acme.seeded.dana)
     source.delete(Kind.USER, gone)
     before = digest(acme)
     verbs: dict[str, Callable[[], object]] = {
@@ -331,7 +331,7 @@ def test_nothing_can_be_done_with_a_deleted_principal(source: Source, acme: Tena
         "join": lambda: source.join(team, gone),
         "own": lambda: source.amend(Kind.AGENT, agent, owners=frozenset({gone})),
     }
-    with pytest.raises((NotThere, Malformed)):
+    with pytest.raises((NotFound, InvalidRequest)):
         verbs[verb]()
     assert digest(acme) == before
 
@@ -352,7 +352,7 @@ def test_who_comes_back_under_a_deleted_name_is_somebody_else(source: Source, ac
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_every_kind_can_be_deleted_from_every_state(source: Source, acme: Tenant, kind: Kind) -> None:
-    for number, verb in enumerate((None, Verb.SUSPEND, Verb.DEPROVISION)):
+    for number, verb in enumerate((None, Transition.SUSPEND, Transition.DEPROVISION)):
         id_ = source.create(kind, f"x{number}")
         if verb:
             acme.befall(id_, verb)

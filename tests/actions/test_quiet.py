@@ -6,13 +6,13 @@ from functools import partial
 import pytest
 
 from identity.actions.reconciliation import observe_quiet
-from identity.model.lifecycle import Verb
+from identity.model.lifecycle import Transition
 from identity.model.principal import Kind
 from identity.store.lifecycle import principal_observe
 from identity.store.transaction import transaction
 from tests.actions.sources import Source, count, due, forget_news, rows, work
-from tests.trips import round_trips
-from tests.world import Tenant
+from tests.fixtures import Tenant
+from tests.statement_counter import round_trips
 from workers.cascade import Tools, settle
 
 
@@ -32,14 +32,14 @@ def somebody_who_owned_left(source: Source) -> None:
     pat = source.user("pat")
     source.agent("bot", pat)
     forget_news(source.tenant)
-    source.tenant.befall(pat, Verb.DEPROVISION)
+    source.tenant.befall(pat, Transition.DEPROVISION)
 
 
 def somebody_in_a_group_left(source: Source) -> None:
     pat = source.user("pat")
     source.group("team", pat)
     forget_news(source.tenant)
-    source.tenant.befall(pat, Verb.DEPROVISION)
+    source.tenant.befall(pat, Transition.DEPROVISION)
 
 
 def somebody_in_a_group_was_deleted(source: Source) -> None:
@@ -50,19 +50,19 @@ def somebody_in_a_group_was_deleted(source: Source) -> None:
 
 
 def somebody_without_anything_left(source: Source) -> None:
-    source.tenant.befall(source.user("pat"), Verb.DEPROVISION)
+    source.tenant.befall(source.user("pat"), Transition.DEPROVISION)
 
 
 def agent_with_a_delegation_left(source: Source) -> None:
-    source.tenant.befall(source.tenant.agent().id, Verb.DEPROVISION)
+    source.tenant.befall(source.tenant.agent().id, Transition.DEPROVISION)
 
 
 def person_with_a_task_was_suspended(source: Source) -> None:
     source.tenant.task_token()
-    rows(source.tenant, "DELETE FROM principal_owners WHERE owner_id = :sam", sam=source.tenant.planted.sam)
-    rows(source.tenant, "DELETE FROM group_members WHERE member_id = :sam", sam=source.tenant.planted.sam)
+    rows(source.tenant, "DELETE FROM principal_owners WHERE owner_id = :sam", sam=source.tenant.seeded.sam)
+    rows(source.tenant, "DELETE FROM group_members WHERE member_id = :sam", sam=source.tenant.seeded.sam)
     forget_news(source.tenant)
-    source.tenant.befall(source.tenant.planted.sam, Verb.SUSPEND)
+    source.tenant.befall(source.tenant.seeded.sam, Transition.SUSPEND)
 
 
 def group_was_deleted(source: Source) -> None:
@@ -86,8 +86,8 @@ def _settled_at_once(tenant: Tenant) -> set[bool]:
         alone.append(True)
 
     waiting = due(tenant)
-    begin = partial(transaction, tenant.house.engine)
-    settle(Tools(begin, reconcile, tenant.house.clock, observe_quiet=observe_quiet), tenant.planted.id, waiting)
+    begin = partial(transaction, tenant.runtime.engine)
+    settle(Tools(begin, reconcile, tenant.runtime.clock, observe_quiet=observe_quiet), tenant.seeded.id, waiting)
     return {not alone} if len(alone) in (0, len(waiting)) else {True, False}
 
 
@@ -119,7 +119,7 @@ def test_a_batch_of_quiet_rows_takes_as_many_statements_as_one(source: Source, a
         owner = source.user(f"owner of {number}")
         for bot in range(number):
             source.agent(f"bot {bot} of {number}", owner)
-        with round_trips(acme.house.engine) as trips:
+        with round_trips(acme.runtime.engine) as trips:
             work(acme)
         taken.append(len(trips))
     assert taken[0] == taken[1]
@@ -127,7 +127,7 @@ def test_a_batch_of_quiet_rows_takes_as_many_statements_as_one(source: Source, a
 
 def test_a_leaver_who_owned_one_agent_takes_two_transactions_and_few_statements(source: Source, acme: Tenant) -> None:
     somebody_who_owned_left(source)
-    with round_trips(acme.house.engine) as trips:
+    with round_trips(acme.runtime.engine) as trips:
         work(acme)
     assert len(trips) <= 32, "of the leaver and of the agent that was suspended"
 
@@ -138,7 +138,7 @@ def test_a_version_that_was_committed_meanwhile_is_not_taken_for_observed(source
     behind = "principals WHERE id = :id AND observed_version < version"
     with acme.tx() as tx:
         [(version,)] = rows(acme, "SELECT version FROM principals WHERE id = :id", id=pat)
-        acme.befall(pat, Verb.DEPROVISION)
+        acme.befall(pat, Transition.DEPROVISION)
         principal_observe(tx, pat, version)
     assert count(acme, behind, id=pat) == 1
     work(acme)

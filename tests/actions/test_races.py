@@ -14,8 +14,8 @@ from identity.actions.clients import Registration, register_client
 from identity.actions.delegation import end_delegation
 from identity.actions.provisioning import amend_principal
 from identity.model.client import AuthMethod
-from identity.model.errors import Refusal, Stale, Taken, Unavailable
-from identity.model.lifecycle import Verb
+from identity.model.errors import AlreadyExists, PreconditionFailed, Refusal, Unavailable
+from identity.model.lifecycle import Transition
 from identity.model.principal import Amendment, Kind, Resource
 from tests.actions.sources import (
     Source,
@@ -33,7 +33,7 @@ from tests.actions.sources import (
     told,
     work,
 )
-from tests.world import ADMINISTRATOR, Tenant, let_act
+from tests.fixtures import ADMINISTRATOR, Tenant, let_act
 
 SECONDS = 3.0
 THREADS = 8
@@ -84,7 +84,7 @@ def test_changes_of_different_attributes_of_one_user_at_once_all_survive(source:
 @pytest.mark.promise(6)
 def test_owners_named_at_once_all_survive(source: Source, acme: Tenant) -> None:
     people = [source.user(f"p{number}") for number in range(6)]
-    agent = source.agent("bot", acme.planted.dana)
+    agent = source.agent("bot", acme.seeded.dana)
 
     def own(who: UUID) -> None:
         def add(current: Resource) -> Amendment:
@@ -96,7 +96,7 @@ def test_owners_named_at_once_all_survive(source: Source, acme: Tenant) -> None:
 
     assert together(*(lambda who=who: own(who) for who in people)) == [None] * 6
     owners = {owner.id for owner in source.read(Kind.AGENT, agent).owners}
-    assert owners == {acme.planted.dana, *people}
+    assert owners == {acme.seeded.dana, *people}
 
 
 def test_of_many_who_name_the_same_version_one_gets_through(source: Source, acme: Tenant) -> None:
@@ -104,25 +104,25 @@ def test_of_many_who_name_the_same_version_one_gets_through(source: Source, acme
     raised = together(
         *(lambda n=n: source.amend(Kind.USER, user, displayName=str(n), expected_version=1) for n in range(8))
     )
-    assert Counter(map(type, raised)) == {type(None): 1, Stale: 7}
+    assert Counter(map(type, raised)) == {type(None): 1, PreconditionFailed: 7}
 
 
 def test_of_many_who_want_one_name_one_gets_it_and_the_others_are_told_so(source: Source, other: Source) -> None:
     raised = together(*(lambda n=n: (source, other)[n % 2].user(("Pat", "PAT", "pat")[n % 3]) for n in range(8)))
-    assert Counter(map(type, raised)) == {type(None): 1, Taken: 7}
+    assert Counter(map(type, raised)) == {type(None): 1, AlreadyExists: 7}
 
 
 def test_of_many_who_rename_to_one_name_one_gets_it(source: Source) -> None:
     people = [source.user(f"p{number}") for number in range(6)]
     raised = together(*(lambda who=who: source.amend(Kind.USER, who, name="Pat") for who in people))
-    assert Counter(map(type, raised)) == {type(None): 1, Taken: 5}
+    assert Counter(map(type, raised)) == {type(None): 1, AlreadyExists: 5}
 
 
 @pytest.mark.promise(1)
 def test_deprovisioning_twice_at_once_is_told_once(source: Source, acme: Tenant) -> None:
     user = source.user("pat")
     raised = together(
-        *[lambda: acme.befall(user, Verb.DEPROVISION)] * 4, lambda: source.amend(Kind.USER, user, active=False)
+        *[lambda: acme.befall(user, Transition.DEPROVISION)] * 4, lambda: source.amend(Kind.USER, user, active=False)
     )
     assert raised == [None] * 5
     assert told(acme, user).count("user.deprovisioned") == 1
@@ -140,7 +140,7 @@ def engage(acme: Tenant, people: list[UUID], agents: list[UUID], tasks: int) -> 
     """Let every agent act for every person, in tasks that were opened in no order."""
     with acme.tx() as tx:
         for agent in agents:
-            let_act(tx, agent, acme.planted.finance)
+            let_act(tx, agent, acme.seeded.finance)
     rows(acme, TASKS, people=people, agents=agents, number=tasks)
 
 
@@ -151,7 +151,7 @@ def test_both_parties_of_many_tasks_can_be_cut_off_at_once(acme: Tenant) -> None
     for number in range(2):
         person, agent = admin.user(f"pat{number}"), admin.agent(f"bot{number}")
         engage(acme, [person], [agent], 200)
-        cuts = [(person, Verb.DEPROVISION), (agent, Verb.SUSPEND)]
+        cuts = [(person, Transition.DEPROVISION), (agent, Transition.SUSPEND)]
         assert together(*(lambda who=who, verb=verb: acme.befall(who, verb) for who, verb in cuts)) == [None, None]
     work(acme)
     assert count(acme, "tasks WHERE state = 'open'") == 0
@@ -167,7 +167,7 @@ def test_a_token_asked_for_while_its_person_goes_is_refused_or_dead(acme: Tenant
             if answer.status_code == 200:
                 tokens.append(answer.json()["access_token"])
 
-    raised = together(ask, ask, ask, lambda: acme.befall(acme.planted.sam, Verb.DEPROVISION))
+    raised = together(ask, ask, ask, lambda: acme.befall(acme.seeded.sam, Transition.DEPROVISION))
     assert raised == [None] * 4
     assert not any(acme.is_live(token) for token in tokens)
     assert acme.exchange("invoice-bot").status_code == 400
@@ -221,7 +221,9 @@ class Crowd:
         self.source.delete(kind, self.some(kind))
 
     def befall(self) -> None:
-        verb = self.dice.choice([Verb.SUSPEND, Verb.REACTIVATE, Verb.REACTIVATE, Verb.DEPROVISION])
+        verb = self.dice.choice(
+            [Transition.SUSPEND, Transition.REACTIVATE, Transition.REACTIVATE, Transition.DEPROVISION]
+        )
         self.acme.befall(self.some(self.dice.choice(list(Kind)[:3])), verb)
 
     def delegate(self) -> None:

@@ -12,10 +12,10 @@ from identity.actions.principals import reactivate
 from identity.actions.reconciliation import Place, reconcile_principal
 from identity.model.access import Caller
 from identity.model.errors import Conflict
-from identity.model.lifecycle import State, Verb
+from identity.model.lifecycle import State, Transition
 from identity.model.principal import Kind
 from identity.store import Tx
-from identity.store.groups import members_add
+from identity.store.memberships import members_add
 from tests.actions.sources import (
     Source,
     administrator,
@@ -31,7 +31,7 @@ from tests.actions.sources import (
     told,
     work,
 )
-from tests.world import ADMINISTRATOR, Tenant, employ, let_act
+from tests.fixtures import ADMINISTRATOR, Tenant, employ, let_act
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def owned_by(source: Source, who: str, kind: Kind = Kind.AGENT) -> Owned:
     return Owned(source, person, team, department, agent)
 
 
-def befalls(verb: Verb, who: str) -> Callable[[Owned], object]:
+def befalls(verb: Transition, who: str) -> Callable[[Owned], object]:
     return lambda owned: owned.tenant.befall(getattr(owned, who), verb)
 
 
@@ -76,7 +76,7 @@ LOSSES: dict[str, tuple[str, Callable[[Owned], object]]] = {
         "department": ["person", "team", "department"],
     }.items()
     for who in whom
-    for verb in (Verb.SUSPEND, Verb.DEPROVISION, Verb.DELETE)
+    for verb in (Transition.SUSPEND, Transition.DEPROVISION, Transition.DELETE)
 } | {
     "source says false": ("person", lambda o: o.source.amend(Kind.USER, o.person, active=False)),
     "source deletes": ("person", lambda o: o.source.delete(Kind.USER, o.person)),
@@ -106,7 +106,7 @@ def test_an_agent_that_loses_its_last_active_owner_is_suspended_with_all_that_re
     owner, lose = LOSSES[loss]
     owned = owned_by(source, owner)
     with acme.tx() as tx:
-        let_act(tx, owned.agent, acme.planted.finance)
+        let_act(tx, owned.agent, acme.seeded.finance)
     lose(owned)
     work(acme)
     assert state(acme, owned.agent) is State.SUSPENDED
@@ -131,12 +131,12 @@ def test_what_is_true_of_agents_is_true_of_service_accounts(source: Source, acme
 def test_clients_and_tasks_of_an_agent_that_lost_its_owner_end_with_it(acme: Tenant) -> None:
     tokens = acme.chain("invoice-bot", "ocr-bot")
     own = acme.own_token("invoice-bot")
-    acme.befall(acme.planted.dana, Verb.DEPROVISION)
+    acme.befall(acme.seeded.dana, Transition.DEPROVISION)
     assert all(acme.is_live(token) for token in tokens)  # the person is Sam, who is still there
     work(acme)
     assert not any(acme.is_live(token) for token in tokens)
     assert acme.introspect(own) == {"active": False}
-    for agent in acme.planted.agents.values():
+    for agent in acme.seeded.agents.values():
         assert state(acme, agent.id) is State.SUSPENDED
         assert acme.ask(agent, grant_type="client_credentials").status_code == 401
     assert count(acme, "tasks WHERE state = 'open'") == 0
@@ -160,7 +160,7 @@ def test_an_agent_with_another_active_owner_stays(source: Source, acme: Tenant, 
 
 def test_an_agent_that_never_had_an_owner_stays(source: Source, acme: Tenant) -> None:
     agent = source.agent("bot")
-    acme.befall(acme.planted.dana, Verb.DEPROVISION)
+    acme.befall(acme.seeded.dana, Transition.DEPROVISION)
     source.amend(Kind.AGENT, agent, displayName="Bot")
     work(acme)
     assert state(acme, agent) is State.ACTIVE
@@ -169,7 +169,7 @@ def test_an_agent_that_never_had_an_owner_stays(source: Source, acme: Tenant) ->
 def test_a_person_owned_by_nobody_and_a_group_are_never_suspended_by_workers(source: Source, acme: Tenant) -> None:
     person = source.user("pat")
     team = source.group("team", person)
-    acme.befall(person, Verb.DEPROVISION)
+    acme.befall(person, Transition.DEPROVISION)
     work(acme)
     assert state(acme, team) is State.ACTIVE
 
@@ -214,14 +214,14 @@ def test_a_source_that_reactivates_an_agent_does_not_give_it_an_owner(source: So
 
 def test_an_administrator_cannot_reactivate_an_agent_that_nobody_answers_for(source: Source, acme: Tenant) -> None:
     owned = owned_by(source, "person")
-    acme.befall(owned.person, Verb.SUSPEND)
+    acme.befall(owned.person, Transition.SUSPEND)
     work(acme)
     before = digest(acme)
     with pytest.raises(Conflict) as refusal, acme.tx() as tx:
         reactivate(tx, owned.agent, reason="wanted", caller=ADMINISTRATOR, now=acme.now)
     assert refusal.value.reason == "no_active_owner"
     assert digest(acme) == before
-    source.amend(Kind.AGENT, owned.agent, owners=frozenset({acme.planted.dana}))
+    source.amend(Kind.AGENT, owned.agent, owners=frozenset({acme.seeded.dana}))
     with acme.tx() as tx:
         reactivate(tx, owned.agent, reason="wanted", caller=ADMINISTRATOR, now=acme.now)
     work(acme)
@@ -230,9 +230,9 @@ def test_an_administrator_cannot_reactivate_an_agent_that_nobody_answers_for(sou
 
 def test_the_owner_s_return_does_not_bring_the_agent_back(source: Source, acme: Tenant) -> None:
     owned = owned_by(source, "person")
-    acme.befall(owned.person, Verb.SUSPEND)
+    acme.befall(owned.person, Transition.SUSPEND)
     work(acme)
-    acme.befall(owned.person, Verb.REACTIVATE)
+    acme.befall(owned.person, Transition.REACTIVATE)
     work(acme)
     assert state(acme, owned.agent) is State.SUSPENDED
 
@@ -242,15 +242,15 @@ def test_the_owner_s_return_does_not_bring_the_agent_back(source: Source, acme: 
 
 def test_an_owner_who_is_back_before_the_workers_look_loses_nothing(source: Source, acme: Tenant) -> None:
     owned = owned_by(source, "person")
-    acme.befall(owned.person, Verb.SUSPEND)
-    acme.befall(owned.person, Verb.REACTIVATE)
+    acme.befall(owned.person, Transition.SUSPEND)
+    acme.befall(owned.person, Transition.REACTIVATE)
     work(acme)
     assert state(acme, owned.agent) is State.ACTIVE
 
 
 def test_reconciling_again_writes_nothing_but_that_it_looked(source: Source, acme: Tenant) -> None:
     owned = owned_by(source, "person")
-    acme.befall(owned.person, Verb.DEPROVISION)
+    acme.befall(owned.person, Transition.DEPROVISION)
     work(acme)
     before = digest(acme)
     for _ in range(2):
@@ -260,7 +260,7 @@ def test_reconciling_again_writes_nothing_but_that_it_looked(source: Source, acm
 
 def test_what_a_person_rests_on_is_observed_up_to_its_version(source: Source, acme: Tenant) -> None:
     person = source.user("pat")
-    acme.befall(person, Verb.DEPROVISION)
+    acme.befall(person, Transition.DEPROVISION)
     behind = "principals WHERE id = :id AND observed_version < version"
     assert count(acme, behind, id=person) == 1
     work(acme)
@@ -273,10 +273,10 @@ def test_in_whatever_order_news_are_settled_the_end_is_the_same(source: Source, 
     team = source.group("team", *people[:2])
     agents = [source.agent("a", people[0]), source.agent("b", team), source.agent("c", team, people[3])]
     forget_news(acme)
-    acme.befall(people[0], Verb.DEPROVISION)
+    acme.befall(people[0], Transition.DEPROVISION)
     source.delete(Kind.USER, people[1])
     source.set_members(team, people[2])
-    acme.befall(people[2], Verb.SUSPEND)
+    acme.befall(people[2], Transition.SUSPEND)
     news = due(acme) * 2
     random.Random(seed).shuffle(news)
     for id_ in news:
@@ -291,7 +291,7 @@ def test_sixty_agents_are_suspended_each_in_a_transaction_of_its_own(source: Sou
     person = source.user("pat")
     agents = [source.agent(f"a{number}", person) for number in range(60)]
     forget_news(acme)
-    acme.befall(person, Verb.DEPROVISION)
+    acme.befall(person, Transition.DEPROVISION)
     [row] = due(acme)
     settle_row(acme, row)
     assert {state(acme, agent) for agent in agents} == {State.SUSPENDED}
@@ -306,7 +306,7 @@ def test_two_workers_at_once_suspend_every_agent_once(source: Source, acme: Tena
     agents = [source.agent(f"a{number}", *people) for number in range(12)]
     forget_news(acme)
     for person in people:
-        acme.befall(person, Verb.DEPROVISION)
+        acme.befall(person, Transition.DEPROVISION)
     begin = threading.Barrier(4)
 
     def settle_all(news: list[UUID]) -> None:
@@ -327,10 +327,10 @@ def test_two_workers_at_once_suspend_every_agent_once(source: Source, acme: Tena
 
 def test_an_agent_that_gets_an_owner_while_the_worker_decides_stays(source: Source, acme: Tenant) -> None:
     owned = owned_by(source, "person")
-    acme.befall(owned.person, Verb.DEPROVISION)
+    acme.befall(owned.person, Transition.DEPROVISION)
 
     def slowly(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: object) -> Place | None:
-        source.amend(Kind.AGENT, owned.agent, owners=frozenset({acme.planted.dana}))
+        source.amend(Kind.AGENT, owned.agent, owners=frozenset({acme.seeded.dana}))
         return reconcile_principal(tx, principal_id, place=place, caller=caller, now=acme.now)
 
     [row] = due(acme)
@@ -344,8 +344,8 @@ def test_the_news_is_written_in_the_transaction_that_made_it(source: Source, acm
     owned = owned_by(source, "team")
     steps: list[Callable[[], object]] = [
         lambda: source.leave(owned.team, owned.person),
-        lambda: source.amend(Kind.AGENT, owned.agent, owners=frozenset({acme.planted.dana})),
-        lambda: acme.befall(owned.person, Verb.SUSPEND),
+        lambda: source.amend(Kind.AGENT, owned.agent, owners=frozenset({acme.seeded.dana})),
+        lambda: acme.befall(owned.person, Transition.SUSPEND),
         lambda: source.amend(Kind.AGENT, source.agent("new", owned.person), active=False),
     ]
     for step in steps:
@@ -365,7 +365,7 @@ def test_a_change_that_concerns_no_owner_makes_no_news(source: Source, acme: Ten
 
 @pytest.mark.promise(4)
 def test_another_tenant_s_agents_of_the_same_ids_are_never_touched(acme: Tenant, rival: Tenant) -> None:
-    acme.befall(acme.planted.dana, Verb.DELETE)
+    acme.befall(acme.seeded.dana, Transition.DELETE)
     work(acme)
     assert state(acme, acme.agent().id) is State.SUSPENDED
     assert state(rival, rival.agent().id) is State.ACTIVE
@@ -376,7 +376,7 @@ def test_an_owner_who_came_too_late_into_a_group_of_the_dead_is_cleaned_up(sourc
     person, team = source.user("pat"), administrator(acme).group("team")
     with acme.tx() as first:
         members_add(first, team, [person], now=acme.now)
-        acme_deletes = threading.Thread(target=acme.befall, args=(person, Verb.DELETE))
+        acme_deletes = threading.Thread(target=acme.befall, args=(person, Transition.DELETE))
         acme_deletes.start()
         acme_deletes.join()
     assert count(acme, "group_members WHERE member_id = :id", id=person) == 1
@@ -387,7 +387,7 @@ def test_an_owner_who_came_too_late_into_a_group_of_the_dead_is_cleaned_up(sourc
 
 def test_an_agent_employed_by_nobody_any_more_has_no_client_left(acme: Tenant) -> None:
     with acme.tx() as tx:
-        agent = employ(tx, "new-bot", acme.planted.sam)
-    acme.befall(acme.planted.sam, Verb.DEPROVISION)
+        agent = employ(tx, "new-bot", acme.seeded.sam)
+    acme.befall(acme.seeded.sam, Transition.DEPROVISION)
     work(acme)
     assert acme.ask(agent, grant_type="client_credentials").status_code == 401

@@ -13,15 +13,15 @@ from identity.store.retention import ANSWERS_KEPT, NEWS_KEPT, RESULTS_KEPT, TASK
 from identity.store.transaction import transaction
 from tests.actions.sources import count, digest, rows
 from tests.actions.test_lifecycle import clock_of
-from tests.world import Tenant
+from tests.fixtures import Tenant
 from workers.sweep import every_tenant, sweep_all, sweep_tenant
 
 SECOND = timedelta(seconds=1)
 
 
 def sweep(tenant: Tenant, after: timedelta = timedelta()) -> None:
-    begin = partial(transaction, tenant.house.engine)
-    sweep_tenant(begin, tenant.planted.id, clock=lambda: tenant.now + after)
+    begin = partial(transaction, tenant.runtime.engine)
+    sweep_tenant(begin, tenant.seeded.id, clock=lambda: tenant.now + after)
 
 
 def assertions(tenant: Tenant, number: int, expires_after: timedelta) -> None:
@@ -142,7 +142,7 @@ def test_done_news_go_after_a_week_and_news_that_wait_or_were_given_up_never(acm
             acme,
             f"INSERT INTO outbox (tenant_id, id, principal_id, kind, {ended})"
             " VALUES (current_setting('app.tenant')::uuid, :id, :who, 'test', now() - make_interval(secs => :age))",
-            id=UUID(int=number), who=acme.planted.sam, age=NEWS_KEPT.total_seconds() + age,
+            id=UUID(int=number), who=acme.seeded.sam, age=NEWS_KEPT.total_seconds() + age,
         )  # fmt: skip
     sweep(acme, -NEWS_KEPT)  # by the clock of the database, whatever that of who sweeps says
     assert count(acme, "outbox WHERE kind = 'test' AND done_at IS NOT NULL") == 1
@@ -171,10 +171,10 @@ def test_a_tenant_is_swept_alone(acme: Tenant) -> None:
 
 
 def test_everybody_is_swept_the_platform_too_and_one_that_fails_stops_nobody(acme: Tenant, rival: Tenant) -> None:
-    begin = partial(transaction, acme.house.engine)
+    begin = partial(transaction, acme.runtime.engine)
     everybody = list(every_tenant(begin))
     assert everybody[0] == PLATFORM
-    assert set(everybody) == {PLATFORM, acme.planted.id, rival.planted.id}
+    assert set(everybody) == {PLATFORM, acme.seeded.id, rival.seeded.id}
     assertions(acme, 3, -SECOND)
 
     def fails_once(tenant_id: TenantId):  # type: ignore[no-untyped-def]
@@ -186,4 +186,4 @@ def test_everybody_is_swept_the_platform_too_and_one_that_fails_stops_nobody(acm
     begun: list[TenantId] = []
     sweep_all(fails_once, clock=lambda: acme.now)
     assert begun[:2] == [PLATFORM, PLATFORM]
-    assert set(begun[2:]) == {acme.planted.id, rival.planted.id}
+    assert set(begun[2:]) == {acme.seeded.id, rival.seeded.id}

@@ -20,12 +20,12 @@ from werkzeug.test import TestResponse
 from cli.main import main
 from config.app import create_app
 from config.settings import Settings
-from identity.actions.keys import KeyRing
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.provisioning import create_principal
-from identity.actions.sealing import Seal
+from identity.actions.signing_keys import KeyRing
 from identity.actions.tenants import resolve_tenant
 from identity.actions.upstream import UpstreamKeys
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.access import Caller, CallerKind
 from identity.model.credential import hash_secret
 from identity.model.ids import PLATFORM
@@ -101,12 +101,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def house(database_url: str, clock: Clock) -> Iterator[House]:
-    seal = Seal(bytes(32))
-    built = House(
+def runtime(database_url: str, clock: Clock) -> Iterator[Runtime]:
+    encryption = EnvelopeEncryption(bytes(32))
+    built = Runtime(
         engine=make_engine(database_url),
-        seal=seal,
-        keys=KeyRing(seal),
+        encryption=encryption,
+        keys=KeyRing(encryption),
         upstream_keys=UpstreamKeys(_no_network),
         external_url=EXTERNAL_URL,
         admin_token_hash=hash_secret(ADMIN_TOKEN),
@@ -121,8 +121,8 @@ def _no_network(url: str) -> bytes:
 
 
 @pytest.fixture
-def app(house: House, database_url: str) -> Flask:
-    return create_app(Settings(database_url=database_url), house)
+def app(runtime: Runtime, database_url: str) -> Flask:
+    return create_app(Settings(database_url=database_url), runtime)
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ Provision = Callable[..., str]
 
 
 @pytest.fixture
-def provision(house: House) -> Provision:
+def provision(runtime: Runtime) -> Provision:
     """Write a principal as a source would: ``provision("acme", "user", "dana", owners=...)`` returns its id."""
     numbers = itertools.count(1)
 
@@ -156,10 +156,10 @@ def provision(house: House) -> Provision:
             name=name or f"{kind}-{next(numbers)}",
             owners=frozenset(UUID(owner) for owner in owners),
         )
-        with transaction(house.engine, PLATFORM) as tx:
+        with transaction(runtime.engine, PLATFORM) as tx:
             tenant_id = resolve_tenant(tx, tenant).id
-        with transaction(house.engine, tenant_id) as tx:
-            created = create_principal(tx, Kind(kind), profile, caller=WORKER, now=house.clock())
+        with transaction(runtime.engine, tenant_id) as tx:
+            created = create_principal(tx, Kind(kind), profile, caller=WORKER, now=runtime.clock())
         return str(created.principal.id)
 
     return write

@@ -9,7 +9,7 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from identity.actions.clients import get_client
 from identity.actions.tenants import resolve_tenant
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.client import CLIENTS_MAX
 from identity.model.credential import same_secret
 from identity.model.ids import PLATFORM
@@ -21,10 +21,10 @@ EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 BASIC = "client_secret_basic"
 
 
-def secret_is(house: House, tenant: str, client_id: str, secret: str) -> bool:
-    with transaction(house.engine, PLATFORM) as tx:
+def secret_is(runtime: Runtime, tenant: str, client_id: str, secret: str) -> bool:
+    with transaction(runtime.engine, PLATFORM) as tx:
         tenant_id = resolve_tenant(tx, tenant).id
-    with transaction(house.engine, tenant_id) as tx:
+    with transaction(runtime.engine, tenant_id) as tx:
         return same_secret(secret, get_client(tx, client_id).secret_hash)
 
 
@@ -36,30 +36,30 @@ def keyed(principal_id: str, *jwks: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_a_client_with_a_secret_is_shown_it_once(acme: Admin, provision: Provision, house: House) -> None:
+def test_a_client_with_a_secret_is_shown_it_once(acme: Admin, provision: Provision, runtime: Runtime) -> None:
     bot = provision("acme", "agent")
     made = acme.post("/clients", {"principal_id": bot, "client_name": "invoice-bot", "scope": "invoices.read x"})
     assert made["client_secret"].startswith("idf_client_")
     assert made["client_secret_expires_at"] == 0
     assert made["grant_types"] == ["client_credentials", EXCHANGE]
     assert (made["token_endpoint_auth_method"], made["scope"]) == (BASIC, "invoices.read x")
-    assert secret_is(house, "acme", made["client_id"], made["client_secret"])
+    assert secret_is(runtime, "acme", made["client_id"], made["client_secret"])
     assert "client_secret" not in acme.get(f"/clients/{made['client_id']}")
     assert made["client_secret"] not in str(acme.get("/clients")) + str(acme.events())
 
 
 def test_a_client_that_sends_its_secret_in_the_body_is_shown_it_once_and_may_have_another(
-    acme: Admin, provision: Provision, house: House, public_jwk: dict[str, Any]
+    acme: Admin, provision: Provision, runtime: Runtime, public_jwk: dict[str, Any]
 ) -> None:
     post = {"principal_id": provision("acme", "agent"), "token_endpoint_auth_method": "client_secret_post"}
     made = acme.post("/clients", post)
     assert made["token_endpoint_auth_method"] == "client_secret_post"
-    assert secret_is(house, "acme", made["client_id"], made["client_secret"])
+    assert secret_is(runtime, "acme", made["client_id"], made["client_secret"])
     assert acme.get(f"/clients/{made['client_id']}")["token_endpoint_auth_method"] == "client_secret_post"
     assert [one["token_endpoint_auth_method"] for one in acme.get("/clients")["items"]] == ["client_secret_post"]
     again = acme.post(f"/clients/{made['client_id']}/secret", {})
     assert again["token_endpoint_auth_method"] == "client_secret_post"
-    assert secret_is(house, "acme", made["client_id"], again["client_secret"])
+    assert secret_is(runtime, "acme", made["client_id"], again["client_secret"])
     refused = acme.post("/clients", post | {"jwks": {"keys": [public_jwk]}}, 400)
     assert refused["errors"][0]["pointer"] == "/jwks"
 
@@ -189,12 +189,12 @@ def test_revoking_is_final_and_writes_a_cutoff(acme: Admin, rival: Admin, provis
     assert rival.get("/cutoffs")["items"] == []
 
 
-def test_a_rotated_secret_replaces_the_old_one_at_once(acme: Admin, provision: Provision, house: House) -> None:
+def test_a_rotated_secret_replaces_the_old_one_at_once(acme: Admin, provision: Provision, runtime: Runtime) -> None:
     made = acme.post("/clients", {"principal_id": provision("acme", "agent")})
     new = acme.post(f"/clients/{made['client_id']}/secret")
     assert new["version"] == 2
-    assert secret_is(house, "acme", made["client_id"], new["client_secret"])
-    assert not secret_is(house, "acme", made["client_id"], made["client_secret"])
+    assert secret_is(runtime, "acme", made["client_id"], new["client_secret"])
+    assert not secret_is(runtime, "acme", made["client_id"], made["client_secret"])
 
 
 def test_keys_are_added_and_removed_one_by_one_and_the_last_one_stays(

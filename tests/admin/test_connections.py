@@ -8,7 +8,7 @@ import pytest
 
 from identity.actions.authentication import authenticate_connection
 from identity.actions.tenants import resolve_tenant
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.errors import NotAuthenticated
 from identity.model.ids import PLATFORM
 from identity.store.transaction import transaction
@@ -25,24 +25,26 @@ UPSTREAM = {
 }
 
 
-def is_accepted(house: House, tenant: str, token: str) -> bool:
-    with transaction(house.engine, PLATFORM) as tx:
+def is_accepted(runtime: Runtime, tenant: str, token: str) -> bool:
+    with transaction(runtime.engine, PLATFORM) as tx:
         tenant_id = resolve_tenant(tx, tenant).id
     try:
-        with transaction(house.engine, tenant_id) as tx:
-            authenticate_connection(tx, token, request_id="tests", now=house.clock())
+        with transaction(runtime.engine, tenant_id) as tx:
+            authenticate_connection(tx, token, request_id="tests", now=runtime.clock())
     except NotAuthenticated:
         return False
     return True
 
 
 @pytest.mark.rfc("7644", "1.3", "1.3-1")
-def test_a_scim_connection_says_where_to_push_and_shows_its_token_once(acme: Admin, rival: Admin, house: House) -> None:
+def test_a_scim_connection_says_where_to_push_and_shows_its_token_once(
+    acme: Admin, rival: Admin, runtime: Runtime
+) -> None:
     made = acme.post("/connections", SCIM)
     assert made["scim_base_url"] == "https://identity.example/t/acme/scim/v2"
     assert made["token"].startswith("idf_scim_")
-    assert is_accepted(house, "acme", made["token"])
-    assert not is_accepted(house, "rival", made["token"])
+    assert is_accepted(runtime, "acme", made["token"])
+    assert not is_accepted(runtime, "rival", made["token"])
     assert "token" not in acme.get(f"/connections/{made['id']}")
     assert made["token"] not in str(acme.get("/connections")) + str(acme.events())
     assert rival.get("/connections")["items"] == []
@@ -61,24 +63,24 @@ def test_a_token_has_256_bits_that_nobody_can_guess(acme: Admin) -> None:
 
 @pytest.mark.parametrize("overlap_s", [0, 3600, 30 * 86400])
 def test_a_replaced_token_lives_exactly_as_long_as_the_overlap(
-    acme: Admin, house: House, clock: Clock, overlap_s: int
+    acme: Admin, runtime: Runtime, clock: Clock, overlap_s: int
 ) -> None:
     made = acme.post("/connections", SCIM)
     new = acme.post(f"/connections/{made['id']}/tokens", {"overlap_s": overlap_s})["token"]
     clock.advance(seconds=overlap_s - 1 if overlap_s else 0)
-    assert is_accepted(house, "acme", made["token"]) is (overlap_s > 0)
+    assert is_accepted(runtime, "acme", made["token"]) is (overlap_s > 0)
     clock.advance(seconds=1)
-    assert not is_accepted(house, "acme", made["token"])
-    assert is_accepted(house, "acme", new)
+    assert not is_accepted(runtime, "acme", made["token"])
+    assert is_accepted(runtime, "acme", new)
 
 
-def test_a_rotation_without_a_word_overlaps_by_a_day(acme: Admin, house: House, clock: Clock) -> None:
+def test_a_rotation_without_a_word_overlaps_by_a_day(acme: Admin, runtime: Runtime, clock: Clock) -> None:
     made = acme.post("/connections", SCIM)
     acme.post(f"/connections/{made['id']}/tokens")
     clock.advance(hours=23)
-    assert is_accepted(house, "acme", made["token"])
+    assert is_accepted(runtime, "acme", made["token"])
     clock.advance(hours=1)
-    assert not is_accepted(house, "acme", made["token"])
+    assert not is_accepted(runtime, "acme", made["token"])
 
 
 def test_only_so_many_tokens_overlap_and_ending_them_all_is_always_possible(acme: Admin) -> None:
@@ -94,12 +96,12 @@ def test_only_so_many_tokens_overlap_and_ending_them_all_is_always_possible(acme
 
 
 def test_an_ended_connection_is_refused_at_once_and_ending_it_twice_is_ending_it_once(
-    acme: Admin, house: House
+    acme: Admin, runtime: Runtime
 ) -> None:
     made = acme.post("/connections", SCIM)
     for _ in range(2):
         acme.delete(f"/connections/{made['id']}")
-    assert not is_accepted(house, "acme", made["token"])
+    assert not is_accepted(runtime, "acme", made["token"])
     assert acme.get(f"/connections/{made['id']}")["ended_at"] is not None
     assert len(acme.events(type="connection.ended")) == 1
     assert acme.post(f"/connections/{made['id']}/tokens", {}, 409)["code"] == "connection_ended"
@@ -242,8 +244,8 @@ def test_a_weak_key_is_refused_in_a_connections_key_set(acme: Admin, public_jwk:
     assert (problem["code"], problem["errors"][0]["pointer"]) == ("unusable_jwks", "/jwks/keys/1")
 
 
-def test_this_machine_is_a_possible_upstream_where_the_settings_allow_it(house: House, acme: Admin) -> None:
-    object.__setattr__(house, "allow_loopback", True)
+def test_this_machine_is_a_possible_upstream_where_the_settings_allow_it(runtime: Runtime, acme: Admin) -> None:
+    object.__setattr__(runtime, "allow_loopback", True)
     local = {"issuer": "http://127.0.0.1:9000", "jwks_uri": "http://127.0.0.1:9000/keys"}
     acme.post("/connections", {**UPSTREAM, **local})
     acme.post("/connections", {**UPSTREAM, "issuer": "http://10.0.0.1"}, 400)

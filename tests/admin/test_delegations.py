@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from identity.actions.tenants import resolve_tenant
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.ids import PLATFORM
 from identity.store.tables import tasks
 from identity.store.transaction import transaction
@@ -243,11 +243,11 @@ def test_ending_it_twice_is_ending_it_once(acme: Admin, rival: Admin, grant: dic
     assert len(acme.events(type="delegation.ended")) == 1
 
 
-def open_task(house: House, clock: Clock, delegation: dict[str, Any], *, tenant: str = "acme") -> str:
+def open_task(runtime: Runtime, clock: Clock, delegation: dict[str, Any], *, tenant: str = "acme") -> str:
     txn = uuid4()
-    with transaction(house.engine, PLATFORM) as tx:
+    with transaction(runtime.engine, PLATFORM) as tx:
         tenant_id = resolve_tenant(tx, tenant).id
-    with transaction(house.engine, tenant_id) as tx:
+    with transaction(runtime.engine, tenant_id) as tx:
         tx.execute(
             tasks.insert().values(
                 tenant_id=tenant_id,
@@ -266,9 +266,9 @@ def open_task(house: House, clock: Clock, delegation: dict[str, Any], *, tenant:
 
 
 def test_a_cancelled_task_is_cut_off_and_cancelling_it_twice_is_cancelling_it_once(
-    acme: Admin, rival: Admin, house: House, clock: Clock, grant: dict[str, Any]
+    acme: Admin, rival: Admin, runtime: Runtime, clock: Clock, grant: dict[str, Any]
 ) -> None:
-    txn = open_task(house, clock, acme.post("/delegations", grant))
+    txn = open_task(runtime, clock, acme.post("/delegations", grant))
     assert [task["txn"] for task in acme.get("/tasks")["items"]] == [txn]
     rival.post(f"/tasks/{txn}/cancel", {}, 404)
     for _ in range(2):
@@ -282,16 +282,16 @@ def test_a_cancelled_task_is_cut_off_and_cancelling_it_twice_is_cancelling_it_on
 
 
 def test_tasks_are_found_by_either_party(
-    acme: Admin, house: House, clock: Clock, provision: Provision, grant: dict[str, Any]
+    acme: Admin, runtime: Runtime, clock: Clock, provision: Provision, grant: dict[str, Any]
 ) -> None:
-    txn = open_task(house, clock, acme.post("/delegations", grant))
+    txn = open_task(runtime, clock, acme.post("/delegations", grant))
     for party in (grant["actor_id"], grant["subject_id"]):
         assert [task["txn"] for task in acme.get(f"/tasks?principal={party}")["items"]] == [txn]
     assert acme.get(f"/tasks?principal={provision('acme', 'user')}")["items"] == []
 
 
 @pytest.mark.parametrize("path", ["", "/t/acme", "/t/rival", "/t/acme/scim/v2"])
-def test_an_issuer_of_ours_cannot_be_registered_as_a_resource_server(acme: Admin, house: House, path: str) -> None:
-    body = {"audience": f"{house.external_url}{path}", "scopes": ["invoices.read"]}
+def test_an_issuer_of_ours_cannot_be_registered_as_a_resource_server(acme: Admin, runtime: Runtime, path: str) -> None:
+    body = {"audience": f"{runtime.external_url}{path}", "scopes": ["invoices.read"]}
     assert acme.post("/resources", body, 400)["code"] == "own_issuer"
-    assert house.external_url not in str(acme.get("/resources"))
+    assert runtime.external_url not in str(acme.get("/resources"))

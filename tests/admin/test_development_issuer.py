@@ -9,19 +9,19 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine
+from tests.runtime.sources import ROOT
 
 from cli.main import main
 from config.isolation import isolation_is_proved, refuse_development_issuer
 from config.readiness import Readiness
 from config.settings import load_settings
-from identity.http import House, utc_now
+from identity.edge.runtime import Runtime, utc_now
 from identity.model.connection import DEVELOPMENT_ISSUER
 from identity.model.errors import Unavailable
 from identity.store import trust
 from identity.store.transaction import make_engine
 from tests.admin.conftest import Admin
 from tests.admin.test_connections import UPSTREAM
-from tests.house.sources import ROOT
 
 KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 OF_DEVELOPMENT = {**UPSTREAM, "issuer": DEVELOPMENT_ISSUER}
@@ -36,9 +36,9 @@ SPELLINGS = (
 
 
 @pytest.fixture
-def development(house: House) -> None:
+def development(runtime: Runtime) -> None:
     """The installation is one of `identity dev`."""
-    object.__setattr__(house, "allow_development_issuer", True)
+    object.__setattr__(runtime, "allow_development_issuer", True)
 
 
 @pytest.fixture

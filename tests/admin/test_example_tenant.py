@@ -32,7 +32,7 @@ from dev.example_tenant import (
 )
 from dev.installation import BrokenFolderError, lock_folder
 from dev.issuer import DevelopmentIssuer, open_issuer
-from identity.http import House, utc_now
+from identity.edge.runtime import Runtime, utc_now
 from identity.model.connection import DEVELOPMENT_ISSUER
 from tests.admin.conftest import ADMIN_TOKEN, Admin, Provision
 
@@ -40,14 +40,14 @@ FINE, NOT_FOUND, CONFLICT, UNREACHABLE = 0, 5, 6, 3
 
 
 @pytest.fixture
-def base_url(app: Flask, house: House) -> Iterator[str]:
+def base_url(app: Flask, runtime: Runtime) -> Iterator[str]:
     """A server that allows what `identity dev` allows, by the clock of the development issuer's ID tokens."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     url = f"http://127.0.0.1:{server.server_port}"
-    object.__setattr__(house, "allow_development_issuer", True)
-    object.__setattr__(house, "external_url", url)
-    object.__setattr__(house, "clock", utc_now)
-    house.upstream_keys.allow_development = True
+    object.__setattr__(runtime, "allow_development_issuer", True)
+    object.__setattr__(runtime, "external_url", url)
+    object.__setattr__(runtime, "clock", utc_now)
+    runtime.upstream_keys.allow_development = True
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield url

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from identity.actions.idempotency import KEPT
-from identity.http import House
+from identity.edge.runtime import Runtime
 from tests.admin.conftest import Admin, Clock, Provision
 
 SCIM = {"kind": "scim", "name": "entra", "dialect": "entra"}
@@ -81,9 +81,9 @@ def test_many_at_once_under_one_key_are_done_once(app: Flask, acme: Admin) -> No
     assert len(acme.get("/connections")["items"]) == 1
 
 
-def test_what_is_kept_is_sealed(acme: Admin, house: House) -> None:
+def test_what_is_kept_is_sealed(acme: Admin, runtime: Runtime) -> None:
     token = acme.post("/connections", SCIM, key="a-key-to-look-for")["token"]
-    with house.engine.connect() as connection:
+    with runtime.engine.connect() as connection:
         tenant = acme.get("")["id"]
         connection.exec_driver_sql(f"BEGIN; SET LOCAL app.tenant = '{tenant}'")
         [row] = connection.exec_driver_sql("SELECT idempotency_keys::text, sealed_answer FROM idempotency_keys").all()

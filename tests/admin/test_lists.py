@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.store.transaction import make_engine
 from tests.admin.conftest import Admin, Clock, Provision
 from tests.conftest import Server
@@ -165,8 +165,8 @@ MORE = 25  # the trees of the indexes may be a level deeper
 WARM_UP = 4
 
 
-def let_lists_grow(house: House, acme: Admin, has: dict[str, str], numbers: range) -> None:
-    tenant, engine = UUID(acme.get("")["id"]), make_engine(house.engine.url.render_as_string(hide_password=False))
+def let_lists_grow(runtime: Runtime, acme: Admin, has: dict[str, str], numbers: range) -> None:
+    tenant, engine = UUID(acme.get("")["id"]), make_engine(runtime.engine.url.render_as_string(hide_password=False))
     named = {"name": "'p' || n", "name_key": "'p' || n", "external_id": "'p' || n"}
     grow(engine, tenant, "principals", f"id = '{has['sam']}'", numbers, id=PERSON, state="'active'", **named)
     old = {"id": PERSON, "at": "now() - interval '300 days'"}
@@ -196,23 +196,23 @@ def let_lists_grow(house: House, acme: Admin, has: dict[str, str], numbers: rang
     ],
 )
 def test_what_a_list_reads_does_not_grow_with_the_tenant(
-    server: Server, house: House, acme: Admin, provision: Provision, grant: Grant, clock: Clock, path: str
+    server: Server, runtime: Runtime, acme: Admin, provision: Provision, grant: Grant, clock: Clock, path: str
 ) -> None:
-    keep_first_plans(server, house.engine)
+    keep_first_plans(server, runtime.engine)
     sam = provision("acme", "user", "sam")
     provision("acme", "group", "Finance")
     acme.post(f"/principals/{sam}/suspend", {}, 200)
     connection = acme.post("/connections", {"kind": "scim", "name": "entra"})["id"]
     has = {"sam": sam, "delegation": grant(), "connection": connection}
     asked = path.format(**has, yesterday=(clock.now - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ"))
-    let_lists_grow(house, acme, has, range(SMALL))
-    look(server, house.engine)
+    let_lists_grow(runtime, acme, has, range(SMALL))
+    look(server, runtime.engine)
     for _ in range(WARM_UP):
         found = acme.get(asked)
-    with rows_read(house.engine) as before:
+    with rows_read(runtime.engine) as before:
         acme.get(asked)
-    let_lists_grow(house, acme, has, range(SMALL, LARGE))
+    let_lists_grow(runtime, acme, has, range(SMALL, LARGE))
     most = sum(before) + MORE
-    assert read_again_until(house.engine, lambda: acme.get(asked), most) <= most
+    assert read_again_until(runtime.engine, lambda: acme.get(asked), most) <= most
     assert found["items"]
     assert acme.get(asked)["items"] == found["items"]

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
-from identity.admin.operations import OPERATIONS
+from identity.admin.endpoints import OPERATIONS
 from identity.admin.routes import NOTHING_HERE
 from tests.admin.conftest import Admin
 

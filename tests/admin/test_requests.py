@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from identity.actions.retention import sweep_expired
-from identity.http import House
-from identity.model.request import KEPT_DAYS, KEPT_MAX
+from identity.edge.runtime import Runtime
+from identity.model.provisioning_log import KEPT_DAYS, KEPT_MAX
 from identity.store.transaction import transaction
 from tests.admin.conftest import Admin, Clock
 
@@ -224,32 +224,32 @@ def test_a_log_is_its_connections_and_its_tenants_alone(source: Pushing, rival: 
     rival.get(f"/connections/{source.id}/requests", status=404)
 
 
-def test_the_log_is_kept_for_a_week(source: Pushing, house: House, clock: Clock) -> None:
+def test_the_log_is_kept_for_a_week(source: Pushing, runtime: Runtime, clock: Clock) -> None:
     source.user("old")
     clock.advance(days=KEPT_DAYS - 1)
     source.user("new")
     clock.advance(days=1, seconds=1)
-    sweep(house, source)
+    sweep(runtime, source)
     assert [entry["name"] for entry in source.log()] == ["new"]
 
 
-def test_the_log_keeps_its_newest_rows(source: Pushing, house: House, owner_url: str) -> None:
+def test_the_log_keeps_its_newest_rows(source: Pushing, runtime: Runtime, owner_url: str) -> None:
     source.user("first")
     fill = """
         INSERT INTO provisioning_requests (tenant_id, id, connection_id, at, method, path, outcome, status, duration_ms)
         SELECT tenant_id, CAST('ffffffff-ffff-7fff-8000-' || lpad(to_hex(n), 12, '0') AS uuid), connection_id, at,
                method, path, outcome, status, 0 FROM provisioning_requests, generate_series(1, %s) AS n"""
     with psycopg.connect(owner_url.replace("+psycopg", ""), autocommit=True) as owner:
-        owner.execute("SELECT set_config('app.tenant', %s, false)", [str(house.tenants["acme"].id)])
+        owner.execute("SELECT set_config('app.tenant', %s, false)", [str(runtime.tenants["acme"].id)])
         owner.execute(fill, [KEPT_MAX])
     assert source.log()[0]["name"] == "first"
-    sweep(house, source)
+    sweep(runtime, source)
     assert source.log()[0]["name"] is None
 
 
-def sweep(house: House, source: Pushing) -> None:
-    with transaction(house.engine, house.tenants[str(source.admin.tenant)].id) as tx:
-        sweep_expired(tx, now=house.clock())
+def sweep(runtime: Runtime, source: Pushing) -> None:
+    with transaction(runtime.engine, runtime.tenants[str(source.admin.tenant)].id) as tx:
+        sweep_expired(tx, now=runtime.clock())
 
 
 def test_each_operation_of_a_bulk_is_told_by_itself(source: Pushing) -> None:

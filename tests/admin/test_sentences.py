@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from identity.admin import routes
-from identity.admin.operations import OPERATIONS
+from identity.admin.endpoints import OPERATIONS
 from identity.admin.sentences import PHRASES, phrase_of
 from identity.model.connection import Dialect
 from tests.admin.conftest import Admin

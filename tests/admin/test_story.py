@@ -13,13 +13,13 @@ from identity_verifier import Introspector
 from rich.console import Console
 from werkzeug.serving import make_server
 
-from config.outgoing import make_fetch
 from dev.demo import setting_up, story
 from dev.demo.api import Answer, Api, ServiceClient, StoryError, expect
 from dev.demo.resource_servers import ERP, LEDGER, LedgerOfErp
 from dev.demo.telling import Story
 from identity.actions.upstream import UpstreamKeys
-from identity.http import House, utc_now
+from identity.edge.runtime import Runtime, utc_now
+from identity.outbound import make_fetch
 from tests.admin.conftest import ADMIN_TOKEN, Admin
 
 WITHOUT_A_WORKER = tuple(chapter for chapter in story.CHAPTERS if chapter is not story.dana_leaves)
@@ -27,14 +27,14 @@ Play = Callable[[], dict[str, str]]
 
 
 @pytest.fixture
-def play(app: Flask, house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
+def play(app: Flask, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
     """Play the story against the application, which runs by the clock of the story's services."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     url = f"http://127.0.0.1:{server.server_port}"
     with_loopback = UpstreamKeys(make_fetch(allow_loopback=True))
     changed = {"external_url": url, "clock": utc_now, "allow_loopback": True, "upstream_keys": with_loopback}
     for name, value in changed.items():
-        object.__setattr__(house, name, value)
+        object.__setattr__(runtime, name, value)
     monkeypatch.setattr(story, "CHAPTERS", WITHOUT_A_WORKER)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

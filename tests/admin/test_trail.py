@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import insert
 
 from identity.actions.tenants import resolve_tenant
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.ids import PLATFORM
 from identity.store.tables import outbox
 from identity.store.transaction import transaction
@@ -42,7 +42,7 @@ def test_the_trail_is_filtered_by_principal_type_and_task(
     acme.get("/events?txn=x", 400)
 
 
-def test_no_secret_is_in_an_event_a_read_or_a_log(acme: Admin, provision: Provision, house: House) -> None:
+def test_no_secret_is_in_an_event_a_read_or_a_log(acme: Admin, provision: Provision, runtime: Runtime) -> None:
     bot = provision("acme", "agent")
     with structlog.testing.capture_logs() as logged:
         connection = acme.post("/connections", SCIM, key="canary-idempotency-key")
@@ -54,21 +54,21 @@ def test_no_secret_is_in_an_event_a_read_or_a_log(acme: Admin, provision: Provis
         refused = acme.post("/clients", key, 400)
         Admin(acme.http, "acme", token="canary-of-a-wrong-token").ask("GET", "/keys")
     reads = [acme.get(path) for path in ("/connections", "/clients", "/keys", f"/clients/{client['client_id']}")]
-    said = json.dumps([acme.events(), reads, refused, logged, _platform_events(house)], default=str)
+    said = json.dumps([acme.events(), reads, refused, logged, _platform_events(runtime)], default=str)
     canaries = [connection["token"], rotated["token"], client["client_secret"], renewed["client_secret"], ADMIN_TOKEN]
     for canary in [*canaries, "canary-idempotency-key", "canary-private-member", "canary-of-a-wrong-token"]:
         assert canary not in said
-    stored = [found for canary in canaries for found in _tables_that_hold(house, acme, canary)]
+    stored = [found for canary in canaries for found in _tables_that_hold(runtime, acme, canary)]
     assert stored == []
 
 
-def _platform_events(house: House) -> list[str]:
-    with transaction(house.engine, PLATFORM) as tx:
+def _platform_events(runtime: Runtime) -> list[str]:
+    with transaction(runtime.engine, PLATFORM) as tx:
         return [row[0] for row in tx.connection.exec_driver_sql("SELECT events::text FROM events")]
 
 
-def _tables_that_hold(house: House, acme: Admin, canary: str) -> list[str]:
-    with transaction(house.engine, _tenant_id(house)) as tx:
+def _tables_that_hold(runtime: Runtime, acme: Admin, canary: str) -> list[str]:
+    with transaction(runtime.engine, _tenant_id(runtime)) as tx:
         names = tx.connection.exec_driver_sql(
             "SELECT table_name FROM information_schema.columns"
             " WHERE column_name = 'tenant_id' AND table_schema = current_schema()"
@@ -77,16 +77,16 @@ def _tables_that_hold(house: House, acme: Admin, canary: str) -> list[str]:
         return list(tx.connection.exec_driver_sql(" UNION ALL ".join(queries)).scalars())
 
 
-def _tenant_id(house: House) -> Any:
-    with transaction(house.engine, PLATFORM) as tx:
+def _tenant_id(runtime: Runtime) -> Any:
+    with transaction(runtime.engine, PLATFORM) as tx:
         return resolve_tenant(tx, "acme").id
 
 
 @pytest.fixture
-def dead(house: House, clock: Clock, acme: Admin, provision: Provision) -> str:
+def dead(runtime: Runtime, clock: Clock, acme: Admin, provision: Provision) -> str:
     """A row that the workers gave up on."""
     principal, id_ = UUID(provision("acme", "user")), uuid4()
-    with transaction(house.engine, _tenant_id(house)) as tx:
+    with transaction(runtime.engine, _tenant_id(runtime)) as tx:
         tx.execute(
             insert(outbox).values(
                 tenant_id=tx.tenant_id,

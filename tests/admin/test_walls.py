@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from identity.admin.operations import OPERATIONS, Operation
-from identity.http import House
+from identity.admin.endpoints import OPERATIONS, Operation
+from identity.edge.runtime import Runtime
 from tests.admin.conftest import ADMIN_TOKEN, Admin, Clock, Provision
 from tests.admin.test_delegations import open_task
 
@@ -19,8 +19,8 @@ QUERIES = {"unlink_subject": f"?connection_id={uuid4()}&subject=x"}
 
 
 @pytest.fixture
-def belongings(
-    acme: Admin, provision: Provision, resource: str, house: House, clock: Clock, public_jwk: dict[str, Any]
+def owned_objects(
+    acme: Admin, provision: Provision, resource: str, runtime: Runtime, clock: Clock, public_jwk: dict[str, Any]
 ) -> dict[str, str]:
     """One thing of acme for every name that a path of the API may hold."""
     sam, bot = provision("acme", "user"), provision("acme", "agent")
@@ -48,7 +48,7 @@ def belongings(
         "pair_id": pair["id"],
         "principal_id": sam,
         "delegation_id": delegation["id"],
-        "txn": open_task(house, clock, delegation),
+        "txn": open_task(runtime, clock, delegation),
         "outbox_id": acme.get("/outbox?state=waiting")["items"][0]["id"],
     }
 
@@ -63,29 +63,29 @@ def ask(platform: Admin, one: Operation, names: dict[str, str]) -> dict[str, Any
 
 @pytest.mark.promise(4)
 def test_not_yours_and_not_there_are_the_same_answer(
-    platform: Admin, acme: Admin, rival: Admin, belongings: dict[str, str]
+    platform: Admin, acme: Admin, rival: Admin, owned_objects: dict[str, str]
 ) -> None:
     before = acme.events()
     for one in IDENTIFIED:
-        assert set(one.parameters) <= belongings.keys(), f"{one.name} has a parameter that nobody classified"
-        not_there = {name: str(uuid4()) for name in belongings} | {"tenant": "rival"}
-        not_yours = belongings | {"tenant": "rival"}
+        assert set(one.parameters) <= owned_objects.keys(), f"{one.name} has a parameter that nobody classified"
+        not_there = {name: str(uuid4()) for name in owned_objects} | {"tenant": "rival"}
+        not_yours = owned_objects | {"tenant": "rival"}
         assert ask(platform, one, not_yours) == ask(platform, one, not_there), one.name
     assert acme.events() == before
 
 
-def test_a_tenant_that_is_not_there_has_nothing(platform: Admin, belongings: dict[str, str]) -> None:
+def test_a_tenant_that_is_not_there_has_nothing(platform: Admin, owned_objects: dict[str, str]) -> None:
     for one in OPERATIONS:
         if "tenant" in one.parameters:
-            ask(platform, one, belongings | {"tenant": "nobody"})
+            ask(platform, one, owned_objects | {"tenant": "nobody"})
 
 
 def test_every_operation_needs_the_administrators_token_but_those_that_describe_the_api(
-    platform: Admin, acme: Admin, belongings: dict[str, str]
+    platform: Admin, acme: Admin, owned_objects: dict[str, str]
 ) -> None:
     before = acme.events()
     for one in OPERATIONS:
-        path = f"/admin/v1{one.path.format(**belongings, kind='conflict')}"
+        path = f"/admin/v1{one.path.format(**owned_objects, kind='conflict')}"
         for header in ({}, {"Authorization": f"Basic {ADMIN_TOKEN}"}, {"Authorization": f"Bearer {ADMIN_TOKEN}x"}):
             status = platform.http.open(path, method=one.method, headers=header).status_code
             assert status == (200 if one.is_public else 401), one.name

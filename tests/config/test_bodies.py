@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from config.bodies import CHUNK_BYTES_MIN, CHUNKS_FREE, HELD_BODIES, SMALL_BYTES, Bodies, BodyTooSlow
-from identity.model.errors import OverLimit, TooOften
+from identity.model.errors import LimitExceeded, RateLimited
+from server.request_bodies import CHUNK_BYTES_MIN, CHUNKS_FREE, HELD_BODIES, SMALL_BYTES, Bodies, BodyTooSlow
 
 LIMIT = 100_000
 LONG_S, SHORT_S = 60.0, 0.05
@@ -115,7 +115,7 @@ def waited(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 @pytest.mark.usefixtures("waited")
 def test_a_body_in_crumbs_is_too_large_before_it_is_too_large() -> None:
-    with pytest.raises(OverLimit):
+    with pytest.raises(LimitExceeded):
         read(Sender([b"1"] * (LIMIT // CHUNK_BYTES_MIN + 2)), CHUNKED, SHORT_S)
 
 
@@ -150,7 +150,7 @@ def test_who_needs_room_takes_it_from_the_oldest_of_its_own_party_and_from_nobod
         slow = await _crowd(bodies, "acme", share - 1, 1_000)  # half of what the rival leaves
         for _ in range(3):
             assert await bodies.read(Sender([b"1" * 1_000]), length(1_000), "acme") == b"1" * 1_000
-        assert await _outcomes(slow) == [TooOften] + [BodyTooSlow] * (share - 2)
+        assert await _outcomes(slow) == [RateLimited] + [BodyTooSlow] * (share - 2)
         assert await _outcomes(others) == [BodyTooSlow] * 2
 
     asyncio.run(run())
@@ -162,7 +162,7 @@ def test_what_is_held_is_given_back_whatever_becomes_of_a_body() -> None:
         tasks = await _crowd(bodies, "acme", 2 * HELD_BODIES, 1_000)
         assert bodies._all_bytes <= HELD_BODIES * 1_000 // 2
         await _outcomes(tasks)
-        with pytest.raises(OverLimit):
+        with pytest.raises(LimitExceeded):
             await bodies.read(Sender([b"1"] * 20), CHUNKED, "acme")
         cancelled = await _crowd(bodies, "acme", 1, 10)
         cancelled[0].cancel()

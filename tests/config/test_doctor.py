@@ -20,15 +20,15 @@ from cli import disk, doctor_database, doctor_programs
 from cli.main import main
 from config.database import head_revision
 from dev.running import write_running
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.tenants import create_tenant
 from identity.model.ids import TenantId
 from identity.model.outbox import URGENT
 from identity.store.notices import connection_string
 from identity.store.transaction import make_engine, transaction
 from tests.conftest import SUPERUSER, Server
-from tests.workers.plant import World
-from tests.world import ADMINISTRATOR
+from tests.fixtures import ADMINISTRATOR
+from tests.workers.plant import TwoTenants
 
 KEY, OTHER_KEY = bytes(32), bytes(range(32))
 HEALTHY = ("database", "role", "schema", "isolation", "listen", "clock", "keys", "broker", "web", "worker", "relay",
@@ -74,7 +74,7 @@ class Installation:
 
     server: Server
     database: str
-    world: World
+    two_tenants: TwoTenants
     web: Web
     programs: dict[str, psycopg.Connection]
     environment: dict[str, str]
@@ -113,7 +113,9 @@ def whole(
     for slug in ("acme", "rival"):
         with transaction(engine, tenant_id := TenantId(uuid4())) as tx:
             now = datetime.now(UTC)
-            create_tenant(tx, slug=slug, display_name=slug, seal=Seal(KEY), caller=ADMINISTRATOR, now=now)
+            create_tenant(
+                tx, slug=slug, display_name=slug, encryption=EnvelopeEncryption(KEY), caller=ADMINISTRATOR, now=now
+            )
     engine.dispose()
     conninfo = connection_string(database_url)
     with ExitStack() as stack:
@@ -126,7 +128,7 @@ def whole(
             "database_url": database_url, "key_encryption_key": b64encode(KEY).decode(), "admin_token": "x" * 32,
             "port": str(web.port), "owner_database_url": "", "broker_url": "", "database_listen_url": "", "host": "",
         }  # fmt: skip
-        yield Installation(server, database, World(owner_url, database_url, tenant_id), web, programs, environment)
+        yield Installation(server, database, TwoTenants(owner_url, database_url, tenant_id), web, programs, environment)
 
 
 def test_nothing_is_wrong_with_a_whole_installation(whole: Installation) -> None:
@@ -144,7 +146,7 @@ def test_a_missing_secret_is_found(whole: Installation, name: str) -> None:
 
 
 def test_a_missing_extra_is_found(whole: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("config.extras.find_spec", lambda _name: None)
+    monkeypatch.setattr("server.extras.find_spec", lambda _name: None)
     [(name, advice)] = whole.found(broker_url="redis://localhost").items()
     assert (name, "pip install 'identity-foundation[redis]'" in advice) == ("settings", True)
 
@@ -185,7 +187,7 @@ def test_a_database_that_was_never_migrated_is_found(whole: Installation, empty_
 
 
 def test_a_schema_that_a_later_version_made_is_found(whole: Installation) -> None:
-    with whole.world.sql() as connection:
+    with whole.two_tenants.sql() as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'later', serves_from = 'later'")
     assert "install a later one" in whole.found()["schema"]
 
@@ -202,7 +204,7 @@ def test_a_login_without_the_application_s_role_is_found(whole: Installation) ->
 
 
 def test_row_level_security_that_is_off_is_found(whole: Installation) -> None:
-    with whole.world.sql() as connection:
+    with whole.two_tenants.sql() as connection:
         connection.execute("ALTER TABLE principals NO FORCE ROW LEVEL SECURITY")
     assert list(whole.found()) == ["isolation"]
     assert "row-level security is not forced on principals" in whole.found()["isolation"]
@@ -237,9 +239,9 @@ def test_a_wrong_key_encryption_key_is_found(whole: Installation) -> None:
 
 
 def test_one_tenant_s_key_that_was_sealed_with_another_key_is_found(whole: Installation) -> None:
-    engine = make_engine(whole.world.url)
+    engine = make_engine(whole.two_tenants.url)
     with transaction(engine, TenantId(uuid4())) as tx:
-        named = {"slug": "odd", "display_name": "odd", "seal": Seal(OTHER_KEY)}
+        named = {"slug": "odd", "display_name": "odd", "seal": EnvelopeEncryption(OTHER_KEY)}
         create_tenant(tx, **named, caller=ADMINISTRATOR, now=datetime.now(UTC))
     engine.dispose()
     assert whole.found()["keys"].startswith("1 of 3 signing keys were not opened")
@@ -274,7 +276,7 @@ def test_a_program_that_lost_its_connection_a_moment_ago_is_looked_for(
     back = []
 
     def come_back(_: float) -> None:
-        back.append(psycopg.connect(connection_string(whole.world.url), application_name="identity relay"))
+        back.append(psycopg.connect(connection_string(whole.two_tenants.url), application_name="identity relay"))
 
     monkeypatch.setattr(doctor_programs, "LOOKED_FOR_S", 60.0)
     monkeypatch.setattr(doctor_programs.time, "sleep", come_back)
@@ -350,14 +352,14 @@ ROWS: dict[str, tuple[str, str, str]] = {
 @pytest.mark.parametrize("case", ROWS)
 def test_rows_that_wait_in_the_outbox_are_found(whole: Installation, case: str) -> None:
     change, name, advice = ROWS[case]
-    [row] = whole.world.news(whole.world.principals(1), priority=URGENT)
+    [row] = whole.two_tenants.news(whole.two_tenants.principals(1), priority=URGENT)
     assert whole.found() == {}
-    _change(whole.world, row, change)
+    _change(whole.two_tenants, row, change)
     assert whole.found() == {name: advice}
 
 
-def _change(world: World, row: UUID, change: str) -> None:
-    with world.sql() as connection:
+def _change(two_tenants: TwoTenants, row: UUID, change: str) -> None:
+    with two_tenants.sql() as connection:
         connection.execute(f"UPDATE outbox SET {change} WHERE id = %s".encode(), (row,))
 
 

@@ -25,16 +25,16 @@ from structlog.testing import capture_logs
 
 from cli.failures import explained
 from cli.main import main
-from config.files import open_private
 from config.isolation import isolation_is_proved
 from config.settings import load_settings
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.tenants import create_tenant
 from identity.model.ids import TenantId
 from identity.store.transaction import make_engine, transaction
+from server.private_files import open_private
 from tests.config.test_management import free_port
 from tests.conftest import Server
-from tests.world import ADMINISTRATOR, BEGIN
+from tests.fixtures import ADMINISTRATOR, BEGIN
 
 ROOT = Path(__file__).parent.parent.parent
 KEY = b64encode(bytes(32)).decode()
@@ -116,7 +116,7 @@ def test_a_broken_file_of_settings_is_named(tmp_path: Path, command: str, conten
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_missing_extra_is_named(database_url: str, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-    monkeypatch.setattr("config.extras.find_spec", lambda name: None if name == "packaging" else object())
+    monkeypatch.setattr("server.extras.find_spec", lambda name: None if name == "packaging" else object())
     said = sentence(run(command, database_url=database_url, broker_url="redis://localhost"))
     assert said.endswith("Redis needs packaging: pip install 'identity-foundation[redis]'")
 
@@ -125,7 +125,7 @@ def test_a_missing_extra_is_named(database_url: str, monkeypatch: pytest.MonkeyP
 def test_a_story_without_its_policy_engine_is_refused_before_anything_is_started(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
-    monkeypatch.setattr("config.extras.find_spec", lambda _: None)
+    monkeypatch.setattr("server.extras.find_spec", lambda _: None)
     monkeypatch.setattr("cli.dev.run_installation", lambda *_, **__: pytest.fail("it was started"))
     assert sentence(run(*arguments)) == "The story needs cedarpy: pip install 'identity-foundation[demo]'"
 
@@ -135,7 +135,14 @@ def test_a_wrong_key_encryption_key_ends_what_would_need_it(database_url: str, c
     engine = make_engine(database_url)
     for slug in ("acme", "rival"):
         with transaction(engine, TenantId(uuid4())) as tx:
-            create_tenant(tx, slug=slug, display_name=slug, seal=Seal(bytes(32)), caller=ADMINISTRATOR, now=BEGIN)
+            create_tenant(
+                tx,
+                slug=slug,
+                display_name=slug,
+                encryption=EnvelopeEncryption(bytes(32)),
+                caller=ADMINISTRATOR,
+                now=BEGIN,
+            )
     engine.dispose()
     said = sentence(run(command, database_url=database_url, key_encryption_key=OTHER_KEY))
     assert said.startswith("IDENTITY_KEY_ENCRYPTION_KEY is not the key that sealed the signing keys")
@@ -144,7 +151,9 @@ def test_a_wrong_key_encryption_key_ends_what_would_need_it(database_url: str, c
 def test_a_key_that_was_lost_is_replaced(database_url: str) -> None:
     engine = make_engine(database_url)
     with transaction(engine, TenantId(uuid4())) as tx:
-        create_tenant(tx, slug="acme", display_name="A", seal=Seal(bytes(32)), caller=ADMINISTRATOR, now=BEGIN)
+        create_tenant(
+            tx, slug="acme", display_name="A", encryption=EnvelopeEncryption(bytes(32)), caller=ADMINISTRATOR, now=BEGIN
+        )
     engine.dispose()
     for _ in range(2):  # it may be lost twice
         key = b64encode(os.urandom(32)).decode()

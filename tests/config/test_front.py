@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from config.bodies import Bodies, BodyTooSlow
-from config.front import Front, environ_of
-from config.metrics import REQUESTS, TURNED_AWAY
-from identity.model.errors import OverLimit, TooOften
+from identity.edge.metrics import REQUESTS, TURNED_AWAY
+from identity.model.errors import LimitExceeded, RateLimited
+from server.request_bodies import Bodies, BodyTooSlow
+from server.rsgi import Front, environ_of
 
 
 class Headers:
@@ -124,10 +124,14 @@ def test_before_tenants_are_isolated_only_the_probes_are_let_in(path: str, statu
     assert status != 503 or dict(protocol.answered[1])["Retry-After"]
 
 
-@pytest.mark.parametrize(("raised", "status"), [("TooOften", 429), ("OverLimit", 413), ("BodyTooSlow", 408)])
+@pytest.mark.parametrize(("raised", "status"), [("RateLimited", 429), ("LimitExceeded", 413), ("BodyTooSlow", 408)])
 def test_what_is_refused_unread_is_counted(raised: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(*_: Any) -> bytes:
-        raise {"TooOften": TooOften("x", wait_s=1), "OverLimit": OverLimit("x"), "BodyTooSlow": BodyTooSlow()}[raised]
+        raise {
+            "RateLimited": RateLimited("x", wait_s=1),
+            "LimitExceeded": LimitExceeded("x"),
+            "BodyTooSlow": BodyTooSlow(),
+        }[raised]
 
     monkeypatch.setattr(Bodies, "read", refuse)
     requests, turned_away = REQUESTS.labels("none", "POST", status), TURNED_AWAY.labels("oauth")

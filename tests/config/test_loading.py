@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from cli.scim.expectations import Answer
 from cli.scim.load.bulks import Limits, wait_asked
 from cli.scim.load.lines import Line, NotLoaded, read_lines
 from cli.scim.load.load import Tally, next_batch
 from cli.scim.load.progress import Course, teller
-from scim.expectations import Answer
 
 ANN = b'{"userName": "ann"}'
 

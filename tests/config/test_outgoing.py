@@ -12,8 +12,8 @@ import pytest
 from identity_verifier import FetchError
 from loopback import loopback_server
 
-from config import outgoing
-from config.outgoing import DOCUMENT_BYTES_MAX, TIMEOUT_S, make_fetch
+from identity import outbound
+from identity.outbound import DOCUMENT_BYTES_MAX, TIMEOUT_S, make_fetch
 
 NEIGHBOURHOOD = [
     "0.0.0.0", "0", "127.0.0.1", "127.1", "127.255.255.254", "2130706433", "0x7f.1", "0x7f000001", "0177.0.0.1",
@@ -95,7 +95,7 @@ def test_a_name_with_one_address_that_is_not_public_is_refused_whole() -> None:
 
 def addresses_of(host: str, *addresses: str, allow_loopback: bool = False) -> str:
     """The address that is connected to where the resolver answers with ``addresses``."""
-    backend = outgoing.CheckedBackend(
+    backend = outbound.CheckedBackend(
         allow_loopback=allow_loopback, resolve=lambda _, port: [(0, 1, 6, "", (each, port)) for each in addresses]
     )
     return backend.checked_address(host, 443)
@@ -148,7 +148,7 @@ def test_the_neighbours_of_special_purpose_blocks_are_public(address: str) -> No
 
 @pytest.mark.promise(8)
 def test_a_look_up_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outgoing, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(outbound, "TIMEOUT_S", 0.2)
     answered = threading.Event()
     fetch = make_fetch(allow_loopback=True, resolve=lambda *_: [answered.wait(20)])
     began = time.monotonic()
@@ -160,7 +160,7 @@ def test_a_look_up_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.promise(8)
 def test_look_ups_that_hang_are_bounded_and_others_serve_again_when_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outgoing, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(outbound, "TIMEOUT_S", 0.05)
     answered, asked = threading.Event(), []
 
     def resolve(host: str, port: int) -> list[Any]:
@@ -169,15 +169,15 @@ def test_look_ups_that_hang_are_bounded_and_others_serve_again_when_they_end(mon
             answered.wait(20)
         return [(0, 1, 6, "", ("93.184.215.14", port))]
 
-    lookup = outgoing.Lookup(resolve)
-    for number in range(outgoing.LOOKUPS_MAX):
+    lookup = outbound.Lookup(resolve)
+    for number in range(outbound.LOOKUPS_MAX):
         with pytest.raises(FetchError, match="in time"):
             lookup.addresses(f"slow-{number}.example", 443)
     with pytest.raises(FetchError, match="too many"):
         lookup.addresses("login.example", 443)
-    assert len(asked) == outgoing.LOOKUPS_MAX
+    assert len(asked) == outbound.LOOKUPS_MAX
     answered.set()
-    monkeypatch.setattr(outgoing, "TIMEOUT_S", 5)
+    monkeypatch.setattr(outbound, "TIMEOUT_S", 5)
     assert lookup.addresses("login.example", 443) == {"93.184.215.14"}
 
 
@@ -188,8 +188,8 @@ def test_a_resolver_that_fails_in_whatever_way_is_a_failed_fetch(error: Exceptio
     def resolve(*_: Any) -> list[Any]:
         raise error
 
-    lookup = outgoing.Lookup(resolve)
-    for _ in range(outgoing.LOOKUPS_MAX + 1):  # and gives its place back
+    lookup = outbound.Lookup(resolve)
+    for _ in range(outbound.LOOKUPS_MAX + 1):  # and gives its place back
         with pytest.raises(FetchError, match="does not resolve"):
             lookup.addresses("login.example", 443)
 
@@ -263,7 +263,7 @@ def test_an_answer_takes_three_seconds_at_most_however_it_is_dripped(
     head: bytes, drop: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert TIMEOUT_S == 3
-    monkeypatch.setattr(outgoing, "TIMEOUT_S", 0.4)
+    monkeypatch.setattr(outbound, "TIMEOUT_S", 0.4)
     began = time.monotonic()
     with dripping(head, drop, 0.02) as url, pytest.raises(FetchError):
         make_fetch(allow_loopback=True)(url)
@@ -271,6 +271,6 @@ def test_an_answer_takes_three_seconds_at_most_however_it_is_dripped(
 
 
 def test_what_is_no_http_is_a_failed_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outgoing, "TIMEOUT_S", 0.4)
+    monkeypatch.setattr(outbound, "TIMEOUT_S", 0.4)
     with dripping(b"220 smtp.example ESMTP\r\n", b"\x00\xff", 0.001) as url, pytest.raises(FetchError):
         make_fetch(allow_loopback=True)(url)

@@ -6,8 +6,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from config.failures import sentence_of
 from dev.postgres import SUPERUSER
+from server.failures import sentence_of
 from tests.config.test_failures import run, sentence
 from tests.conftest import Server
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from config import ports
-from config.ports import PortRefused, port_held, refuse_taken_port
+from server import ports
+from server.ports import PortRefused, port_held, refuse_taken_port
 from tests.config.test_management import free_port, status, wait_until
 from tests.config.test_serve import SECONDS, children, readiness, running
 

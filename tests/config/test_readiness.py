@@ -14,16 +14,16 @@ from structlog.testing import capture_logs
 from config.readiness import Readiness, ask_until_isolated
 from config.sealed import LOOKED_AT, Sealed, look_at_keys
 from dev.postgres import LOGIN
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.tenants import create_tenant
-from identity.http import utc_now
+from identity.edge.runtime import utc_now
 from identity.model.errors import Unavailable
 from identity.model.ids import PLATFORM, TenantId
 from identity.store import health
 from identity.store.health import DISK_FULL, disk_has_room
 from identity.store.transaction import make_engine, transaction, untenanted
 from tests.conftest import Server
-from tests.world import ADMINISTRATOR
+from tests.fixtures import ADMINISTRATOR
 
 FULL = f"DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '{DISK_FULL}'; END $$"
 
@@ -62,11 +62,13 @@ def test_a_login_that_is_not_isolated_is_never_ready(owner_url: str) -> None:
 
 def make_tenant(engine: Engine, slug: str, key: bytes) -> None:
     with transaction(engine, TenantId(uuid4())) as tx:
-        create_tenant(tx, slug=slug, display_name=slug, seal=Seal(key), caller=ADMINISTRATOR, now=utc_now())
+        create_tenant(
+            tx, slug=slug, display_name=slug, encryption=EnvelopeEncryption(key), caller=ADMINISTRATOR, now=utc_now()
+        )
 
 
 def test_a_key_encryption_key_that_opens_no_signing_key_is_not_ready(engine: Engine) -> None:
-    readiness = Readiness(engine, utc_now, Seal(bytes(range(32))))
+    readiness = Readiness(engine, utc_now, EnvelopeEncryption(bytes(range(32))))
     assert readiness.look().fault is None  # without a tenant no key is wrong
     make_tenant(engine, "acme", bytes(32))
     make_tenant(engine, "rival", bytes(32))
@@ -74,21 +76,21 @@ def test_a_key_encryption_key_that_opens_no_signing_key_is_not_ready(engine: Eng
     assert (found.fault, (found.detail or "").startswith("IDENTITY_KEY_ENCRYPTION_KEY is not the key")) == (
         "wrong_key_encryption_key", True,
     )  # fmt: skip
-    assert Readiness(engine, utc_now, Seal(bytes(32))).look().fault is None
+    assert Readiness(engine, utc_now, EnvelopeEncryption(bytes(32))).look().fault is None
 
 
 def test_a_key_that_opened_one_is_right_whatever_a_tenant_s_own_key_was_sealed_with(engine: Engine) -> None:
-    readiness = Readiness(engine, utc_now, Seal(bytes(32)))
+    readiness = Readiness(engine, utc_now, EnvelopeEncryption(bytes(32)))
     make_tenant(engine, "acme", bytes(32))
     make_tenant(engine, "rival", bytes(range(32)))
     assert readiness.look().fault is None
-    assert look_at_keys(engine, Seal(bytes(32)), utc_now()) == Sealed(opened=1, refused=1)
+    assert look_at_keys(engine, EnvelopeEncryption(bytes(32)), utc_now()) == Sealed(opened=1, refused=1)
 
 
 def test_a_key_is_looked_for_in_few_tenants_however_many_there_are(engine: Engine) -> None:
     for number in range(7):
         make_tenant(engine, f"tenant-{number}", bytes(32))
-    assert look_at_keys(engine, Seal(bytes(32)), utc_now()) == Sealed(opened=2 * LOOKED_AT, refused=0)
+    assert look_at_keys(engine, EnvelopeEncryption(bytes(32)), utc_now()) == Sealed(opened=2 * LOOKED_AT, refused=0)
 
 
 def test_another_schema_is_named(engine: Engine, owner_url: str) -> None:

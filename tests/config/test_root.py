@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config.root import PAGE, POLICY, add_root
-from identity.http import HARDENING
+from identity.edge.headers import HARDENING
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 

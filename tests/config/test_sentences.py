@@ -10,10 +10,10 @@ from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy import create_engine
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from config.failures import Failure, sentence_of, told
 from config.settings import SettingsError
 from dev.postgres import PostgresUnavailableError, start_cluster
 from identity.model.errors import Unavailable
+from server.failures import Failure, sentence_of, told
 
 DATABASE = 'connection failed: connection to server at "db.example", port 5432 failed: FATAL:  '
 LOGIN = "the database refuses the login"

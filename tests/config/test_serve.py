@@ -18,8 +18,8 @@ from uuid import uuid4
 import pytest
 
 from config.database import migrate
-from config.restarts import ENDS_MAX
 from dev.postgres import PORT, start_cluster
+from server.restarts import ENDS_MAX
 from tests.access.slow_clients import Shape, attacked, posted
 from tests.config.test_management import free_port, status, wait_until
 from tests.conftest import Server

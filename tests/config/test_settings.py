@@ -112,7 +112,7 @@ def test_only_the_hash_of_the_admin_token_is_needed() -> None:
 
 
 def test_a_broker_whose_library_is_missing_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("config.extras.find_spec", lambda name: None if name == "packaging" else object())
+    monkeypatch.setattr("server.extras.find_spec", lambda name: None if name == "packaging" else object())
     load_settings(database_url=URL, broker_url="amqp://host")
     with pytest.raises(SettingsError, match=r"Redis needs packaging: pip install 'identity-foundation\[redis\]'"):
         load_settings(database_url=URL, broker_url="rediss://host")

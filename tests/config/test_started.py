@@ -13,7 +13,7 @@ from config import started
 from config.database import broker_address, database_address
 from config.settings import load_settings
 from config.started import log_start, tenants_counted
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.tenants import create_tenant
 from identity.model.ids import TenantId
 from identity.store.programs import programs_connected
@@ -21,7 +21,7 @@ from identity.store.transaction import make_engine, transaction, untenanted
 from tests.config.test_management import wait_until
 from tests.config.test_serve import SECONDS, running
 from tests.conftest import Server
-from tests.world import ADMINISTRATOR, BEGIN
+from tests.fixtures import ADMINISTRATOR, BEGIN
 
 
 @pytest.fixture
@@ -29,7 +29,14 @@ def two_tenants(database_url: str) -> str:
     engine = make_engine(database_url)
     for slug in ("acme", "rival"):
         with transaction(engine, TenantId(uuid4())) as tx:
-            create_tenant(tx, slug=slug, display_name=slug, seal=Seal(bytes(32)), caller=ADMINISTRATOR, now=BEGIN)
+            create_tenant(
+                tx,
+                slug=slug,
+                display_name=slug,
+                encryption=EnvelopeEncryption(bytes(32)),
+                caller=ADMINISTRATOR,
+                now=BEGIN,
+            )
     engine.dispose()
     return database_url
 

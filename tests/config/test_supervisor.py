@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from config.restarts import ENDS_MAX, FORGOTTEN_AFTER_S, LIVED_S, PAUSE_MAX_S, SHORT_PAUSE_MAX_S, Restarts
 from dev.supervisor import StartError, Supervisor
+from server.restarts import ENDS_MAX, FORGOTTEN_AFTER_S, LIVED_S, PAUSE_MAX_S, SHORT_PAUSE_MAX_S, Restarts
 
 SECONDS = 60
 INTERPRETER = sys.executable

@@ -12,7 +12,7 @@ from identity_verifier import Rule, VerificationError, Verifier
 
 from dev.demo.api import PATCH_OP, Api
 from tests.conformance.stage import ACCESS_TOKEN, ADMIN_TOKEN, EXCHANGE, ID_TOKEN, Party, Registered
-from tests.world import actors_in, claims_in
+from tests.fixtures import actors_in, claims_in
 
 READ, LOOK = "orders.read", "entries.look"
 AGENT = "urn:ietf:params:scim:schemas:core:2.0:Agent"

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conformance.recipes import HERE, PAGE, ROOT, RecipeError, headings, python_of, recipe, run_node, run_python
 from tests.conformance.stage import ERP, PORTAL, READ, Party, Registered
-from tests.world import claims_in
+from tests.fixtures import claims_in
 
 START_S_MAX = 30
 MCP, LANGCHAIN = "mcp", "langchain"

@@ -16,8 +16,8 @@ from uuid import UUID
 import httpx2
 
 from tests.faults.stage import Stage
+from tests.fixtures import ADMIN_TOKEN, ERP, EXCHANGE, TYPE, Client, Seeded, access_token, directory_token
 from tests.scim.sources import AGENT, PATCH, USER
-from tests.world import ADMIN_TOKEN, ERP, EXCHANGE, TYPE, Client, Planted, access_token, directory_token
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class Callers:
     """All who ask one tenant, over connections of their own."""
 
     stage: Stage
-    tenant: Planted
+    tenant: Seeded
     answers: Answers
     stopped: threading.Event
     numbers: Iterator[int]

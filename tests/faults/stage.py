@@ -20,13 +20,13 @@ import httpx2
 import psycopg
 
 from config.database import migrate
-from config.process import end_with_parent
 from dev.postgres import Cluster, PostgresUnavailableError, start_cluster
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.store.transaction import make_engine
+from server.process import end_with_parent
 from tests.faults.brokers import Broker, broker_of
+from tests.fixtures import ADMIN_TOKEN, EXTERNAL_URL, Seeded, plant
 from tests.workers.plant import ROOT, children, kill
-from tests.world import ADMIN_TOKEN, EXTERNAL_URL, Planted, plant
 
 COMMANDS = {"web": "serve", "worker": "worker", "relay": "relay"}
 CLOCK = Path(__file__).parent / "clock"
@@ -43,7 +43,7 @@ class Stage:
     broker: Broker
     port: int
     key: bytes
-    tenants: list[Planted] = field(default_factory=list)
+    tenants: list[Seeded] = field(default_factory=list)
     programs: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     shifts: dict[str, float] = field(default_factory=dict)
     """By how many seconds the clock of a program is wrong."""
@@ -142,7 +142,7 @@ class Stage:
         return True
 
     @contextmanager
-    def sql(self, tenant: Planted) -> Iterator[psycopg.Connection]:
+    def sql(self, tenant: Seeded) -> Iterator[psycopg.Connection]:
         """A connection of the owner, who sees one tenant."""
         with psycopg.connect(self.cluster.url().replace("+psycopg", ""), autocommit=True) as connection:
             connection.execute(f"SET app.tenant = '{tenant.id}'")
@@ -189,7 +189,7 @@ def _furnish(stage: Stage) -> None:
     migrate(stage.cluster.url())
     stage.cluster.ensure_login()
     engine = make_engine(stage.cluster.url(role="identity_app"), pool_size=1)
-    stage.tenants = [plant(engine, slug, Seal(stage.key)) for slug in ("acme", "rival")]
+    stage.tenants = [plant(engine, slug, EnvelopeEncryption(stage.key)) for slug in ("acme", "rival")]
     engine.dispose()
     for program in COMMANDS:
         stage.start(program)

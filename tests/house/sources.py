@@ -11,6 +11,7 @@ ROOMS = (
     "identity",
     "scim",
     "workers",
+    "server",
     "config",
     "cli",
     "dev",

@@ -11,7 +11,7 @@ from identity.model.lifecycle import State
 from identity.model.principal import Kind
 from identity.model.resource import DetailsType, ResourceServer
 from identity.model.task import TaskState
-from identity.model.token import Party, Standing, TokenFacts
+from identity.model.token import GrantStatus, Party, TokenFacts
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 ERP = "https://erp.example"
@@ -71,8 +71,8 @@ def token(*actors: Party, **changed: Any) -> TokenFacts:
         expires_at=soon(120),
         is_revoked=False,
         parties=parties,
-        delegations=(Standing(str(UUID(int=102)), holds=True),),
-        clients=(Standing("client", holds=True),),
+        delegations=(GrantStatus(str(UUID(int=102)), holds=True),),
+        clients=(GrantStatus("client", holds=True),),
         task_state=TaskState.OPEN,
         task_expires_at=soon(3600),
         cutoffs=(),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identity.model.authorization_details import DETAILS_BYTES_MAX, check_details, common_details, covers, covers_each
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 
 WORDS = st.sampled_from(["read", "pay", "list", "void", "approve"])
 NUMBERS = st.integers(-3, 3) | st.sampled_from([0.5, 1.0, -1.0])
@@ -183,7 +183,7 @@ def test_what_two_have_in_common_is_as_much_as_both_cover(one: list[Any], other:
 
 @pytest.mark.parametrize("name", ["actions", "locations", "datatypes", "privileges"])
 def test_an_entry_with_an_empty_list_of_what_it_grants_is_refused(name: str) -> None:
-    with pytest.raises(Malformed, match=name):
+    with pytest.raises(InvalidRequest, match=name):
         check_details([{"type": "t", name: []}])
 
 
@@ -195,6 +195,6 @@ def test_an_entry_with_an_empty_list_of_what_it_grants_is_refused(name: str) -> 
      [{"type": "x" * 220}] * 20],
 )  # fmt: skip
 def test_details_of_an_unbearable_shape_are_refused(details: Any) -> None:
-    with pytest.raises(Malformed) as refusal:
+    with pytest.raises(InvalidRequest) as refusal:
         check_details(details)
     assert refusal.value.pointer == "authorization_details"

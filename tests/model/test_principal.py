@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.model.principal import NAME_LENGTH_MAX, canonical_name
 
 SAME = [
@@ -42,7 +42,7 @@ def test_names_that_only_look_alike_are_two(one: str, other: str) -> None:
 
 @pytest.mark.parametrize("name", REFUSED, ids=ascii)
 def test_a_name_with_nothing_to_see_or_with_what_cannot_be_seen_is_refused(name: str) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidRequest):
         canonical_name(name)
 
 
@@ -50,7 +50,7 @@ def test_a_name_with_nothing_to_see_or_with_what_cannot_be_seen_is_refused(name:
 def test_the_one_form_is_its_own_one_form(name: str) -> None:
     try:
         canonical = canonical_name(name)
-    except Malformed:
+    except InvalidRequest:
         return
     assert canonical_name(canonical) == canonical
 

@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from identity.model.request import BODY_CHARACTERS_MAX, CUT, MASK, Change, changes_between, masked, shortened, text_of
+from identity.model.provisioning_log import (
+    BODY_CHARACTERS_MAX,
+    CUT,
+    MASK,
+    Change,
+    changes_between,
+    masked,
+    shortened,
+    text_of,
+)
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 SECRET = "correct horse battery staple"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from identity.model.authority import Authority, narrow_authority
 from identity.model.delegation import Details
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.model.resource import DetailsType, ResourceServer
 from identity.model.resource_pair import ResourcePair, carry, check_pair
 from tests.model.parties import NOW, server
@@ -96,7 +96,7 @@ FAULTS = [
 def test_a_pair_with_one_fault_is_refused_for_it(
     between: ResourcePair, target: ResourceServer, pointer: str, reason: str
 ) -> None:
-    with pytest.raises(Malformed) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         check_pair(between, SOURCE, target)
     assert (refused.value.pointer, refused.value.reason) == (pointer, reason)
 

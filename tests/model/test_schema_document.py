@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity.model.errors import Conflict, Malformed
+from identity.model.errors import Conflict, InvalidRequest
 from identity.model.schema import Type
 from identity.model.schema_document import ATTRIBUTES_MAX, check_core, check_document, check_evolution
 
@@ -57,7 +57,7 @@ def test_what_a_document_leaves_out_is_the_default_of_the_standard() -> None:
     ],
 )
 def test_a_document_with_one_fault_is_refused_and_the_fault_pointed_at(changed: dict[str, Any], pointer: str) -> None:
-    with pytest.raises(Malformed) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         check_document(document() | changed)
     assert refused.value.pointer == pointer
 
@@ -100,7 +100,7 @@ def test_a_document_with_one_fault_is_refused_and_the_fault_pointed_at(changed: 
 def test_an_attribute_with_one_fault_is_refused_and_the_fault_pointed_at(
     attribute: dict[str, Any], pointer: str
 ) -> None:
-    with pytest.raises(Malformed) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         check_document(document(NUMBER | attribute))
     assert refused.value.pointer == f"/attributes/0/{pointer}".rstrip("/")
 
@@ -118,7 +118,7 @@ def test_an_attribute_with_one_fault_is_refused_and_the_fault_pointed_at(
 )
 def test_a_core_schema_gives_no_other_meaning_to_what_every_resource_has(attribute: dict[str, Any]) -> None:
     extension = check_document(document(attribute))  # under a URN of its own it may be named so
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidRequest):
         check_core(extension)
 
 
@@ -187,5 +187,5 @@ def test_every_accepted_document_is_its_own_next_version_and_says_the_same_when_
 def test_whatever_is_sent_as_attributes_is_a_schema_or_a_refusal(attributes: Any) -> None:
     try:
         check_document({"id": ID, "attributes": attributes})
-    except Malformed as refused:
+    except InvalidRequest as refused:
         assert refused.pointer is not None

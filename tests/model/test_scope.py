@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.model.scope import check_audience, narrow_scopes, parse_scope
 
 WORDS = st.sampled_from(["read", "pay", "list", "void", "approve"])
@@ -40,7 +40,7 @@ def test_narrowing_twice_never_gives_back_what_narrowing_once_took(
      " ".join(f"s{number}" for number in range(51)), "x" * 4_097],
 )  # fmt: skip
 def test_a_scope_outside_its_grammar_or_limits_is_refused(text: str) -> None:
-    with pytest.raises(Malformed) as refusal:
+    with pytest.raises(InvalidRequest) as refusal:
         parse_scope(text)
     assert refusal.value.pointer == "scope"
 
@@ -52,5 +52,5 @@ def test_a_scope_outside_its_grammar_or_limits_is_refused(text: str) -> None:
      "https://erp.example\n", "https://érp.example", "https://" + "a" * 512],
 )  # fmt: skip
 def test_an_audience_is_an_absolute_uri_without_fragment(audience: str) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidRequest):
         check_audience(audience)

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from identity.model.claims import act_of
 from identity.model.task import TaskState
-from identity.model.token import Cutoff, Standing, death_of, lives
+from identity.model.token import Cutoff, GrantStatus, inactive_reason, lives
 from tests.model.parties import BOT, MAIL, NOW, OCR, SAM, party, soon, token
 
 RIGHT = token(OCR, BOT)
 
 
 def test_a_token_of_which_all_is_right_lives() -> None:
-    assert death_of(RIGHT, NOW) is None
-    assert death_of(RIGHT, soon(119.9)) is None
+    assert inactive_reason(RIGHT, NOW) is None
+    assert inactive_reason(RIGHT, soon(119.9)) is None
 
 
 @pytest.mark.parametrize(
@@ -40,10 +40,10 @@ def test_a_token_of_which_all_is_right_lives() -> None:
         ({"parties": (replace(SAM, epoch=1), BOT, OCR)}, "party_cut_off"),
         ({"parties": (SAM, BOT, replace(OCR, epoch=1))}, "party_cut_off"),
         ({"epoch_sum": 1}, "party_cut_off"),
-        ({"clients": (Standing("client", holds=False),)}, "client_revoked"),
+        ({"clients": (GrantStatus("client", holds=False),)}, "client_revoked"),
         ({"clients": ()}, "client_revoked"),
         ({"client_ids": ("client", "other")}, "client_revoked"),
-        ({"delegations": (Standing(str(UUID(int=102)), holds=False),)}, "delegation_ended"),
+        ({"delegations": (GrantStatus(str(UUID(int=102)), holds=False),)}, "delegation_ended"),
         ({"delegations": ()}, "delegation_ended"),
         ({"memberships_hold": False}, "membership_ended"),
         ({"task_state": TaskState.CANCELLED}, "task_ended"),
@@ -55,23 +55,23 @@ def test_a_token_of_which_all_is_right_lives() -> None:
     ],
 )
 def test_a_token_with_one_thing_wrong_is_dead_for_that(changed: dict[str, Any], reason: str) -> None:
-    assert death_of(replace(RIGHT, **changed), NOW) == reason
+    assert inactive_reason(replace(RIGHT, **changed), NOW) == reason
 
 
 def test_an_older_cut_off_leaves_a_token_alive() -> None:
-    assert death_of(replace(RIGHT, cutoffs=(Cutoff("principal", "x", soon(-0.001)),)), NOW) is None
+    assert inactive_reason(replace(RIGHT, cutoffs=(Cutoff("principal", "x", soon(-0.001)),)), NOW) is None
 
 
 def test_a_token_for_an_agent_itself_needs_no_task() -> None:
     own = token(txn=None, task_state=None, task_expires_at=None, delegation_ids=(), delegations=())
-    assert death_of(own, NOW) is None
+    assert inactive_reason(own, NOW) is None
 
 
 @given(st.lists(st.integers(-50, 50), max_size=5))
 def test_the_latest_cut_off_decides_in_whatever_order_they_came(seconds: list[int]) -> None:
     cutoffs = tuple(Cutoff("principal", str(second), soon(second)) for second in seconds)
     for order in list(permutations(cutoffs))[:6]:
-        is_dead = death_of(replace(RIGHT, cutoffs=order), NOW) is not None
+        is_dead = inactive_reason(replace(RIGHT, cutoffs=order), NOW) is not None
         assert is_dead == (max(seconds, default=-1) >= 0)
 
 

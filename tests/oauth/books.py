@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from flask.testing import FlaskClient
 
 from examples.erp.erp import create_app
-from tests.world import ADMIN_TOKEN, Tenant
+from tests.fixtures import ADMIN_TOKEN, Tenant
 
 BOOKS = "https://books.example"
 READ, PAY, LIST = "invoices.read", "invoices.pay", "invoices.list"
@@ -37,7 +37,7 @@ def register_books(tenant: Tenant) -> None:
 
 def delegate(tenant: Tenant, agent: str, *, depth: int = 4, **more: Any) -> dict[str, Any]:
     """Let an agent act at the resource; for the members of Finance, where no subject is named."""
-    subject = {} if "subject_id" in more else {"subject_group_id": str(tenant.planted.finance)}
+    subject = {} if "subject_id" in more else {"subject_group_id": str(tenant.seeded.finance)}
     body = {"actor_id": str(tenant.agent(agent).id), "resource": BOOKS, "max_depth": depth} | subject | more
     made: dict[str, Any] = administer(tenant, "/delegations", body)
     return made
@@ -49,4 +49,4 @@ def books(tenant: Tenant) -> FlaskClient:
     def fetch(url: str) -> bytes:
         return tenant.http.get(urlsplit(url).path).content
 
-    return create_app(tenant.issuer, BOOKS, fetch=fetch, clock=tenant.house.clock).test_client()
+    return create_app(tenant.issuer, BOOKS, fetch=fetch, clock=tenant.runtime.clock).test_client()

@@ -8,73 +8,73 @@ from uuid import uuid4
 import pytest
 
 from config.settings import load_settings
-from identity.actions.sealing import Seal
-from identity.http import House
+from identity.actions.envelope_encryption import EnvelopeEncryption
+from identity.edge.runtime import Runtime
 from tests.conftest import TEMPLATE, Server
-from tests.world import Planted, Tenant, Web, World, make_house, plant, serve
+from tests.fixtures import Seeded, Tenant, TwoTenants, Web, make_runtime, plant, serve
 
-SEAL = Seal(bytes(32))
+SEAL = EnvelopeEncryption(bytes(32))
 
 
 @dataclass(frozen=True, slots=True)
-class Garden:
+class TemplateDatabase:
     """A database that is only ever copied, what is planted in it, and the application that serves the copies."""
 
     database: str
-    planted: tuple[Planted, Planted]
+    seeded: tuple[Seeded, Seeded]
     web: Web
 
 
 @pytest.fixture(scope="session")
-def garden(server: Server) -> Iterator[Garden]:
+def template_db(server: Server) -> Iterator[TemplateDatabase]:
     """Two tenants, planted in a template of their own."""
     name = f"garden_{uuid4().hex}"
     server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     url = server.url(name, role="identity_app")
-    house = make_house(url, SEAL)
-    planted = plant(house.engine, "acme", SEAL), plant(house.engine, "rival", SEAL)
-    with serve(house, load_settings(database_url=url)) as web:
-        house.engine.dispose()  # a template has no visitors while it is copied
-        yield Garden(name, planted, web)
+    runtime = make_runtime(url, SEAL)
+    seeded = plant(runtime.engine, "acme", SEAL), plant(runtime.engine, "rival", SEAL)
+    with serve(runtime, load_settings(database_url=url)) as web:
+        runtime.engine.dispose()  # a template has no visitors while it is copied
+        yield TemplateDatabase(name, seeded, web)
 
 
 @pytest.fixture(scope="module")
-def quiet_house(server: Server, garden: Garden) -> Iterator[House]:
+def read_only_runtime(server: Server, template_db: TemplateDatabase) -> Iterator[Runtime]:
     """A copy for the rows of a table that are refused one after the other: they change nothing but the trail."""
-    with copied(server, garden) as house:
-        yield house
+    with copied(server, template_db) as runtime:
+        yield runtime
 
 
 @pytest.fixture
-def quiet(garden: Garden, quiet_house: House) -> Tenant:
+def read_only(template_db: TemplateDatabase, read_only_runtime: Runtime) -> Tenant:
     """Acme, as every row before left it, which is as it was; its refusals are counted anew."""
-    quiet_house.refusals.counts.kept.clear()
-    return garden.web.world(quiet_house, garden.planted).acme
+    read_only_runtime.refusals.counts.kept.clear()
+    return template_db.web.two_tenants(read_only_runtime, template_db.seeded).acme
 
 
 @pytest.fixture
-def world(server: Server, garden: Garden) -> Iterator[World]:
+def two_tenants(server: Server, template_db: TemplateDatabase) -> Iterator[TwoTenants]:
     """Both tenants, served over HTTP."""
-    with copied(server, garden) as house:
-        yield garden.web.world(house, garden.planted)
+    with copied(server, template_db) as runtime:
+        yield template_db.web.two_tenants(runtime, template_db.seeded)
 
 
 @contextmanager
-def copied(server: Server, garden: Garden) -> Iterator[House]:
+def copied(server: Server, template_db: TemplateDatabase) -> Iterator[Runtime]:
     """A house on a copy of the garden."""
     name = f"test_{uuid4().hex}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {garden.database}")
-    house = make_house(server.url(name, role="identity_app"), SEAL)
-    yield house
-    house.engine.dispose()
+    server.execute(f"CREATE DATABASE {name} TEMPLATE {template_db.database}")
+    runtime = make_runtime(server.url(name, role="identity_app"), SEAL)
+    yield runtime
+    runtime.engine.dispose()
     server.drop(name)
 
 
 @pytest.fixture
-def acme(world: World) -> Tenant:
-    return world.acme
+def acme(two_tenants: TwoTenants) -> Tenant:
+    return two_tenants.acme
 
 
 @pytest.fixture
-def rival(world: World) -> Tenant:
-    return world.rival
+def rival(two_tenants: TwoTenants) -> Tenant:
+    return two_tenants.rival

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import httpx2
 
-from identity.store.groups import members_add, members_remove
+from identity.store.memberships import members_add, members_remove
+from tests.fixtures import Tenant, let_act
 from tests.oauth.test_promises import scim
-from tests.world import Tenant, let_act
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
@@ -90,6 +90,6 @@ def directory_of(acme: Tenant) -> Directory:
 def leave_and_come_back(tenant: Tenant) -> None:
     """Take Sam out of Finance, and put him back."""
     with tenant.tx() as tx:
-        assert members_remove(tx, tenant.planted.finance, [tenant.planted.sam]) == 1
+        assert members_remove(tx, tenant.seeded.finance, [tenant.seeded.sam]) == 1
     with tenant.tx() as tx:
-        assert members_add(tx, tenant.planted.finance, [tenant.planted.sam], now=tenant.now) == 1
+        assert members_add(tx, tenant.seeded.finance, [tenant.seeded.sam], now=tenant.now) == 1

@@ -11,7 +11,7 @@ from identity.actions.clients import Registration, register_client
 from identity.actions.connections import create_scim_connection
 from identity.model.client import AuthMethod
 from identity.model.connection import Dialect
-from tests.world import ADMINISTRATOR, Client, Tenant, access_token
+from tests.fixtures import ADMINISTRATOR, Client, Tenant, access_token
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx2
 
-from tests.world import ERP, TYPE, Client, Tenant, access_token
+from tests.fixtures import ERP, TYPE, Client, Tenant, access_token
 
 ID_TOKEN, ACCESS_TOKEN = f"{TYPE}id_token", f"{TYPE}access_token"
 PURPOSE = "pay the invoices of November"

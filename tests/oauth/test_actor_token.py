@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.world import ERP, TYPE, Tenant, World, access_token, actors_in, employ, let_act
+from tests.fixtures import ERP, TYPE, Tenant, TwoTenants, access_token, actors_in, employ, let_act
 
 
 @pytest.mark.promise(3)
-def test_a_token_ends_with_the_actor_token_that_it_rests_on(world: World) -> None:
-    acme = world.acme
+def test_a_token_ends_with_the_actor_token_that_it_rests_on(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     proof = acme.own_token("ocr-bot")
-    world.clock.forward(250)
+    two_tenants.clock.forward(250)
     form = {"actor_token": proof, "actor_token_type": f"{TYPE}access_token"}
     answer = acme.exchange("ocr-bot", **form)
     assert answer.json()["expires_in"] == 50
@@ -43,9 +43,9 @@ def test_an_actor_token_is_an_agents_own_for_this_issuer(acme: Tenant, rival: Te
 def test_an_actor_token_is_taken_from_no_other_agent_than_the_one_it_names(acme: Tenant, is_delegated: bool) -> None:
     """The one who presents it would act, and stand neither in ``act`` nor in the audit log."""
     with acme.tx() as tx:
-        rogue = employ(tx, "rogue", acme.planted.dana)
+        rogue = employ(tx, "rogue", acme.seeded.dana)
         if is_delegated:
-            let_act(tx, rogue.id, acme.planted.finance)
+            let_act(tx, rogue.id, acme.seeded.finance)
     form = {"actor_token": acme.own_token("ocr-bot"), "actor_token_type": f"{TYPE}access_token"}
     assert acme.exchange(rogue, **form).json()["error"] == "invalid_request"
     refused = acme.events(principal_id=rogue.id)[-1].event
@@ -56,7 +56,7 @@ def test_an_actor_token_is_taken_from_no_other_agent_than_the_one_it_names(acme:
 
 def test_the_actor_of_an_actor_token_needs_a_delegation_of_its_own(acme: Tenant) -> None:
     with acme.tx() as tx:
-        undelegated = employ(tx, "undelegated", acme.planted.dana)
+        undelegated = employ(tx, "undelegated", acme.seeded.dana)
     proof = access_token(acme.ask(undelegated, grant_type="client_credentials"))
     form = {"actor_token": proof, "actor_token_type": f"{TYPE}access_token"}
     assert acme.exchange(undelegated, **form).json()["error"] == "invalid_request"

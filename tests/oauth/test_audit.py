@@ -12,11 +12,11 @@ import pytest
 import structlog
 from sqlalchemy.exc import ProgrammingError
 
-from config.telemetry import configure_logging
 from dev.postgres import OWNER
 from identity.actions.delegation import end_delegation
-from identity.model.lifecycle import Verb
-from tests.world import ADMINISTRATOR, AGENTS, CRM, Tenant, World, access_token, claims_in
+from identity.model.lifecycle import Transition
+from server.telemetry import configure_logging
+from tests.fixtures import ADMINISTRATOR, AGENTS, CRM, Tenant, TwoTenants, access_token, claims_in
 
 CANARY = "canary-7f3a"
 
@@ -29,7 +29,7 @@ def test_an_issue_is_told_with_its_subject_actors_task_and_request(acme: Tenant)
     for length, (recorded, token) in enumerate(zip(issued, tokens, strict=True), start=1):
         claims, event = claims_in(token), recorded.event
         assert event.outcome == "done"
-        assert event.subject_id == acme.planted.sam
+        assert event.subject_id == acme.seeded.sam
         assert event.actor_ids == tuple(acme.agent(name).id for name in reversed(AGENTS[:length]))
         assert str(event.txn) == claims["txn"]
         assert event.detail["jti"] == claims["jti"]
@@ -60,7 +60,7 @@ def test_a_refusal_is_told_with_its_subject_actors_task_reason_and_request(acme:
     recorded = acme.last_event()
     event = recorded.event
     assert (event.type, event.outcome, event.reason) == ("oauth.refused", "refused", "scope_exceeded")
-    assert event.subject_id == acme.planted.sam
+    assert event.subject_id == acme.seeded.sam
     assert event.actor_ids == tuple(acme.agent(name).id for name in ("archive-bot", "ocr-bot", "invoice-bot"))
     assert str(event.txn) == claims_in(second)["txn"]
     assert (recorded.caller_kind, recorded.caller_id) == ("client", bot.client_id)
@@ -78,14 +78,14 @@ def test_every_refusal_leaves_exactly_one_event_in_its_own_tenant(acme: Tenant, 
         lambda: acme.exchange("invoice-bot", resource=CRM),
         lambda: acme.exchange("invoice-bot", subject_token="x"),
         lambda: acme.post("introspect", None, token="x"),
-        lambda: acme.post("introspect", acme.planted.erp),
+        lambda: acme.post("introspect", acme.seeded.erp),
         lambda: acme.post("revoke", None, token="x"),
         lambda: acme.http.post("/t/acme/oauth/introspect", content=b"x" * 70_000),
     ]
     theirs = len(rival.events())
     for attempt in attempts:
         before = len(acme.events())
-        acme.house.refusals.counts.kept.clear()  # as in a new minute
+        acme.runtime.refusals.counts.kept.clear()  # as in a new minute
         assert attempt().status_code >= 400
         [recorded] = acme.events()[before:]
         assert recorded.event.type == "oauth.refused"
@@ -97,17 +97,17 @@ def test_every_refusal_leaves_exactly_one_event_in_its_own_tenant(acme: Tenant, 
 @pytest.mark.parametrize(
     "offered", ["short", "x" * 65, "a b c d e f", "é" * 10, "<script>alert</script>", "a\tb\tc\td\te"]
 )
-def test_a_request_id_that_is_no_plain_word_is_replaced(quiet: Tenant, offered: str) -> None:
-    answer = quiet.http.get("/t/acme/jwks", headers={b"X-Request-Id": offered.encode()})  # type: ignore[dict-item]
+def test_a_request_id_that_is_no_plain_word_is_replaced(read_only: Tenant, offered: str) -> None:
+    answer = read_only.http.get("/t/acme/jwks", headers={b"X-Request-Id": offered.encode()})  # type: ignore[dict-item]
     assert answer.headers["X-Request-Id"] != offered
     assert len(answer.headers["X-Request-Id"]) == 32
 
 
 @pytest.mark.promise(6)
-def test_when_the_trail_cannot_be_written_no_token_leaves(world: World) -> None:
-    acme = world.acme
+def test_when_the_trail_cannot_be_written_no_token_leaves(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     other = acme.task_token()
-    with owner_of_tables(world) as connection, ThreadPoolExecutor(2) as threads:
+    with owner_of_tables(two_tenants) as connection, ThreadPoolExecutor(2) as threads:
         connection.execute("LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE")
         asked = [{}, {"scope": "more.than.held"}]
         for answer in threads.map(lambda form: acme.exchange("invoice-bot", **form), asked):
@@ -117,8 +117,8 @@ def test_when_the_trail_cannot_be_written_no_token_leaves(world: World) -> None:
     assert len(acme.events(type="token.issued")) == 1
 
 
-def owner_of_tables(world: World) -> psycopg.Connection[Any]:
-    url = world.house.engine.url
+def owner_of_tables(two_tenants: TwoTenants) -> psycopg.Connection[Any]:
+    url = two_tenants.runtime.engine.url
     return psycopg.connect(host=str(url.query["host"]), user=OWNER, dbname=url.database)
 
 
@@ -133,9 +133,9 @@ def log() -> Iterator[io.StringIO]:
     structlog.reset_defaults()
 
 
-def test_neither_events_nor_logs_ever_hold_a_token_or_a_secret(world: World, log: io.StringIO) -> None:
+def test_neither_events_nor_logs_ever_hold_a_token_or_a_secret(two_tenants: TwoTenants, log: io.StringIO) -> None:
     """Every kind of request, right and wrong, with a canary wherever a secret may be."""
-    acme = world.acme
+    acme = two_tenants.acme
     bot = acme.agent("ocr-bot")
     secrets = {CANARY, bot.secret or ""}
     id_token, own = acme.id_token(), acme.own_token("ocr-bot")
@@ -150,10 +150,10 @@ def test_neither_events_nor_logs_ever_hold_a_token_or_a_secret(world: World, log
                   {"subject_token": acme.id_token(sub=CANARY, iss=f"https://{CANARY}\x00")}):  # fmt: skip
         acme.exchange("invoice-bot", **wrong)
     acme.post("revoke", acme.agent("mail-bot"), token=tokens[3])
-    acme.post("introspect", acme.planted.erp, token=CANARY)
-    acme.befall(acme.planted.sam, Verb.DEPROVISION)
+    acme.post("introspect", acme.seeded.erp, token=CANARY)
+    acme.befall(acme.seeded.sam, Transition.DEPROVISION)
     with acme.tx() as tx:
-        end_delegation(tx, acme.planted.delegations["mail-bot"], caller=ADMINISTRATOR, now=acme.now)
+        end_delegation(tx, acme.seeded.delegations["mail-bot"], caller=ADMINISTRATOR, now=acme.now)
     rows = acme.sql("SELECT to_jsonb(e) FROM events e WHERE tenant_id = :tenant")
     said = json.dumps([list(row) for row in rows]) + log.getvalue()
     for secret in {*secrets, *tokens, id_token, *(token.split(".")[2] for token in [*tokens, id_token])}:
@@ -180,4 +180,4 @@ def test_one_tenants_transaction_sees_no_row_of_the_other(acme: Tenant, rival: T
     rival.task_token()
     for table in ("tokens", "tasks", "events", "principals", "clients", "delegations", "signing_keys", "connections"):
         found: list[Any] = acme.sql(f"SELECT DISTINCT tenant_id FROM {table}")
-        assert [row[0] for row in found] == [acme.planted.id], table
+        assert [row[0] for row in found] == [acme.seeded.id], table

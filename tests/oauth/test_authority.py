@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from tests.fixtures import Tenant, access_token, claims_in
 from tests.oauth.books import ACCESS, BOOKS, LIST, PAY, READ, TRANSFER, administer, books, delegate, register_books
-from tests.world import Tenant, access_token, claims_in
 
 LIMITED = {"type": ACCESS, "actions": [READ, PAY], "constraints": {"max_amount_usd": 500}}
 OVER, UNDER = "18", "17"  # invoices of 9,800 and of 420

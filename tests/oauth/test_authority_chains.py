@@ -19,6 +19,7 @@ from identity_verifier import Expected, KeySet, VerifiedClaims, parse_key_set, v
 
 from examples.erp.policy import Action, Invoice, decide
 from identity.model.principal import Kind
+from tests.fixtures import AGENTS, Tenant, provision
 from tests.oauth.books import (
     ACCESS,
     BOOKS,
@@ -32,7 +33,6 @@ from tests.oauth.books import (
     register_books,
 )
 from tests.oracles.authority import Call, Holder, opens, opens_where_nothing_restricts
-from tests.world import AGENTS, Tenant, provision
 
 CHAINS = int(os.environ.get("IDENTITY_PROVE_CHAINS", "200"))
 PEOPLE = 40  # each with a delegation for each agent

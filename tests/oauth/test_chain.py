@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from identity.model.lifecycle import Verb
-from tests.world import AGENTS, SCOPES, TYPE, Tenant, World, access_token, actors_in, claims_in, employ, let_act
+from identity.model.lifecycle import Transition
+from tests.fixtures import AGENTS, SCOPES, TYPE, Tenant, TwoTenants, access_token, actors_in, claims_in, employ, let_act
 
 
 def ids(tenant: Tenant, *names: str) -> list[str]:
@@ -31,10 +31,10 @@ def test_a_chain_of_four_keeps_every_link_and_its_subject_audience_and_task(acme
 
 
 @pytest.mark.promise(3)
-def test_down_a_chain_scope_is_given_up_and_never_comes_back(world: World) -> None:
-    acme = world.acme
+def test_down_a_chain_scope_is_given_up_and_never_comes_back(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     first = acme.task_token()
-    world.clock.forward(20)
+    two_tenants.clock.forward(20)
     second = acme.task_token("ocr-bot", first, scope="invoices.read")
     assert claims_in(second)["scope"] == "invoices.read"
     assert claims_in(second)["exp"] == claims_in(first)["exp"]
@@ -56,7 +56,7 @@ def test_an_actor_that_narrows_its_own_token_adds_no_link(acme: Tenant) -> None:
 @pytest.mark.parametrize("max_depth", [1, 2, 3])
 def test_a_token_is_handed_on_as_often_as_its_delegation_says(acme: Tenant, max_depth: int) -> None:
     acme.sql("UPDATE delegations SET max_depth = :max_depth WHERE tenant_id = :tenant AND id = :id",
-             max_depth=max_depth, id=acme.planted.delegations["invoice-bot"])  # fmt: skip
+             max_depth=max_depth, id=acme.seeded.delegations["invoice-bot"])  # fmt: skip
     tokens = acme.chain(*AGENTS[:max_depth])
     answer = acme.exchange(AGENTS[max_depth], tokens[-1])
     assert answer.json()["error"] == "invalid_request"
@@ -66,7 +66,7 @@ def test_a_token_is_handed_on_as_often_as_its_delegation_says(acme: Tenant, max_
 
 def test_a_later_delegation_of_greater_depth_does_not_lengthen_a_chain(acme: Tenant) -> None:
     acme.sql("UPDATE delegations SET max_depth = 2 WHERE tenant_id = :tenant AND id = :id",
-             id=acme.planted.delegations["invoice-bot"])  # fmt: skip
+             id=acme.seeded.delegations["invoice-bot"])  # fmt: skip
     second = acme.chain("invoice-bot", "ocr-bot")[-1]
     assert acme.exchange("archive-bot", second).status_code == 400
     assert acme.last_event().event.reason == "depth_exceeded"
@@ -74,8 +74,8 @@ def test_a_later_delegation_of_greater_depth_does_not_lengthen_a_chain(acme: Ten
 
 def test_no_chain_has_a_fifth_actor(acme: Tenant) -> None:
     with acme.tx() as tx:
-        fifth = employ(tx, "fifth-bot", acme.planted.dana)
-        let_act(tx, fifth.id, acme.planted.finance)
+        fifth = employ(tx, "fifth-bot", acme.seeded.dana)
+        let_act(tx, fifth.id, acme.seeded.finance)
     tokens = acme.chain(*AGENTS)
     assert acme.exchange(fifth, tokens[-1]).json()["error"] == "invalid_request"
     assert acme.last_event().event.reason == "depth_exceeded"
@@ -90,7 +90,7 @@ def test_no_agent_stands_twice_in_a_chain(acme: Tenant) -> None:
 
 def test_another_agents_task_is_nothing_without_a_delegation_of_ones_own(acme: Tenant) -> None:
     with acme.tx() as tx:
-        thief = employ(tx, "thief", acme.planted.dana)
+        thief = employ(tx, "thief", acme.seeded.dana)
     stolen = acme.task_token()
     assert acme.exchange(thief, stolen).json()["error"] == "invalid_request"
     refused = acme.last_event().event
@@ -134,6 +134,6 @@ def test_a_chain_cannot_be_forged_by_its_own_agent(acme: Tenant, rival: Tenant) 
 
 def test_a_dead_link_ends_the_handing_on(acme: Tenant) -> None:
     second = acme.chain("invoice-bot", "ocr-bot")[-1]
-    acme.befall(acme.agent("invoice-bot").id, Verb.SUSPEND)
+    acme.befall(acme.agent("invoice-bot").id, Transition.SUSPEND)
     assert acme.exchange("archive-bot", second).json()["error"] == "invalid_request"
     assert acme.last_event().event.reason == "subject_token_party_inactive"

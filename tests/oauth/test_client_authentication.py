@@ -11,7 +11,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from identity.actions.client_authentication import ASSERTION_LIFETIME_MAX_S, FAULTS_OF_REQUESTS
-from tests.world import ASSERTION_TYPE, ERP, Client, Tenant, employ
+from tests.fixtures import ASSERTION_TYPE, ERP, Client, Tenant, employ
 
 ENDPOINTS = ("token", "introspect", "revoke")
 
@@ -91,13 +91,13 @@ ASSERTION_FAULTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 @pytest.mark.rfc("7644", "7.3", "7.3-1")
 @pytest.mark.parametrize(("claims", "header", "reason"), ASSERTION_FAULTS)
 def test_an_assertion_with_one_fault_proves_nothing(
-    quiet: Tenant, claims: dict[str, Any], header: dict[str, Any], reason: str
+    read_only: Tenant, claims: dict[str, Any], header: dict[str, Any], reason: str
 ) -> None:
-    assert int(quiet.now.timestamp()) == NOW_S
+    assert int(read_only.now.timestamp()) == NOW_S
     if "aud" in claims and claims["aud"] is not ...:
-        claims = claims | {"aud": with_issuer(claims["aud"], quiet.issuer)}
-    assertion = quiet.agent().assertion(quiet.issuer, quiet.now, header=header, **claims)
-    assert_unauthenticated(quiet, ask_with(quiet, assertion), reason)
+        claims = claims | {"aud": with_issuer(claims["aud"], read_only.issuer)}
+    assertion = read_only.agent().assertion(read_only.issuer, read_only.now, header=header, **claims)
+    assert_unauthenticated(read_only, ask_with(read_only, assertion), reason)
 
 
 def with_issuer(audience: Any, issuer: str) -> Any:
@@ -112,8 +112,8 @@ def test_an_assertion_of_a_plain_jwt_library_is_believed(acme: Tenant, header: d
 
 
 @pytest.mark.parametrize("text", ["", "a.b", "a.b.c", "....", "é.é.é", "x" * 16_385, "e30.e30.", "e30.W10.e30"])
-def test_what_is_no_jwt_proves_nothing(quiet: Tenant, text: str) -> None:
-    answer = ask_with(quiet, text)
+def test_what_is_no_jwt_proves_nothing(read_only: Tenant, text: str) -> None:
+    answer = ask_with(read_only, text)
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 
 
@@ -135,14 +135,14 @@ def test_an_assertion_for_one_tenant_is_none_for_the_other(acme: Tenant, rival: 
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "es256", "ES384", "RS256"])
-def test_no_algorithm_but_that_of_the_key_is_used(quiet: Tenant, algorithm: str) -> None:
-    agent = quiet.agent()
+def test_no_algorithm_but_that_of_the_key_is_used(read_only: Tenant, algorithm: str) -> None:
+    agent = read_only.agent()
     assert agent.key is not None
     header = encoded(json.dumps({"alg": algorithm, "kid": "client-1"}).encode())
-    signed = ".".join((header, agent.assertion(quiet.issuer, quiet.now).split(".")[1]))
+    signed = ".".join((header, agent.assertion(read_only.issuer, read_only.now).split(".")[1]))
     public_key = agent.key.as_pem(private=False)
     text = f"{signed}.{encoded(hmac.digest(public_key, signed.encode(), 'sha256'))}"
-    assert_unauthenticated(quiet, ask_with(quiet, text), "client_assertion_signature")
+    assert_unauthenticated(read_only, ask_with(read_only, text), "client_assertion_signature")
 
 
 def encoded(part: bytes) -> str:
@@ -180,21 +180,21 @@ def test_of_fifty_at_once_with_one_assertion_one_succeeds(acme: Tenant) -> None:
 
 
 @pytest.mark.parametrize("secret", ["", "wrong", "é", "\u0661", "s" * 4_000, "%00", "a b"])
-def test_a_wrong_secret_of_any_characters_is_refused_and_no_fault_of_ours(quiet: Tenant, secret: str) -> None:
-    sent = base64.b64encode(f"{quiet.agent('ocr-bot').client_id}:{secret}".encode()).decode()
-    answer = quiet.http.post(
+def test_a_wrong_secret_of_any_characters_is_refused_and_no_fault_of_ours(read_only: Tenant, secret: str) -> None:
+    sent = base64.b64encode(f"{read_only.agent('ocr-bot').client_id}:{secret}".encode()).decode()
+    answer = read_only.http.post(
         "/t/acme/oauth/token",
         data={"grant_type": "client_credentials"},
         headers={"Authorization": f"Basic {sent}"},
     )
-    assert_unauthenticated(quiet, answer, "client_secret", by_basic=True)
+    assert_unauthenticated(read_only, answer, "client_secret", by_basic=True)
 
 
 @pytest.mark.parametrize(
     "header", ["Basic", "Basic !!!", "Basic /////w==", "Basic YQ==", "Bearer abc", "Negotiate x", "é"]
 )
-def test_a_header_that_holds_no_credential_is_none(quiet: Tenant, header: str) -> None:
-    answer = quiet.http.post(
+def test_a_header_that_holds_no_credential_is_none(read_only: Tenant, header: str) -> None:
+    answer = read_only.http.post(
         "/t/acme/oauth/token",
         data={"grant_type": "client_credentials"},
         headers={b"Authorization": header.encode()},  # type: ignore[dict-item]
@@ -203,9 +203,9 @@ def test_a_header_that_holds_no_credential_is_none(quiet: Tenant, header: str) -
 
 
 @pytest.mark.parametrize("client_id", ["nobody", "é", "a\x00b", "%00", "' OR 1=1 --", "x" * 4_000])
-def test_an_unknown_client_gets_the_answer_of_a_wrong_secret(quiet: Tenant, client_id: str) -> None:
+def test_an_unknown_client_gets_the_answer_of_a_wrong_secret(read_only: Tenant, client_id: str) -> None:
     sent = base64.b64encode(f"{client_id}:secret".encode()).decode()
-    answer = quiet.http.post(
+    answer = read_only.http.post(
         "/t/acme/oauth/token",
         data={"grant_type": "client_credentials"},
         headers={"Authorization": f"Basic {sent}"},
@@ -217,7 +217,7 @@ def test_a_client_of_the_other_tenant_is_unknown(acme: Tenant, rival: Tenant) ->
     twin = rival.agent("ocr-bot")
     assert_unauthenticated(acme, ask(acme, auth=(twin.client_id, twin.secret)), "client_secret", by_basic=True)
     with rival.tx() as tx:
-        only_there = employ(tx, "new-bot", rival.planted.dana)
+        only_there = employ(tx, "new-bot", rival.seeded.dana)
     assert_unauthenticated(
         acme, ask(acme, auth=(only_there.client_id, only_there.secret)), "client_unknown", by_basic=True
     )
@@ -245,5 +245,5 @@ def test_an_access_token_of_ours_is_no_client_assertion(acme: Tenant) -> None:
 
 def test_a_resource_server_gets_no_token(acme: Tenant) -> None:
     for grant in ({"grant_type": "client_credentials"}, {"resource": ERP}):
-        answer = acme.exchange(acme.planted.erp, **grant)
+        answer = acme.exchange(acme.seeded.erp, **grant)
         assert (answer.status_code, answer.json()["error"]) == (400, "unauthorized_client")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.world import CRM, ERP, Tenant, World, claims_in
+from tests.fixtures import CRM, ERP, Tenant, TwoTenants, claims_in
 
 
 @pytest.mark.rfc("9068", "2.2")
@@ -52,15 +52,15 @@ def test_a_token_for_a_resource_server_has_only_the_scopes_that_are_known_there(
     ],
 )
 def test_what_cannot_be_had_is_refused_with_the_error_of_its_standard(
-    quiet: Tenant, form: dict[str, Any], error: str
+    read_only: Tenant, form: dict[str, Any], error: str
 ) -> None:
-    answer = quiet.ask(quiet.agent("ocr-bot"), **({"grant_type": "client_credentials"} | form))
+    answer = read_only.ask(read_only.agent("ocr-bot"), **({"grant_type": "client_credentials"} | form))
     assert (answer.status_code, answer.json()["error"]) == (400, error)
-    assert quiet.last_event().event.type == "oauth.refused"
+    assert read_only.last_event().event.type == "oauth.refused"
 
 
-def test_an_agent_outside_its_window_gets_nothing_and_its_token_ends_with_it(world: World) -> None:
-    acme = world.acme
+def test_an_agent_outside_its_window_gets_nothing_and_its_token_ends_with_it(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     acme.sql(
         "UPDATE principals SET valid_from = :begin, valid_until = :end WHERE tenant_id = :tenant AND id = :id",
         begin=acme.now + timedelta(seconds=10),
@@ -69,11 +69,11 @@ def test_an_agent_outside_its_window_gets_nothing_and_its_token_ends_with_it(wor
     )
     bot = acme.agent("ocr-bot")
     assert acme.ask(bot, grant_type="client_credentials").json()["error"] == "invalid_grant"
-    world.clock.forward(10)
+    two_tenants.clock.forward(10)
     token = acme.own_token("ocr-bot")
     assert claims_in(token)["exp"] - claims_in(token)["iat"] == 10
     assert acme.is_live(token, bot)
-    world.clock.forward(10.5)
+    two_tenants.clock.forward(10.5)
     assert not acme.is_live(token, bot)
     refused = acme.ask(bot, grant_type="client_credentials")
     assert refused.json()["error"] == "invalid_grant"

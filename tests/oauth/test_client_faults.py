@@ -9,7 +9,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from identity.actions.client_authentication import FAULTS_OF_REQUESTS
-from tests.world import ASSERTION_TYPE, Client, Tenant
+from tests.fixtures import ASSERTION_TYPE, Client, Tenant
 
 UNKNOWN = "nobody-has-this-id"
 
@@ -65,10 +65,10 @@ def whole(answer: httpx2.Response) -> tuple[int, dict[str, str], bytes]:
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("name", ["invoice-bot", "ocr-bot"])  # the one has a key, the other a secret
 def test_a_client_that_exists_is_answered_as_one_that_does_not(
-    quiet: Tenant, name: str, fault: str, endpoint: str
+    read_only: Tenant, name: str, fault: str, endpoint: str
 ) -> None:
-    known = post(quiet, endpoint, **FAULTS[fault](quiet, quiet.agent(name).client_id))
-    unknown = post(quiet, endpoint, **FAULTS[fault](quiet, UNKNOWN))
+    known = post(read_only, endpoint, **FAULTS[fault](read_only, read_only.agent(name).client_id))
+    unknown = post(read_only, endpoint, **FAULTS[fault](read_only, UNKNOWN))
     assert whole(known) == whole(unknown)
     assert known.status_code == 401
 
@@ -86,16 +86,16 @@ def test_a_client_that_exists_is_answered_as_one_that_does_not(
         ("another id beside it", "client_id_differs"),
     ],
 )
-def test_what_the_request_alone_shows_is_told(quiet: Tenant, fault: str, reason: str) -> None:
-    told = post(quiet, **FAULTS[fault](quiet, UNKNOWN)).json()["error_description"]
+def test_what_the_request_alone_shows_is_told(read_only: Tenant, fault: str, reason: str) -> None:
+    told = post(read_only, **FAULTS[fault](read_only, UNKNOWN)).json()["error_description"]
     assert told == f"client authentication failed: {FAULTS_OF_REQUESTS[reason]} ({reason})"
 
 
 @pytest.mark.parametrize(
     "fault", ["a key that is not registered", "another key id", "a wrong secret", "a secret in the body"]
 )
-def test_what_depends_on_the_client_is_not_told(quiet: Tenant, fault: str) -> None:
-    told = post(quiet, **FAULTS[fault](quiet, quiet.agent().client_id)).json()
+def test_what_depends_on_the_client_is_not_told(read_only: Tenant, fault: str) -> None:
+    told = post(read_only, **FAULTS[fault](read_only, read_only.agent().client_id)).json()
     assert told == {"error": "invalid_client", "error_description": "client authentication failed"}
 
 
@@ -105,17 +105,17 @@ def test_what_depends_on_the_client_is_not_told(quiet: Tenant, fault: str) -> No
     [("Basic eDp5", True), ("basic !!!", True), ("BASIC", True), ("Bearer x", False), (None, False)],
 )
 def test_basic_is_the_challenge_only_where_basic_was_tried(
-    quiet: Tenant, authorization: str | None, is_challenged: bool
+    read_only: Tenant, authorization: str | None, is_challenged: bool
 ) -> None:
-    answer = post(quiet, authorization=authorization)
+    answer = post(read_only, authorization=authorization)
     assert answer.status_code == 401
     assert ("WWW-Authenticate" in answer.headers) is is_challenged
 
 
 @pytest.mark.parametrize("fault", sorted(set(FAULTS) - {"another id beside it"}))
-def test_the_event_names_the_client_that_was_claimed(quiet: Tenant, fault: str) -> None:
-    post(quiet, **FAULTS[fault](quiet, UNKNOWN))
-    event = quiet.last_event()
+def test_the_event_names_the_client_that_was_claimed(read_only: Tenant, fault: str) -> None:
+    post(read_only, **FAULTS[fault](read_only, UNKNOWN))
+    event = read_only.last_event()
     assert (event.event.detail["claimed_client_id"], event.caller_kind) == (UNKNOWN, "anonymous")
 
 
@@ -128,21 +128,21 @@ def test_the_event_names_the_client_that_was_claimed(quiet: Tenant, fault: str) 
     ],
 )
 def test_a_refusal_for_the_time_says_by_how_many_seconds_the_clocks_disagree(
-    quiet: Tenant, claims: dict[str, int], reason: str, off_by_s: str
+    read_only: Tenant, claims: dict[str, int], reason: str, off_by_s: str
 ) -> None:
-    second = int(quiet.now.timestamp())
-    post(quiet, **asserted(**{name: second + value for name, value in claims.items()})(quiet, UNKNOWN))
-    event = quiet.last_event().event
+    second = int(read_only.now.timestamp())
+    post(read_only, **asserted(**{name: second + value for name, value in claims.items()})(read_only, UNKNOWN))
+    event = read_only.last_event().event
     assert (event.reason, event.detail["off_by_s"]) == (reason, off_by_s)
 
 
-def test_what_is_claimed_is_kept_short_and_printable(quiet: Tenant) -> None:
-    post(quiet, client_id="é\n\x7f" + "x" * 5_000)
-    assert quiet.last_event().event.detail["claimed_client_id"] == "???" + "x" * 253
+def test_what_is_claimed_is_kept_short_and_printable(read_only: Tenant) -> None:
+    post(read_only, client_id="é\n\x7f" + "x" * 5_000)
+    assert read_only.last_event().event.detail["claimed_client_id"] == "???" + "x" * 253
 
 
 @pytest.mark.parametrize("secret", ["idf_client_0123456789", "idf_scim_0123456789", "eyJhbGciOiJub25lIn0.e30."])
-def test_a_secret_in_the_place_of_the_id_is_not_kept(quiet: Tenant, secret: str) -> None:
+def test_a_secret_in_the_place_of_the_id_is_not_kept(read_only: Tenant, secret: str) -> None:
     for form in ({"client_id": secret}, {"authorization": basic(secret, "")}, {"authorization": basic("x", "x")}):
-        post(quiet, **form)
-        assert "claimed_client_id" not in quiet.last_event().event.detail
+        post(read_only, **form)
+        assert "claimed_client_id" not in read_only.last_event().event.detail

@@ -12,8 +12,8 @@ from joserfc.jwk import ECKey
 
 from identity.actions.clients import Registration, register_client, rotate_client_secret
 from identity.model.client import AuthMethod
+from tests.fixtures import ADMINISTRATOR, ASSERTION_TYPE, ERP, Client, Tenant, TwoTenants
 from tests.oauth.test_client_authentication import ENDPOINTS, ask, assert_unauthenticated
-from tests.world import ADMINISTRATOR, ASSERTION_TYPE, ERP, Client, Tenant, World
 
 KEY = ECKey.generate_key("P-256")
 
@@ -68,7 +68,7 @@ def register(tenant: Tenant, method: AuthMethod, name: str = "ocr-bot") -> Clien
 
 def send(tenant: Tenant, endpoint: str, proof: Proof) -> httpx2.Response:
     """Ask with what proves the client; a refusal is an event of its own."""
-    tenant.house.refusals.counts.kept.clear()
+    tenant.runtime.refusals.counts.kept.clear()
     return ask(tenant, endpoint, auth=proof.auth, **proof.form)
 
 
@@ -140,7 +140,7 @@ def test_a_wrong_secret_of_any_characters_proves_nothing(acme: Tenant, secret: s
     for sent in (secret, f"{client.secret} ", f"{client.secret}".upper()):
         answer = ask(acme, client_id=client.client_id, client_secret=sent)
         assert_unauthenticated(acme, answer, "client_secret")
-        acme.house.refusals.counts.kept.clear()
+        acme.runtime.refusals.counts.kept.clear()
 
 
 @pytest.mark.parametrize("client_id", ["nobody", "' OR 1=1 --", "é", "a\nb", "x" * 4_000])
@@ -150,20 +150,20 @@ def test_an_unknown_client_gets_the_answer_of_a_wrong_secret(acme: Tenant, clien
 
 
 @pytest.mark.parametrize("form", [{}, {"client_id": ""}])
-def test_a_secret_without_a_client_id_is_told_so(quiet: Tenant, form: dict[str, str]) -> None:
-    assert_unauthenticated(quiet, ask(quiet, client_secret="x", **form), "client_id_missing")
+def test_a_secret_without_a_client_id_is_told_so(read_only: Tenant, form: dict[str, str]) -> None:
+    assert_unauthenticated(read_only, ask(read_only, client_secret="x", **form), "client_id_missing")
 
 
-def test_an_empty_secret_is_none(quiet: Tenant) -> None:
-    bot = quiet.agent("ocr-bot")
-    assert ask(quiet, auth=(bot.client_id, bot.secret), client_secret="").status_code == 200
-    assert_unauthenticated(quiet, ask(quiet, client_id=bot.client_id, client_secret=""), "credential_missing")
+def test_an_empty_secret_is_none(read_only: Tenant) -> None:
+    bot = read_only.agent("ocr-bot")
+    assert ask(read_only, auth=(bot.client_id, bot.secret), client_secret="").status_code == 200
+    assert_unauthenticated(read_only, ask(read_only, client_id=bot.client_id, client_secret=""), "credential_missing")
 
 
-def test_the_secret_is_good_in_its_own_tenant_alone(world: World) -> None:
-    client = register(world.acme, AuthMethod.CLIENT_SECRET_POST)
-    there = ask(world.rival, client_id=client.client_id, client_secret=client.secret)
-    assert_unauthenticated(world.rival, there, "client_unknown")
+def test_the_secret_is_good_in_its_own_tenant_alone(two_tenants: TwoTenants) -> None:
+    client = register(two_tenants.acme, AuthMethod.CLIENT_SECRET_POST)
+    there = ask(two_tenants.rival, client_id=client.client_id, client_secret=client.secret)
+    assert_unauthenticated(two_tenants.rival, there, "client_unknown")
 
 
 def test_a_secret_that_was_replaced_is_refused_at_once(acme: Tenant) -> None:

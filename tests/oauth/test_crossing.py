@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from identity.model.lifecycle import Verb
+from identity.model.lifecycle import Transition
+from tests.fixtures import CRM, ERP, Tenant, TwoTenants, actors_in, claims_in
 from tests.oauth.books import administer
 from tests.oauth.test_budget import statements
 from tests.oauth.trading import ENTRY, LEDGER, LIMIT, ORDERS, PAIR, VAULT, Trade, permit, serve, trade_in
-from tests.world import CRM, ERP, Tenant, World, actors_in, claims_in
 
 pytestmark = pytest.mark.promise(3)
 
@@ -39,10 +39,10 @@ def test_a_service_trades_a_token_for_itself_for_one_for_the_next_service(acme: 
     assert (detail["audience"], detail["pairs"]) == (LEDGER, [trade.pair["id"]])
 
 
-def test_it_does_not_outlive_the_token_that_it_was_traded_for(world: World) -> None:
-    trade = trade_in(world.acme)
+def test_it_does_not_outlive_the_token_that_it_was_traded_for(two_tenants: TwoTenants) -> None:
+    trade = trade_in(two_tenants.acme)
     first = trade.first()
-    world.clock.forward(100)
+    two_tenants.clock.forward(100)
     assert claims_in(trade.crossed(first))["exp"] == claims_in(first)["exp"]
 
 
@@ -239,11 +239,11 @@ def test_what_ends_at_the_first_resource_server_ends_at_the_second(acme: Tenant,
         case "the first token":
             assert acme.post("revoke", acme.agent(), token=first).status_code == 200
         case "the person":
-            acme.befall(acme.planted.sam, Verb.SUSPEND)
+            acme.befall(acme.seeded.sam, Transition.SUSPEND)
         case "the first agent":
-            acme.befall(acme.agent().id, Verb.SUSPEND)
+            acme.befall(acme.agent().id, Transition.SUSPEND)
         case "the service":
-            acme.befall(trade.orders.client.id, Verb.SUSPEND)
+            acme.befall(trade.orders.client.id, Transition.SUSPEND)
         case "its client":
             trade.administer("DELETE", f"/clients/{trade.orders.client.client_id}")
         case "the delegation at the first":
@@ -271,16 +271,16 @@ def test_a_pair_a_service_and_a_token_of_one_tenant_are_nothing_in_the_other(acm
 
 
 @pytest.mark.promise(10)
-def test_crossing_takes_at_most_five_round_trips_and_introspection_of_it_three(world: World) -> None:
-    trade = trade_in(world.acme)
+def test_crossing_takes_at_most_five_round_trips_and_introspection_of_it_three(two_tenants: TwoTenants) -> None:
+    trade = trade_in(two_tenants.acme)
     second = trade.crossed(trade.first())
-    world.acme.is_live(second, trade.ledger.client)
+    two_tenants.acme.is_live(second, trade.ledger.client)
     first = trade.first()
-    with statements(world) as sent:
+    with statements(two_tenants) as sent:
         second = trade.crossed(first)
     assert len(sent) == 5, sent
-    with statements(world) as sent:
-        assert world.acme.is_live(second, trade.ledger.client)
+    with statements(two_tenants) as sent:
+        assert two_tenants.acme.is_live(second, trade.ledger.client)
     assert len(sent) <= 3, sent
 
 

@@ -16,17 +16,17 @@ from identity.actions.connections import change_connection, end_connection
 from identity.actions.delegation import change_delegation, end_delegation
 from identity.actions.resources import change_resource, delete_resource
 from identity.actions.tasks import cancel_task
-from identity.model.lifecycle import Verb
-from identity.store.groups import members_add, members_remove
+from identity.model.lifecycle import Transition
+from identity.store.memberships import members_add, members_remove
+from tests.fixtures import ADMINISTRATOR, ERP, Tenant, TwoTenants, access_token, claims_in
 from tests.oauth.test_race import between_reading_and_writing
-from tests.world import ADMINISTRATOR, ERP, Tenant, World, access_token, claims_in
 
 Cut = Callable[[Tenant, str], None]
 
 
-def by_principal(verb: Verb, who: str) -> Cut:
+def by_principal(verb: Transition, who: str) -> Cut:
     def cut(acme: Tenant, _parent: str) -> None:
-        named = {"sam": acme.planted.sam, "actor": acme.agent("ocr-bot").id, "first actor": acme.agent().id}
+        named = {"sam": acme.seeded.sam, "actor": acme.agent("ocr-bot").id, "first actor": acme.agent().id}
         acme.befall(named[who], verb)
 
     return cut
@@ -34,7 +34,7 @@ def by_principal(verb: Verb, who: str) -> Cut:
 
 def delegation_ended(acme: Tenant, _parent: str) -> None:
     with acme.tx() as tx:
-        end_delegation(tx, acme.planted.delegations["ocr-bot"], caller=ADMINISTRATOR, now=acme.now)
+        end_delegation(tx, acme.seeded.delegations["ocr-bot"], caller=ADMINISTRATOR, now=acme.now)
 
 
 def client_revoked(acme: Tenant, _parent: str) -> None:
@@ -53,13 +53,13 @@ def parent_revoked(acme: Tenant, parent: str) -> None:
 
 def member_removed(acme: Tenant, _parent: str) -> None:
     with acme.tx() as tx:
-        assert members_remove(tx, acme.planted.finance, [acme.planted.sam]) == 1
+        assert members_remove(tx, acme.seeded.finance, [acme.seeded.sam]) == 1
 
 
 def member_removed_and_added(acme: Tenant, parent: str) -> None:
     member_removed(acme, parent)
     with acme.tx() as tx:
-        assert members_add(tx, acme.planted.finance, [acme.planted.sam], now=acme.now) == 1
+        assert members_add(tx, acme.seeded.finance, [acme.seeded.sam], now=acme.now) == 1
 
 
 def connection_ended(acme: Tenant, _parent: str) -> None:
@@ -71,7 +71,7 @@ def connection_ended(acme: Tenant, _parent: str) -> None:
 def delegation_narrowed(acme: Tenant, _parent: str) -> None:
     with acme.tx() as tx:
         change_delegation(
-            tx, acme.planted.delegations["ocr-bot"], {"scopes": ("invoices.read",)}, tenant_lifetime_max_s=300,
+            tx, acme.seeded.delegations["ocr-bot"], {"scopes": ("invoices.read",)}, tenant_lifetime_max_s=300,
             expected_version=None, caller=ADMINISTRATOR, now=acme.now,
         )  # fmt: skip
 
@@ -101,12 +101,12 @@ def connection_narrowed(acme: Tenant, _parent: str) -> None:
 
 
 CUTS: dict[str, Cut] = {
-    "suspend the person": by_principal(Verb.SUSPEND, "sam"),
-    "deprovision the person": by_principal(Verb.DEPROVISION, "sam"),
-    "delete the person": by_principal(Verb.DELETE, "sam"),
-    "suspend the actor": by_principal(Verb.SUSPEND, "actor"),
-    "suspend the actor, and revoke": by_principal(Verb.SUSPEND_AND_REVOKE, "actor"),
-    "deprovision an earlier actor": by_principal(Verb.DEPROVISION, "first actor"),
+    "suspend the person": by_principal(Transition.SUSPEND, "sam"),
+    "deprovision the person": by_principal(Transition.DEPROVISION, "sam"),
+    "delete the person": by_principal(Transition.DELETE, "sam"),
+    "suspend the actor": by_principal(Transition.SUSPEND, "actor"),
+    "suspend the actor, and revoke": by_principal(Transition.SUSPEND_AND_REVOKE, "actor"),
+    "deprovision an earlier actor": by_principal(Transition.DEPROVISION, "first actor"),
     "end the delegation": delegation_ended,
     "revoke the client": client_revoked,
     "cancel the task": task_cancelled,
@@ -123,10 +123,12 @@ CUTS: dict[str, Cut] = {
 
 @pytest.mark.promise(1)
 @pytest.mark.parametrize("cut", CUTS)
-def test_what_ended_between_reading_and_writing_is_seen_by_the_statement_that_writes(world: World, cut: str) -> None:
-    acme = world.acme
+def test_what_ended_between_reading_and_writing_is_seen_by_the_statement_that_writes(
+    two_tenants: TwoTenants, cut: str
+) -> None:
+    acme = two_tenants.acme
     parent = acme.task_token()
-    with between_reading_and_writing(world, lambda: CUTS[cut](acme, parent)):
+    with between_reading_and_writing(two_tenants, lambda: CUTS[cut](acme, parent)):
         answer = acme.exchange("ocr-bot", parent)
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"] == "invalid_grant"
@@ -134,7 +136,7 @@ def test_what_ended_between_reading_and_writing_is_seen_by_the_statement_that_wr
 
 
 @contextmanager
-def held_before_commit(world: World, released: threading.Event) -> Iterator[threading.Event]:
+def held_before_commit(two_tenants: TwoTenants, released: threading.Event) -> Iterator[threading.Event]:
     """Hold the next transaction that wrote a token before its COMMIT; the event that is yielded says when it is."""
     held, writers = threading.Event(), set[int]()
 
@@ -145,11 +147,11 @@ def held_before_commit(world: World, released: threading.Event) -> Iterator[thre
             held.set()
             assert released.wait(20)
 
-    sqlalchemy_event.listen(world.house.engine, "before_cursor_execute", before)
+    sqlalchemy_event.listen(two_tenants.runtime.engine, "before_cursor_execute", before)
     try:
         yield held
     finally:
-        sqlalchemy_event.remove(world.house.engine, "before_cursor_execute", before)
+        sqlalchemy_event.remove(two_tenants.runtime.engine, "before_cursor_execute", before)
 
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
@@ -157,14 +159,16 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT gra
 
 @pytest.mark.promise(1)
 @pytest.mark.parametrize("cut", CUTS)
-def test_a_cut_waits_for_the_token_that_is_about_to_be_issued_and_then_ends_it(world: World, cut: str) -> None:
-    acme, released = world.acme, threading.Event()
+def test_a_cut_waits_for_the_token_that_is_about_to_be_issued_and_then_ends_it(
+    two_tenants: TwoTenants, cut: str
+) -> None:
+    acme, released = two_tenants.acme, threading.Event()
     parent = acme.task_token()
-    with held_before_commit(world, released) as held, ThreadPoolExecutor(2) as threads:
+    with held_before_commit(two_tenants, released) as held, ThreadPoolExecutor(2) as threads:
         asked = threads.submit(acme.exchange, "ocr-bot", parent)
         assert held.wait(20)
         cutting = threads.submit(CUTS[cut], acme, parent)
-        while not cutting.done() and not waiting(world):
+        while not cutting.done() and not waiting(two_tenants):
             pass
         assert not cutting.done(), "the token's COMMIT comes first"
         released.set()
@@ -174,31 +178,31 @@ def test_a_cut_waits_for_the_token_that_is_about_to_be_issued_and_then_ends_it(w
     assert not acme.is_live(token, acme.agent("ocr-bot") if cut == "delete the resource server" else None)
 
 
-def waiting(world: World) -> bool:
-    with world.house.engine.connect() as connection:
+def waiting(two_tenants: TwoTenants) -> bool:
+    with two_tenants.runtime.engine.connect() as connection:
         return bool(connection.execute(text(WAITING)).scalar_one())
 
 
 @pytest.mark.promise(1)
-def test_a_token_that_is_held_up_makes_a_cut_wait_for_a_second_and_not_fail(world: World) -> None:
+def test_a_token_that_is_held_up_makes_a_cut_wait_for_a_second_and_not_fail(two_tenants: TwoTenants) -> None:
     """As when a web process is stopped between its last statement and its COMMIT: the database ends it."""
-    acme, released = world.acme, threading.Event()
-    with held_before_commit(world, released) as held, ThreadPoolExecutor(1) as threads:
+    acme, released = two_tenants.acme, threading.Event()
+    with held_before_commit(two_tenants, released) as held, ThreadPoolExecutor(1) as threads:
         asked = threads.submit(acme.exchange, "invoice-bot")
         assert held.wait(20)
-        acme.befall(acme.planted.sam, Verb.DEPROVISION)
+        acme.befall(acme.seeded.sam, Transition.DEPROVISION)
         released.set()
         assert asked.result().status_code == 503
     assert acme.sql("SELECT count(*) FROM tokens WHERE tenant_id = :tenant")[0][0] == 0
 
 
 @pytest.mark.promise(4)
-def test_a_held_up_token_of_one_tenant_holds_up_nothing_of_its_twin(world: World) -> None:
+def test_a_held_up_token_of_one_tenant_holds_up_nothing_of_its_twin(two_tenants: TwoTenants) -> None:
     """The twin has the same ids; its locks have other numbers."""
     released = threading.Event()
-    with held_before_commit(world, released) as held, ThreadPoolExecutor(1) as threads:
-        asked = threads.submit(world.acme.exchange, "invoice-bot")
+    with held_before_commit(two_tenants, released) as held, ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(two_tenants.acme.exchange, "invoice-bot")
         assert held.wait(20)
-        world.rival.befall(world.rival.planted.sam, Verb.DEPROVISION)
+        two_tenants.rival.befall(two_tenants.rival.seeded.sam, Transition.DEPROVISION)
         released.set()
         assert asked.result().status_code == 200

@@ -11,17 +11,17 @@ from identity.actions.delegation import end_delegation, get_delegation
 from identity.actions.provisioning import amend_principal
 from identity.actions.tasks import cancel_task
 from identity.model.access import Caller, CallerKind
-from identity.model.lifecycle import CUTS, Verb
+from identity.model.lifecycle import CUTS, Transition
 from identity.model.membership import MemberChange
 from identity.model.principal import Amendment, Kind, Profile, Resource
-from identity.store.groups import members_remove
+from identity.store.memberships import members_remove
 from tests.actions.sources import reconcile_whole
-from tests.world import (
+from tests.fixtures import (
     ADMINISTRATOR,
     AGENTS,
     Client,
     Tenant,
-    World,
+    TwoTenants,
     access_token,
     claims_in,
     employ,
@@ -35,7 +35,7 @@ WORKER = Caller(CallerKind.WORKER, "cascade", "request-of-worker")
 def assert_dead(tenant: Tenant, *tokens: str) -> None:
     """No path accepts them: neither introspection, for whomever it may concern, nor exchange, nor as an actor's."""
     for token in tokens:
-        for client in (tenant.planted.erp, *tenant.planted.agents.values()):
+        for client in (tenant.seeded.erp, *tenant.seeded.agents.values()):
             answer = tenant.post("introspect", client, token=token)
             assert answer.json().get("active") is not True, claims_in(token)
         for name in AGENTS:
@@ -45,10 +45,10 @@ def assert_dead(tenant: Tenant, *tokens: str) -> None:
 @pytest.mark.promise(1)
 @pytest.mark.parametrize("verb", sorted(CUTS))
 def test_after_the_subject_is_cut_off_nothing_is_accepted_or_issued_for_them(
-    acme: Tenant, rival: Tenant, verb: Verb
+    acme: Tenant, rival: Tenant, verb: Transition
 ) -> None:
     tokens, theirs = acme.chain(*AGENTS), rival.task_token()
-    acme.befall(acme.planted.sam, verb)
+    acme.befall(acme.seeded.sam, verb)
     assert_dead(acme, *tokens)
     for name in AGENTS:
         assert acme.exchange(name).status_code == 400
@@ -59,7 +59,7 @@ def test_after_the_subject_is_cut_off_nothing_is_accepted_or_issued_for_them(
 @pytest.mark.promise(1)
 @pytest.mark.parametrize("verb", sorted(CUTS))
 @pytest.mark.parametrize("place", range(4))
-def test_after_an_actor_is_cut_off_every_token_below_it_is_dead(acme: Tenant, verb: Verb, place: int) -> None:
+def test_after_an_actor_is_cut_off_every_token_below_it_is_dead(acme: Tenant, verb: Transition, place: int) -> None:
     tokens = acme.chain(*AGENTS)
     own = acme.own_token(AGENTS[place])
     acme.befall(acme.agent(AGENTS[place]).id, verb)
@@ -76,56 +76,58 @@ def test_after_an_actor_is_cut_off_every_token_below_it_is_dead(acme: Tenant, ve
 
 
 @pytest.mark.promise(1)
-@pytest.mark.parametrize("verb", [Verb.SUSPEND, Verb.DEPROVISION])
-def test_reactivation_revives_no_token_and_no_upstream_token_nor_what_ended(world: World, verb: Verb) -> None:
-    acme = world.acme
+@pytest.mark.parametrize("verb", [Transition.SUSPEND, Transition.DEPROVISION])
+def test_reactivation_revives_no_token_and_no_upstream_token_nor_what_ended(
+    two_tenants: TwoTenants, verb: Transition
+) -> None:
+    acme = two_tenants.acme
     upstream_token, tokens = acme.id_token(), acme.chain("invoice-bot", "ocr-bot")
-    world.clock.forward(1)
-    for principal in (acme.planted.sam, acme.agent("ocr-bot").id):
+    two_tenants.clock.forward(1)
+    for principal in (acme.seeded.sam, acme.agent("ocr-bot").id):
         acme.befall(principal, verb)
-        acme.befall(principal, Verb.REACTIVATE)
+        acme.befall(principal, Transition.REACTIVATE)
     assert not acme.is_live(tokens[0])
     assert not acme.is_live(tokens[1])
     old = acme.exchange("invoice-bot", upstream_token, subject_token_type="urn:ietf:params:oauth:token-type:id_token",
                         resource="https://erp.example")  # fmt: skip
     assert old.json()["error"] == "invalid_request"
     assert acme.last_event().event.reason == "subject_cut_off"
-    is_kept = verb is Verb.SUSPEND  # which only holds clients and delegations
+    is_kept = verb is Transition.SUSPEND  # which only holds clients and delegations
     asked = acme.ask(acme.agent("ocr-bot"), grant_type="client_credentials").status_code
     assert asked == (200 if is_kept else 401)
-    world.clock.forward(1)
+    two_tenants.clock.forward(1)
     fresh = acme.task_token()  # the person, signed in anew, through an agent whose delegation never ended
     assert acme.is_live(fresh)
     assert not acme.is_live(tokens[0]), "nor does a new token revive the old"
     with acme.tx() as tx:
-        found = get_delegation(tx, acme.planted.delegations["ocr-bot"])
+        found = get_delegation(tx, acme.seeded.delegations["ocr-bot"])
     assert (found.ended_at is None) == is_kept, "and after an end the agent's own delegation ended for good"
 
 
 def remove_sam(tenant: Tenant) -> None:
     with tenant.tx() as tx:
-        assert members_remove(tx, tenant.planted.finance, [tenant.planted.sam]) == 1
+        assert members_remove(tx, tenant.seeded.finance, [tenant.seeded.sam]) == 1
 
 
 def replace_members(tenant: Tenant) -> None:
     def amend(current: Resource) -> Amendment:
         principal = current.principal
         profile = Profile(principal.document, principal.name, principal.external_id, principal.display_name)
-        return Amendment(profile, MemberChange(replace=True, add=frozenset({tenant.planted.dana})))
+        return Amendment(profile, MemberChange(replace=True, add=frozenset({tenant.seeded.dana})))
 
     with tenant.tx() as tx:
-        amend_principal(tx, Kind.GROUP, tenant.planted.finance, amend, expected_version=None, caller=ADMINISTRATOR,
+        amend_principal(tx, Kind.GROUP, tenant.seeded.finance, amend, expected_version=None, caller=ADMINISTRATOR,
                         now=tenant.now)  # fmt: skip
 
 
 def end_first_delegation(tenant: Tenant) -> None:
     with tenant.tx() as tx:
-        end_delegation(tx, tenant.planted.delegations["invoice-bot"], caller=ADMINISTRATOR, now=tenant.now)
+        end_delegation(tx, tenant.seeded.delegations["invoice-bot"], caller=ADMINISTRATOR, now=tenant.now)
 
 
 def expire_first_delegation(tenant: Tenant) -> None:
     tenant.sql("UPDATE delegations SET expires_at = :now WHERE tenant_id = :tenant AND id = :id", now=tenant.now,
-               id=tenant.planted.delegations["invoice-bot"])  # fmt: skip
+               id=tenant.seeded.delegations["invoice-bot"])  # fmt: skip
 
 
 def revoke_first_client(tenant: Tenant) -> None:
@@ -143,11 +145,11 @@ def close_window(tenant: Tenant) -> None:
 
 
 def delete_group(tenant: Tenant) -> None:
-    tenant.befall(tenant.planted.finance, Verb.DELETE)
+    tenant.befall(tenant.seeded.finance, Transition.DELETE)
 
 
 def suspend_group(tenant: Tenant) -> None:
-    tenant.befall(tenant.planted.finance, Verb.SUSPEND)
+    tenant.befall(tenant.seeded.finance, Transition.SUSPEND)
 
 
 ENDS = [
@@ -183,17 +185,17 @@ def test_a_membership_through_a_group_in_a_group_holds_as_long_as_every_step_doe
         let_act(tx, acme.agent().id, outer)
     token = acme.task_token(person="eve")
     assert claims_in(token)["sub"] == str(eve)
-    acme.befall(inner, Verb.SUSPEND)
+    acme.befall(inner, Transition.SUSPEND)
     assert not acme.is_live(token)
     assert acme.exchange("invoice-bot", person="eve").status_code == 400
 
 
 def test_a_circle_of_groups_ends_the_search_and_not_the_service(acme: Tenant) -> None:
     with acme.tx() as tx:
-        other = provision(tx, Kind.GROUP, "Other", members=frozenset({acme.planted.finance}))
+        other = provision(tx, Kind.GROUP, "Other", members=frozenset({acme.seeded.finance}))
     acme.sql(
         "INSERT INTO group_members (tenant_id, group_id, member_id, added_at) VALUES (:tenant, :inner, :outer, now())",
-        inner=acme.planted.finance,
+        inner=acme.seeded.finance,
         outer=other,
     )
     assert acme.is_live(acme.task_token())
@@ -207,13 +209,13 @@ def test_a_cancelled_task_ends_every_token_that_serves_it_and_no_other(acme: Ten
     assert acme.is_live(other)
 
 
-def test_no_token_outlives_its_task(world: World) -> None:
-    acme = world.acme
+def test_no_token_outlives_its_task(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     token = acme.task_token()
     acme.sql("UPDATE tasks SET expires_at = :soon WHERE tenant_id = :tenant", soon=acme.now + timedelta(seconds=30))
     later = acme.task_token("ocr-bot", token)
     assert claims_in(later)["exp"] - claims_in(later)["iat"] == 30
-    world.clock.forward(30)
+    two_tenants.clock.forward(30)
     assert not acme.is_live(token)
     assert not acme.is_live(later)
 
@@ -230,25 +232,25 @@ def test_an_owner_who_leaves_takes_the_agents_along_once_a_worker_has_looked(acm
     """No worker runs here at all: the person is dead at once, and the agents as soon as the cascade runs."""
     tokens = acme.chain("invoice-bot", "ocr-bot")
     of_dana = acme.task_token(person="dana")
-    acme.befall(acme.planted.dana, Verb.DEPROVISION)
+    acme.befall(acme.seeded.dana, Transition.DEPROVISION)
     assert not acme.is_live(of_dana)
     assert all(map(acme.is_live, tokens))
-    reconcile_whole(acme, acme.planted.dana, WORKER)
+    reconcile_whole(acme, acme.seeded.dana, WORKER)
     assert_dead(acme, *tokens)
     assert acme.ask(acme.agent(), grant_type="client_credentials").status_code == 401
 
 
 def test_an_agent_with_another_active_owner_stays(acme: Tenant) -> None:
     with acme.tx() as tx:
-        kept = employ(tx, "kept-bot", acme.planted.sam)
-    acme.befall(acme.planted.dana, Verb.DEPROVISION)
-    reconcile_whole(acme, acme.planted.dana, WORKER)
+        kept = employ(tx, "kept-bot", acme.seeded.sam)
+    acme.befall(acme.seeded.dana, Transition.DEPROVISION)
+    reconcile_whole(acme, acme.seeded.dana, WORKER)
     assert access_token(acme.ask(kept, grant_type="client_credentials"))
 
 
 def test_a_suspended_tenants_clients_prove_nothing(acme: Tenant, rival: Tenant) -> None:
     suspend_tenant(acme)
-    clients: list[Client] = [acme.planted.erp, *acme.planted.agents.values()]
+    clients: list[Client] = [acme.seeded.erp, *acme.seeded.agents.values()]
     for client in clients:
         answer = acme.ask(client, grant_type="client_credentials")
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")

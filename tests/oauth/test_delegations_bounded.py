@@ -6,9 +6,9 @@ import pytest
 
 from identity.actions.delegation import end_delegation
 from identity.model.delegation import DELEGATIONS_MAX
-from identity.model.errors import OverLimit
+from identity.model.errors import LimitExceeded
 from identity.model.principal import Kind
-from tests.world import ADMINISTRATOR, Tenant, access_token, employ, let_act, provision
+from tests.fixtures import ADMINISTRATOR, Tenant, access_token, employ, let_act, provision
 
 pytestmark = pytest.mark.promise(8)
 
@@ -17,7 +17,7 @@ def test_the_last_delegation_for_a_group_that_is_accepted_takes_effect_and_one_m
     acme: Tenant, rival: Tenant
 ) -> None:
     with acme.tx() as tx:
-        bot = employ(tx, "bot", acme.planted.dana)
+        bot = employ(tx, "bot", acme.seeded.dana)
         person = provision(tx, Kind.USER, "pat")
         empty = [provision(tx, Kind.GROUP, f"group {number}") for number in range(DELEGATIONS_MAX - 1)]
         for group in empty:
@@ -30,21 +30,21 @@ def test_the_last_delegation_for_a_group_that_is_accepted_takes_effect_and_one_m
     with acme.tx() as tx:
         let_act(tx, bot.id, team, max_lifetime_s=300)
     with rival.tx() as tx:
-        let_act(tx, rival.agent().id, rival.planted.finance, max_lifetime_s=300)
+        let_act(tx, rival.agent().id, rival.seeded.finance, max_lifetime_s=300)
 
 
 def test_an_actor_has_a_bounded_number_of_delegations_for_one_person_at_one_resource(acme: Tenant) -> None:
     with acme.tx() as tx:
-        bot = employ(tx, "bot", acme.planted.dana)
+        bot = employ(tx, "bot", acme.seeded.dana)
         for seconds in range(1, DELEGATIONS_MAX + 1):
-            let_act(tx, bot.id, None, subject_id=acme.planted.sam, max_lifetime_s=seconds)
-    _is_refused(acme, bot.id, None, subject_id=acme.planted.sam, max_lifetime_s=300)
+            let_act(tx, bot.id, None, subject_id=acme.seeded.sam, max_lifetime_s=seconds)
+    _is_refused(acme, bot.id, None, subject_id=acme.seeded.sam, max_lifetime_s=300)
     with acme.tx() as tx:
-        let_act(tx, bot.id, None, subject_id=acme.planted.dana)
+        let_act(tx, bot.id, None, subject_id=acme.seeded.dana)
 
 
 def _is_refused(tenant: Tenant, actor_id: UUID, group_id: UUID | None, **changed: object) -> None:
-    with pytest.raises(OverLimit, match="at most 100 delegations"), tenant.tx() as tx:
+    with pytest.raises(LimitExceeded, match="at most 100 delegations"), tenant.tx() as tx:
         let_act(tx, actor_id, group_id, **changed)
 
 

@@ -5,15 +5,15 @@ import pytest
 from joserfc.jwk import ECKey
 
 from identity.model.connection import DEVELOPMENT_ISSUER
+from tests.fixtures import ERP, TYPE, Tenant, TwoTenants, trust
 from tests.upstream_issuer import PORTAL, Upstream
-from tests.world import ERP, TYPE, Tenant, World, trust
 
 
 @pytest.fixture
-def upstream(world: World) -> Upstream:
+def upstream(two_tenants: TwoTenants) -> Upstream:
     """The development issuer, trusted by both tenants: their connections were made where that is allowed."""
     made = Upstream(DEVELOPMENT_ISSUER, ECKey.generate_key("P-256"))
-    for tenant in (world.acme, world.rival):
+    for tenant in (two_tenants.acme, two_tenants.rival):
         with tenant.tx() as tx:
             trust(tx, DEVELOPMENT_ISSUER, jwks=made.jwks, allow_development=True)
     return made
@@ -31,14 +31,14 @@ def test_a_token_of_the_development_issuer_is_refused_and_the_audit_log_says_why
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
     event = acme.last_event().event
     assert (event.type, event.outcome, event.reason) == ("oauth.refused", "refused", "development_issuer")
-    assert event.subject_id == acme.planted.sam
+    assert event.subject_id == acme.seeded.sam
     assert [one.event.reason for one in rival.events(type="oauth.refused")] == []
 
 
 def test_where_it_is_allowed_the_same_token_is_exchanged(
-    acme: Tenant, upstream: Upstream, world: World, monkeypatch: pytest.MonkeyPatch
+    acme: Tenant, upstream: Upstream, two_tenants: TwoTenants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(world.house.upstream_keys, "allow_development", True)
+    monkeypatch.setattr(two_tenants.runtime.upstream_keys, "allow_development", True)
     assert exchange(acme, upstream).status_code == 200
 
 

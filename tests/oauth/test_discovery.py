@@ -2,9 +2,9 @@
 
 import pytest
 
-from identity.actions.keys import rotate_keys
+from identity.actions.signing_keys import rotate_keys
 from identity.model.signing_key import JWKS_LIFETIME_S
-from tests.world import ADMINISTRATOR, Tenant, World, claims_in
+from tests.fixtures import ADMINISTRATOR, Tenant, TwoTenants, claims_in
 
 PLACES = (
     "/t/{slug}/.well-known/openid-configuration",
@@ -18,12 +18,12 @@ METHODS = ["private_key_jwt", "client_secret_basic", "client_secret_post"]
 
 @pytest.mark.rfc("8414", "3.1")
 @pytest.mark.parametrize("place", PLACES)
-def test_the_issuer_is_the_same_string_wherever_a_client_looks_for_it(world: World, place: str) -> None:
-    for tenant in (world.acme, world.rival):
-        answer = world.http.get(place.format(slug=tenant.slug))
+def test_the_issuer_is_the_same_string_wherever_a_client_looks_for_it(two_tenants: TwoTenants, place: str) -> None:
+    for tenant in (two_tenants.acme, two_tenants.rival):
+        answer = two_tenants.http.get(place.format(slug=tenant.slug))
         assert answer.status_code == 200
         assert answer.json()["issuer"] == tenant.issuer == claims_in(tenant.task_token())["iss"]
-        assert answer.content == world.http.get(PLACES[0].format(slug=tenant.slug)).content
+        assert answer.content == two_tenants.http.get(PLACES[0].format(slug=tenant.slug)).content
 
 
 @pytest.mark.rfc("8414", "2")
@@ -53,21 +53,23 @@ def test_no_empty_list_claims_that_authorization_details_are_not_understood(acme
 
 @pytest.mark.parametrize("place", [*PLACES, *KEY_SETS])
 @pytest.mark.parametrize("slug", ["nobody", "ACME", "acme.", "a" * 64, "acme%00", "%61cme%20", "é"])
-def test_a_tenant_that_is_not_there_has_neither_metadata_nor_keys(world: World, place: str, slug: str) -> None:
-    assert world.http.get(place.format(slug=slug)).status_code == 404
+def test_a_tenant_that_is_not_there_has_neither_metadata_nor_keys(
+    two_tenants: TwoTenants, place: str, slug: str
+) -> None:
+    assert two_tenants.http.get(place.format(slug=slug)).status_code == 404
 
 
-def test_both_places_hold_one_key_set(world: World) -> None:
-    for tenant in (world.acme, world.rival):
+def test_both_places_hold_one_key_set(two_tenants: TwoTenants) -> None:
+    for tenant in (two_tenants.acme, two_tenants.rival):
         first, second = (tenant.http.get(place.format(slug=tenant.slug)) for place in KEY_SETS)
         assert (second.status_code, second.content) == (200, first.content)
         assert second.headers["Cache-Control"] == first.headers["Cache-Control"]
 
 
-def test_the_key_set_holds_public_keys_alone_and_may_be_kept(world: World) -> None:
+def test_the_key_set_holds_public_keys_alone_and_may_be_kept(two_tenants: TwoTenants) -> None:
     sets = {}
-    for tenant in (world.acme, world.rival):
-        answer = world.http.get(f"/t/{tenant.slug}/jwks")
+    for tenant in (two_tenants.acme, two_tenants.rival):
+        answer = two_tenants.http.get(f"/t/{tenant.slug}/jwks")
         assert answer.headers["Cache-Control"] == f"public, max-age={JWKS_LIFETIME_S}"
         [key] = answer.json()["keys"]
         assert key.keys() == {"kty", "crv", "x", "y", "kid", "alg", "use"}
@@ -75,29 +77,31 @@ def test_the_key_set_holds_public_keys_alone_and_may_be_kept(world: World) -> No
     assert sets["acme"] != sets["rival"]
 
 
-def test_a_new_key_is_published_at_once_and_signs_only_when_every_copy_of_the_set_has_it(world: World) -> None:
-    acme = world.acme
+def test_a_new_key_is_published_at_once_and_signs_only_when_every_copy_of_the_set_has_it(
+    two_tenants: TwoTenants,
+) -> None:
+    acme = two_tenants.acme
     [first] = kids(acme)
     before = acme.task_token()
     with acme.tx() as tx:
-        second = rotate_keys(tx, seal=world.house.seal, caller=ADMINISTRATOR, now=acme.now).kid
+        second = rotate_keys(tx, encryption=two_tenants.runtime.encryption, caller=ADMINISTRATOR, now=acme.now).kid
     assert kids(acme) == [first, second]
     assert signer(acme.task_token()) == first
 
-    world.clock.forward(JWKS_LIFETIME_S - 1)
+    two_tenants.clock.forward(JWKS_LIFETIME_S - 1)
     late = acme.task_token()
     assert signer(late) == first
     assert not acme.is_live(before)  # it expired; its key did not
 
-    world.clock.forward(1)
+    two_tenants.clock.forward(1)
     assert signer(acme.task_token()) == second
     assert acme.is_live(late), "no live token is refused for a rotation"
 
-    world.clock.forward(600)
+    two_tenants.clock.forward(600)
     assert kids(acme) == [first, second], "a verifier that fetched the set just before may still hold a live token"
-    world.clock.forward(60)
+    two_tenants.clock.forward(60)
     assert kids(acme) == [second]
-    assert kids(world.rival) != [second], "the other tenant's keys have nothing to do with it"
+    assert kids(two_tenants.rival) != [second], "the other tenant's keys have nothing to do with it"
 
 
 def kids(tenant: Tenant) -> list[str]:

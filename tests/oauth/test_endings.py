@@ -14,8 +14,8 @@ from uuid import UUID
 import httpx2
 import pytest
 
+from tests.fixtures import ADMIN_TOKEN, Agent, Tenant, TwoTenants, access_token, claims_in, employ, let_act
 from tests.oauth.test_promises import OFF, another_process, scim
-from tests.world import ADMIN_TOKEN, Agent, Tenant, World, access_token, claims_in, employ, let_act
 
 ROUNDS = int(os.environ.get("IDENTITY_PROVE_ROUNDS", "2"))
 """Of each of the nine kinds; 125 make more than a thousand."""
@@ -77,16 +77,16 @@ ENDINGS: dict[str, Callable[[Round], httpx2.Response]] = {
 }
 
 
-def begin(world: World, here: Tenant, there: Tenant) -> Round:
-    acme, number = world.acme, next(NUMBERS)
+def begin(two_tenants: TwoTenants, here: Tenant, there: Tenant) -> Round:
+    acme, number = two_tenants.acme, next(NUMBERS)
     person = f"racer{number}"
     user = {"schemas": [f"{CORE}User"], "userName": person, "externalId": f"ext-{person}", "active": True}
     user_id = scim(there, "POST", "/Users", user).json()["id"]
     group = {"schemas": [f"{CORE}Group"], "displayName": f"Racers {number}", "members": [{"value": user_id}]}
     group_id = scim(there, "POST", "/Groups", group).json()["id"]
     with acme.tx() as tx:
-        bot = employ(tx, f"racing-bot{number}", acme.planted.dana)
-        first = employ(tx, f"first-bot{number}", acme.planted.dana)
+        bot = employ(tx, f"racing-bot{number}", acme.seeded.dana)
+        first = employ(tx, f"first-bot{number}", acme.seeded.dana)
         let_act(tx, first.id, UUID(group_id))
         delegation = let_act(tx, bot.id, UUID(group_id))
     parent = access_token(here.exchange(first, person=person))
@@ -126,12 +126,12 @@ def tokens_of(it: Round) -> int:
 @pytest.mark.promise(1)
 @pytest.mark.timeout(60 + 30 * ROUNDS)
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_after_the_2xx_nothing_is_accepted_and_no_token_is_committed(world: World, ending: str) -> None:
-    acme = world.acme
-    with another_process(world) as (_, http_here), another_process(world) as (_, http_there):
+def test_after_the_2xx_nothing_is_accepted_and_no_token_is_committed(two_tenants: TwoTenants, ending: str) -> None:
+    acme = two_tenants.acme
+    with another_process(two_tenants) as (_, http_here), another_process(two_tenants) as (_, http_there):
         here, there = replace(acme, http=http_here), replace(acme, http=http_there)
         for _ in range(ROUNDS):
-            it = begin(world, here, there)
+            it = begin(two_tenants, here, there)
             done, issued = race(it, ENDINGS[ending])
             assert {status for began, status, _ in it.attempts if began > done} <= {400, 401}
             assert tokens_of(it) == issued, "committed after the cut"
@@ -141,9 +141,9 @@ def test_after_the_2xx_nothing_is_accepted_and_no_token_is_committed(world: Worl
 
 @pytest.mark.promise(1)
 @pytest.mark.parametrize("ending", ["administrator deprovisions", "agent suspended", "delegation ended"])
-def test_sixteen_clients_of_a_web_process_that_is_stopped_hold_up_no_cut(world: World, ending: str) -> None:
-    with another_process(world) as (stopped, http_here), another_process(world) as (_, http_there):
-        it = begin(world, replace(world.acme, http=http_here), replace(world.acme, http=http_there))
+def test_sixteen_clients_of_a_web_process_that_is_stopped_hold_up_no_cut(two_tenants: TwoTenants, ending: str) -> None:
+    with another_process(two_tenants) as (stopped, http_here), another_process(two_tenants) as (_, http_there):
+        it = begin(two_tenants, replace(two_tenants.acme, http=http_here), replace(two_tenants.acme, http=http_there))
 
         def ask() -> None:
             with suppress(httpx2.HTTPError):

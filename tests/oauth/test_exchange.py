@@ -10,9 +10,9 @@ from identity.actions.connections import create_scim_connection, end_connection
 from identity.actions.provisioning import create_principal, delete_principal
 from identity.model.access import Caller, CallerKind
 from identity.model.connection import Dialect
-from identity.model.lifecycle import Verb
+from identity.model.lifecycle import Transition
 from identity.model.principal import Kind, Profile
-from tests.world import (
+from tests.fixtures import (
     ADMINISTRATOR,
     CRM,
     DETAILS,
@@ -22,7 +22,7 @@ from tests.world import (
     SCOPES,
     TYPE,
     Tenant,
-    World,
+    TwoTenants,
     access_token,
     claims_in,
     directory,
@@ -49,7 +49,7 @@ def test_a_persons_id_token_becomes_a_task_token(acme: Tenant) -> None:
         "authorization_details", "txn", "iat", "exp", "jti",
     }  # fmt: skip
     assert (claims["iss"], claims["tenant"], claims["aud"]) == (acme.issuer, "acme", ERP)
-    assert (claims["sub"], claims["sub_profile"]) == (str(acme.planted.sam), "user")
+    assert (claims["sub"], claims["sub_profile"]) == (str(acme.seeded.sam), "user")
     assert claims["act"] == {"sub": str(bot.id), "iss": acme.issuer, "sub_profile": "ai_agent"}
     assert claims["exp"] - claims["iat"] == body["expires_in"]
 
@@ -100,17 +100,19 @@ UPSTREAM_FAULTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("claims", "header", "reason"), UPSTREAM_FAULTS)
 def test_an_upstream_token_with_one_fault_is_refused_for_that_fault(
-    quiet: Tenant, claims: dict[str, Any], header: dict[str, Any], reason: str
+    read_only: Tenant, claims: dict[str, Any], header: dict[str, Any], reason: str
 ) -> None:
-    token = quiet.planted.upstream.sign(quiet.now, header=header, **claims)
-    answer = quiet.exchange("invoice-bot", token, subject_token_type=f"{TYPE}id_token", resource=ERP)
+    token = read_only.seeded.upstream.sign(read_only.now, header=header, **claims)
+    answer = read_only.exchange("invoice-bot", token, subject_token_type=f"{TYPE}id_token", resource=ERP)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
-    assert quiet.last_event().event.reason == reason
+    assert read_only.last_event().event.reason == reason
 
 
 @pytest.mark.parametrize("exp", [1_795_510_900, 1_795_510_900.5, 1_795_510_800 + 86_400])
-def test_a_token_does_not_outlive_the_upstream_token(quiet: Tenant, exp: float) -> None:
-    answer = quiet.exchange("invoice-bot", quiet.id_token(exp=exp), subject_token_type=f"{TYPE}id_token", resource=ERP)
+def test_a_token_does_not_outlive_the_upstream_token(read_only: Tenant, exp: float) -> None:
+    answer = read_only.exchange(
+        "invoice-bot", read_only.id_token(exp=exp), subject_token_type=f"{TYPE}id_token", resource=ERP
+    )
     assert answer.json()["expires_in"] == min(exp - 1_795_510_800, 120) // 1
 
 
@@ -119,8 +121,8 @@ def test_a_key_in_the_header_or_the_wrong_key_signs_nothing(acme: Tenant, rival:
     answer = acme.exchange("invoice-bot", forged, subject_token_type=f"{TYPE}id_token", resource=ERP)
     assert answer.json()["error"] == "invalid_request"
     assert acme.last_event().event.reason == "subject_token_signature"
-    jwk = rival.planted.upstream.key.as_dict(private=False)
-    with_jwk = rival.planted.upstream.sign(acme.now, header={"jwk": jwk})
+    jwk = rival.seeded.upstream.key.as_dict(private=False)
+    with_jwk = rival.seeded.upstream.sign(acme.now, header={"jwk": jwk})
     acme.exchange("invoice-bot", with_jwk, subject_token_type=f"{TYPE}id_token", resource=ERP)
     assert acme.last_event().event.reason == "subject_token_signature"
 
@@ -171,11 +173,11 @@ def test_a_key_in_the_header_or_the_wrong_key_signs_nothing(acme: Tenant, rival:
     ],
 )  # fmt: skip
 def test_what_cannot_be_had_is_refused_with_the_error_of_its_standard(
-    quiet: Tenant, form: dict[str, Any], error: str
+    read_only: Tenant, form: dict[str, Any], error: str
 ) -> None:
-    answer = quiet.exchange("invoice-bot", **form)
+    answer = read_only.exchange("invoice-bot", **form)
     assert (answer.status_code, answer.json()["error"]) == (400, error), answer.text
-    assert quiet.last_event().event.outcome == "refused"
+    assert read_only.last_event().event.outcome == "refused"
 
 
 def test_less_may_be_asked_and_no_more_is_given(acme: Tenant) -> None:
@@ -227,7 +229,7 @@ def test_a_namesake_made_by_another_source_does_not_lock_a_person_out(acme: Tena
     """Whom an externalId names is whom the connection's own source provisioned."""
     for tenant in (acme, rival):
         namesake(tenant)
-        assert claims_in(tenant.task_token())["sub"] == str(tenant.planted.sam)
+        assert claims_in(tenant.task_token())["sub"] == str(tenant.seeded.sam)
 
 
 def test_a_claim_that_names_two_people_is_refused_where_the_connection_names_no_source(acme: Tenant) -> None:
@@ -242,13 +244,13 @@ def test_a_claim_that_names_two_people_is_refused_where_the_connection_names_no_
 def test_people_stay_and_are_named_when_the_connection_that_provisioned_them_has_ended(acme: Tenant) -> None:
     with acme.tx() as tx:
         end_connection(tx, directory(tx).id, caller=ADMINISTRATOR, now=acme.now)
-    assert claims_in(acme.task_token())["sub"] == str(acme.planted.sam)
+    assert claims_in(acme.task_token())["sub"] == str(acme.seeded.sam)
 
 
 def test_a_claim_is_a_string_or_nothing(acme: Tenant) -> None:
     with acme.tx() as tx:
         provision(tx, Kind.USER, "7")
-        trust(tx, "https://numbers.example", jwks=acme.planted.upstream.jwks, subject_claim="oid")
+        trust(tx, "https://numbers.example", jwks=acme.seeded.upstream.jwks, subject_claim="oid")
     for oid in (7, ["ext-7"], {"a": 1}, None, True, ""):
         token = acme.id_token(iss="https://numbers.example", oid=oid)
         answer = acme.exchange("invoice-bot", token, subject_token_type=f"{TYPE}id_token", resource=ERP)
@@ -281,24 +283,24 @@ def test_a_token_of_one_tenant_is_nothing_in_the_other(acme: Tenant, rival: Tena
     answer = rival.exchange("ocr-bot", token)
     assert answer.json()["error"] == "invalid_request"
     assert rival.last_event().event.reason == "subject_token_issuer"
-    assert not rival.is_live(token, rival.planted.erp)
+    assert not rival.is_live(token, rival.seeded.erp)
     assert rival.post("revoke", rival.agent(), token=token).status_code == 200
     assert acme.is_live(token)
 
 
-def test_an_expired_delegation_does_not_hide_one_that_stands(world: World) -> None:
-    acme = world.acme
+def test_an_expired_delegation_does_not_hide_one_that_stands(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     with acme.tx() as tx:
         stranger = provision(tx, Kind.USER, "eve")
         group = provision(tx, Kind.GROUP, "Guests", members=frozenset({stranger}))
         for expires_at in (acme.now + timedelta(seconds=5), None):
             let_act(tx, acme.agent().id, group, expires_at=expires_at)
-    world.clock.forward(6)
+    two_tenants.clock.forward(6)
     assert acme.exchange("invoice-bot", person="eve").status_code == 200
 
 
 def test_a_hundred_delegations_elsewhere_do_not_hide_the_one_here(acme: Tenant) -> None:
-    here = acme.planted.delegations["invoice-bot"]
+    here = acme.seeded.delegations["invoice-bot"]
     acme.sql(
         """
         INSERT INTO delegations (tenant_id, id, actor_id, subject_group_id, resource, scopes, max_lifetime_s,
@@ -323,7 +325,7 @@ def test_a_namesake_that_another_source_makes_and_deletes_cuts_nobody_off(acme: 
             for name in ("a", "b")
         )
     acme.sql("UPDATE principals SET connection_id = :own WHERE tenant_id = :tenant AND id = :sam",
-             own=own, sam=acme.planted.sam)  # fmt: skip
+             own=own, sam=acme.seeded.sam)  # fmt: skip
     acme.sql("UPDATE connections SET provisioned_by = :own WHERE tenant_id = :tenant AND kind = 'oidc'", own=own)
     id_token = acme.id_token()
     source = Caller(CallerKind.CONNECTION, str(other), "request-of-tests", connection_id=other)
@@ -332,19 +334,19 @@ def test_a_namesake_that_another_source_makes_and_deletes_cuts_nobody_off(acme: 
         made = create_principal(tx, Kind.USER, namesake, caller=source, now=acme.now).principal
         delete_principal(tx, Kind.USER, made.id, expected_version=None, caller=source, now=acme.now)
     answered = acme.exchange("invoice-bot", id_token, subject_token_type=f"{TYPE}id_token", resource=ERP)
-    assert claims_in(access_token(answered))["sub"] == str(acme.planted.sam)
+    assert claims_in(access_token(answered))["sub"] == str(acme.seeded.sam)
 
 
-def test_who_is_deleted_and_provisioned_anew_is_somebody_else_also_for_an_older_token(world: World) -> None:
-    acme = world.acme
+def test_who_is_deleted_and_provisioned_anew_is_somebody_else_also_for_an_older_token(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     old_id_token, old = acme.id_token(), acme.task_token()
-    world.clock.forward(5)
-    acme.befall(acme.planted.sam, Verb.DELETE)
-    world.clock.forward(5)
+    two_tenants.clock.forward(5)
+    acme.befall(acme.seeded.sam, Transition.DELETE)
+    two_tenants.clock.forward(5)
     with acme.tx() as tx:
         anew = provision(tx, Kind.USER, "sam", now=acme.now)
         let_act(tx, acme.agent().id, None, subject_id=anew)
-    assert anew != acme.planted.sam
+    assert anew != acme.seeded.sam
     refused = acme.exchange("invoice-bot", old_id_token, subject_token_type=f"{TYPE}id_token", resource=ERP)
     assert refused.json()["error"] == "invalid_request"
     assert acme.last_event().event.reason == "subject_cut_off"

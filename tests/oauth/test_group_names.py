@@ -9,7 +9,7 @@ from identity.actions.provisioning import create_principal
 from identity.model.access import Caller, CallerKind
 from identity.model.connection import Dialect
 from identity.model.principal import Kind, Profile
-from tests.world import ADMINISTRATOR, Tenant, provision
+from tests.fixtures import ADMINISTRATOR, Tenant, provision
 
 
 @pytest.mark.requirement("S16")

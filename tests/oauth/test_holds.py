@@ -13,20 +13,20 @@ import pytest
 
 from tests.config.test_management import wait_until
 from tests.config.test_serve import SECONDS, readiness, running
-from tests.world import ADMIN_TOKEN, EXTERNAL_URL, Tenant, World, claims_in, let_act
+from tests.fixtures import ADMIN_TOKEN, EXTERNAL_URL, Tenant, TwoTenants, claims_in, let_act
 
 pytestmark = pytest.mark.timeout(120)
 
 
 @contextmanager
-def served(world: World, said: Path) -> Iterator[tuple[Tenant, Tenant]]:
+def served(two_tenants: TwoTenants, said: Path) -> Iterator[tuple[Tenant, Tenant]]:
     """Both tenants of the world, served by `identity serve` with the wall clock."""
-    url = world.house.engine.url.render_as_string(hide_password=False)
+    url = two_tenants.runtime.engine.url.render_as_string(hide_password=False)
     given = {"IDENTITY_ADMIN_TOKEN": ADMIN_TOKEN, "IDENTITY_EXTERNAL_URL": EXTERNAL_URL}
     with running("serve", url, said, **given) as (port, _):
         wait_until(lambda: readiness(port) == (200, None), SECONDS)
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as http:
-            yield replace(world.acme, http=http), replace(world.rival, http=http)
+            yield replace(two_tenants.acme, http=http), replace(two_tenants.rival, http=http)
 
 
 def administrate(tenant: Tenant, path: str, **body: Any) -> Any:
@@ -44,38 +44,38 @@ def delegations_of(tenant: Tenant, token: str) -> list[UUID]:
 
 
 @pytest.fixture
-def tenants(world: World, tmp_path: Path) -> Iterator[tuple[Tenant, Tenant]]:
-    world.clock.now = datetime.now(UTC)
-    with served(world, tmp_path / "said") as both:
+def tenants(two_tenants: TwoTenants, tmp_path: Path) -> Iterator[tuple[Tenant, Tenant]]:
+    two_tenants.clock.now = datetime.now(UTC)
+    with served(two_tenants, tmp_path / "said") as both:
         yield both
 
 
-def at_the_next_second(world: World) -> None:
+def at_the_next_second(two_tenants: TwoTenants) -> None:
     """Go on a second after the cut: tokens tell their time in whole seconds."""
     cut = int(datetime.now(UTC).timestamp())
     wait_until(lambda: int(datetime.now(UTC).timestamp()) > cut, SECONDS)
-    world.clock.now = datetime.now(UTC)
+    two_tenants.clock.now = datetime.now(UTC)
 
 
 @pytest.mark.promise(1)
 def test_an_agent_that_was_suspended_goes_on_with_the_same_client_and_delegation_and_with_no_old_token(
-    world: World, tenants: tuple[Tenant, Tenant]
+    two_tenants: TwoTenants, tenants: tuple[Tenant, Tenant]
 ) -> None:
     acme, rival = tenants
     bot = acme.agent("ocr-bot")
     with rival.tx() as tx:  # the twin has the same ids, and more to restore
-        let_act(tx, rival.agent("ocr-bot").id, None, subject_id=rival.planted.sam)
+        let_act(tx, rival.agent("ocr-bot").id, None, subject_id=rival.seeded.sam)
     theirs, old = rival.task_token("ocr-bot"), acme.task_token("ocr-bot")
     assert administrate(acme, f"{bot.id}/suspend", credentials="keep", reason="investigation")["is_held"] is True
     assert not acme.is_live(old)
     assert acme.exchange("ocr-bot").status_code == 401
     answer = administrate(acme, f"{bot.id}/reactivate", reason="investigation closed")
     assert answer["restored"] == {"clients": [bot.client_id], "delegations": 1, "has_more_delegations": False}
-    at_the_next_second(world)
+    at_the_next_second(two_tenants)
     new = acme.task_token("ocr-bot")
     assert (acme.is_live(new), acme.is_live(old)) == (True, False)
     assert claims_in(new)["client_id"] == claims_in(old)["client_id"] == bot.client_id
-    assert delegations_of(acme, new) == delegations_of(acme, old) == [acme.planted.delegations["ocr-bot"]]
+    assert delegations_of(acme, new) == delegations_of(acme, old) == [acme.seeded.delegations["ocr-bot"]]
     assert claims_in(new)["txn"] != claims_in(old)["txn"], "its tasks ended"
     assert rival.is_live(theirs)
 
@@ -83,7 +83,7 @@ def test_an_agent_that_was_suspended_goes_on_with_the_same_client_and_delegation
 @pytest.mark.promise(1)
 @pytest.mark.parametrize("before", [[], ["keep"]])
 def test_after_a_suspension_that_revokes_a_reactivation_brings_nothing_back(
-    world: World, tenants: tuple[Tenant, Tenant], before: list[str]
+    two_tenants: TwoTenants, tenants: tuple[Tenant, Tenant], before: list[str]
 ) -> None:
     acme, rival = tenants
     bot = acme.agent("ocr-bot")
@@ -94,7 +94,7 @@ def test_after_a_suspension_that_revokes_a_reactivation_brings_nothing_back(
     answer = administrate(acme, f"{bot.id}/reactivate")
     nothing = {"clients": [], "delegations": 0, "has_more_delegations": False}
     assert (answer["state"], answer["restored"]) == ("active", nothing)
-    at_the_next_second(world)
+    at_the_next_second(two_tenants)
     assert acme.exchange("ocr-bot").status_code == 401
     assert not acme.is_live(old)
     assert (rival.is_live(theirs), rival.exchange("ocr-bot").status_code) == (True, 200)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.world import AGENTS, CRM, ERP, Client, Tenant, World, claims_in, register
+from tests.fixtures import AGENTS, CRM, ERP, Client, Tenant, TwoTenants, claims_in, register
 
 DEAD = {"active": False}
 
@@ -12,7 +12,7 @@ DEAD = {"active": False}
 @pytest.mark.rfc("7662", "2.2")
 def test_a_live_token_is_told_with_its_claims(acme: Tenant) -> None:
     token = acme.task_token("ocr-bot", acme.task_token())
-    answer = acme.post("introspect", acme.planted.erp, token=token, token_type_hint="refresh_token")
+    answer = acme.post("introspect", acme.seeded.erp, token=token, token_type_hint="refresh_token")
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.json() == {"active": True, "token_type": "Bearer"} | claims_in(token)
 
@@ -29,7 +29,7 @@ def test_only_the_resource_server_of_the_audience_and_the_issuing_client_learn_a
         "rival's": rival.task_token(),
         "upstream's": acme.id_token(),
     }
-    clients: dict[str, Client] = {"erp": acme.planted.erp, "crm": acme.planted.crm} | dict(acme.planted.agents)
+    clients: dict[str, Client] = {"erp": acme.seeded.erp, "crm": acme.seeded.crm} | dict(acme.seeded.agents)
     concerned = {
         "invoice-bot's": {"erp", "invoice-bot"},
         "ocr-bot's": {"erp", "ocr-bot"},
@@ -59,17 +59,17 @@ def test_what_is_not_exactly_a_token_of_ours_is_not_active(acme: Tenant) -> None
 
 @pytest.mark.parametrize("endpoint", ["introspect", "revoke"])
 @pytest.mark.parametrize("form", [{}, {"token": ""}, {"token": "a\x00b"}])
-def test_a_token_must_be_given(quiet: Tenant, endpoint: str, form: dict[str, Any]) -> None:
-    answer = quiet.post(endpoint, quiet.planted.erp, **form)
+def test_a_token_must_be_given(read_only: Tenant, endpoint: str, form: dict[str, Any]) -> None:
+    answer = read_only.post(endpoint, read_only.seeded.erp, **form)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
-def test_a_token_is_dead_in_the_instant_of_its_expiry(world: World) -> None:
-    token = world.acme.task_token()
-    world.clock.forward(119.999)
-    assert world.acme.is_live(token)
-    world.clock.forward(0.001)
-    assert world.acme.introspect(token) == DEAD
+def test_a_token_is_dead_in_the_instant_of_its_expiry(two_tenants: TwoTenants) -> None:
+    token = two_tenants.acme.task_token()
+    two_tenants.clock.forward(119.999)
+    assert two_tenants.acme.is_live(token)
+    two_tenants.clock.forward(0.001)
+    assert two_tenants.acme.introspect(token) == DEAD
 
 
 @pytest.mark.rfc("7009", "2")
@@ -89,19 +89,19 @@ def test_a_revoked_token_is_dead_for_ever_and_revoking_it_again_is_no_error(acme
 @pytest.mark.rfc("7009", "2.1")
 def test_only_the_client_that_a_token_was_issued_to_revokes_it(acme: Tenant, rival: Tenant) -> None:
     token = acme.task_token()
-    for other in (acme.agent("ocr-bot"), acme.planted.erp, acme.planted.crm):
+    for other in (acme.agent("ocr-bot"), acme.seeded.erp, acme.seeded.crm):
         answer = acme.post("revoke", other, token=token)
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
         refused = acme.last_event().event
-        assert (refused.reason, refused.subject_id) == ("token_of_another_client", acme.planted.sam)
+        assert (refused.reason, refused.subject_id) == ("token_of_another_client", acme.seeded.sam)
         assert str(refused.txn) == claims_in(token)["txn"]
     assert rival.post("revoke", rival.agent(), token=token).status_code == 200  # unknown there
     assert acme.is_live(token)
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "é"])
-def test_revoking_what_is_no_token_is_no_error(quiet: Tenant, token: str) -> None:
-    assert quiet.post("revoke", quiet.agent(), token=token).status_code == 200
+def test_revoking_what_is_no_token_is_no_error(read_only: Tenant, token: str) -> None:
+    assert read_only.post("revoke", read_only.agent(), token=token).status_code == 200
 
 
 @pytest.mark.promise(1)

@@ -10,9 +10,9 @@ import httpx2
 import pytest
 
 from identity.model.principal import Kind
+from tests.fixtures import CRM, ERP, TYPE, Tenant, TwoTenants, actors_in, claims_in, let_act, provision
 from tests.oauth.test_budget import statements
 from tests.oauth.trading import ORDERS, permit, trade_in
-from tests.world import CRM, ERP, TYPE, Tenant, World, actors_in, claims_in, let_act, provision
 
 pytestmark = pytest.mark.promise(3)
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.promise(3)
 def acme(acme: Tenant) -> Tenant:
     with acme.tx() as tx:
         for name in ("invoice-bot", "ocr-bot"):
-            let_act(tx, acme.agent(name).id, acme.planted.finance, resource=CRM)
+            let_act(tx, acme.agent(name).id, acme.seeded.finance, resource=CRM)
     return acme
 
 
@@ -48,7 +48,7 @@ def test_two_resources_are_one_task_and_end_together(acme: Tenant) -> None:
     assert len(acme.events(txn=UUID(txn_of(first)))) == 2
     cancel(acme, txn_of(first))
     assert not acme.is_live(first)
-    assert not acme.is_live(second, acme.planted.crm)
+    assert not acme.is_live(second, acme.seeded.crm)
 
 
 def test_an_actor_in_the_task_joins_it_with_the_person_s_token(acme: Tenant) -> None:
@@ -67,16 +67,16 @@ def test_a_task_is_joined_through_a_chain_across_services_too(acme: Tenant) -> N
     assert txn_of(joined.json()["access_token"]) == txn_of(first)
 
 
-def test_a_joined_exchange_does_not_extend_the_task(world: World, acme: Tenant) -> None:
+def test_a_joined_exchange_does_not_extend_the_task(two_tenants: TwoTenants, acme: Tenant) -> None:
     first = acme.task_token()
-    world.clock.forward(3_590)
+    two_tenants.clock.forward(3_590)
     assert claims_in(acme.task_token(txn=txn_of(first)))["exp"] == claims_in(first)["iat"] + 3_600
-    world.clock.forward(10)
+    two_tenants.clock.forward(10)
     assert reason(acme.exchange("invoice-bot", txn=txn_of(first))) == "task_ended"
 
 
-def test_a_task_of_another_subject_agent_or_tenant_is_as_unknown_as_none(world: World, acme: Tenant) -> None:
-    of_dana, of_rival = txn_of(acme.task_token(person="dana")), txn_of(world.rival.task_token())
+def test_a_task_of_another_subject_agent_or_tenant_is_as_unknown_as_none(two_tenants: TwoTenants, acme: Tenant) -> None:
+    of_dana, of_rival = txn_of(acme.task_token(person="dana")), txn_of(two_tenants.rival.task_token())
     of_ocr = txn_of(acme.task_token("ocr-bot"))
     nowhere = "00000000-0000-7000-8000-000000000000"
     answers = {acme.exchange("invoice-bot", txn=txn).text for txn in (of_dana, of_ocr, of_rival, nowhere)}
@@ -134,7 +134,7 @@ def opened(acme: Tenant, subject: UUID, **columns: Any) -> str:
 
 def test_a_task_s_authority_bounds_every_token_of_it(acme: Tenant) -> None:
     authority = f'[{{"resource": "{ERP}", "scopes": ["invoices.read"], "authorization_details": []}}]'
-    txn = opened(acme, acme.planted.sam, authority=authority)
+    txn = opened(acme, acme.seeded.sam, authority=authority)
     first = acme.task_token(txn=txn)
     assert claims_in(first)["scope"] == "invoices.read"
     assert acme.exchange("invoice-bot", txn=txn, scope="invoices.pay").json()["error"] == "invalid_scope"
@@ -144,12 +144,12 @@ def test_a_task_s_authority_bounds_every_token_of_it(acme: Tenant) -> None:
 
 @pytest.mark.parametrize(("depth", "status"), [(1, 400), (2, 200)])
 def test_a_task_s_depth_bounds_its_chains(acme: Tenant, depth: int, status: int) -> None:
-    txn = opened(acme, acme.planted.sam, budget=f'{{"depth": {depth}}}')
+    txn = opened(acme, acme.seeded.sam, budget=f'{{"depth": {depth}}}')
     assert acme.exchange("ocr-bot", acme.task_token(txn=txn)).status_code == status
 
 
 def test_a_task_s_tokens_are_counted_and_the_last_one_is_the_last(acme: Tenant) -> None:
-    txn = opened(acme, acme.planted.sam, budget='{"tokens": 3}')
+    txn = opened(acme, acme.seeded.sam, budget='{"tokens": 3}')
     first = acme.task_token(txn=txn)
     assert acme.exchange("ocr-bot", first).status_code == 200
     assert acme.exchange("invoice-bot", first, renew="true").status_code == 200
@@ -163,7 +163,7 @@ def test_a_task_s_tokens_are_counted_and_the_last_one_is_the_last(acme: Tenant) 
 
 def test_of_many_that_ask_for_the_last_token_at_once_one_gets_it(acme: Tenant) -> None:
     for _ in range(5):
-        txn = opened(acme, acme.planted.sam, budget='{"tokens": 1}')
+        txn = opened(acme, acme.seeded.sam, budget='{"tokens": 1}')
         with ThreadPoolExecutor(8) as threads:
             answers = [
                 each.result() for each in [threads.submit(acme.exchange, "invoice-bot", txn=txn) for _ in range(8)]
@@ -175,7 +175,7 @@ def test_of_many_that_ask_for_the_last_token_at_once_one_gets_it(acme: Tenant) -
 
 
 def test_a_task_s_tokens_of_a_minute_are_counted(acme: Tenant) -> None:
-    txn = opened(acme, acme.planted.sam, budget='{"tokens_per_minute": 2}')
+    txn = opened(acme, acme.seeded.sam, budget='{"tokens_per_minute": 2}')
     assert [acme.exchange("invoice-bot", txn=txn).status_code for _ in range(3)] == [200, 200, 429]
     assert "task_rate_exceeded" in (answer := acme.exchange("invoice-bot", txn=txn)).text
     assert answer.headers["Retry-After"]
@@ -184,7 +184,7 @@ def test_a_task_s_tokens_of_a_minute_are_counted(acme: Tenant) -> None:
 
 
 def test_an_actor_hands_a_task_on_to_so_many_others(acme: Tenant) -> None:
-    txn = opened(acme, acme.planted.sam, budget='{"fan_out": 1}')
+    txn = opened(acme, acme.seeded.sam, budget='{"fan_out": 1}')
     first = acme.task_token(txn=txn)
     below = acme.task_token("ocr-bot", first)
     answer = acme.exchange("mail-bot", first)
@@ -200,7 +200,7 @@ def test_an_agent_s_own_task_has_tokens_for_itself(acme: Tenant) -> None:
     assert (claims_in(own)["txn"], claims_in(own)["sub"]) == (txn, str(bot.id))
     assert acme.is_live(own)
     assert reason(acme.ask(acme.agent("ocr-bot"), grant_type="client_credentials", txn=txn)) == "unknown_task"
-    of_sam = opened(acme, acme.planted.sam)
+    of_sam = opened(acme, acme.seeded.sam)
     assert reason(acme.ask(bot, grant_type="client_credentials", txn=of_sam)) == "unknown_task"
     assert acme.ask(bot, grant_type="client_credentials", txn=txn).status_code == 200
     assert acme.ask(bot, grant_type="client_credentials", txn=txn).status_code == 429
@@ -228,10 +228,10 @@ def test_an_agent_s_own_task_is_handed_on_to_so_many_others(acme: Tenant) -> Non
     assert [acme.exchange(name, own).status_code for name in ("ocr-bot", "mail-bot", "ocr-bot")] == [200, 429, 200]
 
 
-def test_a_joined_exchange_with_a_budget_takes_five_round_trips(world: World, acme: Tenant) -> None:
-    txn = opened(acme, acme.planted.sam, budget='{"tokens": 100, "fan_out": 5}')
+def test_a_joined_exchange_with_a_budget_takes_five_round_trips(two_tenants: TwoTenants, acme: Tenant) -> None:
+    txn = opened(acme, acme.seeded.sam, budget='{"tokens": 100, "fan_out": 5}')
     acme.task_token(txn=txn)
     id_token = {"subject_token_type": f"{TYPE}id_token", "resource": ERP, "txn": txn}
-    with statements(world) as said:
+    with statements(two_tenants) as said:
         assert acme.exchange("invoice-bot", acme.id_token(sub="ext-sam"), **id_token).status_code == 200
     assert len(said) <= 5

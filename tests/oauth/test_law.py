@@ -17,15 +17,15 @@ from sqlalchemy import Engine, event
 from dev.postgres import SUPERUSER
 from identity.actions.provisioning import amend_principal
 from identity.actions.reconciliation import BEGINNING, Place, reconcile_principal
-from identity.model.lifecycle import Verb
+from identity.model.lifecycle import Transition
 from identity.model.membership import MemberChange
 from identity.model.principal import Amendment, Kind, Profile
 from identity.store.lifecycle import BATCH, DELEGATIONS_COUNTED_MAX
 from identity.store.ownership import GROUPS_BATCH
 from tests.conftest import Server
+from tests.fixtures import ADMINISTRATOR, ERP, Tenant, TwoTenants, claims_in, employ
 from tests.oauth.tasking import ask, open_task
 from tests.oauth.test_cut_is_the_last_word import delegation_narrowed, resource_deleted, resource_narrowed
-from tests.world import ADMINISTRATOR, ERP, Tenant, World, claims_in, employ
 
 READ_MAX = 50
 ROWS_OF_A_STEP = 8 * BATCH
@@ -85,25 +85,31 @@ def amend(tenant: Tenant, kind: Kind, id_: Any, **changed: Any) -> None:
 
 def suspend_and_reactivate(tenant: Tenant, id_: UUID) -> None:
     """Once with what the suspension kept, and once after a second suspension ended that."""
-    for verb in (Verb.SUSPEND, Verb.REACTIVATE, Verb.SUSPEND, Verb.SUSPEND_AND_REVOKE, Verb.REACTIVATE):
+    for verb in (
+        Transition.SUSPEND,
+        Transition.REACTIVATE,
+        Transition.SUSPEND,
+        Transition.SUSPEND_AND_REVOKE,
+        Transition.REACTIVATE,
+    ):
         tenant.befall(id_, verb)
 
 
 VERBS: dict[str, Callable[[Tenant, str], object]] = {
-    "suspend the person": lambda acme, _: acme.befall(acme.planted.sam, Verb.SUSPEND),
-    "delete the person": lambda acme, _: acme.befall(acme.planted.sam, Verb.DELETE),
-    "suspend the agent": lambda acme, _: acme.befall(acme.agent().id, Verb.SUSPEND),
-    "suspend the agent, and revoke": lambda acme, _: acme.befall(acme.agent().id, Verb.SUSPEND_AND_REVOKE),
-    "deprovision the agent": lambda acme, _: acme.befall(acme.agent().id, Verb.DEPROVISION),
-    "suspend the group, and revoke": lambda acme, _: acme.befall(acme.planted.finance, Verb.SUSPEND_AND_REVOKE),
-    "delete the group": lambda acme, _: acme.befall(acme.planted.finance, Verb.DELETE),
+    "suspend the person": lambda acme, _: acme.befall(acme.seeded.sam, Transition.SUSPEND),
+    "delete the person": lambda acme, _: acme.befall(acme.seeded.sam, Transition.DELETE),
+    "suspend the agent": lambda acme, _: acme.befall(acme.agent().id, Transition.SUSPEND),
+    "suspend the agent, and revoke": lambda acme, _: acme.befall(acme.agent().id, Transition.SUSPEND_AND_REVOKE),
+    "deprovision the agent": lambda acme, _: acme.befall(acme.agent().id, Transition.DEPROVISION),
+    "suspend the group, and revoke": lambda acme, _: acme.befall(acme.seeded.finance, Transition.SUSPEND_AND_REVOKE),
+    "delete the group": lambda acme, _: acme.befall(acme.seeded.finance, Transition.DELETE),
     "suspend and reactivate the agent": lambda acme, _: suspend_and_reactivate(acme, acme.agent().id),
-    "suspend and reactivate the person": lambda acme, _: suspend_and_reactivate(acme, acme.planted.sam),
-    "suspend and reactivate the group": lambda acme, _: suspend_and_reactivate(acme, acme.planted.finance),
-    "active=false": lambda acme, _: amend(acme, Kind.USER, acme.planted.sam, active=False),
-    "an attribute": lambda acme, _: amend(acme, Kind.USER, acme.planted.sam, nickName="Sam"),
+    "suspend and reactivate the person": lambda acme, _: suspend_and_reactivate(acme, acme.seeded.sam),
+    "suspend and reactivate the group": lambda acme, _: suspend_and_reactivate(acme, acme.seeded.finance),
+    "active=false": lambda acme, _: amend(acme, Kind.USER, acme.seeded.sam, active=False),
+    "an attribute": lambda acme, _: amend(acme, Kind.USER, acme.seeded.sam, nickName="Sam"),
     "remove a member": lambda acme, _: amend(
-        acme, Kind.GROUP, acme.planted.finance, members=MemberChange(remove=frozenset({acme.planted.sam}))),
+        acme, Kind.GROUP, acme.seeded.finance, members=MemberChange(remove=frozenset({acme.seeded.sam}))),
     "exchange": lambda acme, _: acme.task_token(),
     "hand on": lambda acme, token: acme.task_token("ocr-bot", token),
     "open a task": lambda acme, _: open_task(acme),
@@ -156,19 +162,19 @@ def read_by_each(engine: Engine) -> Iterator[list[tuple[str, int]]]:
 
 def plant(server: Server, tenant: Tenant, *, statistics: str, more: str = "") -> None:
     superuser = psycopg.connect(
-        host=server.socket_folder, user=SUPERUSER, dbname=tenant.house.engine.url.database, autocommit=True
+        host=server.socket_folder, user=SUPERUSER, dbname=tenant.runtime.engine.url.database, autocommit=True
     )
     values = {
-        "tenant": tenant.planted.id, "sam": tenant.planted.sam, "finance": tenant.planted.finance,
+        "tenant": tenant.seeded.id, "sam": tenant.seeded.sam, "finance": tenant.seeded.finance,
         "other": "01910000-0000-7000-8000-000000000000", "agent": tenant.agent().id,
     }  # fmt: skip
     with superuser as connection:
         if statistics == "stale":
             connection.execute("ANALYZE")
-        planted = PLANT + more
+        seeded = PLANT + more
         for name, value in values.items():
-            planted = planted.replace(f":{name}", f"'{value}'::uuid")
-        connection.execute(planted.encode())
+            seeded = seeded.replace(f":{name}", f"'{value}'::uuid")
+        connection.execute(seeded.encode())
 
 
 @pytest.mark.promise(1)
@@ -177,15 +183,15 @@ def plant(server: Server, tenant: Tenant, *, statistics: str, more: str = "") ->
 @pytest.mark.parametrize("statistics", ["stale", "none"])
 @pytest.mark.parametrize("verb", VERBS)
 def test_what_others_wrote_changes_neither_the_statements_nor_what_they_read(
-    server: Server, world: World, verb: str, statistics: str
+    server: Server, two_tenants: TwoTenants, verb: str, statistics: str
 ) -> None:
-    token = world.acme.task_token()
-    world.rival.task_token()
-    plant(server, world.rival, statistics=statistics, more=PLANT_DELEGATIONS)
-    plant(server, world.acme, statistics="none", more=PLANT_DELEGATIONS)
-    world.house.engine.dispose()
-    with read_by_each(world.house.engine) as large:
-        VERBS[verb](world.acme, token)
+    token = two_tenants.acme.task_token()
+    two_tenants.rival.task_token()
+    plant(server, two_tenants.rival, statistics=statistics, more=PLANT_DELEGATIONS)
+    plant(server, two_tenants.acme, statistics="none", more=PLANT_DELEGATIONS)
+    two_tenants.runtime.engine.dispose()
+    with read_by_each(two_tenants.runtime.engine) as large:
+        VERBS[verb](two_tenants.acme, token)
     allowed = READ_MAX + ANSWERED.get(verb, 0)
     assert [(read, statement) for statement, read in large if read > allowed] == []
 
@@ -193,24 +199,24 @@ def test_what_others_wrote_changes_neither_the_statements_nor_what_they_read(
 @pytest.mark.promise(2)
 @pytest.mark.timeout(60 + ROWS // 500)
 def test_a_cascade_looks_at_the_leavers_own_agents_first_and_at_a_large_group_only_until_it_answers(
-    server: Server, world: World
+    server: Server, two_tenants: TwoTenants
 ) -> None:
-    acme = world.acme
+    acme = two_tenants.acme
     with acme.tx() as tx:
-        only_his = employ(tx, "only-his-bot", acme.planted.sam)
+        only_his = employ(tx, "only-his-bot", acme.seeded.sam)
     acme.task_token()
     plant(server, acme, statistics="none")
-    acme.befall(acme.planted.sam, Verb.DEPROVISION)
+    acme.befall(acme.seeded.sam, Transition.DEPROVISION)
     place: Place | None = BEGINNING
     steps = 0
     while place is not None:
-        with read_by_each(world.house.engine) as seen, acme.tx() as tx:
-            place = reconcile_principal(tx, acme.planted.sam, place=place, caller=ADMINISTRATOR, now=acme.now)
+        with read_by_each(two_tenants.runtime.engine) as seen, acme.tx() as tx:
+            place = reconcile_principal(tx, acme.seeded.sam, place=place, caller=ADMINISTRATOR, now=acme.now)
         steps += 1
         assert max(read for _, read in seen) <= ROWS_OF_A_STEP
     state = "SELECT state FROM principals WHERE tenant_id = :tenant AND id = :id"
     assert acme.sql(state, id=only_his.id) == [("suspended",)]
     assert steps <= 10 + TASKS // BATCH + MEMBERSHIPS // GROUPS_BATCH
-    with read_by_each(world.house.engine) as seen, acme.tx() as tx:
-        following = reconcile_principal(tx, acme.planted.finance, caller=ADMINISTRATOR, now=acme.now)
+    with read_by_each(two_tenants.runtime.engine) as seen, acme.tx() as tx:
+        following = reconcile_principal(tx, acme.seeded.finance, caller=ADMINISTRATOR, now=acme.now)
     assert (following, max(read for _, read in seen) <= READ_MAX) == (None, True), "its first active user answers"

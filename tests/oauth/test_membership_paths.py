@@ -15,9 +15,9 @@ from identity.model.lifecycle import State
 from identity.model.nesting import NESTED_MAX, NESTING_MAX
 from identity.store.nesting import is_member, memberships_hold, path_to
 from tests.conftest import Server
+from tests.fixtures import Tenant, TwoTenants
 from tests.growth import look
 from tests.oauth.test_law import read_by_each
-from tests.world import Tenant, World
 
 Edge = tuple[int, int]
 PLANT = """
@@ -44,7 +44,7 @@ class Groups:
 
     @property
     def asked(self) -> dict[str, UUID]:
-        return {"group": self.ids[0], "member": self.tenant.planted.sam}
+        return {"group": self.ids[0], "member": self.tenant.seeded.sam}
 
     def path(self) -> list[dict[str, Any]] | None:
         [(found,)], [(path,)] = self.tenant.sql(LOOK, **self.asked), self.tenant.sql(FIND, **self.asked)
@@ -67,12 +67,12 @@ def most_read(engine: Engine, ask: Callable[[], object]) -> int:
 def plant(tenant: Tenant, edges: list[Edge], holders: set[int], suspended: frozenset[int] = frozenset()) -> Groups:
     """Write groups with these within each other, and Sam in those of ``holders``."""
     ids = {number: uuid4() for number in sorted({0, *holders, *(number for edge in edges for number in edge)})}
-    pairs = [(ids[outer], ids[inner]) for outer, inner in edges] + [(ids[one], tenant.planted.sam) for one in holders]
+    pairs = [(ids[outer], ids[inner]) for outer, inner in edges] + [(ids[one], tenant.seeded.sam) for one in holders]
     tenant.sql(
         PLANT,
         ids=list(ids.values()),
         states=[State.SUSPENDED if number in suspended else State.ACTIVE for number in ids],
-        member=tenant.planted.sam,
+        member=tenant.seeded.sam,
         groups=[outer for outer, _ in pairs],
         members=[inner for _, inner in pairs],
     )
@@ -119,7 +119,7 @@ def check_connected(groups: Groups, path: list[dict[str, Any]]) -> None:
     here = str(groups.ids[0])
     for _ in path:
         here = below.pop(here)
-    assert here == str(groups.tenant.planted.sam)
+    assert here == str(groups.tenant.seeded.sam)
     kept = {(each["g"], each["m"]): each["i"] for each in path}
     rows = groups.tenant.sql("SELECT group_id, member_id, id FROM group_members WHERE tenant_id = :tenant")
     assert kept.items() <= {(str(group), str(member)): str(id_) for group, member, id_ in rows}.items()
@@ -154,15 +154,15 @@ SHAPES: dict[str, tuple[list[Edge], int]] = {
 @pytest.mark.parametrize("is_in", [True, False], ids=["in the last", "in none"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_over_no_shape_of_groups_does_a_path_cost_much_more_than_the_look_whether_there_is_one(
-    server: Server, world: World, shape: str, *, is_in: bool
+    server: Server, two_tenants: TwoTenants, shape: str, *, is_in: bool
 ) -> None:
-    (edges, last), engine = SHAPES[shape], world.house.engine
-    groups = plant(world.acme, edges, {last} if is_in else set())
+    (edges, last), engine = SHAPES[shape], two_tenants.runtime.engine
+    groups = plant(two_tenants.acme, edges, {last} if is_in else set())
     look(server, engine)
     path = groups.path()
     assert (path is not None) is is_in
-    looked = most_read(engine, lambda: world.acme.sql(LOOK, **groups.asked))
-    found = most_read(engine, lambda: world.acme.sql(FIND, **groups.asked))
+    looked = most_read(engine, lambda: two_tenants.acme.sql(LOOK, **groups.asked))
+    found = most_read(engine, lambda: two_tenants.acme.sql(FIND, **groups.asked))
     assert found <= 2 * looked + 6 * len(path or ())
     if path is not None:
         assert len(path) <= NESTING_MAX + 1

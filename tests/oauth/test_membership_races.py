@@ -9,13 +9,13 @@ import psycopg
 import pytest
 
 from dev.postgres import SUPERUSER
-from identity.model.lifecycle import Verb
-from identity.store.groups import members_add, members_remove
+from identity.model.lifecycle import Transition
+from identity.store.memberships import members_add, members_remove
 from tests.conftest import Server
+from tests.fixtures import Tenant, TwoTenants, access_token
 from tests.oauth.directories import Directory, directory_of, leave_and_come_back
 from tests.oauth.test_cut_is_the_last_word import held_before_commit, waiting
 from tests.oauth.test_race import between_reading_and_writing
-from tests.world import Tenant, World, access_token
 
 pytestmark = pytest.mark.promise(1)
 
@@ -35,10 +35,10 @@ def test_a_token_that_kept_no_memberships_is_dead_while_its_person_is_not_in_the
     acme.sql(FORGOTTEN)
     assert acme.is_live(token)
     with acme.tx() as tx:
-        members_remove(tx, acme.planted.finance, [acme.planted.sam])
+        members_remove(tx, acme.seeded.finance, [acme.seeded.sam])
     assert not acme.is_live(token)
     with acme.tx() as tx:
-        members_add(tx, acme.planted.finance, [acme.planted.sam], now=acme.now)
+        members_add(tx, acme.seeded.finance, [acme.seeded.sam], now=acme.now)
     assert acme.is_live(token)
 
 
@@ -55,7 +55,9 @@ def test_what_is_handed_on_from_such_a_token_keeps_the_memberships_of_the_whole_
 
 
 def test_a_membership_from_before_they_had_ids_is_told_from_a_later_one(server: Server, acme: Tenant) -> None:
-    with psycopg.connect(host=server.socket_folder, user=SUPERUSER, dbname=acme.house.engine.url.database) as superuser:
+    with psycopg.connect(
+        host=server.socket_folder, user=SUPERUSER, dbname=acme.runtime.engine.url.database
+    ) as superuser:
         superuser.execute("UPDATE group_members SET id = NULL")
     token = acme.task_token()
     assert acme.is_live(token)
@@ -66,19 +68,23 @@ def test_a_membership_from_before_they_had_ids_is_told_from_a_later_one(server: 
 # --- at once ---------------------------------------------------------------------------------------------------
 
 
-def test_who_left_and_came_back_between_reading_and_writing_is_seen_by_the_statement_that_writes(world: World) -> None:
-    acme = world.acme
+def test_who_left_and_came_back_between_reading_and_writing_is_seen_by_the_statement_that_writes(
+    two_tenants: TwoTenants,
+) -> None:
+    acme = two_tenants.acme
     parent = acme.task_token()
-    with between_reading_and_writing(world, lambda: leave_and_come_back(acme)):
+    with between_reading_and_writing(two_tenants, lambda: leave_and_come_back(acme)):
         answer = acme.exchange("ocr-bot", parent)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
     assert acme.last_event().event.reason == "membership_ended"
     assert acme.sql("SELECT count(*) FROM tokens WHERE tenant_id = :tenant") == [(1,)]
 
 
-def test_a_token_on_nothing_older_rests_on_the_membership_that_is_there_when_it_is_written(world: World) -> None:
-    acme = world.acme
-    with between_reading_and_writing(world, lambda: leave_and_come_back(acme)):
+def test_a_token_on_nothing_older_rests_on_the_membership_that_is_there_when_it_is_written(
+    two_tenants: TwoTenants,
+) -> None:
+    acme = two_tenants.acme
+    with between_reading_and_writing(two_tenants, lambda: leave_and_come_back(acme)):
         token = access_token(acme.exchange("invoice-bot"))
     assert acme.is_live(token)
     leave_and_come_back(acme)
@@ -89,22 +95,22 @@ WAYS: dict[str, Callable[[Directory, list[str]], object]] = {
     "the person leaves": lambda it, groups: it.leave(groups[-1], it.eve),
     "the group within leaves": lambda it, groups: it.leave(groups[0], groups[1]),
     "the group within loses all": lambda it, groups: it.put(groups[1], "Level 1"),
-    "the group within is suspended": lambda it, groups: it.tenant.befall(UUID(groups[1]), Verb.SUSPEND),
+    "the group within is suspended": lambda it, groups: it.tenant.befall(UUID(groups[1]), Transition.SUSPEND),
     "the group within is deleted": lambda it, groups: it.send("DELETE", f"/Groups/{groups[1]}"),
 }
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_leaving_waits_for_the_token_that_is_about_to_be_issued_and_then_ends_it(
-    directory: Directory, world: World, way: str
+    directory: Directory, two_tenants: TwoTenants, way: str
 ) -> None:
     groups, released = directory.nest(3), Event()
     directory.permit(groups[0])
-    with held_before_commit(world, released) as held, ThreadPoolExecutor(2) as threads:
+    with held_before_commit(two_tenants, released) as held, ThreadPoolExecutor(2) as threads:
         asked = threads.submit(directory.tenant.exchange, "invoice-bot", person="eve")
         assert held.wait(20)
         leaving = threads.submit(WAYS[way], directory, groups)
-        while not leaving.done() and not waiting(world):
+        while not leaving.done() and not waiting(two_tenants):
             pass
         assert not leaving.done(), "the token's COMMIT comes first"
         released.set()
@@ -114,10 +120,12 @@ def test_a_leaving_waits_for_the_token_that_is_about_to_be_issued_and_then_ends_
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_who_left_between_reading_and_writing_gets_no_token(directory: Directory, world: World, way: str) -> None:
+def test_who_left_between_reading_and_writing_gets_no_token(
+    directory: Directory, two_tenants: TwoTenants, way: str
+) -> None:
     groups = directory.nest(3)
     directory.permit(groups[0])
-    with between_reading_and_writing(world, lambda: WAYS[way](directory, groups)):
+    with between_reading_and_writing(two_tenants, lambda: WAYS[way](directory, groups)):
         answer = directory.tenant.exchange("invoice-bot", person="eve")
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
     assert directory.last_reason() == "delegation_ended"

@@ -5,12 +5,12 @@ from uuid import UUID
 
 import pytest
 
-from identity.model.lifecycle import Verb
+from identity.model.lifecycle import Transition
 from identity.model.nesting import NESTING_MAX
+from tests.fixtures import Tenant, TwoTenants, let_act
 from tests.oauth.directories import CORE, PATCH, Directory, directory_of, leave_and_come_back, values, without
 from tests.oauth.provisioners import BULK, provisioner
 from tests.oauth.trading import LEDGER, trade_in
-from tests.world import Tenant, World, let_act
 
 pytestmark = pytest.mark.promise(1)
 
@@ -84,7 +84,7 @@ STAYS: dict[str, Callable[[Directory, str], object]] = {
     "remove of all and add in one PATCH": lambda it, group: it.patch(
         group, {"op": "remove", "path": "members"}, {"op": "add", "path": "members", "value": values(it.eve)}),
     "another member leaves": lambda it, group: it.leave(group, it.fred),
-    "somebody leaves who is not there": lambda it, group: it.leave(group, str(it.tenant.planted.sam)),
+    "somebody leaves who is not there": lambda it, group: it.leave(group, str(it.tenant.seeded.sam)),
 }  # fmt: skip
 
 
@@ -118,15 +118,15 @@ def test_whichever_membership_on_the_way_is_lost_and_had_again_the_token_stays_d
 
 @pytest.mark.parametrize("level", range(DEEP))
 def test_whichever_group_on_the_way_is_suspended_and_reactivated_the_token_stays_dead(
-    directory: Directory, world: World, level: int
+    directory: Directory, two_tenants: TwoTenants, level: int
 ) -> None:
     groups = directory.nest(DEEP)
     directory.permit(groups[0])
     token = directory.token()
-    directory.tenant.befall(UUID(groups[level]), Verb.SUSPEND)
+    directory.tenant.befall(UUID(groups[level]), Transition.SUSPEND)
     assert not directory.is_live(token)
-    directory.tenant.befall(UUID(groups[level]), Verb.REACTIVATE)
-    world.clock.forward(2)
+    directory.tenant.befall(UUID(groups[level]), Transition.REACTIVATE)
+    two_tenants.clock.forward(2)
     assert not directory.is_live(token)
     assert directory.is_live(directory.token())
 
@@ -211,7 +211,7 @@ def test_what_crossed_to_the_next_service_rests_on_the_memberships_from_before(a
     trade = trade_in(acme)
     trade.administer("DELETE", f"/delegations/{trade.delegation['id']}")
     with acme.tx() as tx:
-        let_act(tx, trade.orders.client.id, None, subject_id=acme.planted.sam, resource=LEDGER,
+        let_act(tx, trade.orders.client.id, None, subject_id=acme.seeded.sam, resource=LEDGER,
                 scopes=("look", "write"), authorization_details=())  # fmt: skip
     first = trade.first()
     second = trade.crossed(first)
@@ -242,10 +242,10 @@ def test_leaving_other_groups_of_this_and_of_another_source_ends_nothing(directo
 
 
 @pytest.mark.promise(4)
-def test_leaving_a_group_ends_nothing_of_its_twin_in_another_tenant(world: World) -> None:
-    ours, theirs = world.acme.task_token(), world.rival.task_token()
-    leave_and_come_back(world.acme)
-    assert (world.acme.is_live(ours), world.rival.is_live(theirs)) == (False, True)
+def test_leaving_a_group_ends_nothing_of_its_twin_in_another_tenant(two_tenants: TwoTenants) -> None:
+    ours, theirs = two_tenants.acme.task_token(), two_tenants.rival.task_token()
+    leave_and_come_back(two_tenants.acme)
+    assert (two_tenants.acme.is_live(ours), two_tenants.rival.is_live(theirs)) == (False, True)
 
 
 def test_a_token_that_rests_on_no_group_says_so(directory: Directory) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures import Tenant, TwoTenants, access_token, claims_in
 from tests.oauth.books import administer
 from tests.oauth.test_race import between_reading_and_writing
 from tests.oauth.trading import LEDGER, ORDERS, TYPES, Trade, permit, trade_in
-from tests.world import Tenant, World, access_token, claims_in
 
 pytestmark = pytest.mark.promise(1)
 
@@ -203,8 +203,8 @@ def test_old_delegations_at_a_resource_server_that_was_deleted_hide_none_at_the_
 
 
 @pytest.mark.parametrize("how", ["narrowed", "deleted"])
-def test_a_pair_that_is_cut_between_reading_and_writing_lets_nothing_cross(world: World, how: str) -> None:
-    trade = trade_in(world.acme)
+def test_a_pair_that_is_cut_between_reading_and_writing_lets_nothing_cross(two_tenants: TwoTenants, how: str) -> None:
+    trade = trade_in(two_tenants.acme)
     first = trade.first()
     path = PATHS["pair"](trade)
 
@@ -214,17 +214,17 @@ def test_a_pair_that_is_cut_between_reading_and_writing_lets_nothing_cross(world
         else:
             patch(trade, path, {"scopes": {"read": ["look"], "pay": ["write"]}})
 
-    with between_reading_and_writing(world, cut):
+    with between_reading_and_writing(two_tenants, cut):
         answer = trade.cross(first)
     assert answer.json()["error"] == "invalid_grant"
-    reason = world.acme.last_event().event.reason
+    reason = two_tenants.acme.last_event().event.reason
     assert reason == ("pair_deleted" if how == "deleted" else "authority_narrowed")
     assert access_token(trade.cross(first)) if how == "narrowed" else trade.cross(first).status_code == 400
 
 
 @pytest.mark.parametrize("how", ["deleted", "run by nobody"])
-def test_a_service_that_loses_its_resource_server_meanwhile_takes_nothing_on(world: World, how: str) -> None:
-    trade = trade_in(world.acme)
+def test_a_service_that_loses_its_resource_server_meanwhile_takes_nothing_on(two_tenants: TwoTenants, how: str) -> None:
+    trade = trade_in(two_tenants.acme)
     first = trade.first()
     path = PATHS["first"](trade)
 
@@ -234,7 +234,7 @@ def test_a_service_that_loses_its_resource_server_meanwhile_takes_nothing_on(wor
         else:
             patch(trade, path, {"principal_id": None})
 
-    with between_reading_and_writing(world, cut):
+    with between_reading_and_writing(two_tenants, cut):
         answer = trade.cross(first)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
     assert trade.cross(first).status_code == 401

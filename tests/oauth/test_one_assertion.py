@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
-from tests.world import ASSERTION_TYPE, ERP, EXCHANGE, TYPE, Tenant
+from tests.fixtures import ASSERTION_TYPE, ERP, EXCHANGE, TYPE, Tenant
 
 USES = 16
 ROUNDS = int(os.environ.get("IDENTITY_PROVE_ASSERTIONS", "10"))

@@ -11,10 +11,10 @@ from identity.actions.connections import end_connection
 from identity.actions.federated_subjects import link_subject, unlink_subject
 from identity.actions.tasks import list_tasks
 from identity.model.connection import Match
-from identity.model.lifecycle import Verb
+from identity.model.lifecycle import Transition
 from identity.model.task import TASK_SLOTS, TASKS_OPENED_MAX, task_period
+from tests.fixtures import ADMINISTRATOR, ERP, TYPE, Tenant, TwoTenants, access_token, claims_in, trust
 from tests.upstream_issuer import Upstream
-from tests.world import ADMINISTRATOR, ERP, TYPE, Tenant, World, access_token, claims_in, trust
 
 
 def set_window(tenant: Tenant, principal_id: UUID, **window: Any) -> None:
@@ -26,14 +26,14 @@ def set_window(tenant: Tenant, principal_id: UUID, **window: Any) -> None:
 
 @pytest.mark.promise(3)
 @pytest.mark.parametrize("who", ["sam", "first actor", "actor"])
-def test_no_token_outlives_the_window_of_a_party(world: World, who: str) -> None:
-    acme = world.acme
+def test_no_token_outlives_the_window_of_a_party(two_tenants: TwoTenants, who: str) -> None:
+    acme = two_tenants.acme
     parent = acme.task_token()
-    id_ = {"sam": acme.planted.sam, "first actor": acme.agent().id, "actor": acme.agent("ocr-bot").id}[who]
+    id_ = {"sam": acme.seeded.sam, "first actor": acme.agent().id, "actor": acme.agent("ocr-bot").id}[who]
     set_window(acme, id_, valid_until=acme.now + timedelta(seconds=30))
     token = acme.task_token("ocr-bot", parent)
     assert claims_in(token)["exp"] - claims_in(token)["iat"] == 30
-    world.clock.forward(30)
+    two_tenants.clock.forward(30)
     assert not acme.is_live(token)
     assert acme.exchange("ocr-bot", parent).status_code == 400
 
@@ -50,12 +50,12 @@ def test_an_agent_outside_of_its_window_trades_nothing_through_its_own_actor_tok
 
 
 @pytest.mark.promise(1)
-def test_a_suspended_group_s_tokens_stay_dead_when_it_is_back(world: World) -> None:
-    acme, token = world.acme, world.acme.task_token()
-    acme.befall(acme.planted.finance, Verb.SUSPEND)
-    acme.befall(acme.planted.finance, Verb.REACTIVATE)
+def test_a_suspended_group_s_tokens_stay_dead_when_it_is_back(two_tenants: TwoTenants) -> None:
+    acme, token = two_tenants.acme, two_tenants.acme.task_token()
+    acme.befall(acme.seeded.finance, Transition.SUSPEND)
+    acme.befall(acme.seeded.finance, Transition.REACTIVATE)
     assert not acme.is_live(token)
-    world.clock.forward(2)
+    two_tenants.clock.forward(2)
     assert not acme.is_live(token)
     assert acme.is_live(acme.task_token())
 
@@ -64,8 +64,8 @@ def test_a_suspended_group_s_tokens_stay_dead_when_it_is_back(world: World) -> N
 
 
 @pytest.mark.promise(1)
-def test_the_end_of_a_connection_ends_the_tokens_that_began_with_a_token_of_it(world: World) -> None:
-    acme, rival = world.acme, world.rival
+def test_the_end_of_a_connection_ends_the_tokens_that_began_with_a_token_of_it(two_tenants: TwoTenants) -> None:
+    acme, rival = two_tenants.acme, two_tenants.rival
     first = acme.task_token()
     second, theirs = acme.task_token("ocr-bot", first), rival.task_token()
     [(connection_id,)] = acme.sql("SELECT id FROM connections WHERE tenant_id = :tenant AND kind = 'oidc'")
@@ -94,35 +94,35 @@ def link(acme: Tenant, connection_id: UUID, principal_id: UUID) -> None:
 @pytest.mark.promise(1)
 @pytest.mark.parametrize("how", ["unlinked", "deleted"])
 def test_a_subject_that_is_linked_anew_keeps_its_cut_off(
-    world: World, upstream: tuple[Upstream, UUID], how: str
+    two_tenants: TwoTenants, upstream: tuple[Upstream, UUID], how: str
 ) -> None:
-    acme, (issuer, connection_id) = world.acme, upstream
-    link(acme, connection_id, acme.planted.sam)
+    acme, (issuer, connection_id) = two_tenants.acme, upstream
+    link(acme, connection_id, acme.seeded.sam)
     old = issuer.sign(acme.now, sub="s1")
     ask = {"subject_token_type": f"{TYPE}id_token", "resource": ERP}
     token = access_token(acme.exchange("invoice-bot", old, **ask))
-    world.clock.forward(5)
+    two_tenants.clock.forward(5)
     if how == "unlinked":
         with acme.tx() as tx:
-            unlink_subject(tx, acme.planted.sam, connection_id=connection_id, subject="s1", caller=ADMINISTRATOR,
+            unlink_subject(tx, acme.seeded.sam, connection_id=connection_id, subject="s1", caller=ADMINISTRATOR,
                            now=acme.now)  # fmt: skip
     else:
-        acme.befall(acme.planted.sam, Verb.DELETE)
+        acme.befall(acme.seeded.sam, Transition.DELETE)
     assert not acme.is_live(token)
-    link(acme, connection_id, acme.planted.dana)
+    link(acme, connection_id, acme.seeded.dana)
     assert acme.exchange("invoice-bot", old, **ask).json()["error"] == "invalid_request"
     assert acme.last_event().event.reason == "subject_cut_off"
-    world.clock.forward(5)
+    two_tenants.clock.forward(5)
     fresh = access_token(acme.exchange("invoice-bot", issuer.sign(acme.now, sub="s1"), **ask))
-    assert claims_in(fresh)["sub"] == str(acme.planted.dana)
+    assert claims_in(fresh)["sub"] == str(acme.seeded.dana)
 
 
 # --- tasks -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.promise(8)
-def test_an_actor_opens_so_many_tasks_and_no_other_actor_is_kept_from_it(world: World) -> None:
-    acme, parent = world.acme, world.acme.task_token()
+def test_an_actor_opens_so_many_tasks_and_no_other_actor_is_kept_from_it(two_tenants: TwoTenants) -> None:
+    acme, parent = two_tenants.acme, two_tenants.acme.task_token()
     acme.sql(
         "INSERT INTO task_counts (tenant_id, actor_id, period, slot, opened)"
         " SELECT :tenant, :id, :period - 2, n, :most FROM generate_series(0, :slots - 1) AS n"
@@ -135,10 +135,10 @@ def test_an_actor_opens_so_many_tasks_and_no_other_actor_is_kept_from_it(world: 
     assert acme.last_event().event.reason == "too_many_tasks"
     assert acme.is_live(acme.task_token("ocr-bot")), "another actor"
     assert acme.is_live(acme.task_token("invoice-bot", parent)), "a task that is open already"
-    assert world.rival.is_live(world.rival.task_token()), "its twin"
+    assert two_tenants.rival.is_live(two_tenants.rival.task_token()), "its twin"
     with acme.tx() as tx:
         assert len(list_tasks(tx, principal_id=acme.agent().id, after=None, limit=10)) == 1
-    world.clock.forward(1_800)
+    two_tenants.clock.forward(1_800)
     assert acme.exchange("invoice-bot").status_code == 200
 
 
@@ -146,14 +146,14 @@ def test_an_actor_opens_so_many_tasks_and_no_other_actor_is_kept_from_it(world: 
 
 
 @pytest.mark.promise(10)
-def test_no_hot_statement_has_a_plan_that_depends_on_what_it_is_asked(world: World) -> None:
-    acme = world.acme
+def test_no_hot_statement_has_a_plan_that_depends_on_what_it_is_asked(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     for _ in range(10):
         token = acme.task_token()
         acme.task_token("ocr-bot", token)
         acme.introspect(token)
         acme.own_token("ocr-bot")
-    with world.house.engine.connect() as connection:
+    with two_tenants.runtime.engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT generic_plans, custom_plans FROM pg_prepared_statements").all()
     seen, custom = sum(row.generic_plans for row in rows), sum(row.custom_plans for row in rows)
     assert (seen > 0, custom) == (True, 0)

@@ -18,24 +18,24 @@ from sqlalchemy.exc import DataError
 
 from config.app import create_app
 from config.settings import load_settings
-from identity.model.errors import Malformed
-from identity.model.lifecycle import Verb
+from identity.model.errors import InvalidRequest
+from identity.model.lifecycle import Transition
 from tests.actions.sources import reconcile_whole
-from tests.oauth.conftest import SEAL
-from tests.world import (
+from tests.fixtures import (
     ADMIN_TOKEN,
     ADMINISTRATOR,
     ERP,
     TYPE,
     Tenant,
-    World,
+    TwoTenants,
     access_token,
     claims_in,
     directory_token,
     employ,
     let_act,
-    make_house,
+    make_runtime,
 )
+from tests.oauth.conftest import SEAL
 
 ROOT = Path(__file__).parent.parent.parent
 USER = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "eve", "externalId": "ext-eve",
@@ -86,12 +86,12 @@ def test_after_the_2xx_of_a_deprovision_nothing_is_accepted_or_issued(
 
 @pytest.mark.promise(1)
 @pytest.mark.promise(2)
-def test_what_one_process_ends_another_refuses_at_once(world: World) -> None:
+def test_what_one_process_ends_another_refuses_at_once(two_tenants: TwoTenants) -> None:
     """Two applications with caches of their own on one database, and no broker between them."""
-    acme, url = world.acme, world.house.engine.url.render_as_string(hide_password=False)
-    other = make_house(url, SEAL)
+    acme, url = two_tenants.acme, two_tenants.runtime.engine.url.render_as_string(hide_password=False)
+    other = make_runtime(url, SEAL)
     there = create_app(load_settings(database_url=url, broker_url="redis://127.0.0.1:1/0"), other).test_client()
-    erp = acme.planted.erp
+    erp = acme.seeded.erp
 
     def told_there(token: str) -> object:
         return there.post(
@@ -100,25 +100,25 @@ def test_what_one_process_ends_another_refuses_at_once(world: World) -> None:
 
     token, kept = acme.task_token(), acme.task_token(person="dana")
     assert told_there(token) == {"active": True, "token_type": "Bearer"} | claims_in(token)
-    acme.befall(acme.planted.sam, Verb.DEPROVISION)
+    acme.befall(acme.seeded.sam, Transition.DEPROVISION)
     assert told_there(token) == {"active": False}
     assert acme.post("revoke", acme.agent(), token=kept).status_code == 200
     assert told_there(kept) == {"active": False}
     bot = acme.agent("ocr-bot")
-    acme.befall(bot.id, Verb.SUSPEND)
+    acme.befall(bot.id, Transition.SUSPEND)
     form = {"grant_type": "client_credentials"}
     assert there.post("/t/acme/oauth/token", data=form, auth=(bot.client_id, bot.secret or "")).status_code == 401
     other.engine.dispose()
 
 
 @pytest.mark.promise(5)
-def test_an_id_is_for_ever_and_no_name_or_external_id_is_one(world: World) -> None:
-    acme = world.acme
+def test_an_id_is_for_ever_and_no_name_or_external_id_is_one(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     claims = claims_in(acme.task_token())
-    assert UUID(claims["sub"]) == acme.planted.sam
+    assert UUID(claims["sub"]) == acme.seeded.sam
     for name in ("sub", "client_id", "jti", "txn"):
         assert UUID(claims[name]).version == 7
-    for pretended in (str(acme.planted.sam), "sam", "sam@example.com"):
+    for pretended in (str(acme.seeded.sam), "sam", "sam@example.com"):
         token = acme.id_token(sub=pretended, email="sam@example.com", preferred_username="sam")
         answer = acme.exchange("invoice-bot", token, subject_token_type=f"{TYPE}id_token", resource=ERP)
         assert answer.json()["error"] == "invalid_request"
@@ -142,9 +142,9 @@ CHILD = """
 
 
 @contextmanager
-def another_process(world: World) -> Iterator[tuple[subprocess.Popen[str], httpx2.Client]]:
+def another_process(two_tenants: TwoTenants) -> Iterator[tuple[subprocess.Popen[str], httpx2.Client]]:
     """The application in a process of its own, on the same database."""
-    url = world.house.engine.url.render_as_string(hide_password=False)
+    url = two_tenants.runtime.engine.url.render_as_string(hide_password=False)
     command = [sys.executable, "-c", textwrap.dedent(CHILD), url]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -160,16 +160,16 @@ def another_process(world: World) -> Iterator[tuple[subprocess.Popen[str], httpx
 
 
 @pytest.mark.promise(6)
-def test_what_was_answered_survives_the_death_of_who_answered(world: World) -> None:
-    with another_process(world) as (process, http):
-        there = Tenant(world.acme.planted, world.house, http)
+def test_what_was_answered_survives_the_death_of_who_answered(two_tenants: TwoTenants) -> None:
+    with another_process(two_tenants) as (process, http):
+        there = Tenant(two_tenants.acme.seeded, two_tenants.runtime, http)
         revoked, kept = there.task_token(), there.task_token()
         assert there.post("revoke", there.agent(), token=revoked).status_code == 200
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert world.acme.is_live(kept)
-    assert not world.acme.is_live(revoked)
-    told = [recorded.event.type for recorded in world.acme.events() if recorded.event.type.startswith("token.")]
+    assert two_tenants.acme.is_live(kept)
+    assert not two_tenants.acme.is_live(revoked)
+    told = [recorded.event.type for recorded in two_tenants.acme.events() if recorded.event.type.startswith("token.")]
     assert told == ["token.issued", "token.issued", "token.revoked"]
 
 
@@ -193,7 +193,7 @@ def test_each_kind_of_token_serves_at_one_place_only(acme: Tenant) -> None:
             "task token": acme.task_token(),
             "own token": acme.own_token("ocr-bot"),
             "assertion": signs.assertion(acme.issuer, acme.now),
-            "logout token": acme.planted.upstream.sign(acme.now, header={"typ": "logout+jwt"}),
+            "logout token": acme.seeded.upstream.sign(acme.now, header={"typ": "logout+jwt"}),
         }
         assert {kind for kind, token in kinds.items() if accepts(token)} == {consumer}
 
@@ -214,8 +214,8 @@ def test_a_token_is_compared_whole(acme: Tenant, change: str) -> None:
 
 def test_a_token_without_a_scope_says_none_rather_than_an_empty_one(acme: Tenant) -> None:
     with acme.tx() as tx:
-        bot = employ(tx, "details-bot", acme.planted.dana)
-        let_act(tx, bot.id, acme.planted.finance, scopes=())
+        bot = employ(tx, "details-bot", acme.seeded.dana)
+        let_act(tx, bot.id, acme.seeded.finance, scopes=())
     answer = acme.exchange(bot)
     assert "scope" not in answer.json()
     assert answer.json()["authorization_details"]
@@ -225,7 +225,7 @@ def test_a_token_without_a_scope_says_none_rather_than_an_empty_one(acme: Tenant
 
 def test_an_error_of_the_database_tells_none_of_the_values(acme: Tenant) -> None:
     canary = uuid4().hex
-    with pytest.raises(Malformed) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         acme.sql("SELECT 1 / 0 WHERE :secret <> ''", secret=canary)
     assert isinstance(caught.value.__cause__, DataError)
     assert canary not in f"{caught.value} {caught.value.__cause__}"

@@ -12,8 +12,8 @@ from identity_verifier import parse_key_set
 from identity.actions.restoration import restore_tenant
 from identity.actions.tenants import resolve_tenant
 from identity.model.restoration import AHEAD, RestoredTenant
+from tests.fixtures import ADMIN_TOKEN, ADMINISTRATOR, ASSERTION_TYPE, Tenant, TwoTenants
 from tests.oauth.conftest import SEAL
-from tests.world import ADMIN_TOKEN, ADMINISTRATOR, ASSERTION_TYPE, Tenant, World
 
 IN_HALF_A_MINUTE = AHEAD.total_seconds() + 1
 
@@ -41,12 +41,14 @@ def kids(tenant: Tenant) -> set[str]:
 
 
 @pytest.mark.promise(1)
-def test_every_token_of_the_tenant_is_dead_and_new_ones_live_and_the_rival_notices_nothing(world: World) -> None:
-    acme, rival = world.acme, world.rival
+def test_every_token_of_the_tenant_is_dead_and_new_ones_live_and_the_rival_notices_nothing(
+    two_tenants: TwoTenants,
+) -> None:
+    acme, rival = two_tenants.acme, two_tenants.rival
     old = [*acme.chain("invoice-bot", "ocr-bot"), acme.own_token("invoice-bot", resource="https://erp.example")]
     theirs, their_keys, keys = rival.task_token(), kids(rival), kids(acme)
     restore(acme)
-    world.clock.forward(IN_HALF_A_MINUTE)
+    two_tenants.clock.forward(IN_HALF_A_MINUTE)
     assert [acme.is_live(token) for token in old] == [False] * 3
     assert acme.exchange("ocr-bot", old[0]).json()["error_description"].endswith("(subject_token_key)")
     assert acme.is_live(acme.task_token())
@@ -56,23 +58,23 @@ def test_every_token_of_the_tenant_is_dead_and_new_ones_live_and_the_rival_notic
 
 
 @pytest.mark.promise(1)
-def test_a_token_of_an_old_key_that_is_still_trusted_is_dead_for_the_cut_off_alone(world: World) -> None:
-    acme = world.acme
+def test_a_token_of_an_old_key_that_is_still_trusted_is_dead_for_the_cut_off_alone(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     token = acme.task_token()
     restore(acme)
     acme.sql("UPDATE signing_keys SET state = 'live' WHERE tenant_id = :tenant")
-    world.clock.forward(IN_HALF_A_MINUTE)
+    two_tenants.clock.forward(IN_HALF_A_MINUTE)
     assert not acme.is_live(token)
     assert acme.exchange("ocr-bot", token).json()["error_description"].endswith("(subject_token_cut_off)")
 
 
 @pytest.mark.promise(1)
-def test_a_person_s_token_of_the_upstream_issuer_from_before_is_refused(world: World) -> None:
+def test_a_person_s_token_of_the_upstream_issuer_from_before_is_refused(two_tenants: TwoTenants) -> None:
     """Whoever was deprovisioned since then is active again; the cut-off of that is lost, and its sign-in is not."""
-    acme = world.acme
+    acme = two_tenants.acme
     before = {"subject_token": acme.id_token(), "subject_token_type": "urn:ietf:params:oauth:token-type:id_token"}
     restore(acme)
-    world.clock.forward(IN_HALF_A_MINUTE)
+    two_tenants.clock.forward(IN_HALF_A_MINUTE)
     assert acme.exchange("invoice-bot", **before).json()["error_description"].endswith("(subject_cut_off)")
     assert acme.exchange("invoice-bot").status_code == 200
 
@@ -81,14 +83,14 @@ def test_a_person_s_token_of_the_upstream_issuer_from_before_is_refused(world: W
 @pytest.mark.parametrize("iat", [{}, {"iat": ...}], ids=["with iat", "without"])
 @pytest.mark.parametrize("lifetime_s", [60, 300])
 def test_an_assertion_from_before_is_refused_although_its_use_is_not_on_record(
-    world: World, lifetime_s: int, iat: dict[str, Any]
+    two_tenants: TwoTenants, lifetime_s: int, iat: dict[str, Any]
 ) -> None:
-    acme, second = world.acme, int(world.clock().timestamp())
+    acme, second = two_tenants.acme, int(two_tenants.clock().timestamp())
     old = acme.agent().assertion(acme.issuer, acme.now, exp=second + lifetime_s, **iat)
     ahead = acme.agent().assertion(acme.issuer, acme.now + timedelta(seconds=29), exp=second + lifetime_s, **iat)
     restore(acme)
     forget_assertions(acme)
-    world.clock.forward(IN_HALF_A_MINUTE)
+    two_tenants.clock.forward(IN_HALF_A_MINUTE)
     for assertion in (old, ahead):
         assert by_assertion(acme, assertion) == (401, "client_assertion_replayed")
     fresh = acme.agent().assertion(acme.issuer, acme.now)
@@ -96,60 +98,60 @@ def test_an_assertion_from_before_is_refused_although_its_use_is_not_on_record(
 
 
 @pytest.mark.promise(9)
-def test_an_assertion_without_iat_is_taken_again_when_none_from_before_could_be_alive(world: World) -> None:
-    acme = world.acme
+def test_an_assertion_without_iat_is_taken_again_when_none_from_before_could_be_alive(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     restore(acme)
-    world.clock.forward(IN_HALF_A_MINUTE + 300)
+    two_tenants.clock.forward(IN_HALF_A_MINUTE + 300)
     assert by_assertion(acme, acme.agent().assertion(acme.issuer, acme.now, iat=...))[0] == 200
 
 
 @pytest.mark.promise(9)
-def test_for_half_a_minute_clients_are_told_to_try_again_and_spend_nothing(world: World) -> None:
+def test_for_half_a_minute_clients_are_told_to_try_again_and_spend_nothing(two_tenants: TwoTenants) -> None:
     """A token of now would be dead at once, for clocks may differ by as much."""
-    acme = world.acme
+    acme = two_tenants.acme
     restore(acme)
     assertion = acme.agent().assertion(acme.issuer, acme.now + timedelta(seconds=IN_HALF_A_MINUTE), iat=...)
     form = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
     for answer in (
         acme.exchange("ocr-bot"),
         acme.ask(None, grant_type="client_credentials", **form),
-        acme.post("introspect", acme.planted.erp, token="x"),
-        acme.post("revoke", acme.planted.erp, token="x"),
+        acme.post("introspect", acme.seeded.erp, token="x"),
+        acme.post("revoke", acme.seeded.erp, token="x"),
     ):
         assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
         assert "Retry-After" in answer.headers
     assert acme.sql("SELECT FROM used_assertions WHERE tenant_id = :tenant") == []
-    world.clock.forward(IN_HALF_A_MINUTE)
+    two_tenants.clock.forward(IN_HALF_A_MINUTE)
     assert acme.exchange("ocr-bot").status_code == 200
 
 
-def test_the_cut_off_is_published_and_the_restore_is_an_event(world: World) -> None:
-    acme = world.acme
+def test_the_cut_off_is_published_and_the_restore_is_an_event(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     done = restore(acme)
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
     [cut] = acme.http.get("/admin/v1/tenants/acme/cutoffs", headers=headers).json()["items"]
-    assert (cut["kind"], cut["key"], cut["reason"]) == ("tenant", str(acme.planted.id), "restored")
+    assert (cut["kind"], cut["key"], cut["reason"]) == ("tenant", str(acme.seeded.id), "restored")
     assert done.cut_off == acme.now + AHEAD
     recorded = acme.last_event().event
     assert (recorded.type, recorded.detail["cut_off"]) == ("tenant.restored", done.cut_off.isoformat())
 
 
-def test_twice_for_one_point_is_once_and_another_point_is_another_restore(world: World) -> None:
-    acme, point = world.acme, world.clock() - timedelta(minutes=5)
+def test_twice_for_one_point_is_once_and_another_point_is_another_restore(two_tenants: TwoTenants) -> None:
+    acme, point = two_tenants.acme, two_tenants.clock() - timedelta(minutes=5)
     first = restore(acme, restored_to=point)
-    world.clock.forward(IN_HALF_A_MINUTE)
+    two_tenants.clock.forward(IN_HALF_A_MINUTE)
     token, keys = acme.task_token(), kids(acme)
     again = restore(acme, restored_to=point)
     assert (first.is_new, again.is_new, again.cut_off) == (True, False, first.cut_off)
     assert (acme.is_live(token), kids(acme)) == (True, keys)
-    world.clock.forward(1)
+    two_tenants.clock.forward(1)
     assert restore(acme, restored_to=point + timedelta(seconds=1)).is_new
-    world.clock.forward(IN_HALF_A_MINUTE)
+    two_tenants.clock.forward(IN_HALF_A_MINUTE)
     assert not acme.is_live(token)
 
 
-def test_without_a_point_it_is_that_of_the_last_event_and_twice_in_a_row_is_once(world: World) -> None:
-    acme = world.acme
+def test_without_a_point_it_is_that_of_the_last_event_and_twice_in_a_row_is_once(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     acme.task_token()
     last = acme.last_event()
     first, again = restore(acme), restore(acme)
@@ -157,12 +159,12 @@ def test_without_a_point_it_is_that_of_the_last_event_and_twice_in_a_row_is_once
     assert (again.restored_to, again.is_new) == (last.at, False)
 
 
-def test_the_sources_are_told_with_when_they_were_last_heard(world: World) -> None:
-    acme = world.acme
+def test_the_sources_are_told_with_when_they_were_last_heard(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     [source] = restore(acme).sources
     assert (source.name, source.dialect, source.last_heard_at) == ("directory", "rfc", None)
-    world.clock.forward(1)
+    two_tenants.clock.forward(1)
     push = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "kim"}
     headers = {"Authorization": "Bearer idf_scim_directory_of_acme_0123456789abcdef"}
     assert acme.http.post("/t/acme/scim/v2/Users", json=push, headers=headers).status_code == 201
-    assert restore(acme).sources[0].last_heard_at == world.clock()
+    assert restore(acme).sources[0].last_heard_at == two_tenants.clock()

@@ -14,19 +14,19 @@ import pytest
 from identity.actions.clients import revoke_client
 from identity.actions.connections import end_connection
 from identity.actions.issuance import Issuer, issue_token
-from identity.actions.keys import rotate_keys
-from identity.fairness import Buckets
+from identity.actions.signing_keys import rotate_keys
+from identity.edge.rate_limits import Buckets
 from identity.model.cutoff import CutoffKind
 from identity.model.rate import Rate
 from identity.model.signing_key import activation_of_next
 from identity.model.token import Issue, Party
 from identity.store.cutoffs import cutoff_set
-from identity.store.facts import ClientQuestion, itself_facts_read
+from identity.store.facts import ClientLookup, itself_facts_read
 from identity.store.transaction import transaction
-from scim.async_work import perform
+from scim.bulk.tasks import perform
+from tests.fixtures import ADMINISTRATOR, ASSERTION_TYPE, ERP, Tenant, TwoTenants, claims_in
 from tests.oauth.provisioners import BULK, PATCH_OP, USER, Provisioner, provisioner
-from tests.trips import round_trips
-from tests.world import ADMINISTRATOR, ASSERTION_TYPE, ERP, Tenant, World, claims_in
+from tests.statement_counter import round_trips
 
 METADATA = "https://identity.example/.well-known/oauth-protected-resource/t/acme/scim/v2"
 CHALLENGE = f'Bearer realm="scim", {{}}resource_metadata="{METADATA}", scope="scim"'
@@ -79,9 +79,9 @@ def test_who_is_not_let_in_is_told_where_tokens_are_had(
 
 @pytest.mark.rfc("9728", "2")
 @pytest.mark.rfc("9728", "3")
-def test_the_endpoint_tells_anybody_which_issuer_gives_tokens_for_it(world: World) -> None:
-    for tenant in (world.acme, world.rival):
-        answer = world.http.get(f"/.well-known/oauth-protected-resource/t/{tenant.slug}/scim/v2")
+def test_the_endpoint_tells_anybody_which_issuer_gives_tokens_for_it(two_tenants: TwoTenants) -> None:
+    for tenant in (two_tenants.acme, two_tenants.rival):
+        answer = two_tenants.http.get(f"/.well-known/oauth-protected-resource/t/{tenant.slug}/scim/v2")
         assert answer.headers["Cache-Control"] == "public, max-age=3600"
         assert answer.json() == {
             "resource": f"{tenant.issuer}/scim/v2",
@@ -90,13 +90,13 @@ def test_the_endpoint_tells_anybody_which_issuer_gives_tokens_for_it(world: Worl
             "bearer_methods_supported": ["header"],
             "resource_name": f"SCIM endpoint of {tenant.slug}",
         }
-    assert world.http.get("/.well-known/oauth-protected-resource/t/nobody/scim/v2").status_code == 404
+    assert two_tenants.http.get("/.well-known/oauth-protected-resource/t/nobody/scim/v2").status_code == 404
 
 
 @pytest.mark.rfc("9728", "4")
-def test_the_issuer_names_the_endpoint_and_its_scope(world: World) -> None:
-    for tenant in (world.acme, world.rival):
-        found = world.http.get(f"/.well-known/oauth-authorization-server/t/{tenant.slug}").json()
+def test_the_issuer_names_the_endpoint_and_its_scope(two_tenants: TwoTenants) -> None:
+    for tenant in (two_tenants.acme, two_tenants.rival):
+        found = two_tenants.http.get(f"/.well-known/oauth-authorization-server/t/{tenant.slug}").json()
         assert found["protected_resources"] == [f"{tenant.issuer}/scim/v2"]
         assert found["scopes_supported"] == ["scim"]
 
@@ -133,7 +133,7 @@ def _revoke_token(source: Provisioner, token: str) -> None:
 
 
 def _expire(source: Provisioner, _: str) -> None:
-    clock = source.tenant.house.clock
+    clock = source.tenant.runtime.clock
     clock.forward(300)  # type: ignore[attr-defined]
 
 
@@ -165,7 +165,7 @@ DEATHS: dict[str, tuple[Callable[[Provisioner, str], None], str]] = {
     "its time is over": (_expire, "token_expired"),
     "its client is cut off": (_cut_off(CutoffKind.CLIENT, lambda s, _: s.client.client_id), "token_cut_off"),
     "it is cut off": (_cut_off(CutoffKind.TOKEN, lambda _, token: claims_in(token)["jti"]), "token_cut_off"),
-    "the tenant is cut off": (_cut_off(CutoffKind.TENANT, lambda s, _: str(s.tenant.planted.id)), "token_cut_off"),
+    "the tenant is cut off": (_cut_off(CutoffKind.TENANT, lambda s, _: str(s.tenant.seeded.id)), "token_cut_off"),
     "the tenant is suspended": (_suspend_tenant, "token_tenant_inactive"),
     "nobody remembers it": (_forget, "token_unknown"),
     "its key is retired": (_retire_keys, "token_key"),
@@ -186,13 +186,13 @@ def test_a_token_is_refused_from_the_moment_on_that(acme: Tenant, death: str) ->
     assert not acme.sql("SELECT FROM principals WHERE tenant_id = :tenant AND name = 'late@acme.example'")
 
 
-def test_a_rotation_of_the_issuers_keys_refuses_nobody(world: World) -> None:
-    source = provisioner(world.acme)
+def test_a_rotation_of_the_issuers_keys_refuses_nobody(two_tenants: TwoTenants) -> None:
+    source = provisioner(two_tenants.acme)
     before = source.token()
-    with world.acme.tx() as tx:
-        rotate_keys(tx, seal=world.house.seal, caller=ADMINISTRATOR, now=world.acme.now)
+    with two_tenants.acme.tx() as tx:
+        rotate_keys(tx, encryption=two_tenants.runtime.encryption, caller=ADMINISTRATOR, now=two_tenants.acme.now)
     assert source.ask(before).status_code == 200
-    world.clock.now = activation_of_next(world.clock.now) + timedelta(seconds=1)
+    two_tenants.clock.now = activation_of_next(two_tenants.clock.now) + timedelta(seconds=1)
     assert source.ask(source.token()).status_code == 200
 
 
@@ -217,8 +217,8 @@ def tokens_of(source: Provisioner) -> dict[str, str]:
 @pytest.mark.promise(4)
 @pytest.mark.rfc("7644", "2.1", "2.1-2")
 @pytest.mark.rfc("7644", "7.3", "7.3-1")
-def test_each_kind_of_token_opens_its_own_door_and_no_other(world: World) -> None:
-    mine, rivals = provisioner(world.acme), provisioner(world.rival)
+def test_each_kind_of_token_opens_its_own_door_and_no_other(two_tenants: TwoTenants) -> None:
+    mine, rivals = provisioner(two_tenants.acme), provisioner(two_tenants.rival)
     scim = mine.token()
     for kind, token in tokens_of(mine).items():
         refused = mine.ask(token)
@@ -227,12 +227,12 @@ def test_each_kind_of_token_opens_its_own_door_and_no_other(world: World) -> Non
         there = rivals if token in (scim, mine.own_token) else mine
         assert there.ask(token).status_code == 401
     bearer = {"Authorization": f"Bearer {scim}"}
-    assert world.http.get("/admin/v1/tenants", headers=bearer).status_code == 401
+    assert two_tenants.http.get("/admin/v1/tenants", headers=bearer).status_code == 401
     for endpoint in ("token", "introspect", "revoke"):
         form = {"grant_type": "client_credentials", "token": scim}
         proof = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": scim}
         for presented in (form, form | proof):
-            answer = world.http.post(f"/t/acme/oauth/{endpoint}", data=presented, headers=bearer)
+            answer = two_tenants.http.post(f"/t/acme/oauth/{endpoint}", data=presented, headers=bearer)
             assert answer.status_code == 401, (endpoint, presented)
     assert mine.ask(scim).status_code == 200  # and its own door is still open
 
@@ -258,9 +258,9 @@ def forged(tenant: Tenant, **changed: Any) -> str:
         issued_at=tenant.now,
         expires_at=tenant.now + timedelta(seconds=300),
     )
-    issuer = Issuer(tenant.issuer, tenant.slug, tenant.house.keys)
+    issuer = Issuer(tenant.issuer, tenant.slug, tenant.runtime.keys)
     with tenant.tx() as tx:
-        facts = itself_facts_read(tx, ClientQuestion(source.client.client_id), resource=None, txn=None, now=tenant.now)
+        facts = itself_facts_read(tx, ClientLookup(source.client.client_id), resource=None, txn=None, now=tenant.now)
         issue = replace(right, **changed)
         return issue_token(
             tx, issue, facts.common, new_task=None, issuer=issuer, caller=ADMINISTRATOR, now=tenant.now
@@ -275,7 +275,7 @@ def next_jti(tenant: Tenant) -> Any:
 def party_of(tenant: Tenant) -> Party:
     bot = tenant.agent("ocr-bot")
     with tenant.tx() as tx:
-        found = itself_facts_read(tx, ClientQuestion(bot.client_id), resource=None, txn=None, now=tenant.now).principal
+        found = itself_facts_read(tx, ClientLookup(bot.client_id), resource=None, txn=None, now=tenant.now).principal
     assert found is not None
     return found
 
@@ -293,7 +293,7 @@ def test_even_a_token_that_we_signed_must_be_exactly_the_right_one(acme: Tenant)
         ({"actors": (bot,)}, "token_not_of_a_connection"),
         (agents, "token_not_of_a_connection"),  # of a client that is of no connection
     ):
-        acme.house.refusals.counts.kept.clear()  # as in a new minute
+        acme.runtime.refusals.counts.kept.clear()  # as in a new minute
         assert source.ask(forged(acme, **fault)).status_code == 401, fault
         assert acme.last_event().event.reason == reason, fault
 
@@ -303,7 +303,7 @@ def test_even_a_token_that_we_signed_must_be_exactly_the_right_one(acme: Tenant)
 def test_a_token_without_the_scope_is_told_which_one_it_lacks(acme: Tenant) -> None:
     source = provisioner(acme)
     for scopes in ((), ("scim.read", "Scim")):
-        acme.house.refusals.counts.kept.clear()  # as in a new minute
+        acme.runtime.refusals.counts.kept.clear()  # as in a new minute
         refused = source.ask(forged(acme, scopes=scopes))
         assert refused.status_code == 403
         assert refused.headers["WWW-Authenticate"] == CHALLENGE.format('error="insufficient_scope", ')
@@ -315,25 +315,25 @@ def test_a_token_without_the_scope_is_told_which_one_it_lacks(acme: Tenant) -> N
 
 @pytest.mark.parametrize("befall", [_revoke_client, _end_connection, _expire, _revoke_token])
 def test_what_ends_during_a_bulk_refuses_the_operations_that_follow(
-    world: World, befall: Callable[[Provisioner, str], None]
+    two_tenants: TwoTenants, befall: Callable[[Provisioner, str], None]
 ) -> None:
-    source = provisioner(world.acme)
+    source = provisioner(two_tenants.acme)
     token = source.token()
     assert source.ask(token).status_code == 200
     looks = itertools.count(1)
 
     def clock() -> datetime:
         if next(looks) == 3:  # the request itself and its first operation have looked before
-            world.app.extensions["identity"] = world.house
+            two_tenants.app.extensions["identity"] = two_tenants.runtime
             befall(source, token)
-        return world.clock()
+        return two_tenants.clock()
 
     users = [{"method": "POST", "path": "/Users", "bulkId": f"b{n}", "data": {"schemas": [USER], "userName": f"u{n}"}}
              for n in range(3)]  # fmt: skip
-    world.app.extensions["identity"] = replace(world.house, clock=clock)
+    two_tenants.app.extensions["identity"] = replace(two_tenants.runtime, clock=clock)
     reports = source.ask(token, "POST", "/Bulk", {"schemas": [BULK], "Operations": users}).json()["Operations"]
     assert [report["status"] for report in reports] == ["201", "401", "401"]
-    assert world.acme.sql("SELECT name FROM principals WHERE tenant_id = :tenant AND name LIKE 'u_'") == [("u0",)]
+    assert two_tenants.acme.sql("SELECT name FROM principals WHERE tenant_id = :tenant AND name LIKE 'u_'") == [("u0",)]
 
 
 @pytest.mark.promise(10)
@@ -347,9 +347,9 @@ def test_what_a_client_asked_for_and_does_not_wait_for_ends_with_the_client(acme
     )
     assert accepted.status_code == 202
     _revoke_client(people, "")
-    begin = partial(transaction, acme.house.engine, acme.planted.id, holds_events=True)
+    begin = partial(transaction, acme.runtime.engine, acme.seeded.id, holds_events=True)
     txn = accepted.headers["Set-Txn"]
-    perform(begin, UUID(txn), seal=acme.house.seal, clock=acme.house.clock, until=lambda: False)
+    perform(begin, UUID(txn), encryption=acme.runtime.encryption, clock=acme.runtime.clock, until=lambda: False)
     [report] = people.ask(people.own_token, path=f"/AsyncRequests/{txn}").json()["Operations"]
     assert report["status"] == "401"
     assert people.ask(people.own_token, path='/Users?filter=userName eq "sam-later"').json()["totalResults"] == 0
@@ -361,9 +361,9 @@ def test_it_costs_no_more_round_trips_than_a_connections_own_token(acme: Tenant)
     costs = []
     for credential in (source.own_token, token):
         source.ask(credential)  # the process learns the tenant and the token
-        with round_trips(acme.house.engine) as read:
+        with round_trips(acme.runtime.engine) as read:
             source.ask(credential)
-        with round_trips(acme.house.engine) as create:
+        with round_trips(acme.runtime.engine) as create:
             assert source.create(credential, f"cost-{credential[-6:]}").status_code == 201
         costs.append((len(read), len(create)))
     assert costs[0] == costs[1]
@@ -374,13 +374,15 @@ def test_it_costs_no_more_round_trips_than_a_connections_own_token(acme: Tenant)
 # --- how often ---
 
 
-def test_a_fresh_token_is_neither_a_guess_nor_a_bucket_of_its_own(world: World) -> None:
-    source, other = provisioner(world.acme), provisioner(world.acme, name="others")
+def test_a_fresh_token_is_neither_a_guess_nor_a_bucket_of_its_own(two_tenants: TwoTenants) -> None:
+    source, other = provisioner(two_tenants.acme), provisioner(two_tenants.acme, name="others")
     assert source.ask(source.token()).status_code == 200  # the process learns the key
     few = Rate(per_s=0.001, burst=3)
-    world.app.extensions["identity"] = replace(world.house, stranger_rate=few, scim_rate=few, scim_buckets=Buckets())
+    two_tenants.app.extensions["identity"] = replace(
+        two_tenants.runtime, unknown_token_rate=few, scim_rate=few, scim_buckets=Buckets()
+    )
     guesses = [source.ask(f"guess-{number}").status_code for number in range(4)]
     assert guesses == [401, 401, 401, 429]
     assert [source.ask(source.token()).status_code for _ in range(5)] == [200] * 3 + [429] * 2
     assert other.ask(other.token()).status_code == 200
-    assert source.ask(world.acme.task_token()).status_code == 429  # good elsewhere, a guess here
+    assert source.ask(two_tenants.acme.task_token()).status_code == 429  # good elsewhere, a guess here

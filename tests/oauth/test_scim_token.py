@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from identity.actions.connections import end_connection
+from tests.fixtures import ADMINISTRATOR, ERP, EXCHANGE, TYPE, Tenant, TwoTenants, claims_in
 from tests.oauth.provisioners import provisioner
-from tests.world import ADMINISTRATOR, ERP, EXCHANGE, TYPE, Tenant, World, claims_in
 
 
 @pytest.mark.rfc("9068", "2.2")
@@ -75,7 +75,7 @@ def test_it_alone_may_look_at_its_token_and_revoke_it(acme: Tenant) -> None:
     source, other = provisioner(acme), provisioner(acme, name="others")
     token = source.token()
     assert acme.introspect(token, source.client)["aud"] == source.resource
-    for stranger in (other.client, acme.planted.erp, acme.agent("ocr-bot")):
+    for stranger in (other.client, acme.seeded.erp, acme.agent("ocr-bot")):
         assert acme.introspect(token, stranger) == {"active": False}
     assert acme.post("revoke", other.client, token=token).status_code == 400
     assert acme.is_live(token, source.client)
@@ -104,8 +104,8 @@ def test_when_its_connection_ends_it_ends_with_it(acme: Tenant) -> None:
     assert other.ask(other.token()).status_code == 200
 
 
-def test_a_twin_of_the_other_tenant_proves_nothing_here(world: World) -> None:
-    mine, rivals = provisioner(world.acme), provisioner(world.rival)
+def test_a_twin_of_the_other_tenant_proves_nothing_here(two_tenants: TwoTenants) -> None:
+    mine, rivals = provisioner(two_tenants.acme), provisioner(two_tenants.rival)
     assert mine.tenant.ask(rivals.client, grant_type="client_credentials").status_code == 401
-    assert world.acme.exchange("invoice-bot", rivals.token()).status_code == 400
+    assert two_tenants.acme.exchange("invoice-bot", rivals.token()).status_code == 400
     assert EXCHANGE not in mine.tenant.http.get("/.well-known/oauth-protected-resource/t/acme/scim/v2").text

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures import AGENTS, CRM, ERP, Tenant, TwoTenants, access_token, claims_in, let_act
 from tests.oauth.tasking import ask, open_task, refusal, wanted
-from tests.world import AGENTS, CRM, ERP, Tenant, World, access_token, claims_in, let_act
 
 pytestmark = pytest.mark.promise(8)
 
@@ -40,8 +40,8 @@ def test_each_token_of_a_task_is_counted_and_the_last_one_is_the_last(acme: Tena
     assert (str(refused.txn), refused.reason) == (txn, "task_budget_spent")
 
 
-def test_so_many_tokens_in_a_minute_and_more_in_the_next(world: World) -> None:
-    acme = world.acme
+def test_so_many_tokens_in_a_minute_and_more_in_the_next(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     txn = open_task(acme, budget={"tokens_per_minute": 2})["txn"]
     for _ in range(2):
         acme.task_token(txn=txn)
@@ -75,7 +75,7 @@ def test_no_chain_of_a_task_is_longer_than_its_budget_says(acme: Tenant) -> None
 @pytest.mark.promise(3)
 def test_no_token_of_a_task_has_more_than_the_authority_that_it_was_opened_with(acme: Tenant) -> None:
     with acme.tx() as tx:
-        let_act(tx, acme.agent().id, acme.planted.finance, resource=CRM)
+        let_act(tx, acme.agent().id, acme.seeded.finance, resource=CRM)
     txn = open_task(acme, authority=[{"resource": ERP, "scopes": ["invoices.read"]}])["txn"]
     token = acme.task_token(txn=txn)
     assert claims_in(token)["scope"] == "invoices.read"
@@ -130,11 +130,11 @@ def test_many_at_once_never_overspend(acme: Tenant) -> None:
 
 
 @pytest.mark.promise(3)
-def test_nothing_of_a_task_outlives_it(world: World) -> None:
-    acme = world.acme
+def test_nothing_of_a_task_outlives_it(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     txn = open_task(acme, expires_in=30)["txn"]
     token = acme.task_token(txn=txn)
     assert claims_in(token)["exp"] - claims_in(token)["iat"] == 30
-    world.clock.forward(31)
+    two_tenants.clock.forward(31)
     assert not acme.is_live(token)
     assert refusal(acme.exchange("invoice-bot", txn=txn))[2] == "task_ended"

@@ -17,10 +17,21 @@ import pytest
 from identity_verifier import Expected, KeySet, VerifiedClaims, parse_key_set, verify_token
 
 from identity.model.principal import Kind
+from tests.fixtures import (
+    ADMIN_TOKEN,
+    AGENTS,
+    Agent,
+    Clock,
+    Tenant,
+    TwoTenants,
+    actors_in,
+    claims_in,
+    employ,
+    provision,
+)
 from tests.oauth.books import LIST, PAY, READ, RESTRICTIONS, TRANSFER, administer
 from tests.oauth.test_authority_chains import CALLS, READINGS, Dice, Held, as_held, wider_than
 from tests.oracles.authority import Call
-from tests.world import ADMIN_TOKEN, AGENTS, Agent, Clock, Tenant, World, actors_in, claims_in, employ, provision
 
 AUDIENCES = ("https://one.example", "https://two.example", "https://three.example")
 PARTS = 4
@@ -61,7 +72,7 @@ def services_in(acme: Tenant) -> Mapping[str, Agent]:
     clients = {}
     for number, audience in enumerate(AUDIENCES):
         with acme.tx() as tx:
-            bot = employ(tx, f"service-{number}", acme.planted.dana)
+            bot = employ(tx, f"service-{number}", acme.seeded.dana)
         body = {"audience": audience, "principal_id": str(bot.id), "scopes": [READ, PAY, LIST],
                 "authorization_details_types": TYPES}  # fmt: skip
         administer(acme, "/resources", body)
@@ -299,9 +310,9 @@ def check_end(course: Course, name: str) -> Iterator[str]:
 @pytest.mark.timeout(max(120, TASKS))
 @pytest.mark.parametrize("part", range(PARTS))
 def test_however_a_task_goes_authority_never_grows_nobody_is_lost_and_nothing_lives_after_it(
-    world: World, part: int
+    two_tenants: TwoTenants, part: int
 ) -> None:
-    acme, seen = world.acme, Counter[str]()
+    acme, seen = two_tenants.acme, Counter[str]()
     keys = parse_key_set(acme.http.get(f"/t/{acme.slug}/jwks").json())
     clients = services_in(acme)
     for number in range(part * TASKS, (part + 1) * TASKS):
@@ -309,7 +320,7 @@ def test_however_a_task_goes_authority_never_grows_nobody_is_lost_and_nothing_li
             services = batch(acme, clients, number)
         dice, name = Dice(Random(number)), f"task {number}"
         person = dice.dice.choice(sorted({person for person, _, _ in services.delegations}))
-        course = Course(acme, world.clock, keys, dice, person, services)
+        course = Course(acme, two_tenants.clock, keys, dice, person, services)
         for link in [course.go_on() for _ in range(LENGTH)]:
             seen.update(what_happened(link))
         for link in course.links:

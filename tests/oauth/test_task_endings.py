@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 
 from identity.actions.tasks import get_task
-from identity.model.lifecycle import Verb
+from identity.model.lifecycle import Transition
+from tests.fixtures import AGENTS, Tenant, TwoTenants, access_token, claims_in
 from tests.oauth.tasking import ACCESS_TOKEN, ask, bearer, open_task, person, refusal, wanted
 from tests.oauth.test_cut_is_the_last_word import held_before_commit
 from tests.oauth.test_race import between_reading_and_writing
-from tests.world import AGENTS, Tenant, World, access_token, claims_in
 
 
 def txn_of(token: str) -> str:
@@ -127,12 +127,12 @@ def test_a_task_token_is_not_the_persons_own(acme: Tenant) -> None:
 
 
 @pytest.mark.promise(1)
-def test_a_cancelled_branch_is_the_last_word_when_an_exchange_is_about_to_be_answered(world: World) -> None:
+def test_a_cancelled_branch_is_the_last_word_when_an_exchange_is_about_to_be_answered(two_tenants: TwoTenants) -> None:
     """The exchange has read that the branch stands; it is cancelled before it writes."""
-    acme = world.acme
+    acme = two_tenants.acme
     first = acme.task_token()
     ocr, own = acme.task_token("ocr-bot", first), bearer(acme, "ocr-bot")
-    with between_reading_and_writing(world, lambda: ask(acme, "POST", f"/{txn_of(first)}/cancel", token=own)):
+    with between_reading_and_writing(two_tenants, lambda: ask(acme, "POST", f"/{txn_of(first)}/cancel", token=own)):
         answer = acme.exchange("mail-bot", ocr)
     assert refusal(answer) == (400, "invalid_grant", "branch_cancelled")
 
@@ -142,12 +142,12 @@ def test_a_cancelled_branch_is_the_last_word_when_an_exchange_is_about_to_be_ans
     ("agent", "ending"), [("invoice-bot", "complete"), ("invoice-bot", "cancel"), ("ocr-bot", "cancel")]
 )
 def test_an_end_waits_for_a_token_that_is_held_up_for_a_second_and_does_not_fail(
-    world: World, agent: str, ending: str
+    two_tenants: TwoTenants, agent: str, ending: str
 ) -> None:
-    acme, released = world.acme, threading.Event()
+    acme, released = two_tenants.acme, threading.Event()
     first = acme.task_token()
     ocr, own = acme.task_token("ocr-bot", first), bearer(acme, agent)
-    with held_before_commit(world, released) as held, ThreadPoolExecutor(1) as threads:
+    with held_before_commit(two_tenants, released) as held, ThreadPoolExecutor(1) as threads:
         asked = threads.submit(acme.exchange, "mail-bot", ocr)
         assert held.wait(20)
         assert ask(acme, "POST", f"/{txn_of(first)}/{ending}", token=own).status_code == 200
@@ -177,11 +177,11 @@ def test_under_load_a_branch_is_cancelled_at_once_and_no_token_of_it_outlives_th
 
 
 @pytest.mark.promise(1)
-def test_a_subject_that_is_cut_while_a_task_is_being_opened_has_none_opened(world: World) -> None:
-    acme = world.acme
+def test_a_subject_that_is_cut_while_a_task_is_being_opened_has_none_opened(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     own = bearer(acme, "invoice-bot")
     body = wanted(acme)
-    with between_reading_and_writing(world, lambda: acme.befall(acme.planted.sam, Verb.SUSPEND)):
+    with between_reading_and_writing(two_tenants, lambda: acme.befall(acme.seeded.sam, Transition.SUSPEND)):
         answer = ask(acme, "POST", body=body, token=own)
     assert refusal(answer) == (400, "invalid_grant", "party_cut_off")
     assert acme.sql("SELECT count(*) FROM tasks WHERE tenant_id = :tenant") == [(0,)]
@@ -191,7 +191,7 @@ def test_a_subject_that_is_cut_while_a_task_is_being_opened_has_none_opened(worl
 @pytest.mark.parametrize("who", ["sam", "agent"])
 def test_a_task_ends_with_its_subject_and_its_opener(acme: Tenant, who: str) -> None:
     txn = open_task(acme)["txn"]
-    acme.befall(acme.planted.sam if who == "sam" else acme.agent().id, Verb.SUSPEND)
+    acme.befall(acme.seeded.sam if who == "sam" else acme.agent().id, Transition.SUSPEND)
     [(subject_epoch, actor_epoch)] = acme.sql(
         "SELECT subject_epoch, actor_epoch FROM tasks WHERE tenant_id = :tenant AND txn = :txn", txn=txn
     )

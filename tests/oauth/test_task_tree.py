@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures import ADMIN_TOKEN, ERP, Tenant, TwoTenants, claims_in
 from tests.oauth.tasking import PURPOSE, ask, open_task, refusal
 from tests.oauth.trading import LEDGER, ORDERS, trade_in
-from tests.world import ADMIN_TOKEN, ERP, Tenant, World, claims_in
 
 
 def admin(tenant: Tenant, path: str, status: int = 200) -> Any:
@@ -36,7 +36,7 @@ def test_each_token_is_below_the_one_that_it_was_traded_for(acme: Tenant, rival:
     below = [(jti(ocr), [(jti(mail), [])]), (jti(archive), [])]
     assert drawn(tree["tokens"]) == [(jti(first), below), (jti(second), [])]
     assert (tree["txn"], tree["purpose"], tree["is_truncated"]) == (txn, PURPOSE, False)
-    assert (tree["opened_by"], tree["subject_id"]) == (str(acme.agent().id), str(acme.planted.sam))
+    assert (tree["opened_by"], tree["subject_id"]) == (str(acme.agent().id), str(acme.seeded.sam))
     assert (tree["ended_at"], tree["ended_as"]) == (None, None)
     node = tree["tokens"][0]["children"][0]
     assert (node["actor_id"], node["client_id"]) == (str(acme.agent("ocr-bot").id), acme.agent("ocr-bot").client_id)
@@ -44,11 +44,11 @@ def test_each_token_is_below_the_one_that_it_was_traded_for(acme: Tenant, rival:
     assert admin(rival, f"/{txn}/tree", 404)["code"] == "not_found"
 
 
-def test_a_renewed_token_is_one_node_whatever_edition_was_traded(world: World) -> None:
-    acme = world.acme
+def test_a_renewed_token_is_one_node_whatever_edition_was_traded(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     first = acme.task_token()
     for _ in range(2):
-        world.clock.forward(130)
+        two_tenants.clock.forward(130)
         renewed = acme.task_token(subject_token=first, renew="true")
     ocr = acme.task_token("ocr-bot", renewed)
     tree = admin(acme, f"/{claims_in(first)['txn']}/tree")

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from identity.model.lifecycle import Verb
+from identity.model.lifecycle import Transition
+from tests.fixtures import CRM, DETAILS, ERP, SCOPES, Tenant, TwoTenants
 from tests.oauth.books import administer
 from tests.oauth.tasking import ACCESS_TOKEN, PURPOSE, ask, bearer, open_task, person, refusal, wanted
 from tests.oauth.test_budget import statements
-from tests.world import CRM, DETAILS, ERP, SCOPES, Tenant, World
 
 
 def test_a_task_has_a_purpose_a_subject_an_end_and_what_the_agent_could_have_now(acme: Tenant) -> None:
@@ -25,7 +25,7 @@ def test_a_task_has_a_purpose_a_subject_an_end_and_what_the_agent_could_have_now
     assert made == {
         "state": "open",
         "purpose": PURPOSE,
-        "subject_id": str(acme.planted.sam),
+        "subject_id": str(acme.seeded.sam),
         "actor_id": str(acme.agent().id),
         "authority": [{"resource": ERP, "scopes": list(SCOPES), "authorization_details": list(DETAILS)}],
         "budget": budget,
@@ -42,7 +42,7 @@ def test_the_first_entry_is_the_tasks_own_delegation_and_authority(acme: Tenant)
     [row] = acme.sql(
         "SELECT delegation_id, audience, scopes FROM tasks WHERE tenant_id = :tenant AND txn = :txn", txn=txn
     )
-    assert tuple(row) == (acme.planted.delegations["invoice-bot"], ERP, ["invoices.read"])
+    assert tuple(row) == (acme.seeded.delegations["invoice-bot"], ERP, ["invoices.read"])
 
 
 def test_opening_is_an_event_that_says_all_of_it(acme: Tenant, rival: Tenant) -> None:
@@ -50,7 +50,7 @@ def test_opening_is_an_event_that_says_all_of_it(acme: Tenant, rival: Tenant) ->
     made = open_task(acme, authority=[entry], budget={"tokens": 7})
     event = acme.last_event()
     assert (event.event.type, event.caller_kind, event.caller_id) == ("task.opened", "client", acme.agent().client_id)
-    assert (event.event.subject_id, event.event.actor_ids) == (acme.planted.sam, (acme.agent().id,))
+    assert (event.event.subject_id, event.event.actor_ids) == (acme.seeded.sam, (acme.agent().id,))
     assert str(event.event.txn) == made["txn"]
     assert event.event.detail["purpose"] == PURPOSE
     assert event.event.detail["authority"] == made["authority"]
@@ -73,13 +73,13 @@ def test_a_task_may_name_no_resource_server_at_all(acme: Tenant) -> None:
 
 
 def test_a_person_may_be_acted_for_by_a_delegation_for_that_person_or_for_a_group(acme: Tenant) -> None:
-    [delegation] = [acme.planted.delegations["invoice-bot"]]
+    [delegation] = [acme.seeded.delegations["invoice-bot"]]
     acme.sql("UPDATE delegations SET ended_at = now() WHERE tenant_id = :tenant AND id = :id", id=delegation)
     refused = ask(acme, "POST", body=wanted(acme, authority=...))
     assert refusal(refused) == (400, "invalid_request", "not_delegated")
     direct = {
         "actor_id": str(acme.agent().id),
-        "subject_id": str(acme.planted.sam),
+        "subject_id": str(acme.seeded.sam),
         "resource": CRM,
         "scopes": [SCOPES[0]],
     }
@@ -102,14 +102,14 @@ def test_a_person_may_be_acted_for_by_a_delegation_for_that_person_or_for_a_grou
     ],
 )  # fmt: skip
 def test_more_than_an_exchange_would_give_opens_nothing(
-    quiet: Tenant, changed: dict[str, Any], expected: tuple[int, str, str]
+    read_only: Tenant, changed: dict[str, Any], expected: tuple[int, str, str]
 ) -> None:
-    before = quiet.sql("SELECT count(*) FROM tasks WHERE tenant_id = :tenant")
-    assert refusal(ask(quiet, "POST", body=wanted(quiet, **changed))) == expected
-    assert quiet.sql("SELECT count(*) FROM tasks WHERE tenant_id = :tenant") == before
-    event = quiet.last_event().event
-    assert (event.type, event.reason, event.subject_id) == ("oauth.refused", expected[2], quiet.planted.sam)
-    assert quiet.agent().id in event.actor_ids
+    before = read_only.sql("SELECT count(*) FROM tasks WHERE tenant_id = :tenant")
+    assert refusal(ask(read_only, "POST", body=wanted(read_only, **changed))) == expected
+    assert read_only.sql("SELECT count(*) FROM tasks WHERE tenant_id = :tenant") == before
+    event = read_only.last_event().event
+    assert (event.type, event.reason, event.subject_id) == ("oauth.refused", expected[2], read_only.seeded.sam)
+    assert read_only.agent().id in event.actor_ids
 
 
 @pytest.mark.parametrize(
@@ -122,10 +122,10 @@ def test_more_than_an_exchange_would_give_opens_nothing(
     ],
 )  # fmt: skip
 def test_for_itself_an_agent_opens_a_task_with_no_more_than_its_client_has(
-    quiet: Tenant, entry: dict[str, Any], expected: tuple[int, str, str]
+    read_only: Tenant, entry: dict[str, Any], expected: tuple[int, str, str]
 ) -> None:
-    assert refusal(ask(quiet, "POST", body={"purpose": PURPOSE, "authority": [entry]})) == expected
-    assert quiet.last_event().event.actor_ids == (quiet.agent().id,)
+    assert refusal(ask(read_only, "POST", body={"purpose": PURPOSE, "authority": [entry]})) == expected
+    assert read_only.last_event().event.actor_ids == (read_only.agent().id,)
 
 
 def test_a_token_that_serves_a_task_opens_no_other(acme: Tenant) -> None:
@@ -143,13 +143,13 @@ def test_an_agents_own_token_is_no_subject_token_of_its_own(acme: Tenant) -> Non
 
 
 @pytest.mark.promise(10)
-def test_opening_takes_six_round_trips_and_one_for_each_resource_server(world: World) -> None:
-    acme = world.acme
+def test_opening_takes_six_round_trips_and_one_for_each_resource_server(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     body, own = wanted(acme), {"purpose": PURPOSE, "authority": [{"resource": ERP}, {"resource": CRM}]}
     token = bearer(acme, "invoice-bot")
     for asked, entries in ((body, 1), (own, 2)):
         ask(acme, "POST", body=asked, token=token)
-        with statements(world) as sent:
+        with statements(two_tenants) as sent:
             assert ask(acme, "POST", body=asked, token=token).status_code == 201
         assert len(sent) == 6 + entries, sent  # BEGIN, who asks, an entry each, lock, write, event, COMMIT
 
@@ -200,10 +200,10 @@ def test_a_day_is_the_most_and_a_delegation_may_allow_it(acme: Tenant) -> None:
 
 @pytest.mark.promise(1)
 @pytest.mark.parametrize("who", ["sam", "agent"])
-@pytest.mark.parametrize("verb", [Verb.SUSPEND, Verb.DEPROVISION])
-def test_nobody_who_was_cut_opens_or_is_opened_for(acme: Tenant, who: str, verb: Verb) -> None:
+@pytest.mark.parametrize("verb", [Transition.SUSPEND, Transition.DEPROVISION])
+def test_nobody_who_was_cut_opens_or_is_opened_for(acme: Tenant, who: str, verb: Transition) -> None:
     token = bearer(acme, "invoice-bot")
-    acme.befall(acme.planted.sam if who == "sam" else acme.agent().id, verb)
+    acme.befall(acme.seeded.sam if who == "sam" else acme.agent().id, verb)
     answer = ask(acme, "POST", body=wanted(acme), token=token)
     assert answer.status_code == (401 if who == "agent" else 400)
 
@@ -239,15 +239,15 @@ def test_an_agent_lists_the_tasks_that_it_opened_page_by_page(acme: Tenant) -> N
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=201", "limit=x", "limit=%D9%A1", "after=x", "state=open", "limit=1&limit=2"]
 )
-def test_a_page_that_is_not_asked_for_rightly_is_refused(quiet: Tenant, query: str) -> None:
-    token = bearer(quiet, "ocr-bot")
-    answer = quiet.http.get(f"/t/acme/tasks?{query}", headers={"Authorization": f"Bearer {token}"})
+def test_a_page_that_is_not_asked_for_rightly_is_refused(read_only: Tenant, query: str) -> None:
+    token = bearer(read_only, "ocr-bot")
+    answer = read_only.http.get(f"/t/acme/tasks?{query}", headers={"Authorization": f"Bearer {token}"})
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
-def test_keys_of_an_upstream_issuer_are_fetched_in_between(world: World) -> None:
+def test_keys_of_an_upstream_issuer_are_fetched_in_between(two_tenants: TwoTenants) -> None:
     """As at the token endpoint: the first try finds no keys, and the second one is answered."""
-    acme = world.acme
+    acme = two_tenants.acme
     acme.sql(
         "UPDATE connections SET jwks = NULL, jwks_uri = 'https://login.example/keys'"
         " WHERE kind = 'oidc' AND tenant_id = :tenant"
@@ -256,9 +256,9 @@ def test_keys_of_an_upstream_issuer_are_fetched_in_between(world: World) -> None
 
     def fetch(url: str) -> bytes:
         fetched.append(url)
-        return json.dumps(acme.planted.upstream.jwks).encode()
+        return json.dumps(acme.seeded.upstream.jwks).encode()
 
-    acme.house.upstream_keys.fetch = fetch
+    acme.runtime.upstream_keys.fetch = fetch
     made = open_task(acme)
     assert fetched == ["https://login.example/keys"]
     cancelled = ask(acme, "POST", f"/{made['txn']}/cancel", body=person(acme), agent="ocr-bot")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures import ERP, Tenant, TwoTenants
 from tests.oauth.tasking import ACCESS_TOKEN, ID_TOKEN, PURPOSE, ask, bearer, open_task, refusal, wanted
-from tests.world import ERP, Tenant, World
 
 pytestmark = pytest.mark.promise(9)
 
@@ -60,12 +60,12 @@ BODIES: dict[str, tuple[dict[str, Any], tuple[int, str, str]]] = {
 
 
 @pytest.mark.parametrize("fault", BODIES)
-def test_a_body_with_one_fault_is_refused_for_that_fault(quiet: Tenant, fault: str) -> None:
+def test_a_body_with_one_fault_is_refused_for_that_fault(read_only: Tenant, fault: str) -> None:
     changed, expected = BODIES[fault]
-    answer = ask(quiet, "POST", body=wanted(quiet, **changed))
+    answer = ask(read_only, "POST", body=wanted(read_only, **changed))
     assert refusal(answer) == expected, answer.text
-    assert quiet.sql("SELECT count(*) FROM tasks WHERE tenant_id = :tenant") == [(0,)]
-    assert quiet.last_event().event.reason == expected[2]
+    assert read_only.sql("SELECT count(*) FROM tasks WHERE tenant_id = :tenant") == [(0,)]
+    assert read_only.last_event().event.reason == expected[2]
 
 
 @pytest.mark.parametrize("text", [
@@ -73,10 +73,10 @@ def test_a_body_with_one_fault_is_refused_for_that_fault(quiet: Tenant, fault: s
     b'{"purpose":' + b"[" * 20 + b"]" * 20 + b"}", b'{"purpose":"\\ud800"}',
 ])  # fmt: skip
 @pytest.mark.parametrize("ending", ["", "/complete", "/cancel"])
-def test_text_that_is_no_json_of_one_meaning_is_refused(quiet: Tenant, text: bytes, ending: str) -> None:
+def test_text_that_is_no_json_of_one_meaning_is_refused(read_only: Tenant, text: bytes, ending: str) -> None:
     path = f"/0193b000-0000-7000-8000-000000000000{ending}" if ending else ""
     headers = {"Content-Type": "application/json"}
-    answer = ask(quiet, "POST", path, content=text, headers=headers)
+    answer = ask(read_only, "POST", path, content=text, headers=headers)
     if text:
         assert refusal(answer) == (400, "invalid_request", "malformed_json")
     else:
@@ -86,24 +86,24 @@ def test_text_that_is_no_json_of_one_meaning_is_refused(quiet: Tenant, text: byt
 @pytest.mark.parametrize(("type_", "coding"), [
     ("application/x-www-form-urlencoded", None), ("text/plain", None), ("application/json", "gzip"),
 ])  # fmt: skip
-def test_a_body_that_is_not_plain_json_is_refused(quiet: Tenant, type_: str, coding: str | None) -> None:
+def test_a_body_that_is_not_plain_json_is_refused(read_only: Tenant, type_: str, coding: str | None) -> None:
     headers = {"Content-Type": type_} | ({"Content-Encoding": coding} if coding else {})
-    answer = ask(quiet, "POST", content=json.dumps({"purpose": PURPOSE}).encode(), headers=headers)
+    answer = ask(read_only, "POST", content=json.dumps({"purpose": PURPOSE}).encode(), headers=headers)
     assert refusal(answer) == (400, "invalid_request", "media_type")
 
 
-def test_nothing_is_taken_from_the_url(quiet: Tenant) -> None:
-    token = bearer(quiet, "invoice-bot")
-    answer = quiet.http.post(f"/t/acme/tasks?access_token={token}", json={"purpose": PURPOSE})
+def test_nothing_is_taken_from_the_url(read_only: Tenant) -> None:
+    token = bearer(read_only, "invoice-bot")
+    answer = read_only.http.post(f"/t/acme/tasks?access_token={token}", json={"purpose": PURPOSE})
     assert answer.status_code == 401
-    answer = ask(quiet, "POST", body={"purpose": PURPOSE}, params={"purpose": PURPOSE})
+    answer = ask(read_only, "POST", body={"purpose": PURPOSE}, params={"purpose": PURPOSE})
     assert refusal(answer) == (400, "invalid_request", "query_string")
-    answer = ask(quiet, "GET", "/0193b000-0000-7000-8000-000000000000", params={"fields": "all"})
+    answer = ask(read_only, "GET", "/0193b000-0000-7000-8000-000000000000", params={"fields": "all"})
     assert refusal(answer) == MALFORMED
 
 
-def test_a_body_has_a_limit(quiet: Tenant) -> None:
-    answer = ask(quiet, "POST", body=wanted(quiet, purpose="x" * 70_000))
+def test_a_body_has_a_limit(read_only: Tenant) -> None:
+    answer = ask(read_only, "POST", body=wanted(read_only, purpose="x" * 70_000))
     assert (answer.status_code, answer.json()["error"]) == (413, "invalid_request")
 
 
@@ -129,8 +129,8 @@ def unauthenticated(answer: Any) -> bool:
     return True
 
 
-def test_only_an_agents_own_token_for_the_issuer_is_taken(world: World) -> None:
-    acme, rival = world.acme, world.rival
+def test_only_an_agents_own_token_for_the_issuer_is_taken(two_tenants: TwoTenants) -> None:
+    acme, rival = two_tenants.acme, two_tenants.rival
     tokens = {
         "for a resource server": acme.own_token("invoice-bot", resource=ERP),
         "a task's": acme.task_token(),
@@ -154,20 +154,20 @@ def test_an_agents_own_token_may_be_as_large_as_its_client_has_scopes(acme: Tena
     assert ask(acme, "GET", token=token).status_code == 200
 
 
-def test_a_token_is_good_as_long_as_all_that_it_rests_on(world: World) -> None:
-    acme = world.acme
+def test_a_token_is_good_as_long_as_all_that_it_rests_on(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     old, revoked, forged = (bearer(acme, "invoice-bot") for _ in range(3))
     assert acme.post("revoke", acme.agent(), token=revoked).status_code == 200
     assert unauthenticated(ask(acme, "GET", token=revoked))
     assert unauthenticated(ask(acme, "GET", token=forged[:-4] + ("AAAA" if forged[-4:] != "AAAA" else "BBBB")))
     assert ask(acme, "GET", token=old).status_code == 200
-    world.clock.forward(301)
+    two_tenants.clock.forward(301)
     assert unauthenticated(ask(acme, "GET", token=old))
 
 
-def test_without_a_token_no_error_is_named(quiet: Tenant) -> None:
+def test_without_a_token_no_error_is_named(read_only: Tenant) -> None:
     for headers in ({}, {"Authorization": "Bearer"}, {"Authorization": "Basic eDp5"}):
-        answer = quiet.http.post("/t/acme/tasks", json={"purpose": PURPOSE}, headers=headers)
+        answer = read_only.http.post("/t/acme/tasks", json={"purpose": PURPOSE}, headers=headers)
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="tasks"'
 
@@ -179,13 +179,13 @@ def test_a_client_that_may_not_exchange_opens_tasks_for_itself_alone(acme: Tenan
     assert ask(acme, "POST", body={"purpose": PURPOSE}, agent="ocr-bot").status_code == 201
 
 
-def test_a_subject_token_that_is_not_believed_opens_nothing(quiet: Tenant) -> None:
+def test_a_subject_token_that_is_not_believed_opens_nothing(read_only: Tenant) -> None:
     faults = {
-        "subject_unknown": quiet.id_token(sub="nobody"),
-        "subject_token_expired": quiet.id_token(exp=int(quiet.now.timestamp()) - 60),
-        "subject_token_issuer": quiet.id_token(iss="https://elsewhere.example"),
+        "subject_unknown": read_only.id_token(sub="nobody"),
+        "subject_token_expired": read_only.id_token(exp=int(read_only.now.timestamp()) - 60),
+        "subject_token_issuer": read_only.id_token(iss="https://elsewhere.example"),
     }
     for reason, token in faults.items():
         for authority in (..., [{"resource": ERP}]):
-            body = wanted(quiet, subject_token=token, subject_token_type=ID_TOKEN, authority=authority)
-            assert refusal(ask(quiet, "POST", body=body)) == (400, "invalid_request", reason)
+            body = wanted(read_only, subject_token=token, subject_token_type=ID_TOKEN, authority=authority)
+            assert refusal(ask(read_only, "POST", body=body)) == (400, "invalid_request", reason)

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from identity.model.connection import TokenKind, UpstreamAct, UpstreamPolicy
-from tests.world import ERP, EXTERNAL_URL, LOGIN, TYPE, Tenant, World, access_token, actors_in, claims_in, trust
+from tests.fixtures import ERP, EXTERNAL_URL, LOGIN, TYPE, Tenant, TwoTenants, access_token, actors_in, claims_in, trust
 
 NOW = 1_795_510_800
 EVERY_KIND = UpstreamPolicy(token_kinds=tuple(TokenKind))
@@ -32,7 +32,7 @@ def trusting(tenant: Tenant, **policy: Any) -> str:
     """Trust the same keys under another issuer, with another policy."""
     issuer = "https://declared.example"
     with tenant.tx() as tx:
-        trust(tx, issuer, jwks=tenant.planted.upstream.jwks, policy=UpstreamPolicy(**policy))
+        trust(tx, issuer, jwks=tenant.seeded.upstream.jwks, policy=UpstreamPolicy(**policy))
     return issuer
 
 
@@ -63,10 +63,10 @@ TAKEN: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
 
 @pytest.mark.parametrize(("type_", "header", "claims"), TAKEN)
 def test_a_token_of_a_recognised_kind_stands_for_its_person(
-    quiet: Tenant, type_: str, header: dict[str, Any], claims: dict[str, Any]
+    read_only: Tenant, type_: str, header: dict[str, Any], claims: dict[str, Any]
 ) -> None:
-    token = quiet.planted.upstream.sign(quiet.now, header=header, **claims)
-    assert claims_in(access_token(trade(quiet, token, type_)))["sub"] == str(quiet.planted.sam)
+    token = read_only.seeded.upstream.sign(read_only.now, header=header, **claims)
+    assert claims_in(access_token(trade(read_only, token, type_)))["sub"] == str(read_only.seeded.sam)
 
 
 DECLARED: list[tuple[str | Any, Mapping[str, Any]]] = [
@@ -81,9 +81,9 @@ def test_access_tokens_that_are_not_of_rfc_9068_are_taken_only_where_the_connect
 ) -> None:
     header = {"typ": typ}
     for type_ in ("access_token", "jwt", "id_token"):
-        undeclared = trade(acme, acme.planted.upstream.sign(acme.now, header=header, **claims), type_)
+        undeclared = trade(acme, acme.seeded.upstream.sign(acme.now, header=header, **claims), type_)
         assert reason(acme, undeclared) in ("subject_token_kind", "subject_token_type")
-    token = acme.planted.upstream.sign(
+    token = acme.seeded.upstream.sign(
         acme.now, header=header, iss=trusting(acme, token_kinds=tuple(TokenKind)), **claims
     )
     assert trade(acme, token, "access_token").status_code == 200
@@ -152,7 +152,7 @@ def test_a_token_of_another_kind_is_refused_under_every_subject_token_type(
     acme: Tenant, header: dict[str, Any], claims: dict[str, Any]
 ) -> None:
     issuer = trusting(acme, token_kinds=tuple(TokenKind))
-    token = acme.planted.upstream.sign(acme.now, header=header, iss=issuer, **claims)
+    token = acme.seeded.upstream.sign(acme.now, header=header, iss=issuer, **claims)
     for type_ in ("id_token", "access_token", "jwt"):
         assert reason(acme, trade(acme, token, type_)) in ("subject_token_kind", "subject_token_type"), type_
 
@@ -172,7 +172,7 @@ def test_the_subject_token_type_is_the_kind_that_the_token_is(
     acme: Tenant, type_: str, header: dict[str, Any], claims: dict[str, Any]
 ) -> None:
     issuer = trusting(acme, token_kinds=tuple(TokenKind))
-    token = acme.planted.upstream.sign(acme.now, header=header, iss=issuer, **claims)
+    token = acme.seeded.upstream.sign(acme.now, header=header, iss=issuer, **claims)
     assert reason(acme, trade(acme, token, type_)) in ("subject_token_kind", "subject_token_type")
     assert trade(acme, token, "jwt").status_code == 200, "as what it is, it is taken"
 
@@ -181,7 +181,7 @@ def test_a_kind_that_the_connection_does_not_declare_is_refused(acme: Tenant) ->
     issuer = trusting(acme, token_kinds=(TokenKind.ACCESS_TOKEN,))
     assert reason(acme, trade(acme, acme.id_token(iss=issuer))) == "subject_token_kind"
     assert reason(acme, trade(acme, acme.id_token(iss=issuer), "jwt")) == "subject_token_kind"
-    token = acme.planted.upstream.sign(acme.now, header={"typ": "at+jwt"}, iss=issuer, **RFC9068)
+    token = acme.seeded.upstream.sign(acme.now, header={"typ": "at+jwt"}, iss=issuer, **RFC9068)
     assert trade(acme, token, "jwt").status_code == 200
 
 
@@ -215,15 +215,15 @@ FAULTS: list[tuple[Mapping[str, Any], str]] = [
 
 @pytest.mark.parametrize(("claims", "rule"), FAULTS)
 def test_what_an_upstream_token_says_and_cannot_be_honoured_refuses_it(
-    quiet: Tenant, claims: dict[str, Any], rule: str
+    read_only: Tenant, claims: dict[str, Any], rule: str
 ) -> None:
-    assert reason(quiet, trade(quiet, quiet.id_token(**claims))) == f"subject_token_{rule}"
+    assert reason(read_only, trade(read_only, read_only.id_token(**claims))) == f"subject_token_{rule}"
 
 
 def test_an_access_token_of_a_client_itself_is_no_persons(acme: Tenant) -> None:
     issuer = trusting(acme, token_kinds=tuple(TokenKind))
     for claims in (RFC9068 | {"client_id": "ext-sam"}, RFC9068 | {"azp": "ext-sam"}):
-        token = acme.planted.upstream.sign(acme.now, header={"typ": "at+jwt"}, iss=issuer, **claims)
+        token = acme.seeded.upstream.sign(acme.now, header={"typ": "at+jwt"}, iss=issuer, **claims)
         assert reason(acme, trade(acme, token, "access_token")) == "subject_token_subject"
 
 
@@ -368,10 +368,10 @@ def test_an_upstream_link_with_an_id_of_ours_is_not_that_principal(acme: Tenant)
 SIGN_IN = {"acr": "urn:mace:incommon:iap:silver", "amr": ["pwd", "otp"], "auth_time": NOW - 300}
 
 
-def test_how_and_when_a_person_signed_in_is_told_through_the_whole_chain(world: World) -> None:
-    acme = world.acme
+def test_how_and_when_a_person_signed_in_is_told_through_the_whole_chain(two_tenants: TwoTenants) -> None:
+    acme = two_tenants.acme
     first = access_token(trade(acme, acme.id_token(**SIGN_IN)))
-    world.clock.forward(10)
+    two_tenants.clock.forward(10)
     second = acme.task_token("ocr-bot", first)
     narrowed = acme.task_token("ocr-bot", second, scope="invoices.read")
     for token in (first, second, narrowed):
@@ -390,6 +390,6 @@ def test_how_and_when_a_person_signed_in_is_told_through_the_whole_chain(world: 
         *(("auth_time", value) for value in ("1795510800", True, -1, NOW + 31, 10**400, None, [NOW])),
     ],
 )
-def test_a_sign_in_that_is_not_well_told_is_not_told(quiet: Tenant, claim: str, value: Any) -> None:
-    token = claims_in(access_token(trade(quiet, quiet.id_token(**SIGN_IN | {claim: value}))))
+def test_a_sign_in_that_is_not_well_told_is_not_told(read_only: Tenant, claim: str, value: Any) -> None:
+    token = claims_in(access_token(trade(read_only, read_only.id_token(**SIGN_IN | {claim: value}))))
     assert {name: token.get(name) for name in SIGN_IN} == SIGN_IN | {claim: None}

@@ -5,16 +5,20 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from identity.actions.keys import KeyRing
-from identity.actions.sealing import Seal
-from tests.oauth.conftest import Garden
-from tests.world import World
+from identity.actions.envelope_encryption import EnvelopeEncryption
+from identity.actions.signing_keys import KeyRing
+from tests.fixtures import TwoTenants
+from tests.oauth.conftest import TemplateDatabase
 
 
 @pytest.mark.promise(9)
-def test_a_signing_key_that_cannot_be_opened_is_told_to_the_log_of_each_tenant(world: World, garden: Garden) -> None:
-    other = Seal(bytes(range(32)))
-    changed = garden.web.world(replace(world.house, seal=other, keys=KeyRing(other)), garden.planted)
+def test_a_signing_key_that_cannot_be_opened_is_told_to_the_log_of_each_tenant(
+    two_tenants: TwoTenants, template_db: TemplateDatabase
+) -> None:
+    other = EnvelopeEncryption(bytes(range(32)))
+    changed = template_db.web.two_tenants(
+        replace(two_tenants.runtime, encryption=other, keys=KeyRing(other)), template_db.seeded
+    )
     for tenant in (changed.acme, changed.rival):
         with capture_logs() as logs:
             answer = tenant.ask(tenant.agent("ocr-bot"), grant_type="client_credentials")

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import httpx2
 
+from tests.fixtures import ADMIN_TOKEN, TYPE, Agent, Tenant, access_token, employ
 from tests.oauth.books import administer
-from tests.world import ADMIN_TOKEN, TYPE, Agent, Tenant, access_token, employ
 
 ORDERS, LEDGER, VAULT = "https://orders.example", "https://ledger.example", "https://vault.example"
 LIMIT = {"type": "order", "actions": ["read", "pay"], "constraints": {"max_amount": 500}}
@@ -33,7 +33,7 @@ def serve(tenant: Tenant, audience: str) -> Service:
     """Register a resource server that an agent of its own runs."""
     name = audience.removeprefix("https://").removesuffix(".example")
     with tenant.tx() as tx:
-        bot = employ(tx, f"{name}-bot", tenant.planted.dana)
+        bot = employ(tx, f"{name}-bot", tenant.seeded.dana)
     body = {"audience": audience, "principal_id": str(bot.id), "scopes": SCOPES[audience],
             "authorization_details_types": TYPES[audience]}  # fmt: skip
     made = administer(tenant, "/resources", body)
@@ -43,7 +43,7 @@ def serve(tenant: Tenant, audience: str) -> Service:
 
 def permit(tenant: Tenant, actor: UUID, audience: str, **more: Any) -> dict[str, Any]:
     """Let an agent act for the members of Finance at a resource server, with all its scopes unless told otherwise."""
-    body = {"actor_id": str(actor), "subject_group_id": str(tenant.planted.finance), "resource": audience,
+    body = {"actor_id": str(actor), "subject_group_id": str(tenant.seeded.finance), "resource": audience,
             "scopes": SCOPES.get(audience, []), "max_depth": 4}  # fmt: skip
     made: dict[str, Any] = administer(tenant, "/delegations", body | more)
     return made

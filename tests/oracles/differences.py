@@ -8,16 +8,16 @@ from scim2_models import EnterpriseUser, Extension, Path, Schema, ScimFilter
 from scim2_models import User as OracleUser
 from scim2_models.exceptions import SCIMException
 
-from identity.model.errors import Malformed, OverLimit
+from identity.model.errors import InvalidRequest, LimitExceeded
 from identity.model.query import Condition, matches
 from identity.model.schema import read_schema
-from scim.catalogue import Catalogue
 from scim.dialects import DIALECTS
-from scim.filter import parse_filter
-from scim.patch import apply_patch, parse_patch
-from scim.paths import parse_path
-from scim.schemas import ResourceType, resource_types
-from scim.values import canonical_object
+from scim.filter.paths import parse_path
+from scim.filter.resolve import parse_filter
+from scim.patch.request import apply_patch, parse_patch
+from scim.schema.catalogue import Catalogue
+from scim.schema.resource_types import ResourceType, resource_types
+from scim.schema.values import canonical_object
 from tests.oracles import filters, patches
 from tests.oracles.making import EXTENSION, GAMES
 from tests.oracles.schema import Attr, Known
@@ -63,7 +63,7 @@ def filter_difference(text: str, documents: list[dict[str, Any]]) -> str | None:
         expected = None
     try:
         condition = _condition(text)
-    except Malformed as refused:
+    except InvalidRequest as refused:
         if refused.reason != "invalidFilter":
             return f"refused as {refused.reason}"
         if expected is None or LIMITS in refused.detail:
@@ -109,7 +109,7 @@ def library_difference(text: str, documents: list[dict[str, Any]], resources: li
             return None
         found = [matches(condition, document) for document in documents]
         expected = [ScimFilter[oracle_model()](text).match(resource) for resource in resources]
-    except (Malformed, SCIMException):
+    except (InvalidRequest, SCIMException):
         return None  # what is refused is compared with the naive evaluator
     return None if found == expected else f"{found}, and scim2-models says {expected}"
 
@@ -145,7 +145,7 @@ def path_difference(text: str) -> str | None:
         expected = refused.scim_type
     try:
         found: Any = _target(text)
-    except Malformed as refused:
+    except InvalidRequest as refused:
         found = refused.reason
         if LIMITS in refused.detail:
             return None
@@ -173,7 +173,7 @@ def library_path_difference(text: str) -> str | None:
     """Compare which attribute a path targets with scim2-models, where both take it."""
     try:
         path, oracle = parse_path(text, user_type()), Path[oracle_model()](text)
-    except (Malformed, SCIMException, ValueError):
+    except (InvalidRequest, SCIMException, ValueError):
         return None  # what is refused is compared with the naive reader
     names = [each.name.lower() for each in (path.attribute, path.sub) if each is not None]
     selects, schema = path.selection is not None, (oracle.schema or path.extension or "").lower()
@@ -205,9 +205,9 @@ def patched(document: dict[str, Any], body: dict[str, Any], dialect: str) -> Any
     before = repr(document)
     try:
         after, _ = apply_patch(parse_patch(body, user_type(), DIALECTS[dialect]), document)
-    except Malformed as refused:
+    except InvalidRequest as refused:
         return refused.reason
-    except OverLimit:
+    except LimitExceeded:
         return "limit"
     finally:
         assert repr(document) == before, "the document handed in is never touched"

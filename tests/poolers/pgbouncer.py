@@ -13,8 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from config.process import end_with_parent, lent_account, stop_process
 from dev.postgres import CLEAN_ENVIRONMENT, LOGIN, PORT
+from server.process import end_with_parent, lent_account, stop_process
 from tests.conftest import Server
 from tests.workers.plant import wait_until
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 
 from config.database import migrate
-from config.process import lent_account
 from dev.postgres import DATABASE, PORT, SUPERUSER, SYSTEM_BINARIES, Cluster, start_cluster
+from server.process import lent_account
 from tests.conftest import _fast_folder
 from tests.workers.plant import wait_until
 

@@ -6,27 +6,27 @@ from datetime import UTC, datetime
 
 from config.settings import load_settings
 from dev.postgres import Cluster
-from identity.actions.sealing import Seal
-from tests.world import Clock, Planted, World, make_house, plant, serve
+from identity.actions.envelope_encryption import EnvelopeEncryption
+from tests.fixtures import Clock, Seeded, TwoTenants, make_runtime, plant, serve
 
-SEAL = Seal(bytes(32))
+SEAL = EnvelopeEncryption(bytes(32))
 
 
-def sow(cluster: Cluster) -> tuple[Planted, Planted]:
+def sow(cluster: Cluster) -> tuple[Seeded, Seeded]:
     """Plant acme and rival."""
-    house = make_house(cluster.url(role="identity_app"), SEAL)
-    planted = plant(house.engine, "acme", SEAL), plant(house.engine, "rival", SEAL)
-    house.engine.dispose()
-    return planted
+    runtime = make_runtime(cluster.url(role="identity_app"), SEAL)
+    seeded = plant(runtime.engine, "acme", SEAL), plant(runtime.engine, "rival", SEAL)
+    runtime.engine.dispose()
+    return seeded
 
 
 @contextmanager
-def serving(cluster: Cluster, planted: tuple[Planted, Planted]) -> Iterator[World]:
+def serving(cluster: Cluster, seeded: tuple[Seeded, Seeded]) -> Iterator[TwoTenants]:
     """Serve what a cluster holds."""
     url = cluster.url(role="identity_app")
-    house = make_house(url, SEAL)
-    assert isinstance(house.clock, Clock)
-    house.clock.now = datetime.now(UTC)
-    with serve(house, load_settings(database_url=url)) as web:
-        yield web.world(house, planted)
-    house.engine.dispose()
+    runtime = make_runtime(url, SEAL)
+    assert isinstance(runtime.clock, Clock)
+    runtime.clock.now = datetime.now(UTC)
+    with serve(runtime, load_settings(database_url=url)) as web:
+        yield web.two_tenants(runtime, seeded)
+    runtime.engine.dispose()

@@ -17,8 +17,8 @@ from identity.model.ids import TenantId
 from identity.model.tenant import Tenant
 from identity.store import Tx
 from identity.store.transaction import make_engine, transaction
+from tests.fixtures import ADMINISTRATOR, BEGIN
 from tests.restore.sowing import SEAL
-from tests.world import ADMINISTRATOR, BEGIN
 
 KEY = base64.b64encode(bytes(32)).decode()
 POINT = "2026-11-24T10:00:00+01:00"

@@ -10,9 +10,9 @@ import pytest
 from config.app import create_app
 from config.settings import load_settings
 from dev.postgres import LOGIN, OWNER, SUPERUSER, Cluster
+from tests.fixtures import Seeded
 from tests.restore.backing_up import ROOT, cluster_in, dumping_binaries, folder, run_script, script, superuser
 from tests.restore.sowing import serving, sow
-from tests.world import Planted
 
 KEY = "A" * 43 + "="
 BACKUP = "identity_backup"
@@ -29,7 +29,7 @@ class Origin:
 
     cluster: Cluster
     binaries: Path
-    planted: tuple[Planted, Planted]
+    seeded: tuple[Seeded, Seeded]
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +38,10 @@ def origin() -> Iterator[Origin]:
     if binaries is None:
         pytest.skip("no PostgreSQL with pg_dump was found: install postgresql")
     with folder() as place, cluster_in(place, binaries, migrated=True) as cluster:
-        planted = sow(cluster)
+        seeded = sow(cluster)
         with superuser(cluster) as connection:
             connection.execute(made_in_the_manual(BACKUP))
-        yield Origin(cluster, binaries, planted)
+        yield Origin(cluster, binaries, seeded)
 
 
 def made_in_the_manual(role: str) -> bytes:
@@ -77,9 +77,9 @@ def test_a_dump_restores_every_row_into_an_empty_cluster_and_the_product_runs_on
         assert counts(empty) == counts(origin.cluster)
         assert counts(empty)["public.principals"] > 10
         create_app(load_settings(database_url=empty.url(role="identity_app"), key_encryption_key=KEY))
-        with serving(empty, origin.planted) as world:
-            assert world.acme.is_live(world.acme.task_token())
-            assert not world.rival.is_live(world.acme.task_token())
+        with serving(empty, origin.seeded) as two_tenants:
+            assert two_tenants.acme.is_live(two_tenants.acme.task_token())
+            assert not two_tenants.rival.is_live(two_tenants.acme.task_token())
 
 
 @pytest.mark.parametrize("login", [LOGIN, OWNER])

@@ -13,11 +13,11 @@ from click.testing import CliRunner
 
 from cli.main import main
 from dev.postgres import Cluster
-from identity.model.lifecycle import Verb
+from identity.model.lifecycle import Transition
 from identity.model.restoration import AHEAD
+from tests.fixtures import ASSERTION_TYPE, ERP, Seeded, Tenant, TwoTenants, directory_token
 from tests.restore.backing_up import archive, back_up_files, cluster_in, folder, mark, restored_to
 from tests.restore.sowing import serving, sow
-from tests.world import ASSERTION_TYPE, ERP, Planted, Tenant, World, directory_token
 
 IN_HALF_A_MINUTE = AHEAD.total_seconds() + 1
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
@@ -27,7 +27,7 @@ ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
 class Kept:
     """What those outside still have when the database is taken back to ``point``."""
 
-    planted: tuple[Planted, Planted]
+    seeded: tuple[Seeded, Seeded]
     point: str
     before: list[tuple[int, str]]
     """Tokens from before the point: the number of the tenant, and the token."""
@@ -47,21 +47,21 @@ def taken_back() -> Iterator[tuple[Cluster, Kept]]:
 
 def live_on(origin: Path, place: Path) -> Kept:
     with cluster_in(origin, migrated=True) as cluster:
-        planted = sow(cluster)
+        seeded = sow(cluster)
         back_up_files(cluster, place)
-        with serving(cluster, planted) as world:
-            acme, rival = world.acme, world.rival
+        with serving(cluster, seeded) as two_tenants:
+            acme, rival = two_tenants.acme, two_tenants.rival
             before = [(0, acme.task_token()), (0, acme.own_token("invoice-bot")), (1, rival.task_token())]
             assertions = [assertion(acme) for _ in range(2)]
             sign_in = acme.id_token()
             mark(cluster, "before Sam left")
             point = datetime.now(UTC).isoformat()
-            acme.befall(acme.planted.sam, Verb.DEPROVISION)
+            acme.befall(acme.seeded.sam, Transition.DEPROVISION)
             assert not acme.is_live(before[0][1])
             after = acme.task_token(person="dana")
             assert [used(acme, each) for each in assertions] == [200, 200]
         archive(cluster, place)
-    return Kept(planted, point, before, after, sign_in, assertions)
+    return Kept(seeded, point, before, after, sign_in, assertions)
 
 
 def assertion(tenant: Tenant) -> str:
@@ -73,8 +73,8 @@ def used(tenant: Tenant, client_assertion: str) -> int:
     return tenant.ask(None, grant_type="client_credentials", **form).status_code
 
 
-def live(world: World, kept: Kept) -> list[bool]:
-    tenants = (world.acme, world.rival)
+def live(two_tenants: TwoTenants, kept: Kept) -> list[bool]:
+    tenants = (two_tenants.acme, two_tenants.rival)
     return [tenants[number].is_live(token, tenants[number].agent()) for number, token in kept.before]
 
 
@@ -94,19 +94,19 @@ def test_what_ended_is_alive_again_after_a_restore_until_the_command_has_run(
     taken_back: tuple[Cluster, Kept],
 ) -> None:
     cluster, kept = taken_back
-    with serving(cluster, kept.planted) as world:
-        acme, rival = world.acme, world.rival
+    with serving(cluster, kept.seeded) as two_tenants:
+        acme, rival = two_tenants.acme, two_tenants.rival
         sam = {"subject_token": kept.sign_in, "subject_token_type": ID_TOKEN, "resource": ERP}
         # Why there is a command: Sam has left, and this assertion was used.
-        assert live(world, kept) == [True, True, True]
+        assert live(two_tenants, kept) == [True, True, True]
         assert acme.exchange("ocr-bot", **sam).status_code == 200
         assert used(acme, kept.used[0]) == 200
         assert not acme.is_live(kept.after)
 
         told = identity_restored(cluster, "--at", kept.point)
-        world.clock.forward(datetime.now(UTC).timestamp() - world.clock().timestamp() + IN_HALF_A_MINUTE)
+        two_tenants.clock.forward(datetime.now(UTC).timestamp() - two_tenants.clock().timestamp() + IN_HALF_A_MINUTE)
 
-        assert live(world, kept) == [False, False, False]
+        assert live(two_tenants, kept) == [False, False, False]
         assert not acme.is_live(kept.after)
         assert acme.exchange("ocr-bot", **sam).json()["error_description"].endswith("(subject_cut_off)")
         assert used(acme, kept.used[1]) == 401
@@ -133,6 +133,6 @@ def twice_is_once(cluster: Cluster, kept: Kept, acme: Tenant) -> None:
 def the_source_s_full_cycle_ends_sam_again(acme: Tenant) -> None:
     headers = {"Authorization": f"Bearer {directory_token('acme')}"}
     assert acme.exchange("ocr-bot", person="sam").status_code == 200
-    sam = f"/t/acme/scim/v2/Users/{acme.planted.sam}"
+    sam = f"/t/acme/scim/v2/Users/{acme.seeded.sam}"
     assert acme.http.delete(sam, headers=headers).status_code == 204
     assert acme.exchange("ocr-bot", person="sam").status_code == 400

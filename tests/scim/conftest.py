@@ -8,10 +8,11 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
-from identity.actions.keys import KeyRing
-from identity.actions.sealing import Seal
+from identity.actions.envelope_encryption import EnvelopeEncryption
+from identity.actions.signing_keys import KeyRing
 from identity.actions.upstream import UpstreamKeys
-from identity.http import House, guard_every_answer
+from identity.edge.headers import guard_every_answer
+from identity.edge.runtime import Runtime
 from identity.model.rate import Rate
 from identity.store.transaction import make_engine
 from scim.protected_resource import blueprint as protected_resource
@@ -22,18 +23,18 @@ from tests.scim.sources import BASE_URL, Clock, Source, Sources
 
 
 @pytest.fixture
-def house(database_url: str) -> Iterator[House]:
-    seal = Seal(bytes(32))
-    built = House(
+def runtime(database_url: str) -> Iterator[Runtime]:
+    encryption = EnvelopeEncryption(bytes(32))
+    built = Runtime(
         engine=make_engine(database_url),
-        seal=seal,
-        keys=KeyRing(seal),
+        encryption=encryption,
+        keys=KeyRing(encryption),
         upstream_keys=UpstreamKeys(_no_network),
         external_url=BASE_URL,
         admin_token_hash=None,
         clock=Clock(),
         scim_rate=Rate(per_s=1e6, burst=1e6),  # generic suites ask faster than any source may
-        stranger_rate=Rate(per_s=1e6, burst=1e6),
+        unknown_token_rate=Rate(per_s=1e6, burst=1e6),
     )
     yield built
     built.engine.dispose()
@@ -44,9 +45,9 @@ def _no_network(url: str) -> bytes:
 
 
 @pytest.fixture
-def app(house: House) -> Flask:
+def app(runtime: Runtime) -> Flask:
     application = Flask("scim-tests", static_folder=None)
-    application.extensions["identity"] = house
+    application.extensions["identity"] = runtime
     application.url_map.merge_slashes = False
     guard_every_answer(application)
     application.register_blueprint(blueprint)
@@ -66,8 +67,8 @@ def base_url(app: Flask) -> Iterator[str]:
 
 
 @pytest.fixture
-def sources(app: Flask, house: House) -> Sources:
-    return Sources(app, house)
+def sources(app: Flask, runtime: Runtime) -> Sources:
+    return Sources(app, runtime)
 
 
 @pytest.fixture
@@ -91,8 +92,8 @@ def rival(sources: Sources) -> Source:
 
 
 @pytest.fixture
-def defined(house: House, rfc: Source) -> Defined:
-    return Defined(house, rfc)
+def defined(runtime: Runtime, rfc: Source) -> Defined:
+    return Defined(runtime, rfc)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from identity.actions.definitions import change_type, define_schema, define_type
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.resource_type import Extension
 from identity.store.transaction import transaction
 from tests.scim.sources import ADMINISTRATOR, Source
@@ -48,12 +48,12 @@ DEVICE_DOCUMENT = {
 class Defined:
     """A tenant's definitions, made as its administrator makes them."""
 
-    def __init__(self, house: House, source: Source) -> None:
-        self.house, self.source = house, source
+    def __init__(self, runtime: Runtime, source: Source) -> None:
+        self.runtime, self.source = runtime, source
 
     def do(self, verb: Callable[..., Any], *positional: Any, **named: Any) -> Any:
-        with transaction(self.house.engine, self.source.tenant_id) as tx:
-            return verb(tx, *positional, **named, caller=ADMINISTRATOR, now=self.house.clock())
+        with transaction(self.runtime.engine, self.source.tenant_id) as tx:
+            return verb(tx, *positional, **named, caller=ADMINISTRATOR, now=self.runtime.clock())
 
     def extend(self, name: str, *ids: str, required: bool = False) -> None:
         extensions = [Extension(id_, required) for id_ in ids]

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from identity.actions.connections import create_scim_connection
 from identity.actions.tenants import create_tenant
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.access import Caller, CallerKind
 from identity.model.connection import Dialect
 from identity.model.ids import TenantId
@@ -104,28 +104,28 @@ class Source:
 class Sources:
     """Make tenants and their sources."""
 
-    def __init__(self, app: Flask, house: House) -> None:
-        self.app, self.house = app, house
+    def __init__(self, app: Flask, runtime: Runtime) -> None:
+        self.app, self.runtime = app, runtime
         self.tenants: dict[str, TenantId] = {}
 
     def tenant(self, slug: str) -> TenantId:
         if slug not in self.tenants:
-            with transaction(self.house.engine, TenantId(uuid4())) as tx:
+            with transaction(self.runtime.engine, TenantId(uuid4())) as tx:
                 made = create_tenant(
                     tx,
                     slug=slug,
                     display_name=slug,
-                    seal=self.house.seal,
+                    encryption=self.runtime.encryption,
                     caller=ADMINISTRATOR,
-                    now=self.house.clock(),
+                    now=self.runtime.clock(),
                 )
             self.tenants[slug] = made.id
         return self.tenants[slug]
 
     def make(self, slug: str, dialect: str, name: str = "source") -> Source:
         tenant_id, token = self.tenant(slug), f"token-of-{slug}-{dialect}-{name}-0123456789"
-        with transaction(self.house.engine, tenant_id) as tx:
+        with transaction(self.runtime.engine, tenant_id) as tx:
             create_scim_connection(
-                tx, name=name, dialect=Dialect(dialect), token=token, caller=ADMINISTRATOR, now=self.house.clock()
+                tx, name=name, dialect=Dialect(dialect), token=token, caller=ADMINISTRATOR, now=self.runtime.clock()
             )
         return Source(self.app.test_client(), slug, token, tenant_id)

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from config.door import Door
 from identity.actions.connections import rotate_connection_token
 from identity.actions.definitions import define_schema, define_type
-from identity.fairness import Turns
-from identity.http import House
+from identity.edge.admission import AdmissionMiddleware
+from identity.edge.concurrency import ConcurrencyLimiter
+from identity.edge.runtime import Runtime
 from identity.model.rate import Rate
 from identity.store.transaction import transaction
 from scim.limits import ASYNC_VALUES_MIN, ASYNC_WAIT_S_MAX
@@ -24,18 +24,18 @@ FEW = Rate(per_s=0.001, burst=5)  # in the time of a test nothing comes back
 
 
 @pytest.fixture
-def worker(house: House, owner_url: str) -> Worker:
-    return Worker(house, owner_url)
+def worker(runtime: Runtime, owner_url: str) -> Worker:
+    return Worker(runtime, owner_url)
 
 
 @pytest.fixture
-def strict(app: Flask, house: House) -> House:
-    app.extensions["identity"] = dataclasses.replace(house, scim_rate=FEW, stranger_rate=FEW)
-    return house
+def strict(app: Flask, runtime: Runtime) -> Runtime:
+    app.extensions["identity"] = dataclasses.replace(runtime, scim_rate=FEW, unknown_token_rate=FEW)
+    return runtime
 
 
-def test_nobody_puts_off_for_years_what_the_workers_shall_do(rfc: Source, house: House, worker: Worker) -> None:
-    house.bulks._taken.clear() if hasattr(house.bulks, "_taken") else None
+def test_nobody_puts_off_for_years_what_the_workers_shall_do(rfc: Source, runtime: Runtime, worker: Worker) -> None:
+    runtime.bulks._taken.clear() if hasattr(runtime.bulks, "_taken") else None
     body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [user("sam", "1")]}
     rfc.ask("POST", "/Bulk", body, Prefer="respond-async, wait=999999999")
     [(put_off_s,)] = worker.rows(
@@ -45,14 +45,14 @@ def test_nobody_puts_off_for_years_what_the_workers_shall_do(rfc: Source, house:
 
 
 def test_a_bulk_that_would_wait_takes_a_turn_of_bulks_or_is_left_to_the_workers(
-    rfc: Source, house: House, worker: Worker
+    rfc: Source, runtime: Runtime, worker: Worker
 ) -> None:
     connection_id = worker.one(rfc, "SELECT id FROM connections WHERE kind = 'scim'")
     body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [user("sam", "1")]}
-    with house.bulks.taken((rfc.tenant_id, connection_id), most=1):
-        limited = dataclasses.replace(house)
-        assert limited.bulks is house.bulks
-        with house.bulks.taken((rfc.tenant_id, connection_id), most=2):
+    with runtime.bulks.slot((rfc.tenant_id, connection_id), most=1):
+        limited = dataclasses.replace(runtime)
+        assert limited.bulks is runtime.bulks
+        with runtime.bulks.slot((rfc.tenant_id, connection_id), most=2):
             assert rfc.ask("POST", "/Bulk", body).status_code == 429
             left = rfc.ask("POST", "/Bulk", body, Prefer="respond-async, wait=5")
     assert left.status_code == 202
@@ -60,14 +60,14 @@ def test_a_bulk_that_would_wait_takes_a_turn_of_bulks_or_is_left_to_the_workers(
     assert statuses(read(rfc, left.headers["Set-Txn"])) == ["201"]
 
 
-def test_all_who_offer_no_token_may_ask_as_often_as_one_source(strict: House, rfc: Source, rival: Source) -> None:
+def test_all_who_offer_no_token_may_ask_as_often_as_one_source(strict: Runtime, rfc: Source, rival: Source) -> None:
     path = rfc.url("/Users")
     answers = [rfc.http.get(path, headers=headers).status_code for headers in ({}, {"Authorization": "Basic x"}) * 5]
     assert answers == [401] * 5 + [429] * 5
     assert rival.http.get(rival.url("/Users")).status_code == 401
 
 
-def test_a_token_that_was_replaced_takes_nothing_of_its_connections_rate(strict: House, rfc: Source) -> None:
+def test_a_token_that_was_replaced_takes_nothing_of_its_connections_rate(strict: Runtime, rfc: Source) -> None:
     rfc.get("/Users")
     with transaction(strict.engine, rfc.tenant_id) as tx:
         connection_id = tx.connection.exec_driver_sql(
@@ -84,15 +84,15 @@ def test_a_token_that_was_replaced_takes_nothing_of_its_connections_rate(strict:
 
 
 def test_whoever_floods_does_not_silence_what_says_that_this_process_is_well() -> None:
-    turns = Turns(places=2, seats=0, patience_s=0)
-    door = Door(lambda environ, start: [environ["PATH_INFO"].encode()], turns, frozenset())
+    turns = ConcurrencyLimiter(places=2, seats=0, patience_s=0)
+    door = AdmissionMiddleware(lambda environ, start: [environ["PATH_INFO"].encode()], turns, frozenset())
     with turns.taken((None, "other")):
         for probe in ("/livez", "/readyz"):
             assert list(door({"PATH_INFO": probe}, lambda *_: lambda _: None)) == [probe.encode()]
 
 
-def test_a_bulk_knows_every_endpoint_that_a_tenant_may_define(house: House, rfc: Source) -> None:
-    defined = Defined(house, rfc)
+def test_a_bulk_knows_every_endpoint_that_a_tenant_may_define(runtime: Runtime, rfc: Source) -> None:
+    defined = Defined(runtime, rfc)
     defined.do(define_schema, DEVICE_DOCUMENT)
     defined.do(
         define_type, name="Oauth2Client", endpoint="/Oauth2Clients", description="", schema=DEVICE, extensions=[]
@@ -114,7 +114,7 @@ def test_a_text_that_looks_like_a_reference_is_a_text_where_there_is_no_bulk(rfc
 
 
 def test_what_a_type_that_is_defined_meanwhile_makes_possible_is_not_forgotten(
-    house: House, rfc: Source, worker: Worker
+    runtime: Runtime, rfc: Source, worker: Worker
 ) -> None:
     device = {"schemas": [DEVICE], "serial": "1", "keeper": {"value": "bulkId:sam"}}
     manager = {"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"manager": {"value": "bulkId:device"}}}
@@ -126,7 +126,7 @@ def test_what_a_type_that_is_defined_meanwhile_makes_possible_is_not_forgotten(
     )
     worker.turns = lambda: worker.count > 2  # a turn that ends behind the first operation
     worker.work(rfc)
-    Defined(house, rfc).device()
+    Defined(runtime, rfc).device()
     worker.turns = lambda: False
     worker.work(rfc)
     assert len(statuses(read(rfc, txn))) == 3

@@ -10,23 +10,23 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 from werkzeug.test import TestResponse
 
-from identity.actions.keys import published_keys
-from identity.http import House
+from identity.actions.signing_keys import published_keys
+from identity.edge.runtime import Runtime
 from identity.model.async_request import PENDING_MAX, RESULT_KEPT_H
 from identity.store.transaction import transaction
 from scim.limits import ASYNC_VALUES_MIN
 from tests.scim.sources import ENTERPRISE, PATCH, USER, Source
 from tests.scim.test_bulk import REQUEST, RESPONSE, group, patched, statuses, user
 from tests.scim.worker import Worker, forward
-from tests.trips import round_trips
+from tests.statement_counter import round_trips
 
 ASYNC = "urn:ietf:params:scim:event:misc:asyncresp"
 PREFER = {"Prefer": "respond-async"}
 
 
 @pytest.fixture
-def worker(house: House, owner_url: str) -> Worker:
-    return Worker(house, owner_url)
+def worker(runtime: Runtime, owner_url: str) -> Worker:
+    return Worker(runtime, owner_url)
 
 
 def ask(source: Source, *operations: Any, prefer: str = "respond-async", **more: Any) -> TestResponse:
@@ -189,11 +189,11 @@ def test_a_client_that_would_rather_wait_gets_the_answer_when_it_is_there_in_tim
 
 
 @pytest.mark.promise(10)
-def test_accepting_costs_the_same_whatever_was_asked_for(rfc: Source, house: House) -> None:
+def test_accepting_costs_the_same_whatever_was_asked_for(rfc: Source, runtime: Runtime) -> None:
     rfc.user("first")
     costs = []
     for number in (1, 500):
-        with round_trips(house.engine) as seen:
+        with round_trips(runtime.engine) as seen:
             accepted(rfc, *(user(f"{number}-{n}", str(n)) for n in range(number)))
         costs.append(len(seen))
     assert costs[0] == costs[1] <= 8
@@ -238,13 +238,13 @@ def test_a_result_is_only_read(rfc: Source) -> None:
         assert (response.status_code, response.headers["Allow"]) == (405, "GET")
 
 
-def test_a_result_is_forgotten_after_a_day(rfc: Source, house: House, worker: Worker) -> None:
+def test_a_result_is_forgotten_after_a_day(rfc: Source, runtime: Runtime, worker: Worker) -> None:
     txn = accepted(rfc, user("sam"))
-    forward(house, hours=RESULT_KEPT_H * 3)  # what is not done is not forgotten
+    forward(runtime, hours=RESULT_KEPT_H * 3)  # what is not done is not forgotten
     worker.work(rfc)
-    forward(house, hours=RESULT_KEPT_H - 1)
+    forward(runtime, hours=RESULT_KEPT_H - 1)
     read(rfc, txn)
-    forward(house, hours=1)
+    forward(runtime, hours=1)
     rfc.get(f"/AsyncRequests/{txn}", status=404)
 
 
@@ -312,14 +312,14 @@ def token(rfc: Source, txn: str, **headers: str) -> TestResponse:
 @pytest.mark.rfc("9967", "2.1", "2.1-2", "2.1-4")
 @pytest.mark.rfc("9967", "5", "5-3")
 def test_the_completion_event_token_of_each_operation_can_be_retrieved(
-    rfc: Source, rival: Source, okta: Source, worker: Worker, house: House
+    rfc: Source, rival: Source, okta: Source, worker: Worker, runtime: Runtime
 ) -> None:
     txn = accepted(rfc, user("sam", "s", externalId="7"), user("sam", "t"))
     assert token(rfc, f"{txn}:0").status_code == 202
     worker.work(rfc)
-    forward(house, seconds=3_600)
-    with transaction(house.engine, rfc.tenant_id) as tx:
-        keys = KeySet.import_key_set(published_keys(tx, now=house.clock()))
+    forward(runtime, seconds=3_600)
+    with transaction(runtime.engine, rfc.tenant_id) as tx:
+        keys = KeySet.import_key_set(published_keys(tx, now=runtime.clock()))
         connection = worker.one(rfc, "SELECT id FROM connections WHERE dialect = 'rfc'")
     for place, report in enumerate(read(rfc, txn)):
         response = token(rfc, f"{txn}:{place}")

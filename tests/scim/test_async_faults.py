@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from identity.actions.dead_letters import discard_dead_letter, replay_dead_letter
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.outbox import Progress
 from identity.store.transaction import transaction
 from tests.scim.defined import DEVICE, Defined
@@ -24,8 +24,8 @@ TRANSACTIONS = 9
 
 
 @pytest.fixture
-def worker(house: House, owner_url: str) -> Worker:
-    return Worker(house, owner_url)
+def worker(runtime: Runtime, owner_url: str) -> Worker:
+    return Worker(runtime, owner_url)
 
 
 def request_of_everything(rfc: Source) -> str:
@@ -111,10 +111,10 @@ def test_whoever_is_killed_again_and_again_gets_there_transaction_by_transaction
 
 @pytest.mark.parametrize("at", range(2, TRANSACTIONS + 1, 2))
 def test_of_two_workers_at_once_one_leaves_it_to_the_other(
-    rfc: Source, worker: Worker, house: House, owner_url: str, undisturbed: Any, at: int
+    rfc: Source, worker: Worker, runtime: Runtime, owner_url: str, undisturbed: Any, at: int
 ) -> None:
     txn = request_of_everything(rfc)
-    other, ends = Worker(house, owner_url), []
+    other, ends = Worker(runtime, owner_url), []
 
     def meanwhile(number: int) -> None:
         if number == at:
@@ -123,7 +123,7 @@ def test_of_two_workers_at_once_one_leaves_it_to_the_other(
     worker.meanwhile = meanwhile
     ends.append(worker.perform(rfc.tenant_id, UUID(txn)))
     assert ends[0] is Progress.DONE
-    assert ends[1] in (Progress.LEFT, Progress.DONE)
+    assert ends[1] in (Progress.CLAIMED_ELSEWHERE, Progress.DONE)
     assert statuses(read(rfc, txn)) == WANTED
     assert effects(worker, rfc) == undisturbed
 
@@ -135,7 +135,7 @@ def test_a_worker_that_finds_another_within_an_operation_leaves_it_alone(
     with psycopg.connect(owner_url.replace("+psycopg", "")) as another:
         another.execute(f"SET app.tenant = '{rfc.tenant_id}'")
         another.execute("SELECT FROM async_requests WHERE id = %s FOR UPDATE", [txn])
-        assert worker.perform(rfc.tenant_id, UUID(txn)) is Progress.LEFT
+        assert worker.perform(rfc.tenant_id, UUID(txn)) is Progress.CLAIMED_ELSEWHERE
     assert rfc.get("/Users")["totalResults"] == 0
     assert worker.perform(rfc.tenant_id, UUID(txn)) is Progress.DONE
 
@@ -225,7 +225,7 @@ def test_a_fault_of_ours_is_reported_as_one_and_the_next_operation_is_done(
 
 
 def test_what_the_workers_gave_up_on_is_tried_again_or_ended_by_an_administrator(
-    rfc: Source, worker: Worker, house: House
+    rfc: Source, worker: Worker, runtime: Runtime
 ) -> None:
     given_up = [accepted(rfc, user(name, name), user(f"{name}2", f"{name}2")) for name in ("sam", "dana")]
     for txn in given_up:  # one of the two operations is done
@@ -235,8 +235,8 @@ def test_what_the_workers_gave_up_on_is_tried_again_or_ended_by_an_administrator
     worker.turns = lambda: False
     worker.rows(rfc, "UPDATE outbox SET dead_at = now() WHERE kind = 'scim_async' RETURNING 1")
     replayed, discarded = given_up
-    with transaction(house.engine, rfc.tenant_id) as tx:
-        told = {"caller": ADMINISTRATOR, "now": house.clock()}
+    with transaction(runtime.engine, rfc.tenant_id) as tx:
+        told = {"caller": ADMINISTRATOR, "now": runtime.clock()}
         replay_dead_letter(tx, UUID(replayed), **told)
         discard_dead_letter(tx, UUID(discarded), **told)
     worker.work(rfc)
@@ -246,9 +246,9 @@ def test_what_the_workers_gave_up_on_is_tried_again_or_ended_by_an_administrator
 
 
 def test_resources_of_a_type_that_the_tenant_defined_are_provisioned_too(
-    rfc: Source, worker: Worker, house: House
+    rfc: Source, worker: Worker, runtime: Runtime
 ) -> None:
-    Defined(house, rfc).device()
+    Defined(runtime, rfc).device()
     data = {"schemas": [DEVICE], "serial": "7"}
     txn = accepted(rfc, {"method": "POST", "path": "/Devices", "bulkId": "d", "data": data})
     worker.work(rfc)

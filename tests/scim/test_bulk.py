@@ -6,10 +6,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from identity.http import House
+from identity.edge.runtime import Runtime
 from scim.limits import BULK_OPERATIONS_MAX
 from tests.scim.sources import AGENT, ENTERPRISE, ERROR, GROUP, PATCH, USER, Source, Sources
-from tests.trips import round_trips
+from tests.statement_counter import round_trips
 
 REQUEST = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 RESPONSE = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
@@ -274,12 +274,12 @@ def test_a_bulk_with_one_fault_is_refused_whole_and_nothing_is_done(
 
 
 @pytest.mark.rfc("7644", "3.7.4", "3.7.4-1", "3.7.4-2", "3.7.4-3")
-def test_what_is_advertised_is_what_is_enforced(rfc: Source, house: House) -> None:
+def test_what_is_advertised_is_what_is_enforced(rfc: Source, runtime: Runtime) -> None:
     advertised = rfc.get("/ServiceProviderConfig")["bulk"]
     assert advertised == {
         "supported": True,
         "maxOperations": BULK_OPERATIONS_MAX,
-        "maxPayloadSize": house.body_bytes_max,
+        "maxPayloadSize": runtime.body_bytes_max,
     }
     refused = rfc.post("/Bulk", b" " * (advertised["maxPayloadSize"] + 1), status=413)
     assert f"{advertised['maxPayloadSize']} bytes" in refused["detail"]
@@ -341,11 +341,11 @@ def test_an_operation_that_the_database_does_not_answer_in_time_is_unavailable_b
 
 
 @pytest.mark.promise(10)
-def test_an_operation_costs_the_same_in_a_bulk_of_ten_and_of_a_hundred(rfc: Source, house: House) -> None:
+def test_an_operation_costs_the_same_in_a_bulk_of_ten_and_of_a_hundred(rfc: Source, runtime: Runtime) -> None:
     rfc.user("first")
     costs = []
     for size in (10, 100):
-        with round_trips(house.engine) as seen:
+        with round_trips(runtime.engine) as seen:
             people = [user(f"{size}-{n}", str(n), emails=[{"value": "a@x"}]) for n in range(size)]
             assert set(statuses(bulk(rfc, *people))) == {"201"}
         costs.append((len(seen) - 3) / size)  # BEGIN, who calls, COMMIT

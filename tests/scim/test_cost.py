@@ -6,13 +6,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.principal import Email, Principal, Profile, Reference, Resource
 from scim.limits import PAGE_SIZE_MAX
 from tests.scim.sources import AGENT, USER, Source
 from tests.scim.test_bulk import bulk, id_of
 from tests.scim.test_bulk import user as bulk_user
-from tests.trips import round_trips
+from tests.statement_counter import round_trips
 
 FULL = {
     "schemas": [USER],
@@ -50,50 +50,50 @@ def warm(source: Source) -> str:
 
 
 @pytest.mark.promise(10)
-def test_a_create_and_a_patch_stay_within_eight_round_trips(rfc: Source, house: House) -> None:
+def test_a_create_and_a_patch_stay_within_eight_round_trips(rfc: Source, runtime: Runtime) -> None:
     first, group = warm(rfc), rfc.group("Finance")
-    with round_trips(house.engine) as create:
+    with round_trips(runtime.engine) as create:
         sam = rfc.post("/Users", FULL)["id"]
-    with round_trips(house.engine) as rename:
+    with round_trips(runtime.engine) as rename:
         rfc.patch(f"/Users/{first}", {"op": "replace", "path": "displayName", "value": "First"})
-    with round_trips(house.engine) as join:
+    with round_trips(runtime.engine) as join:
         rfc.patch(f"/Groups/{group}", {"op": "add", "path": "members", "value": [{"value": sam}]}, status=204)
     assert max(len(create), len(rename), len(join)) <= 8
 
 
 @pytest.mark.promise(10)
-def test_a_patch_of_what_has_rows_beside_it_stays_within_them_too(rfc: Source, house: House) -> None:
+def test_a_patch_of_what_has_rows_beside_it_stays_within_them_too(rfc: Source, runtime: Runtime) -> None:
     sam = warm(rfc)
-    with round_trips(house.engine) as readdress:
+    with round_trips(runtime.engine) as readdress:
         rfc.patch(f"/Users/{sam}", {"op": "replace", "path": "emails", "value": [{"value": "new@x"}]})
-    with round_trips(house.engine) as deactivate:
+    with round_trips(runtime.engine) as deactivate:
         rfc.patch(f"/Users/{sam}", {"op": "replace", "path": "active", "value": False})
     assert max(len(readdress), len(deactivate)) <= 8
 
 
 @pytest.mark.promise(10)
-def test_giving_an_agent_another_owner_stays_within_them_too(rfc: Source, house: House) -> None:
+def test_giving_an_agent_another_owner_stays_within_them_too(rfc: Source, runtime: Runtime) -> None:
     dana, sam = warm(rfc), rfc.user("sam")
     agent = {"schemas": [AGENT], "agentUserName": "bot", "owners": [{"value": dana}]}
-    with round_trips(house.engine) as create:
+    with round_trips(runtime.engine) as create:
         bot = rfc.post("/Agents", agent)["id"]
-    with round_trips(house.engine) as hand_over:
+    with round_trips(runtime.engine) as hand_over:
         rfc.patch(f"/Agents/{bot}", {"op": "replace", "path": "owners", "value": [{"value": sam}]})
     assert max(len(create), len(hand_over)) <= 8
 
 
 @pytest.mark.promise(10)
-def test_a_get_and_a_filter_stay_within_four_round_trips(rfc: Source, house: House) -> None:
+def test_a_get_and_a_filter_stay_within_four_round_trips(rfc: Source, runtime: Runtime) -> None:
     sam = warm(rfc)
     for path in (f"/Users/{sam}", "/Users?filter=userName%20eq%20%22first%22", f"/Users?count={PAGE_SIZE_MAX}"):
-        with round_trips(house.engine) as seen:
+        with round_trips(runtime.engine) as seen:
             rfc.get(path)
         assert len(seen) <= 4, seen.statements
 
 
 @pytest.mark.promise(10)
 def test_changing_one_member_costs_the_same_in_a_group_of_ten_and_of_ten_thousand(
-    rfc: Source, house: House, owner_url: str
+    rfc: Source, runtime: Runtime, owner_url: str
 ) -> None:
     sam, small, large = warm(rfc), rfc.group("small"), rfc.group("large")
     fill(owner_url, rfc, small, 10)
@@ -107,7 +107,7 @@ def test_changing_one_member_costs_the_same_in_a_group_of_ten_and_of_ten_thousan
     ]
     costs = []
     for group in (small, large):
-        with round_trips(house.engine) as seen:
+        with round_trips(runtime.engine) as seen:
             for operation in operations:
                 status = 200 if operation["path"] == "displayName" else 204
                 rfc.patch(f"/Groups/{group}", operation, status=status)
@@ -116,9 +116,9 @@ def test_changing_one_member_costs_the_same_in_a_group_of_ten_and_of_ten_thousan
     assert costs[0] == costs[1]
 
 
-def test_a_group_read_without_its_members_does_not_touch_their_rows(rfc: Source, house: House) -> None:
+def test_a_group_read_without_its_members_does_not_touch_their_rows(rfc: Source, runtime: Runtime) -> None:
     group = rfc.group("Finance", warm(rfc))
-    with round_trips(house.engine) as seen:
+    with round_trips(runtime.engine) as seen:
         rfc.get(f"/Groups/{group}?excludedAttributes=members")
         rfc.get("/Groups?excludedAttributes=members")
         rfc.get("/Groups?attributes=displayName")
@@ -142,13 +142,13 @@ def models(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.promise(10)
 def test_a_page_of_a_hundred_full_users_is_five_statements_at_most_and_builds_no_model(
-    rfc: Source, house: House, models: list[str]
+    rfc: Source, runtime: Runtime, models: list[str]
 ) -> None:
     people = [id_of(report) for report in bulk(rfc, *(bulk_user(f"u{n}", f"{n}", **DETAILS) for n in range(100)))]
     rfc.group("Finance", *people)
     for path in ("/Users?count=100", "/Users?count=100&cursor="):
         models.clear()
-        with round_trips(house.engine) as seen:
+        with round_trips(runtime.engine) as seen:
             page = rfc.get(path)
         assert [sorted(user) for user in page["Resources"]] == [SHOWN] * 100
         assert len(seen) <= 5, seen.statements

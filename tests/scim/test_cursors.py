@@ -8,10 +8,10 @@ from urllib.parse import quote
 import pytest
 
 from identity.actions.connections import end_connection, list_connections
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.store.transaction import transaction
 from tests.scim.sources import ADMINISTRATOR, LIST, Clock, Source, Sources
-from tests.trips import round_trips
+from tests.statement_counter import round_trips
 
 SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 
@@ -134,13 +134,13 @@ def test_a_changed_cursor_is_an_invalid_one(rfc: Source, people: list[str]) -> N
 
 
 @pytest.mark.rfc("9865", "2.1", "2.1-1")
-def test_a_cursor_expires_after_as_long_as_is_advertised(rfc: Source, house: House, people: list[str]) -> None:
+def test_a_cursor_expires_after_as_long_as_is_advertised(rfc: Source, runtime: Runtime, people: list[str]) -> None:
     pagination = rfc.get("/ServiceProviderConfig")["pagination"]
     cursor = rfc.get("/Users?count=2&cursor=")["nextCursor"]
-    assert isinstance(house.clock, Clock)
-    house.clock.now += timedelta(seconds=pagination["cursorTimeout"] - 10)
+    assert isinstance(runtime.clock, Clock)
+    runtime.clock.now += timedelta(seconds=pagination["cursorTimeout"] - 10)
     rfc.get(f"/Users?count=2&cursor={cursor}")
-    house.clock.now += timedelta(seconds=20)
+    runtime.clock.now += timedelta(seconds=20)
     assert rfc.get(f"/Users?count=2&cursor={cursor}", status=400)["scimType"] == "expiredCursor"
 
 
@@ -189,14 +189,14 @@ def test_a_cursor_of_one_connection_opens_for_no_other_of_its_tenant(
 
 
 def test_whose_connection_ends_between_two_pages_has_no_use_of_the_cursor(
-    rfc: Source, sources: Sources, house: House, people: list[str]
+    rfc: Source, sources: Sources, runtime: Runtime, people: list[str]
 ) -> None:
     leaving, again = sources.make("acme", "okta", "leaving"), sources.make("acme", "okta", "again")
     cursor = leaving.get("/Users?count=2&cursor=")["nextCursor"]
     leaving.get(f"/Users?count=2&cursor={cursor}")
-    with transaction(house.engine, leaving.tenant_id) as tx:
+    with transaction(runtime.engine, leaving.tenant_id) as tx:
         [ended] = [each for each in list_connections(tx, after=None, limit=100) if each.name == "leaving"]
-        end_connection(tx, ended.id, caller=ADMINISTRATOR, now=house.clock())
+        end_connection(tx, ended.id, caller=ADMINISTRATOR, now=runtime.clock())
     leaving.get(f"/Users?count=2&cursor={cursor}", status=401)
     assert again.get(f"/Users?count=2&cursor={cursor}", status=400)["scimType"] == "invalidCursor"
 
@@ -221,10 +221,10 @@ def test_a_long_sort_value_makes_a_cursor_that_opens(rfc: Source) -> None:
 
 @pytest.mark.promise(10)
 def test_a_page_by_cursor_costs_two_statements_at_most_beside_its_transaction(
-    rfc: Source, house: House, people: list[str], sources: Sources
+    rfc: Source, runtime: Runtime, people: list[str], sources: Sources
 ) -> None:
     for path in ("/Users?count=2", "/Users?count=4&sortBy=title", "/Users?count=2&sortBy=userName"):
         cursor = rfc.get(f"{path}&cursor=")["nextCursor"]
-        with round_trips(house.engine) as seen:
+        with round_trips(runtime.engine) as seen:
             rfc.get(f"{path}&cursor={cursor}")
         assert len(seen) <= 5, seen.statements  # BEGIN, who calls, one or two pages, COMMIT

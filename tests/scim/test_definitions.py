@@ -8,11 +8,11 @@ from scim2_client.engines.wsgi import WSGISCIMClient
 from scim2_tester import Status, check_server
 
 from identity.actions.definitions import change_schema, define_schema, define_type
-from identity.http import House
+from identity.edge.runtime import Runtime
 from scim import operations
 from tests.scim.defined import BADGE, BADGE_DOCUMENT, DEVICE, DEVICE_DOCUMENT, Defined, device, find
 from tests.scim.sources import BASE_URL, ENTERPRISE, USER, Source
-from tests.trips import round_trips
+from tests.statement_counter import round_trips
 
 
 @pytest.mark.rfc("7643", "6")
@@ -117,10 +117,10 @@ def test_a_list_is_sorted_by_what_a_tenant_defined(defined: Defined, rfc: Source
 
 @pytest.mark.rfc("7643", "2.2")
 def test_a_value_that_is_unique_is_taken_until_it_is_given_up_and_only_in_its_tenant(
-    defined: Defined, house: House, rfc: Source, rival: Source
+    defined: Defined, runtime: Runtime, rfc: Source, rival: Source
 ) -> None:
     defined.badge()
-    Defined(house, rival).badge()
+    Defined(runtime, rival).badge()
     sam, kim = rfc.user("sam", **{BADGE: {"number": "Ä7"}}), rfc.user("kim")
     rival.user("sam", **{BADGE: {"number": "Ä7"}})
     taken = {"op": "add", "path": f"{BADGE}:number", "value": "ä7"}
@@ -181,16 +181,16 @@ def test_a_required_extension_is_required_of_every_resource(defined: Defined, rf
 
 @pytest.mark.promise(10)
 def test_a_catalogue_costs_a_look_at_the_database_once_and_not_with_each_request(
-    defined: Defined, house: House, rfc: Source, rival: Source
+    defined: Defined, runtime: Runtime, rfc: Source, rival: Source
 ) -> None:
     path = f"/Users/{rfc.user('sam')}"
     others = f"/Users/{rival.user('sam')}"
-    with round_trips(house.engine) as without:
+    with round_trips(runtime.engine) as without:
         rival.get(others)
     defined.badge()
-    with round_trips(house.engine) as first:
+    with round_trips(runtime.engine) as first:
         rfc.get(path)
-    with round_trips(house.engine) as second:
+    with round_trips(runtime.engine) as second:
         rfc.get(path)
     assert len(second) == len(without)
     assert len(first) == len(without) + 2  # its schemas, its resource types

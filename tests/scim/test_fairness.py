@@ -13,24 +13,25 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from config.door import Door
 from identity.actions.connections import rotate_connection_token
-from identity.fairness import Turns
-from identity.http import BULKS_MAX, TENANT_SHARE, House
-from identity.model.errors import TooOften
+from identity.edge.admission import AdmissionMiddleware
+from identity.edge.concurrency import ConcurrencyLimiter
+from identity.edge.runtime import Runtime
+from identity.model.errors import RateLimited
 from identity.model.rate import Rate
 from identity.store.transaction import transaction
+from scim.call import BULKS_MAX, TENANT_SHARE
 from tests.scim.sources import ADMINISTRATOR, ERROR, USER, Source, Sources
-from tests.trips import round_trips
+from tests.statement_counter import round_trips
 
 BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
-PLACES, SEATS = 8, 4
+PLACES, MAX_QUEUED = 8, 4
 RATE = Rate(per_s=0.001, burst=5)  # in the time of a test nothing comes back
 
 
 @pytest.fixture
-def house(house: House) -> House:
-    return dataclasses.replace(house, turns=Turns(places=PLACES, seats=SEATS, patience_s=0))
+def runtime(runtime: Runtime) -> Runtime:
+    return dataclasses.replace(runtime, turns=ConcurrencyLimiter(places=PLACES, seats=MAX_QUEUED, patience_s=0))
 
 
 def bulk_of(number: int) -> dict[str, object]:
@@ -40,17 +41,17 @@ def bulk_of(number: int) -> dict[str, object]:
 
 
 @pytest.fixture(autouse=True)
-def door(app: Flask, house: House) -> None:
+def door(app: Flask, runtime: Runtime) -> None:
     """The application behind turns, as it is served."""
-    app.wsgi_app = Door(app.wsgi_app, house.turns, house.tenants)  # type: ignore[method-assign]
+    app.wsgi_app = AdmissionMiddleware(app.wsgi_app, runtime.turns, runtime.tenants)  # type: ignore[method-assign]
 
 
 @contextmanager
-def busy(house: House, source: Source, number: int = PLACES // 2) -> Iterator[None]:
+def busy(runtime: Runtime, source: Source, number: int = PLACES // 2) -> Iterator[None]:
     """Requests of a tenant that have their turn and do not end."""
     with ExitStack() as held:
         for _ in range(number):
-            held.enter_context(house.turns.taken((source.tenant, "scim")))
+            held.enter_context(runtime.turns.slot((source.tenant, "scim")))
         yield
 
 
@@ -58,10 +59,10 @@ def busy(house: House, source: Source, number: int = PLACES // 2) -> Iterator[No
 
 
 def test_who_has_all_its_places_busy_is_told_to_wait_and_the_other_tenant_is_served(
-    rfc: Source, rival: Source, house: House
+    rfc: Source, rival: Source, runtime: Runtime
 ) -> None:
     rfc.get("/Users")  # the process meets the tenant
-    with busy(house, rfc), round_trips(house.engine) as seen:
+    with busy(runtime, rfc), round_trips(runtime.engine) as seen:
         refused = rfc.ask("GET", "/Users")
         assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
         assert json.loads(refused.data)["schemas"] == [ERROR]
@@ -73,18 +74,18 @@ def test_who_has_all_its_places_busy_is_told_to_wait_and_the_other_tenant_is_ser
     assert rfc.get("/Users")["totalResults"] == 0
 
 
-def test_who_provisions_too_much_takes_no_turn_of_other_surfaces(rfc: Source, house: House) -> None:
+def test_who_provisions_too_much_takes_no_turn_of_other_surfaces(rfc: Source, runtime: Runtime) -> None:
     rfc.get("/Users")
-    with busy(house, rfc):
+    with busy(runtime, rfc):
         for path in ("/t/acme/oauth/token", "/admin/v1/tenants", "/readyz", "/t/acme/jwks"):
             assert rfc.http.get(path).status_code == 404  # these tests serve nothing but SCIM: it got as far as that
 
 
-def test_who_makes_up_tenants_has_one_turn_with_all_who_do(rfc: Source, house: House) -> None:
+def test_who_makes_up_tenants_has_one_turn_with_all_who_do(rfc: Source, runtime: Runtime) -> None:
     rfc.get("/Users")
     with ExitStack() as held:
         for _ in range(PLACES // 2):
-            held.enter_context(house.turns.taken((None, "scim")))
+            held.enter_context(runtime.turns.slot((None, "scim")))
         answers = [rfc.http.get(f"/t/nobody-{number}/scim/v2/Users").status_code for number in range(5)]
         assert answers == [429] * 5
         assert rfc.ask("GET", "/Users").status_code == 200
@@ -110,8 +111,8 @@ def test_who_makes_up_tenants_has_one_turn_with_all_who_do(rfc: Source, house: H
     ],
 )
 def test_each_surface_refuses_in_its_own_form(path: str, party: Hashable, content_type: str) -> None:
-    turns = Turns(places=2, seats=0)
-    door = Door(lambda environ, start: [], turns, {"acme"})
+    turns = ConcurrencyLimiter(places=2, seats=0)
+    door = AdmissionMiddleware(lambda environ, start: [], turns, {"acme"})
     told: list[Any] = []
     with turns.taken(party), turns.taken("somebody"):
         [body] = door({"PATH_INFO": path}, lambda *heading: told.extend(heading))  # type: ignore[arg-type, func-returns-value, return-value]
@@ -122,7 +123,7 @@ def test_each_surface_refuses_in_its_own_form(path: str, party: Hashable, conten
 
 
 def test_turns_are_given_to_who_waits_as_others_end() -> None:
-    turns = Turns(places=2, seats=8, patience_s=30)
+    turns = ConcurrencyLimiter(places=2, seats=8, patience_s=30)
     begun: list[str] = []
     with ThreadPoolExecutor(4) as crowd:
 
@@ -143,8 +144,8 @@ def test_turns_are_given_to_who_waits_as_others_end() -> None:
 
 
 def test_a_seat_is_given_up_by_who_has_waited_long_enough_and_seats_are_shared_out_too() -> None:
-    turns = Turns(places=2, seats=2, patience_s=0)
-    with turns.taken("a"), pytest.raises(TooOften), turns.taken("a"):
+    turns = ConcurrencyLimiter(places=2, seats=2, patience_s=0)
+    with turns.taken("a"), pytest.raises(RateLimited), turns.taken("a"):
         raise AssertionError("there was no turn")
     assert not turns._waiting
 
@@ -153,35 +154,35 @@ def test_a_seat_is_given_up_by_who_has_waited_long_enough_and_seats_are_shared_o
 
 
 @pytest.fixture
-def strict(house: House, rfc: Source) -> Iterator[House]:
+def strict(runtime: Runtime, rfc: Source) -> Iterator[Runtime]:
     """The house with little in every bucket."""
-    made = dataclasses.replace(house, scim_rate=RATE, stranger_rate=RATE, proved={})
+    made = dataclasses.replace(runtime, scim_rate=RATE, unknown_token_rate=RATE, proved={})
     rfc.http.application.extensions["identity"] = made
     yield made
-    rfc.http.application.extensions["identity"] = house
+    rfc.http.application.extensions["identity"] = runtime
 
 
-def another_token(source: Source, house: House) -> Source:
+def another_token(source: Source, runtime: Runtime) -> Source:
     """Rotate: both tokens live for a day."""
     token = f"token-{uuid4().hex}"
-    with transaction(house.engine, source.tenant_id) as tx:
+    with transaction(runtime.engine, source.tenant_id) as tx:
         connection_id = tx.execute(
             text("SELECT connection_id FROM connection_tokens WHERE tenant_id = :tenant LIMIT 1"),
             {"tenant": tx.tenant_id},
         ).scalar_one()
         rotate_connection_token(
-            tx, connection_id, token=token, overlap_s=3_600, caller=ADMINISTRATOR, now=house.clock()
+            tx, connection_id, token=token, overlap_s=3_600, caller=ADMINISTRATOR, now=runtime.clock()
         )
     return dataclasses.replace(source, token=token)
 
 
-def test_a_rotated_token_has_no_bucket_of_its_own(rfc: Source, strict: House) -> None:
+def test_a_rotated_token_has_no_bucket_of_its_own(rfc: Source, strict: Runtime) -> None:
     rotated = another_token(rfc, strict)
     answers = [source.ask("GET", "/Users").status_code for source in (rfc, rotated) * 4]
     assert answers == [200] * 5 + [429] * 3
 
 
-def test_who_asks_too_often_costs_no_look_at_the_database(rfc: Source, strict: House) -> None:
+def test_who_asks_too_often_costs_no_look_at_the_database(rfc: Source, strict: Runtime) -> None:
     for _ in range(5):
         rfc.get("/Users")
     with round_trips(strict.engine) as seen:
@@ -190,9 +191,9 @@ def test_who_asks_too_often_costs_no_look_at_the_database(rfc: Source, strict: H
 
 
 def test_many_connections_of_a_tenant_have_one_bucket_above_theirs(
-    sources: Sources, strict: House, rival: Source
+    sources: Sources, strict: Runtime, rival: Source
 ) -> None:
-    welcoming = dataclasses.replace(strict, stranger_rate=Rate(per_s=1e6, burst=1e6))
+    welcoming = dataclasses.replace(strict, unknown_token_rate=Rate(per_s=1e6, burst=1e6))
     rival.http.application.extensions["identity"] = welcoming
     crowd = [sources.make("acme", "rfc", name=f"s{number}") for number in range(TENANT_SHARE + 2)]
     answers = [source.ask("GET", "/Users").status_code for source in crowd for _ in range(int(RATE.burst))]
@@ -202,7 +203,7 @@ def test_many_connections_of_a_tenant_have_one_bucket_above_theirs(
 
 
 def test_guesses_are_told_to_wait_before_they_cost_a_look_and_who_is_known_is_served_on(
-    rfc: Source, rival: Source, strict: House
+    rfc: Source, rival: Source, strict: Runtime
 ) -> None:
     rfc.get("/Users")
     answers = [dataclasses.replace(rfc, token=f"guess-{n}").ask("GET", "/Users").status_code for n in range(6)]
@@ -216,22 +217,22 @@ def test_guesses_are_told_to_wait_before_they_cost_a_look_and_who_is_known_is_se
 
 
 def test_of_long_bulks_a_connection_does_few_at_a_time_and_its_tenant_few_together(
-    rfc: Source, entra: Source, rival: Source, house: House
+    rfc: Source, entra: Source, rival: Source, runtime: Runtime
 ) -> None:
     def connection_of(source: Source) -> object:
-        return next(value for (tenant, _), value in house.proved.items() if tenant == source.tenant_id)
+        return next(value for (tenant, _), value in runtime.known_tokens.items() if tenant == source.tenant_id)
 
     rfc.get("/Users")
     mine = (rfc.tenant_id, connection_of(rfc))
     with ExitStack() as held:
         for _ in range(BULKS_MAX):
-            held.enter_context(house.bulks.taken(mine, most=BULKS_MAX))
+            held.enter_context(runtime.bulks.slot(mine, most=BULKS_MAX))
         refused = rfc.ask("POST", "/Bulk", bulk_of(1))
         assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
         assert rfc.ask("GET", "/Users").status_code == 200
         assert entra.ask("POST", "/Bulk", bulk_of(1)).status_code == 200
         for _ in range(PLACES // 2 - 1):
-            held.enter_context(house.bulks.taken(rfc.tenant_id, most=PLACES))
+            held.enter_context(runtime.bulks.slot(rfc.tenant_id, most=PLACES))
         assert entra.ask("POST", "/Bulk", bulk_of(1)).status_code == 429
         assert rival.ask("POST", "/Bulk", bulk_of(1)).status_code == 200
     assert rfc.ask("POST", "/Bulk", bulk_of(1)).status_code == 200

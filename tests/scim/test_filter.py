@@ -11,12 +11,12 @@ from scim2_models import EnterpriseUser, ScimFilter
 from scim2_models import User as OracleUser
 from scim2_models.exceptions import SCIMException
 
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.model.query import And, AnyElement, Comparison, Condition, Not, Operator, Or, Presence, matches
-from scim.filter import parse_filter
-from scim.grammar import parse
+from scim.filter.grammar import parse
+from scim.filter.resolve import parse_filter
 from scim.limits import FILTER_CHARACTERS_MAX, FILTER_DEPTH_MAX, FILTER_TERMS_MAX
-from scim.schemas import resource_types
+from scim.schema.resource_types import resource_types
 from tests.oracles.differences import user_type
 from tests.oracles.making import GAMES
 from tests.scim.sources import ENTERPRISE, USER
@@ -153,7 +153,7 @@ def test_names_and_urns_are_compared_without_case() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_filter_is_refused_and_never_means_everything(text: str) -> None:
-    with pytest.raises(Malformed) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         parse_filter(text, USERS)
     assert refused.value.reason == "invalidFilter"
 
@@ -175,7 +175,7 @@ def test_what_is_no_filter_is_refused_and_never_means_everything(text: str) -> N
 )
 def test_a_limit_holds_at_its_last_value_and_not_beyond(within: str, beyond: str) -> None:
     parse_filter(within, USERS)
-    with pytest.raises(Malformed, match="at most"):
+    with pytest.raises(InvalidRequest, match="at most"):
         parse_filter(beyond, USERS)
 
 
@@ -184,7 +184,7 @@ def test_a_limit_holds_at_its_last_value_and_not_beyond(within: str, beyond: str
 def test_any_text_is_a_filter_or_is_refused(text: str) -> None:
     try:
         parse_filter(text, USERS)
-    except Malformed as refused:
+    except InvalidRequest as refused:
         assert refused.reason == "invalidFilter"
 
 

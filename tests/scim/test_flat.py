@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from identity.http import House
+from identity.edge.runtime import Runtime
 from tests.scim.sources import AGENT, USER, Clock, Source
 from tests.scim.test_bulk import bulk, user
-from tests.trips import round_trips
+from tests.statement_counter import round_trips
 
 pytestmark = pytest.mark.promise(10)
 
@@ -73,9 +73,9 @@ def test_the_total_is_right_when_many_create_and_delete_at_once(rfc: Source, own
     assert total(rfc, "/Users") == 40
 
 
-def test_the_total_costs_no_count(rfc: Source, house: House) -> None:
+def test_the_total_costs_no_count(rfc: Source, runtime: Runtime) -> None:
     rfc.user("sam")
-    with round_trips(house.engine) as seen:
+    with round_trips(runtime.engine) as seen:
         rfc.get("/Users?count=1")
     assert not [statement for statement in seen.statements if "count(*)" in statement]
     assert len(seen) <= 4
@@ -88,12 +88,14 @@ def page(source: Source, start: int, path: str = "/Users") -> list[str]:
     return ids(source.get(f"{path}?startIndex={start}&count={PAGE}&attributes=userName"))
 
 
-def test_who_pages_in_order_walks_over_nobody_again(rfc: Source, rival: Source, house: House, owner_url: str) -> None:
+def test_who_pages_in_order_walks_over_nobody_again(
+    rfc: Source, rival: Source, runtime: Runtime, owner_url: str
+) -> None:
     fill(owner_url, rfc, 1, 3_000)
     fill(owner_url, rival, 5_001, 5_100)
     seen = [page(rfc, start) for start in range(1, 3_001, PAGE)]
     assert seen == [[f"00000000-0000-7000-8000-{n:012x}" for n in range(s, s + PAGE)] for s in range(1, 3_001, PAGE)]
-    with round_trips(house.engine) as trips:
+    with round_trips(runtime.engine) as trips:
         page(rfc, 2_801)
     assert "principals.id > " in "".join(trips.statements)  # from where the page before ended
     assert page(rfc, 3_001) == []
@@ -112,7 +114,7 @@ def test_what_is_deleted_meanwhile_makes_a_deep_page_leave_nobody_out(rfc: Sourc
 
 
 def test_near_the_front_and_after_a_while_an_index_is_what_it_says(
-    rfc: Source, okta: Source, house: House, owner_url: str
+    rfc: Source, okta: Source, runtime: Runtime, owner_url: str
 ) -> None:
     fill(owner_url, rfc, 1, 2_000)
     for start in range(1, 2_001, PAGE):
@@ -121,8 +123,8 @@ def test_near_the_front_and_after_a_while_an_index_is_what_it_says(
     assert page(rfc, 401)[0] == f"00000000-0000-7000-8000-{402:012x}"
     assert page(okta, 1_601)[0] == f"00000000-0000-7000-8000-{1_602:012x}"  # another connection counts for itself
     assert page(rfc, 1_651)[0] == f"00000000-0000-7000-8000-{1_651:012x}"  # on from the nearest anchor
-    assert isinstance(house.clock, Clock)
-    house.clock.now += timedelta(minutes=11)
+    assert isinstance(runtime.clock, Clock)
+    runtime.clock.now += timedelta(minutes=11)
     assert page(rfc, 1_601)[0] == f"00000000-0000-7000-8000-{1_602:012x}"
 
 
@@ -137,13 +139,13 @@ def test_a_filtered_or_sorted_list_is_counted_out(rfc: Source, owner_url: str) -
 
 
 def test_a_page_in_the_middle_costs_the_same_statements_and_rows_as_the_first(
-    rfc: Source, house: House, owner_url: str
+    rfc: Source, runtime: Runtime, owner_url: str
 ) -> None:
     fill(owner_url, rfc, 1, 3_000)
     page(rfc, 1)  # the process learns the tenant
     costs = []
     for start in (1, 1_401, 1_601):
-        with round_trips(house.engine) as seen:
+        with round_trips(runtime.engine) as seen:
             page(rfc, start)
         costs.append((len(seen), seen.rows))
     assert costs[0] == costs[1] == costs[2]

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from dev.postgres import SUPERUSER
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.store.named_beside import MEMBERS_SHOWN_MAX
 from tests.conftest import Server
 from tests.scim.sources import Source
@@ -29,14 +29,14 @@ INSERT INTO group_members SELECT (jsonb_populate_record(one, jsonb_build_object(
 
 
 @pytest.fixture
-def groups(server: Server, house: House, rfc: Source, rival: Source) -> Iterator[Source]:
+def groups(server: Server, runtime: Runtime, rfc: Source, rival: Source) -> Iterator[Source]:
     """A source with groups of ``SIZES`` members; its rival has one of its own."""
     rival.group("g0", rival.user("sam"))
     rfc.group("first", rfc.user("sam"))
     for name in NAMES:
         rfc.group(name)
     superuser = psycopg.connect(
-        host=server.socket_folder, user=SUPERUSER, dbname=house.engine.url.database, autocommit=True
+        host=server.socket_folder, user=SUPERUSER, dbname=runtime.engine.url.database, autocommit=True
     )
     with superuser as connection:
         connection.execute("SET session_replication_role = replica")  # the rows alone are looked at

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine
 
 from identity.actions.retention import ROWS_IN_ONE_GO, sweep_expired
-from identity.http import House
-from identity.model.request import KEPT_MAX
+from identity.edge.runtime import Runtime
+from identity.model.provisioning_log import KEPT_MAX
 from identity.store.named_beside import MEMBERS_SHOWN_MAX
 from identity.store.transaction import transaction
 from tests.conftest import Server
@@ -84,21 +84,21 @@ def asks_of(source: Source, sam: str, group: str) -> dict[str, Callable[[], obje
     ],
 )  # fmt: skip
 def test_what_a_request_reads_does_not_grow_with_the_directory(
-    server: Server, house: House, rfc: Source, what: str
+    server: Server, runtime: Runtime, rfc: Source, what: str
 ) -> None:
-    keep_first_plans(server, house.engine)
+    keep_first_plans(server, runtime.engine)
     sam = rfc.user("sam", **SAM)
     group = rfc.group("Finance", sam, externalId="ext-finance")
     asks = asks_of(rfc, sam, group)
-    let_it_grow(house.engine, rfc, sam, range(SMALL))
-    look(server, house.engine)
+    let_it_grow(runtime.engine, rfc, sam, range(SMALL))
+    look(server, runtime.engine)
     for _ in range(WARM_UP):
         asks[what]()
-    with rows_read(house.engine) as before:
+    with rows_read(runtime.engine) as before:
         asks[what]()
-    let_it_grow(house.engine, rfc, sam, range(SMALL, LARGE))
+    let_it_grow(runtime.engine, rfc, sam, range(SMALL, LARGE))
     most = sum(before) + MORE
-    assert read_again_until(house.engine, asks[what], most) <= most
+    assert read_again_until(runtime.engine, asks[what], most) <= most
 
 
 LOG = """
@@ -110,9 +110,9 @@ SELECT tenant_id, gen_random_uuid(), id, '2026-11-24 12:00Z', 'POST', '/Users', 
 
 @pytest.mark.promise(8)
 def test_what_the_sweep_of_the_provisioning_log_reads_does_not_grow_with_it(
-    server: Server, house: House, rfc: Source, owner_url: str
+    server: Server, runtime: Runtime, rfc: Source, owner_url: str
 ) -> None:
-    keep_first_plans(server, house.engine)
+    keep_first_plans(server, runtime.engine)
 
     def fill(rows: int) -> None:
         with psycopg.connect(owner_url.replace("+psycopg", ""), autocommit=True) as owner:
@@ -120,13 +120,13 @@ def test_what_the_sweep_of_the_provisioning_log_reads_does_not_grow_with_it(
             owner.execute(LOG.format(rows=rows, tenant=rfc.tenant_id))
 
     def sweep() -> int:
-        with rows_read(house.engine) as seen, transaction(house.engine, rfc.tenant_id) as tx:
-            assert sweep_expired(tx, now=house.clock())
+        with rows_read(runtime.engine) as seen, transaction(runtime.engine, rfc.tenant_id) as tx:
+            assert sweep_expired(tx, now=runtime.clock())
         return sum(seen)
 
     rfc.group("Finance", rfc.user("sam"))
     fill(KEPT_MAX + 5 * ROWS_IN_ONE_GO)
-    look(server, house.engine)
+    look(server, runtime.engine)
     before = [sweep() for _ in range(WARM_UP)][-1]
     fill(3 * KEPT_MAX)
     wait_for_others(server)
@@ -135,11 +135,11 @@ def test_what_the_sweep_of_the_provisioning_log_reads_does_not_grow_with_it(
 
 
 @pytest.mark.promise(8)
-def test_a_group_of_too_many_members_is_read_without_them(server: Server, house: House, rfc: Source) -> None:
+def test_a_group_of_too_many_members_is_read_without_them(server: Server, runtime: Runtime, rfc: Source) -> None:
     sam = rfc.user("sam")
     group = rfc.group("Finance", sam)
     for start in range(0, MEMBERS_SHOWN_MAX, 2_000):  # one statement for all would take longer than one may
-        let_it_grow(house.engine, rfc, sam, range(start, start + 2_000))
-    look(server, house.engine)
+        let_it_grow(runtime.engine, rfc, sam, range(start, start + 2_000))
+    look(server, runtime.engine)
     assert rfc.get(f"/Groups/{group}", 400)["scimType"] == "tooMany"
     assert rfc.get(f"/Groups/{group}?excludedAttributes=members")["displayName"] == "Finance"

@@ -8,20 +8,20 @@ import pytest
 
 from identity.actions.lifecycle import Changed
 from identity.actions.principals import deprovision, reactivate, suspend
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.principal import Principal
 from identity.store.transaction import transaction
 from tests.scim.sources import ADMINISTRATOR, AGENT, PATCH, USER, Source
 
-Verb = Callable[..., Principal | Changed]
-Administrate = Callable[[Source, Verb, str], Principal]
+Transition = Callable[..., Principal | Changed]
+Administrate = Callable[[Source, Transition, str], Principal]
 
 
 @pytest.fixture
-def administrate(house: House) -> Administrate:
-    def bring(source: Source, verb: Verb, principal_id: str) -> Principal:
-        with transaction(house.engine, source.tenant_id) as tx:
-            done = verb(tx, UUID(principal_id), reason="investigated", caller=ADMINISTRATOR, now=house.clock())
+def administrate(runtime: Runtime) -> Administrate:
+    def bring(source: Source, verb: Transition, principal_id: str) -> Principal:
+        with transaction(runtime.engine, source.tenant_id) as tx:
+            done = verb(tx, UUID(principal_id), reason="investigated", caller=ADMINISTRATOR, now=runtime.clock())
         return done.principal if isinstance(done, Changed) else done
 
     return bring

@@ -7,15 +7,15 @@ from uuid import UUID
 
 import pytest
 
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.model.lifecycle import State
 from identity.model.principal import Kind, Principal, Profile, Resource
 from identity.model.schema import read_schema
 from scim.dialects import DIALECTS
-from scim.patch import apply_patch, parse_patch
-from scim.projection import parse_projection
-from scim.resources import amended_profile, read_resource, replaced_profile, working_document
-from scim.schemas import resource_types
+from scim.patch.request import apply_patch, parse_patch
+from scim.resource.document import amended_profile, read_resource, replaced_profile, working_document
+from scim.resource.projection import parse_projection
+from scim.schema.resource_types import resource_types
 from tests.scim.sources import PATCH, USER
 
 BADGE = "urn:example:badge:1.0"
@@ -90,7 +90,7 @@ def test_a_put_repeats_sets_or_leaves_what_never_changes(
     "changed", [{"number": "8"}, {"doors": ["north"]}, {"doors": ["south", "north"]}, {"maker": {"name": "Other"}}]
 )
 def test_a_put_with_another_value_for_it_is_refused(changed: dict[str, Any]) -> None:
-    with pytest.raises(Malformed) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         put(SET, {**SET, **changed})
     assert refused.value.reason == "mutability"
 
@@ -126,7 +126,7 @@ def test_a_patch_may_set_it_once_and_repeat_it(operation: dict[str, Any]) -> Non
     ],
 )
 def test_a_patch_neither_changes_nor_removes_it(operation: dict[str, Any]) -> None:
-    with pytest.raises(Malformed) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         patch(SET, operation)
     assert refused.value.reason == "mutability"
 

@@ -7,9 +7,9 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from identity.model.request import CUT, MASK
-from scim.kept import kept_body, kept_path, kept_query
-from scim.schemas import resource_types
+from identity.model.provisioning_log import CUT, MASK
+from scim.log_redaction import kept_body, kept_path, kept_query
+from scim.schema.resource_types import resource_types
 from tests.scim.defined import Defined
 from tests.scim.sources import ENTERPRISE, PATCH, USER, Source, Sources
 from tests.scim.test_async import PREFER
@@ -222,11 +222,11 @@ def test_a_body_that_is_no_json_object_leaves_nothing_in_the_log(rfc: Source, ow
     assert HIDDEN not in rows(rfc, owner_url)
 
 
-def test_an_asynchronous_request_leaves_no_secret_in_the_log(rfc: Source, house: Any, owner_url: str) -> None:
+def test_an_asynchronous_request_leaves_no_secret_in_the_log(rfc: Source, runtime: Any, owner_url: str) -> None:
     operation = {"method": "POST", "path": "/Users", "bulkId": "1",
                  "data": {"schemas": [USER], "userName": "sam", "pwd": HIDDEN, "password": HIDDEN}}  # fmt: skip
     rfc.ask("POST", "/Bulk", {"schemas": [BULK], "Operations": [operation]}, **PREFER)
-    Worker(house, owner_url).work(rfc)
+    Worker(runtime, owner_url).work(rfc)
     kept = rows(rfc, owner_url)
     assert "/Users" in kept
     assert "pwd" in kept

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from identity.http import House
+from identity.edge.runtime import Runtime
 from scim.limits import (
     BULK_OPERATIONS_MAX,
     DEPTH_MAX,
@@ -148,9 +148,9 @@ def resident_kib() -> int:
 
 @pytest.mark.requirement("S6")
 @pytest.mark.promise(8)
-def test_what_passes_a_limit_leaves_no_memory_behind(rfc: Source, house: House) -> None:
+def test_what_passes_a_limit_leaves_no_memory_behind(rfc: Source, runtime: Runtime) -> None:
     sam = rfc.user("sam")
-    size = house.body_bytes_max
+    size = runtime.body_bytes_max
     hostile: list[tuple[str, str, bytes]] = [
         ("POST", "/Users", b"[" * size),
         ("POST", "/Users", b'{"a":' * (size // 5)),

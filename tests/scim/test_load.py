@@ -19,7 +19,7 @@ from cli.remote import NOT_AUTHENTICATED, UNREACHABLE, Refused
 from cli.scim.load.bulks import ATTEMPTS, PAUSE_S, Bulks
 from cli.scim.load.lines import NotLoaded, read_lines
 from cli.scim.load.load import Load, Tally
-from identity.http import House
+from identity.edge.runtime import Runtime
 from tests.scim.loading import Loader, names, people, person
 from tests.scim.sources import GROUP, USER, Source
 
@@ -95,8 +95,10 @@ def test_without_a_file_for_them_the_first_refused_lines_are_shown(loader: Loade
 # --- limits of the server --------------------------------------------------------------------------------------
 
 
-def test_every_bulk_is_within_what_the_server_advertises(app: Flask, house: House, loader: Loader, rfc: Source) -> None:
-    app.extensions["identity"] = replace(house, body_bytes_max=2_000)
+def test_every_bulk_is_within_what_the_server_advertises(
+    app: Flask, runtime: Runtime, loader: Loader, rfc: Source
+) -> None:
+    app.extensions["identity"] = replace(runtime, body_bytes_max=2_000)
     sizes = []
 
     @app.before_request

@@ -10,7 +10,7 @@ from flask import Flask
 from benchmarks.directory import user_document
 from benchmarks.planting import CROWD, person, plant_tenant
 from benchmarks.report import Section, keep, sections_of
-from identity.http import House
+from identity.edge.runtime import Runtime
 from tests.scim.sources import USER, Source
 
 USERS = 100
@@ -26,8 +26,8 @@ TABLES = {
 
 
 @pytest.fixture
-def planted(app: Flask, house: House, owner_url: str) -> Source:
-    made = plant_tenant(house.engine, owner_url, house.seal, USERS, lambda _so_far: None)
+def seeded(app: Flask, runtime: Runtime, owner_url: str) -> Source:
+    made = plant_tenant(runtime.engine, owner_url, runtime.encryption, USERS, lambda _so_far: None)
     return Source(app.test_client(), made.slug, made.token, made.tenant_id)
 
 
@@ -40,20 +40,20 @@ def row(owner_url: str, source: Source, table: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_planted_row_is_the_one_that_a_request_writes(
-    rfc: Source, planted: Source, owner_url: str, table: str
+    rfc: Source, seeded: Source, owner_url: str, table: str
 ) -> None:
     rfc.post("/Users", {"schemas": [USER], **user_document(NUMBER)})
-    assert row(owner_url, planted, table) == row(owner_url, rfc, table)
+    assert row(owner_url, seeded, table) == row(owner_url, rfc, table)
 
 
-def test_who_was_planted_is_found_listed_and_grouped_like_anybody(planted: Source, rival: Source) -> None:
+def test_who_was_planted_is_found_listed_and_grouped_like_anybody(seeded: Source, rival: Source) -> None:
     name = f"user-{NUMBER}@example.com"
     for asked in (f'userName eq "{name}"', f'externalId eq "ext-{NUMBER}"', f'emails.value eq "{name}"'):
-        [found] = planted.get(f"/Users?filter={asked}")["Resources"]
+        [found] = seeded.get(f"/Users?filter={asked}")["Resources"]
         assert found["id"] == str(person(NUMBER))
         assert sorted(group["display"] for group in found["groups"]) == ["Crowd", "Team 0"]
-    assert planted.get("/Users?count=1")["totalResults"] == USERS
-    assert len(planted.members(str(CROWD))) == USERS // 10
+    assert seeded.get("/Users?count=1")["totalResults"] == USERS
+    assert len(seeded.members(str(CROWD))) == USERS // 10
     assert rival.get("/Users")["totalResults"] == 0
 
 

@@ -10,7 +10,7 @@ from identity.actions.audit import list_events
 from identity.actions.lifecycle import Changed
 from identity.actions.principals import protect, reactivate, suspend, unprotect
 from identity.actions.reconciliation import BEGINNING, reconcile_principal
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.access import Caller, CallerKind
 from identity.model.principal import Principal
 from identity.store.transaction import transaction
@@ -18,15 +18,15 @@ from tests.scim.sources import ADMINISTRATOR, AGENT, ENTERPRISE, GROUP, PATCH, U
 
 BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 WORKER = Caller(CallerKind.WORKER, "cascade", "request-of-worker")
-Verb = Callable[..., Principal | Changed]
-Administrate = Callable[[Source, Verb, str], Principal]
+Transition = Callable[..., Principal | Changed]
+Administrate = Callable[[Source, Transition, str], Principal]
 
 
 @pytest.fixture
-def administrate(house: House) -> Administrate:
-    def bring(source: Source, verb: Verb, principal_id: str) -> Principal:
-        with transaction(house.engine, source.tenant_id) as tx:
-            done = verb(tx, UUID(principal_id), reason="emergency", caller=ADMINISTRATOR, now=house.clock())
+def administrate(runtime: Runtime) -> Administrate:
+    def bring(source: Source, verb: Transition, principal_id: str) -> Principal:
+        with transaction(runtime.engine, source.tenant_id) as tx:
+            done = verb(tx, UUID(principal_id), reason="emergency", caller=ADMINISTRATOR, now=runtime.clock())
         return done.principal if isinstance(done, Changed) else done
 
     return bring
@@ -88,7 +88,7 @@ def in_bulk(source: Source, method: str, path: str, sent: Any) -> tuple[int, Any
 @pytest.mark.parametrize("way", [alone, in_bulk])
 @pytest.mark.parametrize(("endpoint", "name", "method", "sent"), CHANGES, ids=[f"{c[0]} {c[1]}" for c in CHANGES])
 def test_a_source_changes_nothing_of_what_it_made_and_an_administrator_protects(
-    rfc: Source, rival: Source, house: House, protected: dict[str, str], way: Callable[..., tuple[int, Any]],
+    rfc: Source, rival: Source, runtime: Runtime, protected: dict[str, str], way: Callable[..., tuple[int, Any]],
     endpoint: str, name: str, method: str, sent: Any,
 ) -> None:  # fmt: skip
     del name
@@ -98,7 +98,7 @@ def test_a_source_changes_nothing_of_what_it_made_and_an_administrator_protects(
     assert (status, refused["status"]) == (403, "403")
     assert "protected" in refused["detail"]
     assert (rfc.get(path), rfc.members(protected["/Groups"])) == (before, members)
-    with transaction(house.engine, rfc.tenant_id) as tx:
+    with transaction(runtime.engine, rfc.tenant_id) as tx:
         last = list_events(tx, after=None, limit=1_000)[-1].event
     assert (last.type, last.outcome, last.reason) == ("scim.refused", "refused", "protected")
     assert rival.ask(method, path, sent).status_code == 404
@@ -125,7 +125,7 @@ def test_a_member_of_a_protected_group_is_deprovisioned_and_deleted_by_its_sourc
 
 
 def test_a_protected_agent_outlives_its_owners_until_it_is_given_back(
-    rfc: Source, house: House, administrate: Administrate
+    rfc: Source, runtime: Runtime, administrate: Administrate
 ) -> None:
     dana = rfc.user("dana")
     bots = [
@@ -134,23 +134,23 @@ def test_a_protected_agent_outlives_its_owners_until_it_is_given_back(
     ]
     administrate(rfc, protect, bots[0])
     rfc.delete(f"/Users/{dana}")
-    settle(house, rfc, dana)
+    settle(runtime, rfc, dana)
     assert [rfc.get(f"/Agents/{bot}")["active"] for bot in bots] == [True, False]
     no_owner = body(operation("replace", "owners", []))
     assert rfc.ask("PATCH", f"/Agents/{bots[0]}", no_owner).status_code == 403
     administrate(rfc, suspend, bots[0])
     assert administrate(rfc, reactivate, bots[0]).state == "active"
     administrate(rfc, unprotect, bots[0])
-    settle(house, rfc, bots[0])
+    settle(runtime, rfc, bots[0])
     assert rfc.get(f"/Agents/{bots[0]}")["active"] is False
 
 
-def settle(house: House, source: Source, principal_id: str) -> None:
+def settle(runtime: Runtime, source: Source, principal_id: str) -> None:
     """Do what the workers do after a change."""
     place = BEGINNING
     while place is not None:
-        with transaction(house.engine, source.tenant_id) as tx:
-            place = reconcile_principal(tx, UUID(principal_id), place=place, caller=WORKER, now=house.clock())
+        with transaction(runtime.engine, source.tenant_id) as tx:
+            place = reconcile_principal(tx, UUID(principal_id), place=place, caller=WORKER, now=runtime.clock())
 
 
 def test_what_is_given_back_is_the_sources_again(

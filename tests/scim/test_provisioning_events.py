@@ -6,13 +6,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.provisioning_event import ENDPOINTS, EventUri
-from scim.schemas import resource_types
+from scim.schema.resource_types import resource_types
 from tests.scim.defined import Defined, device
 from tests.scim.sources import AGENT, ENTERPRISE, GROUP, USER, Source
 from tests.scim.test_bulk import bulk, group, patched, user
-from tests.trips import round_trips
+from tests.statement_counter import round_trips
 
 PROV = "urn:ietf:params:scim:event:prov:"
 
@@ -180,9 +180,9 @@ def test_no_value_is_told_and_nothing_to_another_tenant(rfc: Source, rival: Sour
 
 
 @pytest.mark.promise(10)
-def test_telling_costs_no_round_trip(rfc: Source, house: House) -> None:
+def test_telling_costs_no_round_trip(rfc: Source, runtime: Runtime) -> None:
     rfc.user("first")
-    with round_trips(house.engine) as seen:
+    with round_trips(runtime.engine) as seen:
         rfc.user("sam")
     assert [s for s in seen.statements if "provisioning_events" in s] == [
         s for s in seen.statements if "provisioning_requests" in s
@@ -190,9 +190,9 @@ def test_telling_costs_no_round_trip(rfc: Source, house: House) -> None:
 
 
 def test_a_resource_of_a_type_that_the_tenant_defined_is_told_at_its_endpoint(
-    house: House, rfc: Source, told: Any
+    runtime: Runtime, rfc: Source, told: Any
 ) -> None:
-    Defined(house, rfc).device()
+    Defined(runtime, rfc).device()
     made = device(rfc, "7", colour="red")["id"]
     rfc.patch(f"/Devices/{made}", {"op": "replace", "path": "colour", "value": "blue"})
     rfc.delete(f"/Devices/{made}")

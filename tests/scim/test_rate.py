@@ -6,7 +6,7 @@ import json
 import pytest
 from sqlalchemy import create_engine, text
 
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.rate import Rate
 from tests.scim.sources import Source
 
@@ -14,8 +14,8 @@ BURST = 5
 
 
 @pytest.fixture
-def house(house: House) -> House:
-    return dataclasses.replace(house, scim_rate=Rate(per_s=0.001, burst=BURST))
+def runtime(runtime: Runtime) -> Runtime:
+    return dataclasses.replace(runtime, scim_rate=Rate(per_s=0.001, burst=BURST))
 
 
 def flood(source: Source) -> list[int]:

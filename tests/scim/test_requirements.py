@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from identity.http import House
+from identity.edge.runtime import Runtime
 from scim.limits import PAGE_SIZE_MAX
 from tests.scim.sources import AGENT, ENTERPRISE, PATCH, USER, Source, Sources
-from tests.trips import round_trips
+from tests.statement_counter import round_trips
 
 BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
@@ -188,7 +188,7 @@ def emails(number: int) -> list[dict[str, Any]]:
 
 @pytest.mark.requirement("S7")
 @pytest.mark.promise(10)
-def test_a_full_page_of_people_in_groups_costs_five_statements_at_most(rfc: Source, house: House) -> None:
+def test_a_full_page_of_people_in_groups_costs_five_statements_at_most(rfc: Source, runtime: Runtime) -> None:
     made = [{"method": "POST", "path": "/Users", "bulkId": f"b{n}",
              "data": {"schemas": [USER], "userName": f"u{n}", "emails": emails(2),
                       ENTERPRISE: {"manager": {"value": "bulkId:b0"}}} if n else
@@ -199,7 +199,7 @@ def test_a_full_page_of_people_in_groups_costs_five_statements_at_most(rfc: Sour
         rfc.group(f"G{n}", *people)
     for path in ("/Users", "/Groups", "/Users?sortBy=name.familyName", "/Users?filter=emails%20pr", "/Users?cursor="):
         mark = "&" if "?" in path else "?"
-        with round_trips(house.engine) as seen:
+        with round_trips(runtime.engine) as seen:
             page = rfc.get(f"{path}{mark}count={PAGE_SIZE_MAX}")
         assert page["Resources"]
         assert len(seen) <= 5, (path, seen.statements)

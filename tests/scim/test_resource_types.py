@@ -8,7 +8,7 @@ import pytest
 from dev.postgres import SUPERUSER
 from identity.actions.definitions import define_schema, define_type, delete_type
 from identity.actions.provisioning import create_principal
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.errors import Refusal
 from identity.model.principal import Kind, Profile
 from identity.store.transaction import transaction
@@ -121,7 +121,7 @@ def test_a_forgotten_type_is_not_there_any_more(defined: Defined, rfc: Source) -
 
 
 def test_a_type_waits_to_be_forgotten_until_who_is_creating_one_of_it_is_done(
-    defined: Defined, house: House, rfc: Source, server: Server
+    defined: Defined, runtime: Runtime, rfc: Source, server: Server
 ) -> None:
     defined.device()
     profile = Profile(document={"serial": "1"}, name="")
@@ -133,11 +133,11 @@ def test_a_type_waits_to_be_forgotten_until_who_is_creating_one_of_it_is_done(
         except Refusal as refusal:
             refused.append(refusal)
 
-    with transaction(house.engine, rfc.tenant_id) as tx:
-        create_principal(tx, Kind("custom:Device"), profile, caller=ADMINISTRATOR, now=house.clock())
+    with transaction(runtime.engine, rfc.tenant_id) as tx:
+        create_principal(tx, Kind("custom:Device"), profile, caller=ADMINISTRATOR, now=runtime.clock())
         forgetting = threading.Thread(target=forget)
         forgetting.start()
-        while not waits_for_a_lock(server, str(house.engine.url.database)):
+        while not waits_for_a_lock(server, str(runtime.engine.url.database)):
             pass
     forgetting.join()
     assert [each.reason for each in refused if isinstance(each, Refusal)] == ["resource_type_in_use"]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from flask import Flask
 
-from identity.http import House
+from identity.edge.runtime import Runtime
 from scim.limits import PAGE_SIZE_MAX
 from tests.scim.sources import (
     AGENT,
@@ -359,10 +359,10 @@ def test_the_longest_names_fit_into_their_indexes(rfc: Source) -> None:
 
 
 @pytest.mark.rfc("7644", "3.12", "3.12-3")
-def test_a_body_beyond_the_limit_is_refused_unread(rfc: Source, house: House) -> None:
-    rfc.post("/Users", b" " * (house.body_bytes_max + 1), 413)
+def test_a_body_beyond_the_limit_is_refused_unread(rfc: Source, runtime: Runtime) -> None:
+    rfc.post("/Users", b" " * (runtime.body_bytes_max + 1), 413)
     config = rfc.get("/ServiceProviderConfig")
-    assert config["bulk"]["maxPayloadSize"] == house.body_bytes_max
+    assert config["bulk"]["maxPayloadSize"] == runtime.body_bytes_max
     assert config["filter"]["maxResults"] == PAGE_SIZE_MAX
 
 
@@ -484,8 +484,8 @@ def test_every_attribute_that_is_answered_is_in_the_schemas(rfc: Source) -> None
         assert name in {attribute["name"] for attribute in schemas[USER]["attributes"]}
 
 
-def test_a_fault_of_ours_tells_nothing(app: Flask, house: House, rfc: Source) -> None:
-    house.engine.dispose()
+def test_a_fault_of_ours_tells_nothing(app: Flask, runtime: Runtime, rfc: Source) -> None:
+    runtime.engine.dispose()
     app.extensions["identity"] = None
     app.testing = False
     app.config["PROPAGATE_EXCEPTIONS"] = False

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from scim.dialects import DIALECTS
-from scim.patch import apply_patch, parse_patch
-from scim.schemas import resource_types
+from scim.patch.request import apply_patch, parse_patch
+from scim.schema.resource_types import resource_types
 from tests.oracles.differences import user_type
 from tests.oracles.making import GAMES
 from tests.scim.sources import ENTERPRISE, PATCH
@@ -114,7 +114,7 @@ def test_the_primary_value_changes_only_when_another_becomes_it(changed: dict[st
     ids=str,
 )
 def test_what_would_take_away_unasked_is_refused(wrong: dict[str, Any], reason: str) -> None:
-    with pytest.raises(Malformed) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         patched(wrong)
     assert refused.value.reason == reason
 

@@ -11,13 +11,13 @@ from uuid import UUID
 import psycopg
 
 from identity.actions.reconciliation import reconcile_principal
-from identity.http import House
+from identity.edge.runtime import Runtime
 from identity.model.async_request import OUTBOX_KIND
 from identity.model.ids import TenantId
 from identity.model.outbox import Progress
 from identity.store import Tx
 from identity.store.transaction import transaction
-from scim.async_work import perform
+from scim.bulk.tasks import perform
 from tests.scim.sources import Source
 from workers.cascade import Tools, settle
 
@@ -30,7 +30,7 @@ class Killed(BaseException):
 class Worker:
     """``dies_at`` counts transactions; the one of that number is lost, or committed as the last thing that was done."""
 
-    house: House
+    runtime: Runtime
     owner_url: str
     dies_at: int | None = None
     dies_before_commit: bool = True
@@ -44,7 +44,7 @@ class Worker:
         number = self.count
         self.meanwhile(number)
         try:
-            with transaction(self.house.engine, tenant_id, **options) as tx:
+            with transaction(self.runtime.engine, tenant_id, **options) as tx:
                 yield tx
                 if number == self.dies_at and self.dies_before_commit:
                     raise Killed
@@ -54,12 +54,12 @@ class Worker:
 
     def perform(self, tenant_id: TenantId, id_: UUID) -> Progress:
         begin = partial(self.begin, tenant_id, holds_events=True)
-        return perform(begin, id_, seal=self.house.seal, clock=self.house.clock, until=self.turns)
+        return perform(begin, id_, encryption=self.runtime.encryption, clock=self.runtime.clock, until=self.turns)
 
     def settle(self, source: Source, id_: UUID) -> None:
         """Do a row of the outbox as a task does."""
-        begin, works = partial(transaction, self.house.engine), {OUTBOX_KIND: self.perform}
-        settle(Tools(begin, reconcile_principal, self.house.clock, works), source.tenant_id, [id_])
+        begin, works = partial(transaction, self.runtime.engine), {OUTBOX_KIND: self.perform}
+        settle(Tools(begin, reconcile_principal, self.runtime.clock, works), source.tenant_id, [id_])
 
     def work(self, source: Source) -> None:
         """Do every asynchronous request that a tenant's outbox asks for."""
@@ -76,7 +76,7 @@ class Worker:
         return self.rows(source, query)[0][0]
 
 
-def forward(house: House, **delta: float) -> datetime:
+def forward(runtime: Runtime, **delta: float) -> datetime:
     """Move the clock of a house."""
-    house.clock.now += timedelta(**delta)  # type: ignore[attr-defined]
-    return house.clock()
+    runtime.clock.now += timedelta(**delta)  # type: ignore[attr-defined]
+    return runtime.clock()

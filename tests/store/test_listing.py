@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event
 
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.provisioning import find_principals
-from identity.actions.sealing import Seal
 from identity.actions.tenants import create_tenant
 from identity.model.access import Caller, CallerKind
 from identity.model.ids import TenantId
@@ -39,7 +39,9 @@ def engine(database_url: str, owner_url: str) -> Iterator[Engine]:
     for tenant_id in tenants:
         with transaction(built, tenant_id) as tx:
             slug = f"tenant-{tenant_id.hex[:8]}"
-            create_tenant(tx, slug=slug, display_name=slug, seal=Seal(bytes(32)), caller=CALLER, now=NOW)
+            create_tenant(
+                tx, slug=slug, display_name=slug, encryption=EnvelopeEncryption(bytes(32)), caller=CALLER, now=NOW
+            )
     with psycopg.connect(owner_url.replace("+psycopg", ""), autocommit=True) as owner:
         for tenant_id in tenants:
             owner.execute(f"SET app.tenant = '{tenant_id}'")

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.provisioning import create_principal
-from identity.actions.sealing import Seal
 from identity.actions.tenants import create_tenant
 from identity.model.access import Caller, CallerKind
 from identity.model.ids import TenantId
@@ -23,13 +23,13 @@ from identity.model.query import Condition, matches
 from identity.store.query import compile_condition
 from identity.store.tables import principals
 from identity.store.transaction import make_engine, transaction
-from scim.filter import parse_filter
-from scim.schemas import resource_type_of
+from scim.filter.resolve import parse_filter
+from scim.schema.resource_types import resource_type_of
 
 CALLER = Caller(CallerKind.WORKER, "tests", "request-of-tests")
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-SEAL = Seal(bytes(32))
+SEAL = EnvelopeEncryption(bytes(32))
 
 WORDS = ["a", "A", "ab", "b", "work", "Work", "%", "_", "\\", "a%b", "日本", "x@y.example"]
 
@@ -93,7 +93,7 @@ def directory(database_url: str) -> Iterator[Directory]:
 def _fill(engine: Any, slug: str) -> Directory:
     tenant_id, documents = TenantId(uuid4()), {}
     with transaction(engine, tenant_id) as tx:
-        create_tenant(tx, slug=slug, display_name=slug, seal=SEAL, caller=CALLER, now=NOW)
+        create_tenant(tx, slug=slug, display_name=slug, encryption=SEAL, caller=CALLER, now=NOW)
         for document in people():
             profile = Profile(
                 document=document,

@@ -11,19 +11,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.provisioning import create_principal, delete_principal, get_principal
-from identity.actions.sealing import Seal
 from identity.actions.tenants import create_tenant
 from identity.model.access import Caller, CallerKind
-from identity.model.errors import Malformed
+from identity.model.errors import InvalidRequest
 from identity.model.ids import TenantId
 from identity.model.principal import Email, Kind, Profile, Resource
 from identity.store.query import compile_condition
 from identity.store.tables import principals
 from identity.store.transaction import make_engine, transaction
-from scim.endpoints import Endpoints
-from scim.filter import parse_filter
-from scim.resources import render
+from scim.filter.resolve import parse_filter
+from scim.resource.document import render
+from scim.resource.locations import Endpoints
 from tests.oracles import filters
 from tests.oracles.differences import catalogue, known, user_type
 from tests.oracles.making import Choose, a_document, a_filter, chooser
@@ -42,7 +42,7 @@ class Directory:
     shown: dict[UUID, dict[str, Any]]
 
     def find(self, text: str) -> set[UUID]:
-        """Return whom the statement finds. Raises ``Malformed``."""
+        """Return whom the statement finds. Raises ``InvalidRequest``."""
         condition = parse_filter(text, user_type())
         with transaction(self.engine, self.tenant_id) as tx:
             statement = select(principals.c.id).where(
@@ -70,7 +70,9 @@ def directory(database_url: str) -> Iterator[Directory]:
 def _fill(engine: Any, slug: str) -> Directory:
     tenant_id = TenantId(uuid4())
     with transaction(engine, tenant_id) as tx:
-        create_tenant(tx, slug=slug, display_name=slug, seal=Seal(bytes(32)), caller=CALLER, now=NOW)
+        create_tenant(
+            tx, slug=slug, display_name=slug, encryption=EnvelopeEncryption(bytes(32)), caller=CALLER, now=NOW
+        )
         made = [create_principal(tx, Kind.USER, profile, caller=CALLER, now=NOW) for profile in _people()]
         groups = [_group(tx, name, made[::step]) for name, step in (("A", 2), ("ab", 3), ("gone", 5))]
         delete_principal(tx, Kind.GROUP, groups[-1], expected_version=None, caller=CALLER, now=NOW)
@@ -130,7 +132,7 @@ def test_the_statement_finds_whom_the_naive_evaluator_finds(directory: Directory
     text = words(choose)
     try:
         found = directory.find(text)
-    except Malformed:
+    except InvalidRequest:
         return  # whether that is right, tests/scim/test_oracles.py asks
     assert found == directory.expect(text), text
 

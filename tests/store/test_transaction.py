@@ -14,17 +14,17 @@ from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from dev.postgres import SUPERUSER
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.provisioning import create_principal
-from identity.actions.sealing import Seal
 from identity.actions.tenants import create_tenant
 from identity.model.access import Caller, CallerKind
-from identity.model.errors import Malformed, Unavailable
+from identity.model.errors import InvalidRequest, Unavailable
 from identity.model.ids import TenantId
 from identity.model.principal import Kind, Profile
 from identity.store.tables import principals
 from identity.store.transaction import make_engine, transaction
 from tests.conftest import Server
-from tests.world import BEGIN
+from tests.fixtures import BEGIN
 
 TENANT = TenantId(UUID(int=1))
 CALLER = Caller(CallerKind.ADMINISTRATOR, "administrator", "request-of-tests")
@@ -54,7 +54,9 @@ def push(tx) -> None:  # type: ignore[no-untyped-def]
 def engine(database_url: str) -> Iterator[Engine]:
     made = make_engine(database_url, pool_size=2)
     with transaction(made, TENANT) as tx:
-        create_tenant(tx, slug="acme", display_name="Acme", seal=Seal(bytes(32)), caller=CALLER, now=BEGIN)
+        create_tenant(
+            tx, slug="acme", display_name="Acme", encryption=EnvelopeEncryption(bytes(32)), caller=CALLER, now=BEGIN
+        )
     yield made
     made.dispose()
 
@@ -110,7 +112,7 @@ def test_a_block_that_fails_gives_its_connection_back_clean(engine: Engine) -> N
 @pytest.mark.parametrize("text", ["a\x00b", "a\ud800b"])
 def test_a_text_that_the_database_cannot_hold_is_malformed(engine: Engine, text: str) -> None:
     for profile in (Profile({"title": text}, "pat"), Profile({}, "pat", external_id=text)):
-        with pytest.raises(Malformed), transaction(engine, TENANT) as tx:
+        with pytest.raises(InvalidRequest), transaction(engine, TENANT) as tx:
             create_principal(tx, Kind.USER, profile, caller=CALLER, now=BEGIN)
 
 
@@ -178,7 +180,7 @@ def test_what_does_not_pass_by_itself_is_a_fault_of_ours(engine: Engine, sqlstat
 
 
 def test_what_exceeds_a_limit_of_the_database_is_malformed(engine: Engine) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidRequest):
         raise_in_database(engine, "54000")
 
 

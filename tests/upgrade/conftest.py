@@ -8,21 +8,21 @@ import httpx2
 import pytest
 
 from config.settings import load_settings
-from identity.actions.sealing import Seal
-from identity.http import utc_now
+from identity.actions.envelope_encryption import EnvelopeEncryption
+from identity.edge.runtime import utc_now
+from tests.fixtures import make_runtime, serve
 from tests.upgrade.flows import Day
-from tests.world import make_house, serve
 
-SEAL = Seal(bytes(32))
+SEAL = EnvelopeEncryption(bytes(32))
 
 
 @contextmanager
 def served(url: str) -> Iterator[httpx2.Client]:
     """Serve the application to a client, with the machine's clock."""
-    house = replace(make_house(url, SEAL), clock=utc_now)
-    with serve(house, load_settings(database_url=url)) as web:
+    runtime = replace(make_runtime(url, SEAL), clock=utc_now)
+    with serve(runtime, load_settings(database_url=url)) as web:
         yield web.http
-    house.engine.dispose()
+    runtime.engine.dispose()
 
 
 @pytest.fixture

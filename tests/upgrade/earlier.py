@@ -15,8 +15,8 @@ from pathlib import Path
 
 import httpx2
 
-from config.process import end_with_parent, stop_process
-from tests.world import ADMIN_TOKEN, EXTERNAL_URL
+from server.process import end_with_parent, stop_process
+from tests.fixtures import ADMIN_TOKEN, EXTERNAL_URL
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "A" * 43 + "="

@@ -9,8 +9,8 @@ from uuid import uuid4
 import httpx2
 from joserfc.jwk import ECKey
 
+from tests.fixtures import ADMIN_TOKEN, ERP, EXCHANGE, TYPE
 from tests.upstream_issuer import PORTAL, Upstream
-from tests.world import ADMIN_TOKEN, ERP, EXCHANGE, TYPE
 
 SCHEMA = "urn:ietf:params:scim:schemas:core:2.0"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"

@@ -14,10 +14,10 @@ import pytest
 
 from config.database import migrate
 from tests.conftest import Server
+from tests.fixtures import ERP
 from tests.upgrade.earlier import ROOT, check_out, commits, process_of
 from tests.upgrade.flows import Day, live_through
 from tests.upgrade.test_migrations import application_url, heads
-from tests.world import ERP
 
 IS_LONG = "IDENTITY_PROVE_FAULTS" in os.environ
 TOGETHER = frozenset({"revoke_from_public", "order_outbox", "count_by_row", "mend_holds", "say_what_is_served",

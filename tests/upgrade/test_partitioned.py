@@ -17,16 +17,16 @@ from sqlalchemy import Engine, event
 
 from config.settings import load_settings
 from identity.model.errors import Unavailable
-from identity.model.lifecycle import State, Verb
+from identity.model.lifecycle import State, Transition
 from identity.store.isolation import check_isolation
 from identity.store.tables import metadata
 from identity.store.transaction import make_engine
 from tests.actions.sources import OPEN, onlooker, state, work
 from tests.conftest import TEMPLATE, Server
+from tests.fixtures import Tenant, make_runtime, plant, serve
 from tests.upgrade.conftest import SEAL, served
 from tests.upgrade.flows import Day, live_through
 from tests.upgrade.partitioning import REGISTRY, partition
-from tests.world import Tenant, make_house, plant, serve
 
 PARTITIONED = sorted(set(metadata.tables) - {REGISTRY})
 SCANNED = re.compile(rf"Scan\b.*? on (?:public\.)?((?:{'|'.join(PARTITIONED)})_\d+)\b")
@@ -95,23 +95,23 @@ def test_the_program_lives_through_its_days(database_url: str) -> None:
 @pytest.fixture
 def acme(database_url: str) -> Iterator[Tenant]:
     """A tenant of the tests' world beside its rival, over tables in parts."""
-    house = make_house(database_url, SEAL)
-    planted = plant(house.engine, "acme", SEAL), plant(house.engine, "rival", SEAL)
-    with serve(house, load_settings(database_url=database_url)) as web:
-        acme = web.world(house, planted).acme
+    runtime = make_runtime(database_url, SEAL)
+    seeded = plant(runtime.engine, "acme", SEAL), plant(runtime.engine, "rival", SEAL)
+    with serve(runtime, load_settings(database_url=database_url)) as web:
+        acme = web.two_tenants(runtime, seeded).acme
         with onlooker(acme) as looking:
-            OPEN[house.engine, acme.planted.id] = looking
+            OPEN[runtime.engine, acme.seeded.id] = looking
             yield acme
             OPEN.clear()
-    house.engine.dispose()
+    runtime.engine.dispose()
 
 
 def test_workers_do_what_follows(acme: Tenant) -> None:
     first, second = acme.chain("invoice-bot", "ocr-bot")
-    assert acme.is_live(second, acme.planted.erp)
-    acme.befall(acme.planted.dana, Verb.DEPROVISION)
+    assert acme.is_live(second, acme.seeded.erp)
+    acme.befall(acme.seeded.dana, Transition.DEPROVISION)
     assert work(acme) > 0
-    assert {state(acme, agent.id) for agent in acme.planted.agents.values()} == {State.SUSPENDED}
+    assert {state(acme, agent.id) for agent in acme.seeded.agents.values()} == {State.SUSPENDED}
     assert not acme.is_live(first)
     assert not acme.is_live(second)
 
@@ -130,8 +130,8 @@ def test_what_is_said_of_one_tenant_is_asked_of_one_partition(acme: Tenant, data
     with explaining() as plans:
         first, _ = acme.chain("invoice-bot", "ocr-bot")
         acme.is_live(first)
-        acme.befall(acme.planted.sam, Verb.DEPROVISION)
-        acme.befall(acme.planted.dana, Verb.DELETE)
+        acme.befall(acme.seeded.sam, Transition.DEPROVISION)
+        acme.befall(acme.seeded.dana, Transition.DELETE)
         work(acme)
         with served(database_url) as http:
             live_through(Day([http]))

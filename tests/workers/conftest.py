@@ -7,14 +7,14 @@ from uuid import uuid4
 import pytest
 
 from identity.model.ids import TenantId
-from tests.workers.plant import Plant, World, redis_at
+from tests.workers.plant import Plant, TwoTenants, redis_at
 from tests.workers.rabbitmq import shared_rabbitmq
 
 
 @pytest.fixture
-def world(owner_url: str, database_url: str) -> World:
+def two_tenants(owner_url: str, database_url: str) -> TwoTenants:
     """A database with one tenant."""
-    made = World(owner_url, database_url, TenantId(uuid4()))
+    made = TwoTenants(owner_url, database_url, TenantId(uuid4()))
     made.make_tenant("acme")
     return made
 
@@ -37,14 +37,14 @@ def rabbitmq_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(params=["pgmq", "redis", "rabbitmq"])
-def plant(request: pytest.FixtureRequest, world: World) -> Plant:
+def plant(request: pytest.FixtureRequest, two_tenants: TwoTenants) -> Plant:
     """The same test on the default broker, on Redis and on RabbitMQ."""
     environment = {
-        "IDENTITY_DATABASE_URL": world.url,
+        "IDENTITY_DATABASE_URL": two_tenants.url,
         "IDENTITY_BROKER_VISIBILITY_TIMEOUT_S": "5",
         "IDENTITY_WORKER_THREADS": "2",
         "IDENTITY_LOG_LEVEL": "warning",
     }
     if request.param != "pgmq":
         environment["IDENTITY_BROKER_URL"] = request.getfixturevalue(f"{request.param}_url")
-    return Plant(world, environment)
+    return Plant(two_tenants, environment)

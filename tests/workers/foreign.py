@@ -88,7 +88,7 @@ def put_in_pgmq(plant: Plant) -> int:
     """Put every foreign message that PostgreSQL can hold into the queue, as a relay may; return how many."""
     texts = [*(enveloped(parts) for parts, _ in MESSAGES.values()), *(text for text, _ in ENVELOPES.values())]
     with (
-        psycopg.connect(plant.world.url.replace("+psycopg", ""), options="-c role=identity_relay") as connection,
+        psycopg.connect(plant.two_tenants.url.replace("+psycopg", ""), options="-c role=identity_relay") as connection,
         connection.cursor() as cursor,
     ):
         rows = [(text,) for text in [*texts, '"' + "x" * 20_000 + '"', None]]
@@ -138,7 +138,7 @@ def nested(depth: int) -> dict[str, Any]:
 
 
 def fill_pgmq(plant: Plant) -> None:
-    with plant.world.sql() as connection:
+    with plant.two_tenants.sql() as connection:
         connection.execute(
             "INSERT INTO pgmq.a_celery (msg_id, vt, archived_at)"
             " SELECT -n, now(), '2026-01-01' FROM generate_series(1, %s) AS n",
@@ -152,7 +152,7 @@ def fill_redis(plant: Plant) -> None:
 
 
 def kept_by_pgmq(plant: Plant) -> int:
-    with plant.world.sql() as connection:
+    with plant.two_tenants.sql() as connection:
         row = connection.execute("SELECT count(*) FROM pgmq.a_celery").fetchone()
     return int(row[0]) if row else 0
 

@@ -38,7 +38,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30, pause: float 
 
 
 @dataclass
-class World:
+class TwoTenants:
     """A migrated database with one tenant, seen past the wall by its owner."""
 
     owner_url: str
@@ -77,9 +77,9 @@ class World:
         assert row is not None
         return UUID(str(row[0]))
 
-    def neighbour(self) -> "World":
+    def neighbour(self) -> "TwoTenants":
         """Another tenant of the same database."""
-        made = World(self.owner_url, self.url, TenantId(uuid4()))
+        made = TwoTenants(self.owner_url, self.url, TenantId(uuid4()))
         made.make_tenant(f"tenant-{made.tenant_id}")
         return made
 
@@ -163,7 +163,7 @@ def _redis_server() -> str | None:
 class Plant:
     """What runs on one broker."""
 
-    world: World
+    two_tenants: TwoTenants
     environment: dict[str, str]
 
     def worker(self, *, pool: str = "threads", wait_s: float = 0) -> AbstractContextManager[subprocess.Popen[bytes]]:

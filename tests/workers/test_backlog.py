@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.workers.plant import Plant, World, running, wait_until
+from tests.workers.plant import Plant, TwoTenants, running, wait_until
 
 ROWS = int(os.environ.get("IDENTITY_PROVE_BACKLOG", "3000"))
 IS_PROOF = ROWS > 50_000
@@ -34,12 +34,14 @@ SELECT %(tenant)s, gen_random_uuid(), id, 'reconcile', 0 FROM people RETURNING i
 """
 
 
-def leave(world: World, people: int) -> list[UUID]:
+def leave(two_tenants: TwoTenants, people: int) -> list[UUID]:
     """Let so many people leave, each of whom owned an agent: two rows of the outbox each, and a third to come when the
     agent is suspended. Returns the rows of the people.
     """
-    with world.sql() as connection:
-        return [row[0] for row in connection.execute(LEAVE, {"tenant": world.tenant_id, "people": people}).fetchall()]
+    with two_tenants.sql() as connection:
+        return [
+            row[0] for row in connection.execute(LEAVE, {"tenant": two_tenants.tenant_id, "people": people}).fetchall()
+        ]
 
 
 def program(plant: Plant, name: str) -> AbstractContextManager[Popen[bytes]]:
@@ -50,15 +52,15 @@ def program(plant: Plant, name: str) -> AbstractContextManager[Popen[bytes]]:
 @pytest.mark.timeout(60 + ROWS // 50)
 @pytest.mark.parametrize("plant", ["pgmq", "redis"], indirect=True)
 def test_a_cut_s_consequences_do_not_wait_behind_another_tenant_s_backlog(plant: Plant) -> None:
-    neighbour = plant.world.neighbour()
+    neighbour = plant.two_tenants.neighbour()
     leave(neighbour, ROWS // 3)
     took = []
     with program(plant, "worker"), program(plant, "relay"):
         wait_until(lambda: neighbour.count("done_at IS NOT NULL") > 0)
         began, before = time.monotonic(), neighbour.count("done_at IS NOT NULL")
         for _ in range(CUTS):
-            leave(plant.world, 1)
-            took.append(wait_until(lambda: plant.world.count("done_at IS NULL AND priority = 0") == 0))
+            leave(plant.two_tenants, 1)
+            took.append(wait_until(lambda: plant.two_tenants.count("done_at IS NULL AND priority = 0") == 0))
         assert neighbour.count("done_at IS NULL") > 0, "the backlog is there still"
         wait_until(lambda: neighbour.count("done_at IS NULL") == 0, ROWS / 50, pause=0.5)
         drained = (neighbour.count("done_at IS NOT NULL") - before) / (time.monotonic() - began)

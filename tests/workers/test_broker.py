@@ -8,70 +8,70 @@ import pytest
 from structlog.testing import capture_logs
 
 from config.celery import make_celery
-from tests.workers.plant import Plant, World, children, kill, redis_at, wait_until
+from tests.workers.plant import Plant, TwoTenants, children, kill, redis_at, wait_until
 
 pytestmark = pytest.mark.promise(6)
 
 
 def test_news_is_worked_on_as_soon_as_it_is_committed(plant: Plant) -> None:
-    who = plant.world.principals(1)
+    who = plant.two_tenants.principals(1)
     with plant.worker(), plant.relay():
-        plant.world.news(who)
-        wait_until(lambda: plant.world.count("done_at IS NOT NULL") == 1)
-        plant.world.news(who)
-        took = wait_until(lambda: plant.world.count("done_at IS NOT NULL") == 2)
+        plant.two_tenants.news(who)
+        wait_until(lambda: plant.two_tenants.count("done_at IS NOT NULL") == 1)
+        plant.two_tenants.news(who)
+        took = wait_until(lambda: plant.two_tenants.count("done_at IS NOT NULL") == 2)
     assert took < 1.0
 
 
 def test_a_worker_killed_in_the_middle_of_its_work_loses_nothing(plant: Plant) -> None:
-    rows = plant.world.news(plant.world.principals(4))
+    rows = plant.two_tenants.news(plant.two_tenants.principals(4))
     with plant.relay():
         with plant.worker(wait_s=60) as worker:
-            wait_until(lambda: plant.world.count("attempts = 1") == 4)
+            wait_until(lambda: plant.two_tenants.count("attempts = 1") == 4)
             kill(worker)
         with plant.worker():
-            wait_until(lambda: plant.world.count("done_at IS NOT NULL") == 4)
-    assert sorted(plant.world.effects()) == sorted(f"outbox:{row}" for row in rows)
-    assert plant.world.count("attempts = 2") == 4
+            wait_until(lambda: plant.two_tenants.count("done_at IS NOT NULL") == 4)
+    assert sorted(plant.two_tenants.effects()) == sorted(f"outbox:{row}" for row in rows)
+    assert plant.two_tenants.count("attempts = 2") == 4
 
 
 def test_a_burst_of_300_is_worked_on_once_each_by_two_workers(plant: Plant) -> None:
-    rows = plant.world.news(plant.world.principals(300))
+    rows = plant.two_tenants.news(plant.two_tenants.principals(300))
     with plant.worker(), plant.worker(), plant.relay():
-        wait_until(lambda: plant.world.count("done_at IS NOT NULL") == 300)
-    assert sorted(plant.world.effects()) == sorted(f"outbox:{row}" for row in rows)
+        wait_until(lambda: plant.two_tenants.count("done_at IS NOT NULL") == 300)
+    assert sorted(plant.two_tenants.effects()) == sorted(f"outbox:{row}" for row in rows)
 
 
 def test_a_worker_told_to_stop_finishes_what_it_began(plant: Plant) -> None:
-    plant.world.news(plant.world.principals(1))
+    plant.two_tenants.news(plant.two_tenants.principals(1))
     with plant.relay(), plant.worker(wait_s=1) as worker:
-        wait_until(lambda: plant.world.count("attempts = 1") == 1)
+        wait_until(lambda: plant.two_tenants.count("attempts = 1") == 1)
         os.kill(worker.pid, signal.SIGTERM)
         assert worker.wait(10) == 0
-    assert plant.world.count("done_at IS NOT NULL") == 1
+    assert plant.two_tenants.count("done_at IS NOT NULL") == 1
 
 
 @pytest.mark.parametrize("plant", ["redis"], indirect=True)
 def test_the_killed_children_of_a_prefork_worker_lose_nothing(plant: Plant) -> None:
-    rows = plant.world.news(plant.world.principals(1))
+    rows = plant.two_tenants.news(plant.two_tenants.principals(1))
     with plant.relay(), plant.worker(pool="prefork", wait_s=1) as worker:
-        wait_until(lambda: plant.world.count("attempts = 1") == 1)
+        wait_until(lambda: plant.two_tenants.count("attempts = 1") == 1)
         for child in children(worker):
             os.kill(child, signal.SIGKILL)
-        wait_until(lambda: plant.world.count("done_at IS NOT NULL") == 1)
-    assert plant.world.effects() == [f"outbox:{row}" for row in rows]
+        wait_until(lambda: plant.two_tenants.count("done_at IS NOT NULL") == 1)
+    assert plant.two_tenants.effects() == [f"outbox:{row}" for row in rows]
 
 
-def test_a_broker_that_is_away_delays_and_loses_nothing(world: World, tmp_path: Path) -> None:
-    plant = Plant(world, {"IDENTITY_DATABASE_URL": world.url, "IDENTITY_LOG_LEVEL": "error"})
+def test_a_broker_that_is_away_delays_and_loses_nothing(two_tenants: TwoTenants, tmp_path: Path) -> None:
+    plant = Plant(two_tenants, {"IDENTITY_DATABASE_URL": two_tenants.url, "IDENTITY_LOG_LEVEL": "error"})
     plant.environment["IDENTITY_BROKER_URL"] = f"redis+socket://{tmp_path}/redis.sock"
-    rows = world.news(world.principals(3))
+    rows = two_tenants.news(two_tenants.principals(3))
     with capture_logs() as logs, plant.relay():
         wait_until(lambda: any(line["event"] == "relay_failed" for line in logs))
-        wait_until(lambda: world.count("sent_at IS NULL") == 3)
+        wait_until(lambda: two_tenants.count("sent_at IS NULL") == 3)
         with redis_at(tmp_path / "redis.sock"), plant.worker():
-            wait_until(lambda: world.count("done_at IS NOT NULL") == 3)
-    assert sorted(world.effects()) == sorted(f"outbox:{row}" for row in rows)
+            wait_until(lambda: two_tenants.count("done_at IS NOT NULL") == 3)
+    assert sorted(two_tenants.effects()) == sorted(f"outbox:{row}" for row in rows)
 
 
 def test_a_worker_accepts_nothing_but_json(plant: Plant) -> None:

@@ -4,8 +4,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from config.celery import make_celery, refuse_broker_login
-from config.failures import sentence_of
 from config.settings import Settings, load_settings
+from server.failures import sentence_of
 from tests.config.test_management import free_port
 
 

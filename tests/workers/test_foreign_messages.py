@@ -43,12 +43,12 @@ def _is_under_way(plant: Plant, deliveries: int) -> bool:
 
 def test_foreign_messages_are_set_aside_and_the_worker_works_on(plant: Plant, broker: str) -> None:
     with plant.worker() as worker, plant.relay():
-        plant.world.news(plant.world.principals(1))
-        wait_until(lambda: plant.world.count("done_at IS NOT NULL") == 1)
+        plant.two_tenants.news(plant.two_tenants.principals(1))
+        wait_until(lambda: plant.two_tenants.count("done_at IS NOT NULL") == 1)
         kept_before = KEPT[broker](plant)
         put = PUT[broker](plant)
-        plant.world.news(plant.world.principals(3))
-        wait_until(lambda: plant.world.count("done_at IS NOT NULL") == 4)
+        plant.two_tenants.news(plant.two_tenants.principals(3))
+        wait_until(lambda: plant.two_tenants.count("done_at IS NOT NULL") == 4)
         wait_until(lambda: KEPT[broker](plant) - kept_before == put)
         assert worker.poll() is None
 
@@ -56,7 +56,7 @@ def test_foreign_messages_are_set_aside_and_the_worker_works_on(plant: Plant, br
 @pytest.mark.parametrize("plant", ["pgmq"], indirect=True)
 def test_a_message_that_kills_its_worker_is_set_aside_after_five_deliveries_by_pgmq(plant: Plant) -> None:
     """A dead worker says nothing: PostgreSQL has counted how often the message was read."""
-    with plant.world.sql() as connection:
+    with plant.two_tenants.sql() as connection:
         connection.execute(
             "INSERT INTO pgmq.q_celery (vt, message, read_ct) VALUES (now(), %s, %s)",
             (enveloped(message()), DELIVERIES_MAX),
@@ -68,7 +68,7 @@ def test_a_message_that_kills_its_worker_is_set_aside_after_five_deliveries_by_p
 @pytest.mark.parametrize("plant", ["redis"], indirect=True)
 def test_a_message_that_kills_its_worker_is_counted_and_set_aside_after_five_deliveries_by_redis(plant: Plant) -> None:
     kept_before = kept_by_redis(plant)
-    plant.world.news(plant.world.principals(1))
+    plant.two_tenants.news(plant.two_tenants.principals(1))
     with plant.relay():
         for deliveries in (1, 2):
             with plant.worker(wait_s=60) as worker:
@@ -82,11 +82,11 @@ def test_a_message_that_kills_its_worker_is_counted_and_set_aside_after_five_del
 @pytest.mark.parametrize("plant", ["rabbitmq"], indirect=True)
 def test_a_message_that_kills_its_worker_is_set_aside_after_five_deliveries_by_rabbitmq(plant: Plant) -> None:
     kept_before = kept_by_rabbitmq(plant)
-    [row] = plant.world.news(plant.world.principals(1))
-    put_one_in_rabbitmq(plant, message([[str(plant.world.tenant_id), str(row)], {}, {}]))
+    [row] = plant.two_tenants.news(plant.two_tenants.principals(1))
+    put_one_in_rabbitmq(plant, message([[str(plant.two_tenants.tenant_id), str(row)], {}, {}]))
     for delivery in range(1, DELIVERIES_MAX + 1):
         with plant.worker(wait_s=60) as worker:
-            wait_until(partial(lambda number: plant.world.count(f"attempts = {number}") == 1, delivery))
+            wait_until(partial(lambda number: plant.two_tenants.count(f"attempts = {number}") == 1, delivery))
             kill(worker)
     wait_until(lambda: kept_by_rabbitmq(plant) == kept_before + 1)
 
@@ -96,18 +96,18 @@ def test_a_message_that_the_library_cannot_read_is_set_aside_and_the_worker_work
     """Headers nested so deeply that reading them breaks the connection, each time that the message is delivered."""
     kept_before = kept_by_rabbitmq(plant)
     with plant.worker() as worker, plant.relay():
-        plant.world.news(plant.world.principals(1))
-        wait_until(lambda: plant.world.count("done_at IS NOT NULL") == 1)
+        plant.two_tenants.news(plant.two_tenants.principals(1))
+        wait_until(lambda: plant.two_tenants.count("done_at IS NOT NULL") == 1)
         put_one_in_rabbitmq(plant, message(nested=nested(3_000)))
         wait_until(lambda: kept_by_rabbitmq(plant) == kept_before + 1, 60)
-        plant.world.news(plant.world.principals(1))
-        wait_until(lambda: plant.world.count("done_at IS NOT NULL") == 2)
+        plant.two_tenants.news(plant.two_tenants.principals(1))
+        wait_until(lambda: plant.two_tenants.count("done_at IS NOT NULL") == 2)
         assert worker.poll() is None
 
 
 @pytest.mark.parametrize("plant", ["pgmq"], indirect=True)
 def test_a_relay_chooses_neither_the_number_of_a_message_nor_its_deliveries(plant: Plant) -> None:
-    url = plant.world.url.replace("+psycopg", "")
+    url = plant.two_tenants.url.replace("+psycopg", "")
     with psycopg.connect(url, options="-c role=identity_relay", autocommit=True) as connection:
         for column in ("read_ct", "msg_id", "enqueued_at"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.workers.foreign import rabbitmq_channel, redis_client
-from tests.workers.plant import Plant, World, redis_at, running, wait_until
+from tests.workers.plant import Plant, TwoTenants, redis_at, running, wait_until
 
 pytestmark = pytest.mark.promise(6)
 
@@ -22,7 +22,7 @@ BACK_S = 10.0
 
 def lose_connections(plant: Plant) -> None:
     """End every connection that the queue in PostgreSQL is reached by, and all others."""
-    with psycopg.connect(plant.world.owner_url.replace("+psycopg", "")) as owner:
+    with psycopg.connect(plant.two_tenants.owner_url.replace("+psycopg", "")) as owner:
         owner.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
@@ -30,7 +30,7 @@ def lose_connections(plant: Plant) -> None:
 
 
 def empty_pgmq(plant: Plant) -> None:
-    with plant.world.sql() as connection:
+    with plant.two_tenants.sql() as connection:
         connection.execute("DELETE FROM pgmq.q_celery")
 
 
@@ -89,70 +89,72 @@ def supervised(plant: Plant, pool: str) -> Iterator[None]:
     ("plant", "fault"), FAULTS, indirect=["plant"], ids=[f"{broker}: {fault.__name__}" for broker, fault in FAULTS]
 )
 def test_what_breaks_in_the_middle_of_tasks_stops_nobody(plant: Plant, fault: Callable[[Plant], None]) -> None:
-    rows = plant.world.news(plant.world.principals(120))
+    rows = plant.two_tenants.news(plant.two_tenants.principals(120))
     pool = "threads" if "IDENTITY_BROKER_URL" not in plant.environment else "prefork"
     with supervised(plant, pool), plant.relay():
-        wait_until(lambda: plant.world.count("done_at IS NOT NULL") >= 10)
+        wait_until(lambda: plant.two_tenants.count("done_at IS NOT NULL") >= 10)
         fault(plant)
-        more = plant.world.news(plant.world.principals(3))
-        wait_until(lambda: plant.world.count("done_at IS NULL") == 0, 3 * BACK_S)
-    assert sorted(plant.world.effects()) == sorted(f"outbox:{row}" for row in [*rows, *more])
+        more = plant.two_tenants.news(plant.two_tenants.principals(3))
+        wait_until(lambda: plant.two_tenants.count("done_at IS NULL") == 0, 3 * BACK_S)
+    assert sorted(plant.two_tenants.effects()) == sorted(f"outbox:{row}" for row in [*rows, *more])
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
 def test_a_redis_that_dies_in_the_middle_of_tasks_leaves_no_worker_deaf(
-    world: World, tmp_path: Path, pool: str
+    two_tenants: TwoTenants, tmp_path: Path, pool: str
 ) -> None:
     socket = tmp_path / "redis.sock"
-    plant = Plant(world, {"IDENTITY_DATABASE_URL": world.url, "IDENTITY_LOG_LEVEL": "warning"})
+    plant = Plant(two_tenants, {"IDENTITY_DATABASE_URL": two_tenants.url, "IDENTITY_LOG_LEVEL": "warning"})
     plant.environment["IDENTITY_BROKER_URL"] = f"redis+socket://{socket}"
-    rows = world.news(world.principals(120))
+    rows = two_tenants.news(two_tenants.principals(120))
     with plant.relay(), plant.worker(pool=pool, wait_s=0.05) as worker:
         for done in (10, 40, 120):
             socket.unlink(missing_ok=True)  # the one before was killed, and what it held is lost
             with redis_at(socket):
-                wait_until(partial(_is_done, world, done), 3 * BACK_S)
+                wait_until(partial(_is_done, two_tenants, done), 3 * BACK_S)
         assert worker.poll() is None
-    assert sorted(world.effects()) == sorted(f"outbox:{row}" for row in rows)
+    assert sorted(two_tenants.effects()) == sorted(f"outbox:{row}" for row in rows)
 
 
-def _is_done(world: World, count: int) -> bool:
-    return world.count("done_at IS NOT NULL") >= count
+def _is_done(two_tenants: TwoTenants, count: int) -> bool:
+    return two_tenants.count("done_at IS NOT NULL") >= count
 
 
 @pytest.mark.parametrize(
     ("plant", "how"), [("pgmq", "deaf"), ("pgmq", "hangs"), ("redis", "deaf"), ("rabbitmq", "deaf")], indirect=["plant"]
 )
 def test_a_worker_that_takes_nothing_ends_to_be_started_anew(plant: Plant, how: str) -> None:
-    plant.world.news(plant.world.principals(1))
+    plant.two_tenants.news(plant.two_tenants.principals(1))
     with running([sys.executable, "-m", "tests.workers.deaf_worker", how], plant.environment) as deaf, plant.relay():
         assert deaf.wait(60) == 1
     with plant.relay(), plant.worker():
-        wait_until(lambda: plant.world.count("done_at IS NULL") == 0)
+        wait_until(lambda: plant.two_tenants.count("done_at IS NULL") == 0)
 
 
-def test_a_worker_that_has_nothing_to_take_lives_on(world: World) -> None:
-    plant = Plant(world, {"IDENTITY_DATABASE_URL": world.url, "IDENTITY_BROKER_VISIBILITY_TIMEOUT_S": "5"})
+def test_a_worker_that_has_nothing_to_take_lives_on(two_tenants: TwoTenants) -> None:
+    plant = Plant(two_tenants, {"IDENTITY_DATABASE_URL": two_tenants.url, "IDENTITY_BROKER_VISIBILITY_TIMEOUT_S": "5"})
     with plant.worker() as first, plant.worker() as second, plant.relay():
         for _ in range(6):
-            world.news(world.principals(1))
-            wait_until(lambda: world.count("done_at IS NULL") == 0)
+            two_tenants.news(two_tenants.principals(1))
+            wait_until(lambda: two_tenants.count("done_at IS NULL") == 0)
             with pytest.raises(subprocess.TimeoutExpired):
                 first.wait(2)
         assert (first.poll(), second.poll()) == (None, None)
 
 
-def test_a_worker_whose_broker_is_away_lives_on_and_is_there_when_it_comes_back(world: World, tmp_path: Path) -> None:
+def test_a_worker_whose_broker_is_away_lives_on_and_is_there_when_it_comes_back(
+    two_tenants: TwoTenants, tmp_path: Path
+) -> None:
     socket = tmp_path / "redis.sock"
-    plant = Plant(world, {"IDENTITY_DATABASE_URL": world.url, "IDENTITY_LOG_LEVEL": "warning"})
+    plant = Plant(two_tenants, {"IDENTITY_DATABASE_URL": two_tenants.url, "IDENTITY_LOG_LEVEL": "warning"})
     plant.environment["IDENTITY_BROKER_URL"] = f"redis+socket://{socket}"
-    world.news(world.principals(120))
+    two_tenants.news(two_tenants.principals(120))
     with plant.relay(), plant.worker(wait_s=0.05) as worker:
         with redis_at(socket):
-            wait_until(partial(_is_done, world, 10))
+            wait_until(partial(_is_done, two_tenants, 10))
         socket.unlink()
-        wait_until(lambda: world.count("done_at IS NULL AND sent_at < now() - interval '12 s'") > 0)
+        wait_until(lambda: two_tenants.count("done_at IS NULL AND sent_at < now() - interval '12 s'") > 0)
         assert worker.poll() is None
         with redis_at(socket):
-            wait_until(lambda: world.count("done_at IS NULL") == 0, 3 * BACK_S)
+            wait_until(lambda: two_tenants.count("done_at IS NULL") == 0, 3 * BACK_S)
         assert worker.poll() is None

@@ -27,21 +27,21 @@ from identity.store.outbox import (
     outbox_is_untaken,
 )
 from identity.store.transaction import make_engine, transaction
-from tests.workers.plant import World
+from tests.workers.plant import TwoTenants
 from workers.cascade import Begin, Reconcile, Tools, settle
 from workers.relay import BATCH, ROOM, Relay
 
 
 @pytest.fixture
-def as_relay(world: World) -> Iterator[Begin]:
-    engine = make_engine(world.url, role="identity_relay")
+def as_relay(two_tenants: TwoTenants) -> Iterator[Begin]:
+    engine = make_engine(two_tenants.url, role="identity_relay")
     yield partial(transaction, engine)
     engine.dispose()
 
 
 @pytest.fixture
-def as_app(world: World) -> Iterator[Begin]:
-    engine = make_engine(world.url)
+def as_app(two_tenants: TwoTenants) -> Iterator[Begin]:
+    engine = make_engine(two_tenants.url)
     yield partial(transaction, engine)
     engine.dispose()
 
@@ -70,8 +70,8 @@ class Sent:
         return [id_ for batch in self.batches for id_ in batch.ids]
 
 
-def relay(world: World, as_relay: Begin, broker: Sent) -> Relay:
-    made = Relay(as_relay, broker, Notices(connection_string(world.owner_url), "outbox"))
+def relay(two_tenants: TwoTenants, as_relay: Begin, broker: Sent) -> Relay:
+    made = Relay(as_relay, broker, Notices(connection_string(two_tenants.owner_url), "outbox"))
     made.look()
     return made
 
@@ -80,9 +80,9 @@ def tools(begin: Begin, reconcile: Reconcile) -> Tools:
     return Tools(begin, reconcile, lambda: datetime.now(UTC))
 
 
-def pass_time(world: World, seconds: float) -> None:
+def pass_time(two_tenants: TwoTenants, seconds: float) -> None:
     """Let what is in the outbox be so much older."""
-    with world.sql() as connection:
+    with two_tenants.sql() as connection:
         connection.execute(
             "UPDATE outbox SET created_at = created_at - make_interval(secs => %(s)s),"
             " available_at = available_at - make_interval(secs => %(s)s),"
@@ -101,88 +101,92 @@ def works(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: date
     pass
 
 
-def test_a_row_is_sent_again_when_no_worker_has_begun_it_for_a_while(world: World, as_relay: Begin) -> None:
-    world.news(world.principals(1))
+def test_a_row_is_sent_again_when_no_worker_has_begun_it_for_a_while(two_tenants: TwoTenants, as_relay: Begin) -> None:
+    two_tenants.news(two_tenants.principals(1))
     sent = Sent()
-    one = relay(world, as_relay, sent)
+    one = relay(two_tenants, as_relay, sent)
     for _ in range(3):
         assert not one.send_due()
         one.look()
     assert len(sent.batches) == 1
-    pass_time(world, 1.25 * LEASE.total_seconds())
+    pass_time(two_tenants, 1.25 * LEASE.total_seconds())
     one.look()
     one.send_due()
     assert len(sent.batches) == 2
 
 
-def test_nothing_is_sent_while_as_many_messages_wait_as_the_broker_has_room_for(world: World, as_relay: Begin) -> None:
-    world.news(world.principals(1))
+def test_nothing_is_sent_while_as_many_messages_wait_as_the_broker_has_room_for(
+    two_tenants: TwoTenants, as_relay: Begin
+) -> None:
+    two_tenants.news(two_tenants.principals(1))
     sent = Sent(waiting=ROOM)
-    one = relay(world, as_relay, sent)
+    one = relay(two_tenants, as_relay, sent)
     assert one.send_due(), "there is more than the broker has room for"
-    assert world.count("sent_at IS NULL") == 1
+    assert two_tenants.count("sent_at IS NULL") == 1
     sent.full = 0
     assert not one.send_due()
     assert len(sent.batches) == 1
 
 
-def test_no_more_is_sent_at_once_than_the_broker_has_room_for(world: World, as_relay: Begin) -> None:
-    world.news(world.principals((ROOM + 2) * BATCH[ORDINARY]))
+def test_no_more_is_sent_at_once_than_the_broker_has_room_for(two_tenants: TwoTenants, as_relay: Begin) -> None:
+    two_tenants.news(two_tenants.principals((ROOM + 2) * BATCH[ORDINARY]))
     sent = Sent()
-    assert relay(world, as_relay, sent).send_due()
+    assert relay(two_tenants, as_relay, sent).send_due()
     assert [len(batch.ids) for batch in sent.batches] == [BATCH[ORDINARY]] * ROOM
 
 
 @pytest.mark.parametrize("backlog", [URGENT, ORDINARY])
 def test_a_tenant_with_a_backlog_leaves_the_next_turn_to_the_others(
-    world: World, as_relay: Begin, backlog: int
+    two_tenants: TwoTenants, as_relay: Begin, backlog: int
 ) -> None:
-    world.news(world.principals(5 * BATCH[ORDINARY]), priority=backlog)
-    neighbour = world.neighbour()
+    two_tenants.news(two_tenants.principals(5 * BATCH[ORDINARY]), priority=backlog)
+    neighbour = two_tenants.neighbour()
     [urgent] = neighbour.news(neighbour.principals(1), priority=URGENT)
     sent = Sent(waiting=ROOM - 2)
-    relay(world, as_relay, sent).send_due()
+    relay(two_tenants, as_relay, sent).send_due()
     assert urgent in sent.rows
 
 
-def test_what_was_sent_is_not_sent_again_while_other_messages_wait(world: World, as_relay: Begin) -> None:
-    world.news(world.principals(1))
+def test_what_was_sent_is_not_sent_again_while_other_messages_wait(two_tenants: TwoTenants, as_relay: Begin) -> None:
+    two_tenants.news(two_tenants.principals(1))
     sent = Sent()
-    one = relay(world, as_relay, sent)
+    one = relay(two_tenants, as_relay, sent)
     one.send_due()
     sent.full = 1
     for seconds, times in ((2 * LEASE.total_seconds(), 1), (LOST_AFTER.total_seconds(), 2)):
-        pass_time(world, seconds)
+        pass_time(two_tenants, seconds)
         one.look()
         one.send_due()
         assert len(sent.batches) == times
 
 
-def test_urgent_rows_of_one_tenant_do_not_keep_out_ordinary_ones_of_another(world: World, as_relay: Begin) -> None:
-    world.news(world.principals(20 * BATCH[URGENT]), priority=URGENT)
-    neighbour = world.neighbour()
+def test_urgent_rows_of_one_tenant_do_not_keep_out_ordinary_ones_of_another(
+    two_tenants: TwoTenants, as_relay: Begin
+) -> None:
+    two_tenants.news(two_tenants.principals(20 * BATCH[URGENT]), priority=URGENT)
+    neighbour = two_tenants.neighbour()
     [ordinary] = neighbour.news(neighbour.principals(1))
     sent = Sent()
-    one = relay(world, as_relay, sent)
+    one = relay(two_tenants, as_relay, sent)
     for _ in range(3):  # three urgent turns leave one to the others
         one.send_due()
     assert ordinary in sent.rows
     assert len(sent.batches) < 20, "urgent rows are left"
 
 
-def test_what_follows_from_an_end_is_sent_before_what_is_older(world: World, as_relay: Begin) -> None:
-    world.news(world.principals(2 * BATCH[ORDINARY]))
-    [urgent] = world.news(world.principals(1), priority=URGENT)
+def test_what_follows_from_an_end_is_sent_before_what_is_older(two_tenants: TwoTenants, as_relay: Begin) -> None:
+    two_tenants.news(two_tenants.principals(2 * BATCH[ORDINARY]))
+    [urgent] = two_tenants.news(two_tenants.principals(1), priority=URGENT)
     sent = Sent(waiting=ROOM - 1)
-    relay(world, as_relay, sent).send_due()
+    relay(two_tenants, as_relay, sent).send_due()
     assert sent.rows == [urgent]
 
 
-def test_long_work_waits_until_nothing_else_does_and_is_not_kept_out(world: World, as_relay: Begin) -> None:
-    long = world.news(world.principals(2), priority=LONG)
-    news = world.news(world.principals(1))
+def test_long_work_waits_until_nothing_else_does_and_is_not_kept_out(two_tenants: TwoTenants, as_relay: Begin) -> None:
+    long = two_tenants.news(two_tenants.principals(2), priority=LONG)
+    news = two_tenants.news(two_tenants.principals(1))
     sent = Sent(waiting=1)
-    one = relay(world, as_relay, sent)
+    one = relay(two_tenants, as_relay, sent)
     one.send_due()
     assert sent.rows == news
     sent.full = 0
@@ -193,181 +197,189 @@ def test_long_work_waits_until_nothing_else_does_and_is_not_kept_out(world: Worl
 
 
 @pytest.mark.promise(6)
-def test_workers_that_are_stopped_for_weeks_make_no_row_dead(world: World, as_relay: Begin, as_app: Begin) -> None:
-    [row] = world.news(world.principals(1))
+def test_workers_that_are_stopped_for_weeks_make_no_row_dead(
+    two_tenants: TwoTenants, as_relay: Begin, as_app: Begin
+) -> None:
+    [row] = two_tenants.news(two_tenants.principals(1))
     sent = Sent()
     for _ in range(30):
-        relay(world, as_relay, sent).send_due()
-        pass_time(world, 86_400)
+        relay(two_tenants, as_relay, sent).send_due()
+        pass_time(two_tenants, 86_400)
     assert len(sent.batches) == 30
-    settle(tools(as_app, works), world.tenant_id, [row])
-    assert world.count("done_at IS NOT NULL AND attempts = 1") == 1
+    settle(tools(as_app, works), two_tenants.tenant_id, [row])
+    assert two_tenants.count("done_at IS NOT NULL AND attempts = 1") == 1
 
 
-def test_rows_that_a_broken_broker_refused_are_due_at_once(world: World, as_relay: Begin) -> None:
-    world.news(world.principals(3))
+def test_rows_that_a_broken_broker_refused_are_due_at_once(two_tenants: TwoTenants, as_relay: Begin) -> None:
+    two_tenants.news(two_tenants.principals(3))
 
     def refuse(_batch: Batch) -> None:
         raise ConnectionError
 
-    one = relay(world, as_relay, Sent(refuse))
+    one = relay(two_tenants, as_relay, Sent(refuse))
     with pytest.raises(ConnectionError):
         one.send_due()
-    assert world.count("sent_at IS NULL AND available_at <= now()") == 3
+    assert two_tenants.count("sent_at IS NULL AND available_at <= now()") == 3
     sent = Sent()
-    relay(world, as_relay, sent).send_due()
+    relay(two_tenants, as_relay, sent).send_due()
     assert len(sent.rows) == 3
 
 
-def test_a_worker_quicker_than_the_relay_finds_the_row_free(world: World, as_relay: Begin, as_app: Begin) -> None:
-    world.news(world.principals(3))
+def test_a_worker_quicker_than_the_relay_finds_the_row_free(
+    two_tenants: TwoTenants, as_relay: Begin, as_app: Begin
+) -> None:
+    two_tenants.news(two_tenants.principals(3))
     at_once = Sent(lambda batch: settle(tools(as_app, works), batch.tenant_id, batch.ids))
-    relay(world, as_relay, at_once).send_due()
-    assert world.count("done_at IS NOT NULL") == 3
+    relay(two_tenants, as_relay, at_once).send_due()
+    assert two_tenants.count("done_at IS NOT NULL") == 3
 
 
-def test_two_relays_at_once_never_take_the_same_row(world: World, as_relay: Begin) -> None:
-    world.news(world.principals(20))
+def test_two_relays_at_once_never_take_the_same_row(two_tenants: TwoTenants, as_relay: Begin) -> None:
+    two_tenants.news(two_tenants.principals(20))
     with as_relay(PLATFORM) as first, as_relay(PLATFORM) as second:
-        taken = [outbox_claim(tx, world.tenant_id, priority=ORDINARY, limit=15, is_idle=True) for tx in (first, second)]
+        taken = [
+            outbox_claim(tx, two_tenants.tenant_id, priority=ORDINARY, limit=15, is_idle=True) for tx in (first, second)
+        ]
     assert [len(claimed.ids) for claimed in taken] == [15, 5]
     assert len({id_ for claimed in taken for id_ in claimed.ids}) == 20
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_rows_are_due_by_the_clock_of_the_database_alone(
-    world: World, as_relay: Begin, as_app: Begin, hours: int
+    two_tenants: TwoTenants, as_relay: Begin, as_app: Begin, hours: int
 ) -> None:
-    [row] = world.news(world.principals(1))
+    [row] = two_tenants.news(two_tenants.principals(1))
     away = Tools(as_app, breaks, lambda: datetime.now(UTC) + timedelta(hours=hours))
-    settle(away, world.tenant_id, [row])
-    assert world.count("available_at BETWEEN now() AND now() + interval '10 s' AND done_at IS NULL") == 1
-    settle(replace(away, reconcile=works), world.tenant_id, [row])
-    assert world.count("done_at BETWEEN now() - interval '1 min' AND now()") == 1
+    settle(away, two_tenants.tenant_id, [row])
+    assert two_tenants.count("available_at BETWEEN now() AND now() + interval '10 s' AND done_at IS NULL") == 1
+    settle(replace(away, reconcile=works), two_tenants.tenant_id, [row])
+    assert two_tenants.count("done_at BETWEEN now() - interval '1 min' AND now()") == 1
 
 
-def test_the_relay_sees_the_outbox_and_nothing_else(world: World, as_relay: Begin) -> None:
+def test_the_relay_sees_the_outbox_and_nothing_else(two_tenants: TwoTenants, as_relay: Begin) -> None:
     for table in ("principals", "events", "tenants", "clients", "tokens", "signing_keys"):
-        with pytest.raises(ProgrammingError, match="permission denied"), as_relay(world.tenant_id) as tx:
+        with pytest.raises(ProgrammingError, match="permission denied"), as_relay(two_tenants.tenant_id) as tx:
             tx.connection.exec_driver_sql(f"SELECT * FROM {table}")
 
 
 @pytest.mark.promise(4)
-def test_a_worker_cannot_touch_another_tenant_s_row(world: World, as_app: Begin) -> None:
-    [row] = world.news(world.principals(1))
+def test_a_worker_cannot_touch_another_tenant_s_row(two_tenants: TwoTenants, as_app: Begin) -> None:
+    [row] = two_tenants.news(two_tenants.principals(1))
     settle(tools(as_app, works), TenantId(UUID(int=7)), [row])
-    assert world.count("attempts = 0 AND done_at IS NULL") == 1
+    assert two_tenants.count("attempts = 0 AND done_at IS NULL") == 1
 
 
-def test_work_that_fails_says_why_without_its_message_and_is_due_later(world: World, as_app: Begin) -> None:
-    [row] = world.news(world.principals(1))
-    settle(tools(as_app, breaks), world.tenant_id, [row])
-    assert world.count("last_error = 'Broken' AND attempts = 1 AND available_at > now()") == 1
-    settle(tools(as_app, works), world.tenant_id, [row])
-    assert world.count("last_error IS NULL AND attempts = 2 AND done_at IS NOT NULL") == 1
+def test_work_that_fails_says_why_without_its_message_and_is_due_later(two_tenants: TwoTenants, as_app: Begin) -> None:
+    [row] = two_tenants.news(two_tenants.principals(1))
+    settle(tools(as_app, breaks), two_tenants.tenant_id, [row])
+    assert two_tenants.count("last_error = 'Broken' AND attempts = 1 AND available_at > now()") == 1
+    settle(tools(as_app, works), two_tenants.tenant_id, [row])
+    assert two_tenants.count("last_error IS NULL AND attempts = 2 AND done_at IS NOT NULL") == 1
 
 
-def test_one_row_of_a_batch_that_fails_keeps_no_other_from_being_done(world: World, as_app: Begin) -> None:
-    rows = world.news(world.principals(3))
-    poisoned = world.principal_of(rows[1])
+def test_one_row_of_a_batch_that_fails_keeps_no_other_from_being_done(two_tenants: TwoTenants, as_app: Begin) -> None:
+    rows = two_tenants.news(two_tenants.principals(3))
+    poisoned = two_tenants.principal_of(rows[1])
 
     def breaks_once(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: datetime) -> None:
         if principal_id == poisoned:
             raise Broken
 
-    settle(tools(as_app, breaks_once), world.tenant_id, rows)
-    assert world.count("done_at IS NOT NULL") == 2
-    assert world.count("last_error = 'Broken'") == 1
+    settle(tools(as_app, breaks_once), two_tenants.tenant_id, rows)
+    assert two_tenants.count("done_at IS NOT NULL") == 2
+    assert two_tenants.count("last_error = 'Broken'") == 1
 
 
-def test_a_batch_that_cannot_be_looked_at_together_is_done_row_by_row(world: World, as_app: Begin) -> None:
-    rows = world.news(world.principals(3))
+def test_a_batch_that_cannot_be_looked_at_together_is_done_row_by_row(two_tenants: TwoTenants, as_app: Begin) -> None:
+    rows = two_tenants.news(two_tenants.principals(3))
 
     def broken_look(tx: Tx, principal_ids: Sequence[UUID]) -> set[UUID]:
         raise Broken
 
-    settle(replace(tools(as_app, works), observe_quiet=broken_look), world.tenant_id, rows)
-    assert world.count("done_at IS NOT NULL AND attempts = 1") == 3
+    settle(replace(tools(as_app, works), observe_quiet=broken_look), two_tenants.tenant_id, rows)
+    assert two_tenants.count("done_at IS NOT NULL AND attempts = 1") == 3
 
 
-def test_a_row_that_was_begun_before_is_sent_alone(world: World, as_relay: Begin, as_app: Begin) -> None:
-    rows = world.news(world.principals(4))
-    with as_app(world.tenant_id) as tx:
+def test_a_row_that_was_begun_before_is_sent_alone(two_tenants: TwoTenants, as_relay: Begin, as_app: Begin) -> None:
+    rows = two_tenants.news(two_tenants.principals(4))
+    with as_app(two_tenants.tenant_id) as tx:
         outbox_begin(tx, rows[:2])  # and its worker dies
-    pass_time(world, 2 * LEASE.total_seconds())
+    pass_time(two_tenants, 2 * LEASE.total_seconds())
     sent = Sent()
-    relay(world, as_relay, sent).send_due()
+    relay(two_tenants, as_relay, sent).send_due()
     assert sorted(len(batch.ids) for batch in sent.batches) == [1, 1, 2]
 
 
 def test_poison_is_given_up_after_twelve_attempts_and_stays_to_be_seen(
-    world: World, as_app: Begin, as_relay: Begin
+    two_tenants: TwoTenants, as_app: Begin, as_relay: Begin
 ) -> None:
-    [row] = world.news(world.principals(1))
+    [row] = two_tenants.news(two_tenants.principals(1))
     for _ in range(ATTEMPTS_MAX + 2):
-        settle(tools(as_app, breaks), world.tenant_id, [row])
-    assert world.count(f"dead_at IS NOT NULL AND attempts = {ATTEMPTS_MAX + 1}") == 1
-    pass_time(world, 86_400)
+        settle(tools(as_app, breaks), two_tenants.tenant_id, [row])
+    assert two_tenants.count(f"dead_at IS NOT NULL AND attempts = {ATTEMPTS_MAX + 1}") == 1
+    pass_time(two_tenants, 86_400)
     sent = Sent()
-    relay(world, as_relay, sent).send_due()
+    relay(two_tenants, as_relay, sent).send_due()
     with as_relay(PLATFORM) as tx:
         backlog = outbox_backlog(tx)
     assert (sent.batches, backlog.waiting, backlog.dead) == ([], 0, 1)
 
 
-def test_a_row_in_the_hands_of_one_worker_is_left_alone_by_the_next(world: World, as_app: Begin) -> None:
-    [row] = world.news(world.principals(1))
+def test_a_row_in_the_hands_of_one_worker_is_left_alone_by_the_next(two_tenants: TwoTenants, as_app: Begin) -> None:
+    [row] = two_tenants.news(two_tenants.principals(1))
 
     def meanwhile(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: datetime) -> None:
-        settle(tools(as_app, breaks), world.tenant_id, [row])
+        settle(tools(as_app, breaks), two_tenants.tenant_id, [row])
 
-    settle(tools(as_app, meanwhile), world.tenant_id, [row])
-    assert world.count("attempts = 1 AND done_at IS NOT NULL") == 1
+    settle(tools(as_app, meanwhile), two_tenants.tenant_id, [row])
+    assert two_tenants.count("attempts = 1 AND done_at IS NOT NULL") == 1
 
 
-def test_rows_that_wait_in_a_task_are_held_while_it_works_on_others(world: World, as_app: Begin) -> None:
-    rows = world.news(world.principals(2))
+def test_rows_that_wait_in_a_task_are_held_while_it_works_on_others(two_tenants: TwoTenants, as_app: Begin) -> None:
+    rows = two_tenants.news(two_tenants.principals(2))
 
     def slow(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: datetime) -> None:
-        if principal_id == world.principal_of(rows[0]):
-            pass_time_of_others.append(world.count("available_at < now() + interval '3 s' AND done_at IS NULL"))
+        if principal_id == two_tenants.principal_of(rows[0]):
+            pass_time_of_others.append(two_tenants.count("available_at < now() + interval '3 s' AND done_at IS NULL"))
 
     pass_time_of_others: list[int] = []
-    with as_app(world.tenant_id) as tx:
+    with as_app(two_tenants.tenant_id) as tx:
         outbox_begin(tx, rows)
-    pass_time(world, 3)
-    settle(tools(as_app, slow), world.tenant_id, rows)
+    pass_time(two_tenants, 3)
+    settle(tools(as_app, slow), two_tenants.tenant_id, rows)
     assert pass_time_of_others == [0]
 
 
-def test_a_row_that_the_broker_has_and_no_worker_takes_is_seen(world: World, as_relay: Begin, as_app: Begin) -> None:
-    [row] = world.news(world.principals(1))
+def test_a_row_that_the_broker_has_and_no_worker_takes_is_seen(
+    two_tenants: TwoTenants, as_relay: Begin, as_app: Begin
+) -> None:
+    [row] = two_tenants.news(two_tenants.principals(1))
     aged = timedelta(seconds=5)
 
     def untaken() -> bool:
         with as_relay(PLATFORM) as tx:
             return outbox_is_untaken(tx, age=aged)
 
-    pass_time(world, 60)
+    pass_time(two_tenants, 60)
     assert not untaken(), "the broker has not got it"
-    relay(world, as_relay, Sent()).send_due()
+    relay(two_tenants, as_relay, Sent()).send_due()
     assert not untaken()
-    pass_time(world, 6)
+    pass_time(two_tenants, 6)
     assert untaken()
-    relay(world, as_relay, Sent()).send_due()
+    relay(two_tenants, as_relay, Sent()).send_due()
     assert untaken(), "sent again, and still since then"
-    settle(tools(as_app, breaks), world.tenant_id, [row])
+    settle(tools(as_app, breaks), two_tenants.tenant_id, [row])
     assert not untaken(), "it waits for another attempt"
 
 
-def test_the_tenant_of_new_rows_is_announced_and_a_lost_listener_comes_back(world: World) -> None:
-    notices = Notices(connection_string(world.owner_url), "outbox")
+def test_the_tenant_of_new_rows_is_announced_and_a_lost_listener_comes_back(two_tenants: TwoTenants) -> None:
+    notices = Notices(connection_string(two_tenants.owner_url), "outbox")
     notices.listen()
-    who = world.principals(1)
-    world.news(who)
-    assert notices.wait(5) == [str(world.tenant_id)]
+    who = two_tenants.principals(1)
+    two_tenants.news(who)
+    assert notices.wait(5) == [str(two_tenants.tenant_id)]
     assert not notices.wait(0.05)
-    with world.sql() as connection:
+    with two_tenants.sql() as connection:
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
     with pytest.raises(psycopg.OperationalError):
         notices.wait(5)

@@ -10,7 +10,7 @@ import pytest
 
 from config.celery import make_celery
 from identity.store.outbox import Batch
-from tests.workers.plant import Plant, World, redis_at
+from tests.workers.plant import Plant, TwoTenants, redis_at
 from workers.sending import CeleryBroker
 
 ENDS: dict[str, Callable[[Any, str], None]] = {
@@ -24,16 +24,16 @@ ENDS: dict[str, Callable[[Any, str], None]] = {
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("broker", ["pgmq", "redis"])
 def test_a_message_whose_end_the_broker_never_heard_of_keeps_no_other_from_being_taken(
-    world: World, tmp_path: Path, broker: str, end: str
+    two_tenants: TwoTenants, tmp_path: Path, broker: str, end: str
 ) -> None:
-    plant = Plant(world, {"IDENTITY_DATABASE_URL": world.url})
+    plant = Plant(two_tenants, {"IDENTITY_DATABASE_URL": two_tenants.url})
     with ExitStack() as running:
         if broker == "redis":
             running.enter_context(redis_at(tmp_path / "redis.sock"))
             plant.environment["IDENTITY_BROKER_URL"] = f"redis+socket://{tmp_path}/redis.sock"
         app = make_celery(plant.settings(), "identity_app")
         relay = make_celery(plant.settings(), "identity_relay")
-        CeleryBroker(relay, lambda _: 0).send(Batch(world.tenant_id, (uuid4(),)))
+        CeleryBroker(relay, lambda _: 0).send(Batch(two_tenants.tenant_id, (uuid4(),)))
         connection = app.connection_for_read()
         channel = connection.default_channel
         channel.basic_qos(0, 1, False)

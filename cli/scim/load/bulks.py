@@ -13,9 +13,9 @@ from typing import Any
 import httpx2
 
 from cli.remote import NOT_AUTHENTICATED, UNREACHABLE, Refused, printable
+from cli.scim.expectations import Answer
 from cli.scim.load.lines import Line
-from scim.bulk import REQUEST_SCHEMA
-from scim.expectations import Answer
+from scim.bulk.request import REQUEST_SCHEMA
 
 ATTEMPTS = 6
 PAUSE_S = 0.5  # before the second attempt; doubled before each further one

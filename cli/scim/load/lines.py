@@ -8,9 +8,9 @@ from itertools import count
 from typing import Any
 
 from cli.scim.load.file import LineReader
-from identity.model.errors import OverLimit, Refusal
-from scim.body import parse_body
+from identity.model.errors import LimitExceeded, Refusal
 from scim.errors import render_refusal
+from scim.json_body import parse_body
 
 SKIPPED_BYTES = 65_536
 TEXT_CHARACTERS_MAX = 200  # shown of a line that is no resource
@@ -68,7 +68,7 @@ def read_lines(file: LineReader, bytes_max: int) -> Iterator[Line | NotLoaded]:
         end += len(text)
         if len(text) > bytes_max and not text.endswith(b"\n"):
             end += _skip_line(file)
-            yield refused_line(number, end, text, OverLimit(f"a line has at most {bytes_max} bytes here"))
+            yield refused_line(number, end, text, LimitExceeded(f"a line has at most {bytes_max} bytes here"))
         elif resource := (text.removeprefix(BOM_UTF8) if number == 1 else text).strip():
             yield _parsed(number, end, resource)
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cli.remote import Refused
+from cli.scim.expectations import Answer
 from cli.scim.load.bulks import ATTEMPTS, PAUSE_S, Bulks, Limits
 from cli.scim.load.lines import Line, NotLoaded, not_loaded
-from scim.expectations import Answer
 
 WHOLE_REFUSED = frozenset({400, 413, 422})
 """Of a whole Bulk: one operation may be why, so the others are sent without it."""

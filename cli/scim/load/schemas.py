@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cli.scim.expectations import Answer
 from cli.scim.load.bulks import Bulks
-from scim.expectations import Answer
-from scim.schemas import FOLDER
+from scim.schema.resource_types import FOLDER
 
 Json = dict[str, Any]
 

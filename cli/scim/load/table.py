@@ -19,8 +19,8 @@ from cli.remote import Refused, printable
 from cli.scim.load.file import WRONG_FILE, LineReader
 from cli.scim.load.lines import Line, NotLoaded, refused_line
 from cli.scim.load.schemas import Attribute, Extension, Resource
-from identity.model.errors import Malformed, OverLimit, Refusal
-from scim.body import parse_body
+from identity.model.errors import InvalidRequest, LimitExceeded, Refusal
+from scim.json_body import parse_body
 
 Json = dict[str, Any]
 
@@ -92,20 +92,22 @@ def _row(
 ) -> Line | NotLoaded:
     try:
         if NO_UTF_8.search("".join(cells)):
-            raise Malformed("the row is not UTF-8", reason="invalidSyntax")
+            raise InvalidRequest("the row is not UTF-8", reason="invalidSyntax")
         if len(cells) != len(columns):
-            raise Malformed(f"the row has {len(cells)} cells, and the header {len(columns)}", reason="invalidSyntax")
+            raise InvalidRequest(
+                f"the row has {len(cells)} cells, and the header {len(columns)}", reason="invalidSyntax"
+            )
         found = parse_body(json.dumps(resource_in(cells, columns, resource)).encode())
         text = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
         if len(text) > bytes_max:
-            raise OverLimit(f"a resource has at most {bytes_max} bytes here")
+            raise LimitExceeded(f"a resource has at most {bytes_max} bytes here")
     except Refusal as refusal:
         return refused_line(number, end, ",".join(cells).encode(errors="replace"), refusal)
     return Line(number, end, text, found)
 
 
 def resource_in(cells: list[str], columns: list[Column], resource: Resource) -> Json:
-    """Return the resource that a row describes. Raises ``Malformed`` for a cell that is not of its type."""
+    """Return the resource that a row describes. Raises ``InvalidRequest`` for a cell that is not of its type."""
     found: Json = {"schemas": [resource.urn]}
     values: dict[tuple[str | None, str, str | None, int], Json] = {}
     for cell, column in zip(cells, columns, strict=True):
@@ -132,12 +134,12 @@ def _put(found: Json, values: dict[Any, Json], column: Column, value: Any) -> No
 
 
 def value_of(cell: str, column: Column) -> Any:
-    """Return a cell as a value of the column's type. Raises ``Malformed``."""
+    """Return a cell as a value of the column's type. Raises ``InvalidRequest``."""
     kind = (column.part or column.attribute).type.lower()
     try:
         return READERS.get(kind, str)(cell)
     except (KeyError, ValueError):
-        raise Malformed(f"{column.header} is no {kind}", reason="invalidValue") from None
+        raise InvalidRequest(f"{column.header} is no {kind}", reason="invalidValue") from None
 
 
 def _boolean(cell: str) -> bool:

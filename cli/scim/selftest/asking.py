@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from scim.expectations import Answer, UnmetError
+from cli.scim.expectations import Answer, UnmetError
 
 ATTEMPTS = 3
 PAUSE_S_MAX = 10.0  # as long as the self-test waits where a server asks it to

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cli.scim.expectations import expect, expect_error, expect_json, expect_list, expect_status
 from cli.scim.selftest.asking import GROUP, USER, Asking, check
-from scim.expectations import expect, expect_error, expect_json, expect_list, expect_status
 
 FEATURES = ("patch", "bulk", "filter", "sort", "etag", "changePassword")
 

@@ -2,9 +2,9 @@
 
 from urllib.parse import quote
 
+from cli.scim.expectations import expect, expect_error, expect_list, expect_resource, expect_status
 from cli.scim.selftest.asking import GROUP, Asking, check
 from cli.scim.selftest.users import body_of, create
-from scim.expectations import expect, expect_error, expect_list, expect_resource, expect_status
 
 
 def members(asking: Asking) -> set[str]:

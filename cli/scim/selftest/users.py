@@ -2,8 +2,8 @@
 
 from urllib.parse import quote
 
+from cli.scim.expectations import Answer, expect, expect_error, expect_json, expect_list, expect_resource, expect_status
 from cli.scim.selftest.asking import USER, Asking, Json, check
-from scim.expectations import Answer, expect, expect_error, expect_json, expect_list, expect_resource, expect_status
 
 WORK = 'emails[type eq "work"].value'
 

@@ -1,0 +1,94 @@
+"""How each surface refuses what nobody has looked at: answers written once, for they must cost next to nothing."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from identity.edge.headers import HARDENING
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+
+ANY_OTHER = "other"
+REQUEST_ID = "0" * 32  # stands for the id of a request, which is as long
+SCIM_ERROR = ["urn:ietf:params:scim:api:messages:2.0:Error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One refusal of one surface."""
+
+    status: str
+    content_type: str
+    body: bytes
+    more: tuple[tuple[str, str], ...] = ()
+
+    def answer(self, start: "StartResponse") -> Iterable[bytes]:
+        """Answer."""
+        request_id = uuid4().hex
+        headers = [
+            ("Content-Type", self.content_type),
+            ("Content-Length", str(len(self.body))),
+            ("Cache-Control", "no-store"),
+            ("X-Request-Id", request_id),
+            *self.more,
+            *HARDENING.items(),
+        ]
+        start(self.status, headers)
+        return [self.body.replace(REQUEST_ID.encode(), request_id.encode())]
+
+
+def _on_every_surface(
+    status: int, title: str, detail: str, *, oauth: str, code: str, more: tuple[tuple[str, str], ...] = ()
+) -> dict[str, Refused]:
+    """Return a refusal in the words of SCIM (RFC 7644 §3.12), of OAuth (RFC 6749 §5.2) and as a problem (RFC 9457)."""
+    line = f"{status} {title.upper()}"
+    problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+    bodies: dict[str, tuple[str, dict[str, Any]]] = {
+        "scim": ("application/scim+json", {"schemas": SCIM_ERROR, "status": str(status), "detail": detail}),
+        "oauth": ("application/json", {"error": oauth, "error_description": detail}),
+        ANY_OTHER: ("application/problem+json", problem | {"request_id": REQUEST_ID}),
+    }
+    return {
+        surface: Refused(line, content_type, json.dumps(body).encode(), more)
+        for surface, (content_type, body) in bodies.items()
+    }
+
+
+TOO_MANY = _on_every_surface(
+    429,
+    "Too Many Requests",  # RFC 6585 §4
+    "too much of this is going on; ask again",
+    oauth="temporarily_unavailable",
+    code="too_often",
+    more=(("Retry-After", "1"),),
+)
+NOT_THERE = _on_every_surface(
+    404, "Not Found", "there is nothing at this path", oauth="invalid_request", code="not_found"
+)
+TOO_SLOW = _on_every_surface(
+    408,
+    "Request Timeout",
+    "the body of the request did not come in time",
+    oauth="invalid_request",
+    code="body_too_slow",
+    more=(("Connection", "close"),),  # RFC 9110 §15.5.9
+)
+TOO_LARGE = _on_every_surface(
+    413,
+    "Content Too Large",
+    "the body of the request is too large, or came in too many small chunks",
+    oauth="invalid_request",
+    code="too_large",
+    more=(("Connection", "close"),),
+)
+NOT_READY = _on_every_surface(
+    503,
+    "Service Unavailable",
+    "the database does not answer; try again",
+    oauth="temporarily_unavailable",
+    code="unavailable",
+    more=(("Retry-After", "2"),),
+)

@@ -1,0 +1,17 @@
+"""What an extra of the distribution installs, looked for before anything is started that would miss it half-way."""
+
+from importlib.util import find_spec
+
+from server.failures import Failure
+
+
+def missing_extra(what: str, extra: str, *modules: str) -> str | None:
+    """Return what to tell an operator when modules of an extra are not there; None when all are."""
+    missing = [name for name in modules if find_spec(name) is None]
+    return f"{what} needs {' and '.join(missing)}: pip install 'identity-foundation[{extra}]'" if missing else None
+
+
+def require_extra(what: str, extra: str, *modules: str) -> None:
+    """Raise ``Failure`` unless the modules of an extra are there."""
+    if (sentence := missing_extra(what, extra, *modules)) is not None:
+        raise Failure(sentence)

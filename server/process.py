@@ -1,0 +1,83 @@
+"""Child processes that never outlive us: how they start, how they stop, whose account they use."""
+
+import ctypes
+import os
+import pwd
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from server.failures import Failure
+
+SignalName = Literal["SIGINT", "SIGTERM", "SIGQUIT", "SIGKILL"]
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+LENT_ACCOUNTS = ("postgres", "nobody")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An unprivileged account of this machine."""
+
+    uid: int
+    gid: int
+
+
+def lent_account() -> Account | None:
+    """Return the account that root lends to programs that refuse to be root; None for an ordinary user."""
+    if os.geteuid() != 0:
+        return None
+    for name in LENT_ACCOUNTS:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(entry.pw_uid, entry.pw_gid)
+    raise Failure(f"root needs one of the accounts {', '.join(LENT_ACCOUNTS)} to run PostgreSQL as: make one of them")
+
+
+def end_with_parent(name: SignalName, *, parent: int | None = None) -> Callable[[], None]:
+    """Return what a child runs before its program, so that the kernel signals it when its parent thread dies.
+
+    Works on Linux; elsewhere a ``kill -9`` of the parent leaves its children running.
+    """
+    if sys.platform != "linux":
+        return lambda: None
+    prctl = ctypes.CDLL(None).prctl  # found here: after a fork nothing may be imported or loaded
+    number, parent = int(signal.Signals[name]), parent or os.getpid()
+
+    def prepare() -> None:
+        prctl(PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:  # it died before we asked to be told
+            os._exit(1)
+
+    return prepare
+
+
+def name_sessions(program: str) -> None:
+    """Let the database show which program each connection of this process, and of its children, belongs to."""
+    os.environ["PGAPPNAME"] = f"identity {program}"  # read by libpq, whoever connects
+
+
+def follow_parent() -> None:
+    """Let the kernel kill this process when its parent dies: for children that others start for us."""
+    end_with_parent("SIGKILL", parent=os.getppid())()
+
+
+def stop_process(
+    process: subprocess.Popen[bytes], *, gentle: SignalName, firm: SignalName = "SIGKILL", wait_s: float
+) -> int:
+    """Ask gently, then firmly, then do not ask; return the exit status."""
+    for name in (gentle, firm):
+        if process.poll() is not None:
+            return process.returncode
+        process.send_signal(signal.Signals[name])
+        try:
+            return process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            continue
+    process.kill()
+    return process.wait()
