@@ -1,6 +1,8 @@
 """One web process: its application, and what is around it. Nothing else imports this: it counts for the metrics."""
 
+import sys
 from collections.abc import Callable
+from typing import TextIO
 
 from flask import Flask
 
@@ -10,7 +12,7 @@ from config.settings import Settings
 from identity.edge.admission import AdmissionMiddleware
 from identity.edge.concurrency import MAX_QUEUED
 from identity.edge.refusal_counts import keep_writing_refusals
-from server.access_log import AccessLog, access_log
+from server.access_log import AccessLog
 from server.request_bodies import Bodies
 from server.rsgi import Front
 from server.telemetry import configure_logging
@@ -28,6 +30,12 @@ def serve(settings: Settings) -> Front:
     ask_until_isolated(readiness)
     keep_writing_refusals(shared.refusals, shared.engine, shared.clock, every_s=REFUSALS_WRITTEN_EVERY_S)
     return front_of(app, settings, is_open=lambda: readiness.is_isolated, access=access_log(settings))
+
+
+def access_log(settings: Settings, stream: TextIO = sys.stderr) -> AccessLog | None:
+    """Return the access log of a process, or None where it is turned off or the log level is above info."""
+    is_on = settings.access_log and settings.log_level in ("debug", "info")
+    return AccessLog(stream) if is_on else None
 
 
 def front_of(

@@ -5,12 +5,10 @@ A request that was refused before it was read has neither.
 """
 
 import json
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from config.settings import Settings
 from identity.edge.metrics import METHODS
 from server.telemetry import SECRET_LOOKS
 
@@ -52,9 +50,3 @@ def _plain(request_id: str | None) -> str | None:
     if request_id is None or len(request_id) <= ID_LENGTH_MAX:
         return request_id
     return SECRET_LOOKS.sub("[redacted]", request_id)
-
-
-def access_log(settings: Settings, stream: TextIO = sys.stderr) -> AccessLog | None:
-    """Return the access log of a process, or None where it is turned off or the log level is above info."""
-    is_on = settings.access_log and settings.log_level in ("debug", "info")
-    return AccessLog(stream) if is_on else None

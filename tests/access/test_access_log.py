@@ -10,9 +10,9 @@ import pytest
 from werkzeug.test import EnvironBuilder
 
 from config.settings import load_settings
-from config.web_process import front_of
+from config.web_process import access_log, front_of
 from identity.model.errors import RateLimited
-from server.access_log import AccessLog, access_log
+from server.access_log import AccessLog
 from server.request_bodies import Bodies
 from tests.access.endpoint_matrix import ADMIN, ASKS, OAUTH, SCIM, Ask, Who
 from tests.access.owned_objects import Estate
