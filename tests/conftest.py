@@ -13,11 +13,11 @@ from uuid import uuid4
 import psycopg
 import pytest
 import structlog
-from tests.runtime.statements import watched
 
 from config.database import migrate
 from dev.postgres import LOGIN, OWNER, SUPERUSER, Cluster, start_cluster
 from tests.documents.codes import undocumented
+from tests.house.statements import watched
 
 TEMPLATE = "template_migrated"
 ROOM_BYTES = 2_000_000_000
