@@ -19,14 +19,14 @@ from identity.model.lifecycle import (
     next_hold,
     next_state,
 )
-from identity.model.principal import ACTORS, Kind, Principal
-from identity.model.provisioning_event import EventUri, state_told
+from identity.model.principal import ACTORS, Kind, Principal, Profile
+from identity.model.provisioning_event import EventUri, state_event_for
 from identity.store import Tx
 from identity.store.events import event_insert
 from identity.store.lifecycle import keeps_credentials, ownership_notice_insert, principal_cut, restored_find
 from identity.store.locks import EVERY_MEMBERSHIP, principal_key
 from identity.store.memberships import is_owned
-from identity.store.principals import principal_lock, principal_set_state
+from identity.store.principals import principal_lock, principal_update
 
 TOLD = {
     Transition.SUSPEND: EventUri.DEACTIVATE,
@@ -85,12 +85,25 @@ def apply_state(
     return changed
 
 
-def bring(tx: Tx, principal: Principal, verb: Transition, *, reason: str, now: datetime) -> Changed:
-    """The same, but leave the events to the caller, who writes them in this transaction together with his own."""
+def bring(
+    tx: Tx,
+    principal: Principal,
+    verb: Transition,
+    *,
+    reason: str,
+    now: datetime,
+    profile: Profile | None = None,
+) -> Changed:
+    """The same, but leave the events to the caller, who writes them in this transaction together with his own.
+
+    The UPDATE that writes a new state writes ``profile`` as well. Without a new state nothing is written.
+    """
     state, is_held = _next(tx, principal, verb)
     if (state, is_held) == (principal.state, principal.is_held) and not _ends_more(tx, principal, verb):
         return Changed(principal)
-    changed = principal_set_state(tx, principal, state, is_held=is_held, cut=verb in CUTS, end=verb in ENDS, now=now)
+    changed = principal_update(
+        tx, principal, profile, state=state, is_held=is_held, cut=verb in CUTS, end=verb in ENDS, now=now
+    )
     detail = {"was": principal.state, "held": is_held, "ended": _cut(tx, principal, verb, reason=reason, now=now)}
     if state is State.ACTIVE and principal.kind in ACTORS:
         ownership_notice_insert(tx, principal.id)  # its owners may have gone while it was away
@@ -148,5 +161,5 @@ def _told(principal: Principal, changed: Principal, verb: Transition, reason: st
         subject_id=principal.id,
         reason=reason,
         detail=detail,
-        provisioning=state_told(TOLD[verb], changed) if is_told else None,
+        provisioning=state_event_for(TOLD[verb], changed) if is_told else None,
     )

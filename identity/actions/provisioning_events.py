@@ -1,4 +1,4 @@
-"""What others are told of the directory's changes (RFC 9967)."""
+"""Provisioning events (RFC 9967): read them, and sign them as Security Event Tokens."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from identity.store.signing_keys import signing_keys_list
 
 
 def list_provisioning_events(tx: Tx, *, after: UUID | None, limit: int) -> Sequence[RecordedProvisioningEvent]:
-    """Return one page of what there is to tell, oldest first."""
+    """Return one page of events, oldest first."""
     return provisioning_event_list(tx, after=after, limit=limit)
 
 

@@ -13,7 +13,7 @@ from identity.actions.connections import (
     list_connections,
     rotate_connection_token,
 )
-from identity.actions.provisioning_log import list_requests
+from identity.actions.provisioning_log import list_log_entries
 from identity.admin import requests, responses, responses_connections
 from identity.admin.endpoints import operation
 from identity.admin.parsing import cut_page, expected_version, known_id, read_id_cursor, write_cursor
@@ -22,7 +22,7 @@ from identity.edge.call import Call
 from identity.edge.runtime import new_secret, runtime
 from identity.model.connection import Connection, ConnectionKind, UpstreamPolicy
 from identity.model.credential import SCIM_TOKEN_PREFIX
-from identity.model.provisioning_log import RecordedRequest
+from identity.model.provisioning_log import LogQuery, RecordedLogEntry
 from identity.model.tenant import issuer_of, scim_url_of
 
 POLICY = tuple(member.name for member in fields(UpstreamPolicy))
@@ -158,39 +158,31 @@ def rotate_connection_token_(
 )
 def list_requests_(call: Call, page: requests.RequestPage, connection_id: UUID) -> responses.RequestList:
     """Read what a connection asked in the last days: what came, what changed, what was refused and why."""
-    rows = list_requests(
-        call.tx,
-        connection_id,
-        principal_id=page.principal,
-        name=page.name,
-        outcome=page.outcome,
-        span=page.span,
-        order=page.order,
-        after=None if page.after is None else known_id(page.after),
-        limit=page.limit + 1,
-    )
+    after = None if page.after is None else known_id(page.after)
+    query = LogQuery(page.limit + 1, after, page.principal, page.name, page.outcome, page.span, page.order)
+    rows = list_log_entries(call.tx, connection_id, query)
     shown, cursor = cut_page(rows, page.limit, lambda recorded: str(recorded.id))
     return responses.RequestList(items=[_request(row) for row in shown], next_cursor=cursor)
 
 
-def _request(recorded: RecordedRequest) -> responses.Request:
-    asked = recorded.request
+def _request(recorded: RecordedLogEntry) -> responses.Request:
+    entry = recorded.entry
     return responses.Request(
         id=recorded.id,
         at=recorded.at,
         connection_id=recorded.connection_id,
         request_id=recorded.request_id,
-        method=asked.method,
-        path=asked.path,
-        resource_type=asked.resource_type,
-        principal_id=asked.principal_id,
-        name=asked.name,
-        outcome=asked.outcome,
-        status=asked.status,
-        scim_type=asked.scim_type,
-        reason=asked.reason,
-        detail=asked.detail,
-        duration_ms=asked.duration_ms,
-        body=asked.body,
-        changes=[responses.Change(attribute=c.attribute, old=c.old, new=c.new) for c in asked.changes],
+        method=entry.method,
+        path=entry.path,
+        resource_type=entry.resource_type,
+        principal_id=entry.principal_id,
+        name=entry.name,
+        outcome=entry.outcome,
+        status=entry.status,
+        scim_type=entry.scim_type,
+        reason=entry.reason,
+        detail=entry.detail,
+        duration_ms=entry.duration_ms,
+        body=entry.body,
+        changes=[responses.Change(attribute=c.attribute, old=c.old, new=c.new) for c in entry.changes],
     )

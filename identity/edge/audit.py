@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
 import structlog
 from flask import request
 
 from identity.actions.audit import record_refusal, record_refusals
-from identity.edge.runtime import Tx, open_transaction, runtime
+from identity.edge.runtime import open_transaction, runtime
 from identity.model.access import Caller, CallerKind
 from identity.model.errors import (
     RateLimited,
@@ -21,10 +20,6 @@ from identity.model.ids import TenantId
 from identity.model.refusal_counts import RefusalKey
 
 log = structlog.get_logger("identity")
-
-
-OnRefusal = Callable[[Tx, Refusal, Caller, datetime], None]
-"""What an edge writes beside the event of a refusal."""
 
 
 def log_unavailable(refusal: Refusal) -> None:
@@ -45,7 +40,6 @@ def refusals_audited(
     surface: str,
     tenant_id: TenantId,
     who: Callable[[], Caller],
-    also: OnRefusal | None = None,
     is_recorded: Callable[[Refusal], bool] = lambda _: False,
 ) -> Iterator[None]:
     """Record every refusal of the block in a transaction of its own, then let it go on to the edge.
@@ -62,17 +56,16 @@ def refusals_audited(
             raise
         caller = who()
         if caller.kind is CallerKind.ANONYMOUS:
-            _record_anonymous(surface, tenant_id, refusal, caller)
+            record_anonymous_refusal(surface, tenant_id, refusal, caller)
             raise
         with open_transaction(tenant_id) as tx:
             now = runtime().clock()
             record_refusal(tx, surface, refusal, detail=refusal_detail(refusal), caller=caller, now=now)
-            if also is not None:
-                also(tx, refusal, caller, now)
         raise
 
 
-def _record_anonymous(surface: str, tenant_id: TenantId, refusal: Refusal, caller: Caller) -> None:
+def record_anonymous_refusal(surface: str, tenant_id: TenantId, refusal: Refusal, caller: Caller) -> None:
+    """Record a refusal of a caller who proved nothing; further ones of the same minute and reason are counted."""
     refusals, now = runtime().refusals, runtime().clock()
     key = RefusalKey(tenant_id, surface, refusal.reason)
     is_event, due = refusals.add(key, now)

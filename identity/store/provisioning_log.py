@@ -1,17 +1,23 @@
 """The provisioning log: one row for each request of a source that changed something, or was refused."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Uuid, bindparam, insert, select, text
+from sqlalchemy import Uuid, bindparam, insert, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from identity.model.access import Caller
-from identity.model.provisioning_log import Change, RecordedRequest, Request, RequestOutcome, name_key_of
+from identity.model.provisioning_log import (
+    Change,
+    LogEntry,
+    LogQuery,
+    RecordedLogEntry,
+    RequestOutcome,
+    name_key_of,
+)
 from identity.model.restoration import Source
-from identity.model.selection import Order, Span
 from identity.store import provisioning_events
 from identity.store.events import INSERT_FROM_JSON, json_of
 from identity.store.spans import in_span
@@ -49,28 +55,28 @@ SELECT c.id, c.name, c.dialect, heard.at
 COLUMNS = [column for column in provisioning_requests.c if column.name not in ("tenant_id", "name_key")]
 
 
-def request_insert(tx: Tx, request: Request, *, caller: Caller, now: datetime) -> None:
-    """Write one row. ``caller`` is a connection."""
+def log_entry_insert(tx: Tx, entry: LogEntry, *, caller: Caller, now: datetime) -> None:
+    """Write one entry, and in the same statement the events that the transaction holds. ``caller`` is a connection."""
     values = {
         "tenant_id": tx.tenant_id,
         "id": tx.new_id(),
         "connection_id": caller.connection_id,
         "at": now,
         "request_id": caller.request_id,
-        "method": request.method,
-        "path": request.path,
-        "resource_type": request.resource_type,
-        "principal_id": request.principal_id,
-        "name": request.name,
-        "name_key": None if request.name is None else name_key_of(request.name),
-        "body": request.body,
-        "changes": [[change.attribute, change.old, change.new] for change in request.changes],
-        "outcome": request.outcome,
-        "status": request.status,
-        "scim_type": request.scim_type,
-        "reason": request.reason,
-        "detail": request.detail,
-        "duration_ms": request.duration_ms,
+        "method": entry.method,
+        "path": entry.path,
+        "resource_type": entry.resource_type,
+        "principal_id": entry.principal_id,
+        "name": entry.name,
+        "name_key": None if entry.name is None else name_key_of(entry.name),
+        "body": entry.body,
+        "changes": [[change.attribute, change.old, change.new] for change in entry.changes],
+        "outcome": entry.outcome,
+        "status": entry.status,
+        "scim_type": entry.scim_type,
+        "reason": entry.reason,
+        "detail": entry.detail,
+        "duration_ms": entry.duration_ms,
     }
     if tx.pending_events:
         tx.execute(WITH_EVENTS, values | json_of(tx.pending_events))
@@ -79,31 +85,18 @@ def request_insert(tx: Tx, request: Request, *, caller: Caller, now: datetime) -
         tx.execute(INSERT, values)
 
 
-def request_list(
-    tx: Tx,
-    connection_id: UUID,
-    *,
-    principal_id: UUID | None,
-    name: str | None,
-    outcome: RequestOutcome | None,
-    span: Span,
-    order: Order,
-    after: UUID | None,
-    limit: int,
-) -> Sequence[RecordedRequest]:
-    """Return at most ``limit`` requests of one connection behind the one with id ``after``, in the order of ids."""
+def log_entry_list(tx: Tx, connection_id: UUID, query: LogQuery) -> Sequence[RecordedLogEntry]:
+    """Return one page of a connection's entries."""
     table = provisioning_requests.c
     statement = select(*COLUMNS).where(table.tenant_id == tx.tenant_id, table.connection_id == connection_id)
-    statement = in_span(statement, provisioning_requests, span, order=order, after=after).limit(limit)
-    wanted: tuple[tuple[object, Callable[[], ColumnElement[bool]]], ...] = (
-        (principal_id, lambda: table.principal_id == principal_id),
-        (name, lambda: table.name_key == name_key_of(name or "")),
-        (outcome, lambda: table.outcome == outcome),
-    )
-    for value, condition in wanted:
-        if value is not None:
-            statement = statement.where(condition())
-    return [_request_from(row) for row in tx.execute(statement)]
+    statement = in_span(statement, provisioning_requests, query.span, order=query.order, after=query.after)
+    if query.principal_id is not None:
+        statement = statement.where(table.principal_id == query.principal_id)
+    if query.name is not None:
+        statement = statement.where(table.name_key == name_key_of(query.name))
+    if query.outcome is not None:
+        statement = statement.where(table.outcome == query.outcome)
+    return [_log_entry_from(row) for row in tx.execute(statement.limit(query.limit))]
 
 
 def sources_heard(tx: Tx) -> tuple[Source, ...]:
@@ -112,13 +105,13 @@ def sources_heard(tx: Tx) -> tuple[Source, ...]:
     return tuple(Source(row.id, row.name, row.dialect, row.at) for row in rows)
 
 
-def _request_from(row: Any) -> RecordedRequest:
-    return RecordedRequest(
+def _log_entry_from(row: Any) -> RecordedLogEntry:
+    return RecordedLogEntry(
         id=row.id,
         at=row.at,
         connection_id=row.connection_id,
         request_id=row.request_id,
-        request=Request(
+        entry=LogEntry(
             method=row.method,
             path=row.path,
             resource_type=row.resource_type,

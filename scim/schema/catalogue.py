@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 from identity.actions.definitions import read_definitions
-from identity.edge.call import Call
+from identity.edge.tx import Tx
+from identity.model.access import Caller
 from identity.model.errors import NotFound
 from identity.model.ids import TenantId
 from identity.model.principal import Kind
@@ -101,18 +102,18 @@ _KEPT: OrderedDict[TenantId, tuple[int, Catalogue]] = OrderedDict()
 _LOCK = threading.Lock()
 
 
-def catalogue_of(call: Call) -> Catalogue:
+def catalogue_of(tx: Tx, caller: Caller) -> Catalogue:
     """Return the catalogue of the tenant that is called, as it was when the caller was authenticated or newer."""
-    version = call.caller.catalogue_version
+    version = caller.catalogue_version
     if version == 0:
         return built_in()
-    tenant_id = call.tx.tenant_id
+    tenant_id = tx.tenant_id
     with _LOCK:
         kept = _KEPT.get(tenant_id)
         if kept is not None and kept[0] == version:
             _KEPT.move_to_end(tenant_id)
             return kept[1]
-    made = make_catalogue(read_definitions(call.tx))
+    made = make_catalogue(read_definitions(tx))
     with _LOCK:
         _KEPT[tenant_id] = (version, made)
         _KEPT.move_to_end(tenant_id)

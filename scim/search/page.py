@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from identity.actions.provisioning import ResultPage, find_principals
-from identity.edge.call import Call
 from identity.edge.runtime import runtime
 from identity.model.listing import Listing, Place
 from identity.model.principal import Kind
 from identity.model.query import ALWAYS, Condition
+from scim.call import ScimCall
 from scim.discovery import LIST_SCHEMA
 from scim.filter.resolve import parse_filter, parse_filter_of_all
 from scim.filter.sorting import parse_sort
@@ -34,7 +34,7 @@ class Page:
     paging: Json = field(default_factory=dict)
 
 
-def find_page(call: Call, query: Query, types: Sequence[ResourceType]) -> Page:
+def find_page(call: ScimCall, query: Query, types: Sequence[ResourceType]) -> Page:
     """Return the page of the resources of ``types`` that a query asks for. Raises ``InvalidRequest``."""
     shown = {type_.kind: parse_projection(query.attributes, query.excluded_attributes, type_) for type_ in types}
     listing = Listing(
@@ -73,7 +73,7 @@ def _wanted(query: Query, types: Sequence[ResourceType]) -> Mapping[Kind, Condit
 # --- indexes ---------------------------------------------------------------------------------------------------
 
 
-def _found_at_index(call: Call, query: Query, types: Sequence[ResourceType], listing: Listing) -> ResultPage:
+def _found_at_index(call: ScimCall, query: Query, types: Sequence[ResourceType], listing: Listing) -> ResultPage:
     """Return the page at an index. Deep in a list of everybody it is found from where an earlier page ended."""
     index = listing.offset
     if query.filter is not None or query.sort_by is not None or index < COUNTED_OUT_MAX - query.count:
@@ -92,7 +92,7 @@ def _found_at_index(call: Call, query: Query, types: Sequence[ResourceType], lis
 
 
 def _page_at_cursor(
-    call: Call, query: Query, types: Sequence[ResourceType], listing: Listing, shown: Mapping[Kind, Projection]
+    call: ScimCall, query: Query, types: Sequence[ResourceType], listing: Listing, shown: Mapping[Kind, Projection]
 ) -> Page:
     cursors = _cursors(call, query, types)
     at = cursors.open(query.cursor) if query.cursor else None
@@ -112,7 +112,7 @@ def _page_at_cursor(
     return Page(page, _by_kind(types), shown, paging)
 
 
-def _cursors(call: Call, query: Query, types: Sequence[ResourceType]) -> Cursors:
+def _cursors(call: ScimCall, query: Query, types: Sequence[ResourceType]) -> Cursors:
     endpoints = [type_.endpoint for type_ in types]
     asked = (str(call.caller.connection_id), endpoints, query.filter, query.sort_by, query.descending)
     return Cursors(runtime().encryption, call.tx.tenant_id, asked, call.now)
