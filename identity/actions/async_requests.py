@@ -49,16 +49,7 @@ def accept_async_request(
         raise RateLimited(f"{PENDING_MAX} asynchronous requests of this connection are waiting", wait_s=PENDING_WAIT_S)
     id_ = tx.new_id()
     sealed = encryption.encrypt(content, tenant_id=tx.tenant_id, purpose=f"{PURPOSE}:{id_}")
-    async_request_insert(
-        tx,
-        id_,
-        connection_id,
-        sealed,
-        client_id=caller.client_id,
-        request_id=caller.request_id,
-        now=now,
-        wait=timedelta(seconds=wait_s),
-    )
+    async_request_insert(tx, id_, sealed, caller=caller, now=now, wait=timedelta(seconds=wait_s))
     event_insert(tx, Event(type="async_request.accepted", detail={"txn": str(id_)}), caller=caller, now=now)
     return id_
 
