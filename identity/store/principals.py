@@ -37,17 +37,17 @@ from identity.model.principal import (
     canonical_name,
     shown_name,
 )
-from identity.store.named_beside import (
+from identity.store.references import (
     GROUPS_SHOWN_MAX,
     MEMBERS_SHOWN_MAX,
     OWNERS_SHOWN_MAX,
     TENANT,
-    named_beside,
+    reference_columns,
     references,
 )
 from identity.store.rows import RowMapper
-from identity.store.schema import TEXTS
 from identity.store.tables import principal_emails, principals
+from identity.store.tables.schema import TEXTS
 from identity.store.tx import Tx
 
 KINDS_KEPT_MAX = 1_000  # statements that are kept put together; there are as many kinds as tenants define
@@ -80,7 +80,7 @@ ID = bindparam("principal", type_=principals.c.id.type)
 @lru_cache(KINDS_KEPT_MAX)
 def resources_of(kinds: tuple[Kind, ...], with_members: bool) -> Select[Any]:
     """Return what selects the columns of resources, with those named beside them."""
-    return select(*PRINCIPALS.columns, *named_beside(kinds, with_members))
+    return select(*PRINCIPALS.columns, *reference_columns(kinds, with_members))
 
 
 def resource_from(row: Any) -> Resource:

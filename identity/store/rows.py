@@ -20,8 +20,6 @@ from sqlalchemy.dialects import postgresql
 
 T = TypeVar("T")
 Convert = Callable[[Any], Any]
-Step = tuple[int, Convert, Any]
-"""The position of a value, its conversion, and the value that NULL stands for."""
 
 UNCHANGED = frozenset({str, int, float, bool, Any})
 FROM_JSON: Mapping[Any, Convert] = {UUID: UUID, datetime: datetime.fromisoformat, bytes: bytes.fromhex}
@@ -30,6 +28,7 @@ FROM_JSON: Mapping[Any, Convert] = {UUID: UUID, datetime: datetime.fromisoformat
 KEYS: Mapping[Any, Convert] = {UUID: UUID, int: int}
 """Types that names of members of a JSON object spell."""
 
+EMPTY: Mapping[str, Any] = {}
 MEMBERS_KEPT_MAX = 1_000  # of one enumeration; each resource type of a tenant adds one to the kinds of principals
 
 
@@ -89,13 +88,21 @@ def _conversion_of_members(key_hint: Any, hint: Any) -> tuple[Convert | None, An
     return lambda found: {key(name): value(each) for name, each in found.items()}, {}
 
 
-def _reader(take: Convert, hints: Iterable[Any], make: Callable[..., T], *, is_json: bool) -> Callable[[Any], T]:
-    """Return what takes the values of a row or a JSON object, converts them by ``hints``, and makes a ``T``."""
+def _reader(
+    take: Convert, hints: Iterable[Any], make: Callable[..., T], *, is_json: bool, defaults: Mapping[str, Any] = EMPTY
+) -> Callable[[Any], T]:
+    """Return what takes the values of a row or a JSON object, converts them by ``hints``, and makes a ``T``.
+
+    A JSON document that an earlier version wrote may lack members that have ``defaults``.
+    """
     found = (_conversion(hint, is_json=is_json) for hint in hints)
     steps = tuple((index, convert, null) for index, (convert, null) in enumerate(found) if convert is not None)
 
     def read(source: Any) -> T:
-        values = list(take(source))
+        try:
+            values = list(take(source))
+        except KeyError:
+            values = list(take({**defaults, **source}))
         for index, convert, null in steps:
             value = values[index]
             values[index] = null if value is None else convert(value)
@@ -106,17 +113,9 @@ def _reader(take: Convert, hints: Iterable[Any], make: Callable[..., T], *, is_j
 
 @cache
 def json_reader(cls: Any) -> Callable[[Any], Any]:
-    """Return what makes a ``cls`` of a JSON object. A document of an earlier version may lack fields with a default."""
-    take = itemgetter(*_hints(cls))
+    """Return what makes a ``cls`` of a JSON object."""
     defaults = {each.name: each.default for each in fields(cls) if each.default is not MISSING}
-
-    def take_or_default(item: Mapping[str, Any]) -> Any:
-        try:
-            return take(item)
-        except KeyError:
-            return take({**defaults, **item})
-
-    return _reader(take_or_default if defaults else take, _hints(cls).values(), cls, is_json=True)
+    return _reader(itemgetter(*_hints(cls)), _hints(cls).values(), cls, is_json=True, defaults=defaults)
 
 
 def row_reader(cls: type[T]) -> Callable[[Any], T]:

@@ -11,8 +11,8 @@ from identity.model.task import Spent, Task, TaskActor, TaskState
 from identity.store.clock import THIS_MINUTE
 from identity.store.locks import task_key
 from identity.store.rows import RowMapper, page_after
-from identity.store.schema import IDS
 from identity.store.tables import principals, task_actors, task_budgets, tasks
+from identity.store.tables.schema import IDS
 from identity.store.tx import Tx
 
 EPOCH = select(principals.c.epoch).where(principals.c.tenant_id == tasks.c.tenant_id)

@@ -84,7 +84,7 @@ def remains_find(tx: Tx, principal_id: UUID) -> Remains:
     return NOTHING if row is None else REMAINS_OF(row)
 
 
-def quiet_observe(tx: Tx, principal_ids: Sequence[UUID]) -> set[UUID]:
+def settled_observe(tx: Tx, principal_ids: Sequence[UUID]) -> set[UUID]:
     """Write of those principals on which nothing rests that has to change that they are in line with their present
     version, and return them.
     """
