@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Text, and_, case, func, insert, literal_co
 
 from identity.model.client import AuthMethod, Client
 from identity.store.locks import client_key
-from identity.store.rows import RowMapper, page_after
+from identity.store.rows import RowMapper
 from identity.store.tables import clients, resources
 from identity.store.tx import Tx
 
@@ -58,8 +58,7 @@ def client_insert(tx: Tx, client: Client, *, principal_end_count: int, audience_
 
 def client_get(tx: Tx, client_id: str) -> Client | None:
     """Return one client, revoked or not."""
-    statement = select(*CLIENTS.columns).where(clients.c.tenant_id == tx.tenant_id, clients.c.client_id == client_id)
-    return CLIENTS.first(tx.execute(statement))
+    return CLIENTS.get(tx, clients.c.client_id == client_id)
 
 
 def client_lock(tx: Tx, client_id: str) -> Client | None:
@@ -74,13 +73,7 @@ def client_lock(tx: Tx, client_id: str) -> Client | None:
 
 def client_update(tx: Tx, client_id: str, values: Mapping[str, Any]) -> Client:
     """Change a locked client; its version grows, so that nothing parsed from the old row is used again."""
-    statement = (
-        update(clients)
-        .where(clients.c.tenant_id == tx.tenant_id, clients.c.client_id == client_id)
-        .values(version=clients.c.version + 1, **values)
-        .returning(*CLIENTS.columns)
-    )
-    return CLIENTS.read(tx.execute(statement).one())
+    return CLIENTS.update_locked(tx, clients.c.client_id == client_id, version=clients.c.version + 1, **values)
 
 
 def client_revoke(tx: Tx, client_id: str, *, now: datetime) -> Client:
@@ -128,8 +121,5 @@ def live_clients_count(tx: Tx, principal_id: UUID, *, limit: int) -> int:
 
 def client_list(tx: Tx, *, principal_id: UUID | None, after: str | None, limit: int) -> list[Client]:
     """Return at most ``limit`` clients in the order of creation, those of one principal when it is named."""
-    statement = select(*CLIENTS.columns).where(clients.c.tenant_id == tx.tenant_id)
-    if principal_id is not None:
-        statement = statement.where(clients.c.principal_id == principal_id)
-    statement = page_after(statement, clients.c.client_id, after, limit)
-    return CLIENTS.all(tx.execute(statement))
+    is_wanted = None if principal_id is None else clients.c.principal_id == principal_id
+    return CLIENTS.page(tx, is_wanted, key=clients.c.client_id, after=after, limit=limit)

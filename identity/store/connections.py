@@ -12,7 +12,7 @@ from identity.model.connection import Connection, ConnectionKind
 from identity.model.credential import ConnectionToken
 from identity.model.errors import AlreadyExists
 from identity.store.locks import connection_key
-from identity.store.rows import RowMapper, page_after
+from identity.store.rows import RowMapper
 from identity.store.tables import connection_tokens, connections, tenants
 from identity.store.tx import Tx
 
@@ -37,17 +37,9 @@ def connection_end(tx: Tx, connection_id: UUID, *, now: datetime) -> None:
 
 def connection_update(tx: Tx, connection_id: UUID, values: Mapping[str, Any]) -> Connection | None:
     """Change a live connection."""
-    statement = (
-        update(connections)
-        .where(
-            connections.c.tenant_id == tx.tenant_id,
-            connections.c.id == connection_id,
-            connections.c.ended_at.is_(None),
-        )
-        .values(version=connections.c.version + 1, **values)
-        .returning(*CONNECTIONS.columns)
-    )
-    return CONNECTIONS.first(tx.execute(statement))
+    is_live = connections.c.ended_at.is_(None)
+    version = connections.c.version + 1
+    return CONNECTIONS.update(tx, connections.c.id == connection_id, is_live, version=version, **values)
 
 
 def connection_narrow(tx: Tx, connection_id: UUID, values: Mapping[str, Any]) -> Connection | None:
@@ -58,28 +50,18 @@ def connection_narrow(tx: Tx, connection_id: UUID, values: Mapping[str, Any]) ->
 
 def connection_get(tx: Tx, connection_id: UUID) -> Connection | None:
     """Return one connection, ended or not."""
-    statement = select(*CONNECTIONS.columns).where(
-        connections.c.tenant_id == tx.tenant_id, connections.c.id == connection_id
-    )
-    return CONNECTIONS.first(tx.execute(statement))
+    return CONNECTIONS.get(tx, connections.c.id == connection_id)
 
 
 def connection_lock(tx: Tx, connection_id: UUID) -> Connection | None:
     """Return one connection, ended or not, and hold its row until the transaction ends."""
-    statement = (
-        select(*CONNECTIONS.columns)
-        .where(connections.c.tenant_id == tx.tenant_id, connections.c.id == connection_id)
-        .with_for_update(key_share=True)
-    )
-    return CONNECTIONS.first(tx.execute(statement))
+    return CONNECTIONS.get(tx, connections.c.id == connection_id, is_locked=True)
 
 
 def connection_list(tx: Tx, *, name: str | None = None, after: UUID | None, limit: int) -> list[Connection]:
     """Return at most ``limit`` connections in the order of creation, ended ones among them."""
-    statement = select(*CONNECTIONS.columns).where(connections.c.tenant_id == tx.tenant_id)
-    if name is not None:
-        statement = statement.where(connections.c.name == name)
-    return CONNECTIONS.all(tx.execute(page_after(statement, connections.c.id, after, limit)))
+    is_wanted = None if name is None else connections.c.name == name
+    return CONNECTIONS.page(tx, is_wanted, key=connections.c.id, after=after, limit=limit)
 
 
 def connection_find_by_issuer(tx: Tx, issuer: str) -> UUID | None:

@@ -3,11 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, insert, literal, not_, or_, select, true, tuple_, update
+from sqlalchemy import ColumnElement, and_, case, func, insert, literal, not_, or_, select, true, tuple_
 
 from identity.model.delegation import DELEGATIONS_MAX, PARTY_ENDED, RESOURCE_DELETED, Delegation
 from identity.store.locks import delegation_key
-from identity.store.rows import RowMapper, page_after
+from identity.store.rows import RowMapper
 from identity.store.tables import delegations, principals, resources
 from identity.store.tx import Tx
 
@@ -114,10 +114,7 @@ def delegations_count(tx: Tx, *, actor_id: UUID, subject_id: UUID | None, resour
 
 def delegation_get(tx: Tx, delegation_id: UUID) -> Delegation | None:
     """Return one delegation, ended or not."""
-    statement = select(*DELEGATIONS.columns).where(
-        delegations.c.tenant_id == tx.tenant_id, delegations.c.id == delegation_id
-    )
-    return DELEGATIONS.first(tx.execute(statement))
+    return DELEGATIONS.get(tx, delegations.c.id == delegation_id)
 
 
 def delegation_lock(tx: Tx, delegation_id: UUID) -> Delegation | None:
@@ -134,45 +131,27 @@ def delegation_update(tx: Tx, delegation: Delegation, *, is_narrowed: bool) -> D
     """Write what a locked delegation permits from now on; one that permits less than before gets a higher epoch."""
     if is_narrowed:
         tx.ends.add(delegation_key(delegation.id))
-    statement = (
-        update(delegations)
-        .where(delegations.c.tenant_id == tx.tenant_id, delegations.c.id == delegation.id)
-        .values(
-            **DELEGATIONS.values(delegation, *TERMS),
-            version=delegations.c.version + 1,
-            epoch=delegations.c.epoch + int(is_narrowed),
-        )
-        .returning(*DELEGATIONS.columns)
+    return DELEGATIONS.update_locked(
+        tx,
+        delegations.c.id == delegation.id,
+        **DELEGATIONS.values(delegation, *TERMS),
+        version=delegations.c.version + 1,
+        epoch=delegations.c.epoch + int(is_narrowed),
     )
-    return DELEGATIONS.read(tx.execute(statement).one())
 
 
 def delegation_end(tx: Tx, delegation_id: UUID, *, reason: str, now: datetime) -> Delegation | None:
     """End a delegation; None when there is none that has not ended."""
     tx.ends.add(delegation_key(delegation_id))
-    statement = (
-        update(delegations)
-        .where(
-            delegations.c.tenant_id == tx.tenant_id,
-            delegations.c.id == delegation_id,
-            delegations.c.ended_at.is_(None),
-            HAS_PARTIES,
-            HAS_RESOURCE,
-        )
-        .values(ended_at=now, ended_reason=reason)
-        .returning(*DELEGATIONS.columns)
-    )
-    return DELEGATIONS.first(tx.execute(statement))
+    has_not_ended = (delegations.c.ended_at.is_(None), HAS_PARTIES, HAS_RESOURCE)
+    return DELEGATIONS.update(tx, delegations.c.id == delegation_id, *has_not_ended, ended_at=now, ended_reason=reason)
 
 
 def delegation_list(
     tx: Tx, *, actor_id: UUID | None, subject_id: UUID | None, after: UUID | None, limit: int
 ) -> list[Delegation]:
     """Return at most ``limit`` delegations in the order of creation; ``subject_id`` is a user or a group."""
-    statement = select(*DELEGATIONS.columns).where(
-        delegations.c.tenant_id == tx.tenant_id, _of_parties(actor_id, subject_id)
-    )
-    return DELEGATIONS.all(tx.execute(page_after(statement, delegations.c.id, after, limit)))
+    return DELEGATIONS.page(tx, _of_parties(actor_id, subject_id), key=delegations.c.id, after=after, limit=limit)
 
 
 def delegations_in_force(

@@ -30,12 +30,8 @@ def federated_subject_insert(
 
 def federated_subject_get(tx: Tx, connection_id: UUID, subject: str) -> FederatedSubject | None:
     """Return the link of one subject."""
-    statement = select(*FEDERATED_SUBJECTS.columns).where(
-        federated_subjects.c.tenant_id == tx.tenant_id,
-        federated_subjects.c.connection_id == connection_id,
-        federated_subjects.c.subject == subject,
-    )
-    return FEDERATED_SUBJECTS.first(tx.execute(statement))
+    is_of_connection = federated_subjects.c.connection_id == connection_id
+    return FEDERATED_SUBJECTS.get(tx, is_of_connection, federated_subjects.c.subject == subject)
 
 
 def federated_subject_delete(tx: Tx, *, connection_id: UUID, subject: str, principal_id: UUID) -> bool:

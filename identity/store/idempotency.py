@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
 from identity.store.rows import RowMapper
@@ -56,10 +56,5 @@ def idempotency_keep(tx: Tx, *, caller: str, key_hash: bytes, status: int, seale
 
 def idempotency_get(tx: Tx, *, caller: str, key_hash: bytes) -> KeptAnswer | None:
     """Return what was answered under a key."""
-    statement = select(*KEPT_ANSWERS.columns).where(
-        idempotency_keys.c.tenant_id == tx.tenant_id,
-        idempotency_keys.c.caller == caller,
-        idempotency_keys.c.key_hash == key_hash,
-        idempotency_keys.c.status.is_not(None),
-    )
-    return KEPT_ANSWERS.first(tx.execute(statement))
+    columns = idempotency_keys.c
+    return KEPT_ANSWERS.get(tx, columns.caller == caller, columns.key_hash == key_hash, columns.status.is_not(None))

@@ -10,14 +10,13 @@ time here is of the database's clock: web, relay and worker may disagree about t
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, select, text, update
+from sqlalchemy import ColumnElement, case, func, select, text
 
 from identity.model.ids import TenantId
 from identity.model.outbox import OutboxRow, OutboxState
-from identity.store.rows import RowMapper, page_after, row_reader
+from identity.store.rows import RowMapper, row_reader
 from identity.store.tables import outbox
 from identity.store.tx import Tx
 
@@ -244,8 +243,7 @@ def outbox_is_untaken(tx: Tx, *, age: timedelta) -> bool:
 
 def outbox_list(tx: Tx, state: OutboxState, *, after: UUID | None, limit: int) -> list[OutboxRow]:
     """Return at most ``limit`` rows in one state, oldest first."""
-    statement = select(*OUTBOX.columns).where(outbox.c.tenant_id == tx.tenant_id, STATES[state])
-    return OUTBOX.all(tx.execute(page_after(statement, outbox.c.id, after, limit)))
+    return OUTBOX.page(tx, STATES[state], key=outbox.c.id, after=after, limit=limit)
 
 
 def outbox_lock_any(tx: Tx, outbox_id: UUID) -> OutboxRow | None:
@@ -259,19 +257,10 @@ def outbox_lock_any(tx: Tx, outbox_id: UUID) -> OutboxRow | None:
 def outbox_replay(tx: Tx, outbox_id: UUID) -> OutboxRow:
     """Let a locked row begin anew at once, and wake the relay when this commits."""
     tx.execute(select(func.pg_notify("outbox", str(tx.tenant_id))))
-    return _set(tx, outbox_id, {"dead_at": None, "attempts": 0, "sent_at": None, "available_at": func.now()})
+    anew = {"dead_at": None, "attempts": 0, "sent_at": None, "available_at": func.now()}
+    return OUTBOX.update_locked(tx, outbox.c.id == outbox_id, **anew)
 
 
 def outbox_discard(tx: Tx, outbox_id: UUID) -> OutboxRow:
     """Close a locked row without its work."""
-    return _set(tx, outbox_id, {"done_at": func.now()})
-
-
-def _set(tx: Tx, outbox_id: UUID, values: dict[str, Any]) -> OutboxRow:
-    statement = (
-        update(outbox)
-        .where(outbox.c.tenant_id == tx.tenant_id, outbox.c.id == outbox_id)
-        .values(**values)
-        .returning(*OUTBOX.columns)
-    )
-    return OUTBOX.read(tx.execute(statement).one())
+    return OUTBOX.update_locked(tx, outbox.c.id == outbox_id, done_at=func.now())

@@ -289,15 +289,9 @@ def emails_replace(tx: Tx, principal_id: UUID, profile: Profile) -> None:
 
 def principal_find(tx: Tx, principal_id: UUID) -> Principal | None:
     """Return one principal of whatever kind, deleted or not."""
-    statement = select(*PRINCIPALS.columns).where(
-        principals.c.tenant_id == tx.tenant_id, principals.c.id == principal_id
-    )
-    return PRINCIPALS.first(tx.execute(statement))
+    return PRINCIPALS.get(tx, principals.c.id == principal_id)
 
 
 def principal_get(tx: Tx, principal_id: UUID) -> Principal | None:
     """Return one living principal of whatever kind."""
-    statement = select(*PRINCIPALS.columns).where(
-        principals.c.tenant_id == tx.tenant_id, principals.c.id == principal_id, principals.c.deleted_at.is_(None)
-    )
-    return PRINCIPALS.first(tx.execute(statement))
+    return PRINCIPALS.get(tx, principals.c.id == principal_id, principals.c.deleted_at.is_(None))

@@ -5,11 +5,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
-
 from identity.model.access import Caller
 from identity.model.provisioning_event import ProvisioningEvent, RecordedProvisioningEvent, subject_of
-from identity.store.rows import RowMapper, page_after
+from identity.store.rows import RowMapper
 from identity.store.tables import provisioning_events
 from identity.store.tx import Tx
 
@@ -53,11 +51,9 @@ PROVISIONING_EVENTS = RowMapper(provisioning_events, RecordedProvisioningEvent)
 
 def provisioning_event_list(tx: Tx, *, after: UUID | None, limit: int) -> Sequence[RecordedProvisioningEvent]:
     """Return at most ``limit`` events after the one with id ``after``, oldest first."""
-    statement = select(*PROVISIONING_EVENTS.columns).where(table.tenant_id == tx.tenant_id)
-    return PROVISIONING_EVENTS.all(tx.execute(page_after(statement, table.id, after, limit)))
+    return PROVISIONING_EVENTS.page(tx, key=table.id, after=after, limit=limit)
 
 
 def provisioning_event_get(tx: Tx, id_: UUID) -> RecordedProvisioningEvent | None:
     """Return one event."""
-    statement = select(*PROVISIONING_EVENTS.columns).where(table.tenant_id == tx.tenant_id, table.id == id_)
-    return PROVISIONING_EVENTS.first(tx.execute(statement))
+    return PROVISIONING_EVENTS.get(tx, table.id == id_)

@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select
 
 from identity.model.resource_pair import ResourcePair
 from identity.store.locks import pair_key
-from identity.store.rows import RowMapper, page_after
+from identity.store.rows import RowMapper
 from identity.store.tables import resource_pairs
 from identity.store.tx import Tx
 
@@ -20,45 +20,30 @@ def resource_pair_insert(tx: Tx, pair: ResourcePair) -> None:
 
 def resource_pair_between(tx: Tx, source: str, target: str) -> ResourcePair | None:
     """Return the pair of two audiences, in this direction."""
-    statement = select(*RESOURCE_PAIRS.columns).where(
-        resource_pairs.c.tenant_id == tx.tenant_id, resource_pairs.c.source == source, resource_pairs.c.target == target
-    )
-    return RESOURCE_PAIRS.first(tx.execute(statement))
+    return RESOURCE_PAIRS.get(tx, resource_pairs.c.source == source, resource_pairs.c.target == target)
 
 
 def resource_pair_get(tx: Tx, pair_id: UUID) -> ResourcePair | None:
     """Return one pair."""
-    statement = select(*RESOURCE_PAIRS.columns).where(
-        resource_pairs.c.tenant_id == tx.tenant_id, resource_pairs.c.id == pair_id
-    )
-    return RESOURCE_PAIRS.first(tx.execute(statement))
+    return RESOURCE_PAIRS.get(tx, resource_pairs.c.id == pair_id)
 
 
 def resource_pair_lock(tx: Tx, pair_id: UUID) -> ResourcePair | None:
     """Return one pair, and hold its row until the transaction ends."""
-    statement = (
-        select(*RESOURCE_PAIRS.columns)
-        .where(resource_pairs.c.tenant_id == tx.tenant_id, resource_pairs.c.id == pair_id)
-        .with_for_update(key_share=True)
-    )
-    return RESOURCE_PAIRS.first(tx.execute(statement))
+    return RESOURCE_PAIRS.get(tx, resource_pairs.c.id == pair_id, is_locked=True)
 
 
 def resource_pair_update(tx: Tx, pair: ResourcePair, *, is_narrowed: bool) -> ResourcePair:
     """Write what a locked pair allows from now on; one that allows less than before gets a higher epoch."""
     if is_narrowed:
         tx.ends.add(pair_key(pair.id))
-    statement = (
-        update(resource_pairs)
-        .where(resource_pairs.c.tenant_id == tx.tenant_id, resource_pairs.c.id == pair.id)
-        .values(
-            **RESOURCE_PAIRS.values(pair, "scopes", "authorization_details_types"),
-            version=resource_pairs.c.version + 1,
-            epoch=resource_pairs.c.epoch + int(is_narrowed),
-        )
-        .returning(*RESOURCE_PAIRS.columns)
+    return RESOURCE_PAIRS.update_locked(
+        tx,
+        resource_pairs.c.id == pair.id,
+        **RESOURCE_PAIRS.values(pair, "scopes", "authorization_details_types"),
+        version=resource_pairs.c.version + 1,
+        epoch=resource_pairs.c.epoch + int(is_narrowed),
     )
-    return RESOURCE_PAIRS.read(tx.execute(statement).one())
 
 
 def resource_pairs_delete(tx: Tx, audience: str) -> int:
@@ -96,5 +81,4 @@ def resource_pair_delete(tx: Tx, pair_id: UUID) -> ResourcePair | None:
 
 def resource_pair_list(tx: Tx, *, after: UUID | None, limit: int) -> list[ResourcePair]:
     """Return at most ``limit`` pairs in the order of creation."""
-    statement = select(*RESOURCE_PAIRS.columns).where(resource_pairs.c.tenant_id == tx.tenant_id)
-    return RESOURCE_PAIRS.all(tx.execute(page_after(statement, resource_pairs.c.id, after, limit)))
+    return RESOURCE_PAIRS.page(tx, key=resource_pairs.c.id, after=after, limit=limit)

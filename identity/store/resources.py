@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from identity.model.errors import AlreadyExists
 from identity.model.resource import ResourceServer
 from identity.store.locks import resource_key
-from identity.store.rows import RowMapper, page_after
+from identity.store.rows import RowMapper
 from identity.store.tables import resources
 from identity.store.tx import Tx
 
@@ -72,13 +72,13 @@ def resource_server_update(tx: Tx, server: ResourceServer, *, is_narrowed: bool)
     """Write what a locked resource server offers from now on; one that offers less than before gets a higher epoch."""
     if is_narrowed:
         tx.ends.add(resource_key(server.audience))
-    statement = (
-        update(resources)
-        .where(resources.c.tenant_id == tx.tenant_id, resources.c.audience == server.audience)
-        .values(version=resources.c.version + 1, epoch=resources.c.epoch + int(is_narrowed), **_values(server))
-        .returning(*RESOURCES.columns)
+    return RESOURCES.update_locked(
+        tx,
+        resources.c.audience == server.audience,
+        version=resources.c.version + 1,
+        epoch=resources.c.epoch + int(is_narrowed),
+        **_values(server),
     )
-    return RESOURCES.read(tx.execute(statement).one())
 
 
 def resource_server_delete(tx: Tx, audience: str, *, now: datetime) -> None:
@@ -94,18 +94,12 @@ def resource_server_delete(tx: Tx, audience: str, *, now: datetime) -> None:
 
 def resource_server_get(tx: Tx, audience: str) -> ResourceServer | None:
     """Return the resource server that ``audience`` names, exactly."""
-    statement = select(*RESOURCES.columns).where(
-        resources.c.tenant_id == tx.tenant_id, resources.c.audience == audience, LIVE
-    )
-    return RESOURCES.first(tx.execute(statement))
+    return RESOURCES.get(tx, resources.c.audience == audience, LIVE)
 
 
 def resource_server_find(tx: Tx, resource_id: UUID) -> ResourceServer | None:
     """Return the resource server of an id."""
-    statement = select(*RESOURCES.columns).where(
-        resources.c.tenant_id == tx.tenant_id, resources.c.id == resource_id, LIVE
-    )
-    return RESOURCES.first(tx.execute(statement))
+    return RESOURCES.get(tx, resources.c.id == resource_id, LIVE)
 
 
 def resource_servers_lock(tx: Tx, audiences: Iterable[str]) -> None:
@@ -121,7 +115,5 @@ def resource_servers_lock(tx: Tx, audiences: Iterable[str]) -> None:
 
 def resource_server_list(tx: Tx, *, audience: str | None, after: str | None, limit: int) -> list[ResourceServer]:
     """Return at most ``limit`` resource servers in the order of their audiences, or the one that is named."""
-    statement = select(*RESOURCES.columns).where(resources.c.tenant_id == tx.tenant_id, LIVE)
-    if audience is not None:
-        statement = statement.where(resources.c.audience == audience)
-    return RESOURCES.all(tx.execute(page_after(statement, resources.c.audience, after, limit)))
+    is_wanted = None if audience is None else resources.c.audience == audience
+    return RESOURCES.page(tx, LIVE, is_wanted, key=resources.c.audience, after=after, limit=limit)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, any_, case, literal, literal_column, not_, select, update
+from sqlalchemy import and_, any_, case, literal, literal_column, not_, or_, select, update
 
 from identity.model.task import Spent, Task, TaskActor, TaskState
 from identity.store.clock import THIS_MINUTE
@@ -32,28 +32,20 @@ TASK_ACTORS = RowMapper(task_actors, TaskActor)
 
 def task_get(tx: Tx, txn: UUID) -> Task | None:
     """Return one task, ended or not."""
-    statement = select(*TASKS.columns).where(tasks.c.tenant_id == tx.tenant_id, tasks.c.txn == txn)
-    return TASKS.first(tx.execute(statement))
+    return TASKS.get(tx, tasks.c.txn == txn)
 
 
 def task_end(tx: Tx, txn: UUID, state: TaskState, *, now: datetime) -> Task | None:
     """End an open task; None when there is none that is open."""
     tx.ends.add(task_key(txn))
-    statement = (
-        update(tasks)
-        .where(tasks.c.tenant_id == tx.tenant_id, tasks.c.txn == txn, tasks.c.state == TaskState.OPEN, HAS_PARTIES)
-        .values(state=state, ended_at=now)
-        .returning(*TASKS.columns)
-    )
-    return TASKS.first(tx.execute(statement))
+    is_open = (tasks.c.state == TaskState.OPEN, HAS_PARTIES)
+    return TASKS.update(tx, tasks.c.txn == txn, *is_open, state=state, ended_at=now)
 
 
 def task_list(tx: Tx, *, principal_id: UUID | None, after: UUID | None, limit: int) -> list[Task]:
     """Return at most ``limit`` tasks in the order of opening, those that one principal is a party to when named."""
-    statement = select(*TASKS.columns).where(tasks.c.tenant_id == tx.tenant_id)
-    if principal_id is not None:
-        statement = statement.where((tasks.c.subject_id == principal_id) | (tasks.c.actor_id == principal_id))
-    return TASKS.all(tx.execute(page_after(statement, tasks.c.txn, after, limit)))
+    is_of = or_(tasks.c.subject_id == principal_id, tasks.c.actor_id == principal_id)
+    return TASKS.page(tx, None if principal_id is None else is_of, key=tasks.c.txn, after=after, limit=limit)
 
 
 def task_list_of_opener(tx: Tx, actor_id: UUID, *, after: UUID | None, limit: int) -> list[Task]:
@@ -79,10 +71,7 @@ def _spent(row: Any) -> Spent:
 
 def task_actor_get(tx: Tx, txn: UUID, actor_id: UUID) -> TaskActor | None:
     """Return an agent as one that acted in a task, or None where it did not."""
-    statement = select(*TASK_ACTORS.columns).where(
-        task_actors.c.tenant_id == tx.tenant_id, task_actors.c.txn == txn, task_actors.c.actor_id == actor_id
-    )
-    return TASK_ACTORS.first(tx.execute(statement))
+    return TASK_ACTORS.get(tx, task_actors.c.txn == txn, task_actors.c.actor_id == actor_id)
 
 
 def task_branch_end(tx: Tx, txn: UUID, actor_id: UUID, *, now: datetime) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from identity.model.errors import AlreadyExists
@@ -34,10 +34,7 @@ def tenant_insert(tx: Tx, *, slug: str, display_name: str, now: datetime) -> Ten
 
 def tenant_update(tx: Tx, changes: Mapping[str, Any]) -> Tenant:
     """Write columns of the tenant that the transaction is bound to."""
-    statement = (
-        update(tenants).where(tenants.c.tenant_id == tx.tenant_id).values(dict(changes)).returning(*TENANTS.columns)
-    )
-    return TENANTS.read(tx.execute(statement).one())
+    return TENANTS.update_locked(tx, **changes)
 
 
 def tenant_ids(tx: Tx, *, limit: int, newest_first: bool = False) -> list[TenantId]:
