@@ -5,9 +5,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case, delete, exists, func, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.exc import IntegrityError
 
-from identity.model.errors import AlreadyExists, NotFound
+from identity.model.errors import NotFound
 from identity.model.principal import Kind, Principal, UniqueKey
 from identity.model.resource_type import (
     OUR_ENDPOINTS,
@@ -19,7 +18,7 @@ from identity.model.resource_type import (
 from identity.model.schema_document import VERSIONS_MAX
 from identity.store.rows import RowMapper
 from identity.store.tables import principals, resource_types, schemas, tenants
-from identity.store.tx import Tx
+from identity.store.tx import Tx, uniqueness
 
 SCHEMAS = RowMapper(schemas, DefinedSchema)
 TYPES = RowMapper(
@@ -30,6 +29,7 @@ TYPES = RowMapper(
 UNIQUE = {
     "pk_resource_types": ("resource_type_taken", "a resource type with this name exists already"),
     "uq_resource_types_tenant_id_endpoint_key": ("endpoint_taken", "another resource type has this endpoint"),
+    "pk_principal_keys": ("unique_attribute", "another resource of this type has this value"),
 }
 """The reason and the message of a violation, by the index that found it."""
 
@@ -118,14 +118,8 @@ def type_insert(tx: Tx, type_: DefinedType) -> None:
         "endpoint_key": endpoint and endpoint.lower(),
         "version": 1,
     }
-    try:
+    with uniqueness(UNIQUE):
         tx.execute(insert(resource_types).values(values))
-    except IntegrityError as error:
-        constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
-        if constraint not in UNIQUE:
-            raise
-        reason, detail = UNIQUE[constraint]
-        raise AlreadyExists(detail, reason=reason) from None
 
 
 def type_update(tx: Tx, type_: DefinedType) -> None:
@@ -188,9 +182,5 @@ def keys_write(tx: Tx, principal: Principal, keys: frozenset[UniqueKey]) -> None
         "attributes": [key.attribute for key in wanted],
         "keys": [key.value for key in wanted],
     }
-    try:
+    with uniqueness(UNIQUE):
         tx.execute(KEYS_WRITE, dict(parameters))
-    except IntegrityError as error:
-        if getattr(getattr(error.orig, "diag", None), "constraint_name", None) != "pk_principal_keys":
-            raise
-        raise AlreadyExists("another resource of this type has this value", reason="unique_attribute") from None

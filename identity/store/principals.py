@@ -1,7 +1,6 @@
 """Principals: one row each, with those that they are named beside."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -24,10 +23,8 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from identity.model.errors import AlreadyExists
 from identity.model.lifecycle import State
 from identity.model.principal import (
     Kind,
@@ -48,7 +45,7 @@ from identity.store.references import (
 from identity.store.rows import RowMapper
 from identity.store.tables import principal_emails, principals
 from identity.store.tables.schema import TEXTS
-from identity.store.tx import Tx
+from identity.store.tx import Tx, uniqueness
 
 KINDS_KEPT_MAX = 1_000  # statements that are kept put together; there are as many kinds as tenants define
 
@@ -58,19 +55,6 @@ UNIQUE = {
     "uq_principals_external_id": ("external_id_taken", "this connection has a resource with this externalId already"),
 }
 """The reason and the message of a violation, by the index that found it."""
-
-
-@contextmanager
-def _uniqueness_explained() -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError as error:
-        diagnosis = getattr(error.orig, "diag", None)
-        constraint = getattr(diagnosis, "constraint_name", None)
-        if constraint not in UNIQUE:
-            raise
-        reason, detail = UNIQUE[constraint]
-        raise AlreadyExists(detail, reason=reason) from None
 
 
 # Statements are put together once: that costs several times what their execution does.
@@ -216,7 +200,7 @@ def principal_insert(
         "created_at": now,
         "updated_at": now,
     }
-    with _uniqueness_explained():
+    with uniqueness(UNIQUE):
         row = tx.execute(INSERT, values | _columns_of(kind, profile, principal_id) | _emails_of(profile)).one()
         return PRINCIPALS.read(row)
 
@@ -269,7 +253,7 @@ def principal_protect(tx: Tx, principal: Principal, *, is_protected: bool) -> Pr
 def _update(
     tx: Tx, principal_id: UUID, values: Mapping[str, Any], statement: ReturningUpdate[Any] = UPDATE
 ) -> Principal:
-    with _uniqueness_explained():
+    with uniqueness(UNIQUE):
         found = tx.execute(statement, {"tenant": tx.tenant_id, "principal": principal_id, **values}).one()
         return PRINCIPALS.read(found)
 

@@ -31,6 +31,7 @@ KEYS: Mapping[Any, Convert] = {UUID: UUID, int: int}
 """Types that names of members of a JSON object spell."""
 
 EMPTY: Mapping[str, Any] = {}
+_is_dataclass: Callable[[Any], bool] = is_dataclass
 MEMBERS_KEPT_MAX = 1_000  # of one enumeration; each resource type of a tenant adds one to the kinds of principals
 
 
@@ -48,10 +49,6 @@ def _parts(hint: Any) -> tuple[Any, Any, tuple[Any, ...]]:
 
 def _is_a(hint: Any, cls: type) -> bool:
     return isinstance(hint, type) and issubclass(hint, cls)
-
-
-def _is_dataclass(hint: Any) -> bool:
-    return is_dataclass(hint)
 
 
 # --- reading ---------------------------------------------------------------------------------------------------
