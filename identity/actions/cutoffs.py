@@ -2,7 +2,7 @@
 
 from identity.model.cutoff import ListedCutoff
 from identity.store import Tx
-from identity.store.cutoffs import cutoff_list
+from identity.store.tokens import cutoff_list
 
 
 def list_cutoffs(tx: Tx, *, after: tuple[str, str] | None, limit: int) -> list[ListedCutoff]:

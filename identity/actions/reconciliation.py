@@ -16,7 +16,7 @@ from identity.store.events import event_insert
 from identity.store.lifecycle import ended_rows_end, memberships_end, notices_insert, principal_observe
 from identity.store.ownership import group_and_above, group_answers, groups_above, is_unowned, unowned_list
 from identity.store.principals import principal_find, principal_lock
-from identity.store.quiet import Remains, quiet_observe, remains_find
+from identity.store.settled import Remains, remains_find, settled_observe
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ BEGINNING = Place()
 
 def observe_quiet(tx: Tx, principal_ids: Sequence[UUID]) -> set[UUID]:
     """Return those of many principals that ``reconcile_principal`` would find in line, and write that they are."""
-    return quiet_observe(tx, principal_ids)
+    return settled_observe(tx, principal_ids)
 
 
 def reconcile_principal(

@@ -20,8 +20,8 @@ from identity.model.cutoff import CutoffKind
 from identity.model.rate import Rate
 from identity.model.signing_key import activation_of_next
 from identity.model.token import Issue, Party
-from identity.store.cutoffs import cutoff_set
 from identity.store.facts import ClientLookup, itself_facts_read
+from identity.store.tokens import cutoff_set
 from identity.store.transaction import transaction
 from scim.bulk.tasks import perform
 from tests.fixtures import ADMINISTRATOR, ASSERTION_TYPE, ERP, Tenant, TwoTenants, claims_in
