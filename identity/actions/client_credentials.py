@@ -24,7 +24,6 @@ from identity.store.facts import ClientCredentialsFacts, ClientLookup, itself_fa
 
 __all__ = [
     "ClientCredentialsFacts",
-    "ClientLookup",
     "issue_client_credentials_token",
     "own_scopes",
     "read_client_credentials_facts",

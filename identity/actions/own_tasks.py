@@ -49,8 +49,8 @@ def get_own_task(call: AgentCall, txn: UUID) -> OwnTask:
     return OwnTask(task, spent_of(call.tx, [task]).get(txn), actor)
 
 
-def complete_own_task(call: AgentCall, txn: UUID) -> None:
-    """End a task whose work is done, and every token that serves it. A second completion changes nothing.
+def complete_own_task(call: AgentCall, txn: UUID) -> OwnTask:
+    """End a task whose work is done, and every token that serves it; return it. A second completion changes nothing.
 
     Raises ``NotFound``, ``NotTheOpener``; ``Conflict`` when it was cancelled.
     """
@@ -59,10 +59,11 @@ def complete_own_task(call: AgentCall, txn: UUID) -> None:
         if task.actor_id != call.agent_id:
             raise NotTheOpener("only the agent that opened a task completes it")
         end_task(call.tx, txn, TaskState.COMPLETED, reason=BY_OPENER, caller=call.caller, now=call.now)
+    return get_own_task(call, txn)
 
 
-def cancel_own_task(call: AgentCall, txn: UUID) -> None:
-    """End a task that the agent opened. Of one that it only acted in, end its branch: the tokens whose chain names it.
+def cancel_own_task(call: AgentCall, txn: UUID) -> OwnTask:
+    """End a task that the agent opened, and of another its branch: the tokens whose chain names it. Return the task.
 
     Raises ``NotFound``; ``Conflict`` when the task was completed.
     """
@@ -72,6 +73,7 @@ def cancel_own_task(call: AgentCall, txn: UUID) -> None:
             cancel_task(call.tx, txn, reason=BY_OPENER, caller=call.caller, now=call.now)
         else:
             _cancel_branch(call, task)
+    return get_own_task(call, txn)
 
 
 def _cancel_branch(call: AgentCall, task: Task) -> None:

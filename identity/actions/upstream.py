@@ -207,4 +207,4 @@ def _fault_of_envelope(envelope: Envelope, token_type: str, keys: KeySet) -> str
         (key is not None and envelope.header.get("alg") == key.algorithm, "algorithm"),
         (key is not None and key.has_signed(envelope.signing_input, envelope.signature), "signature"),
     )
-    return next((rule for holds, rule in rules if not holds), None)
+    return next((rule for is_kept, rule in rules if not is_kept), None)

@@ -24,7 +24,7 @@ HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store", "Pra
 
 
 class Facts(Protocol):
-    """The facts of any request: those that its client is authenticated on are among them."""
+    """The facts of any request. They include those that its client is authenticated on."""
 
     @property
     def common(self) -> CommonFacts:
@@ -46,10 +46,10 @@ class Operation(ABC, Generic[FactsRead]):
         """Decide and write. Return the members of the answer, or raise a refusal."""
 
 
-def answer(slug: str, parse: Callable[[Form], Operation[Any]]) -> Response:
+def answer(slug: str, parse: Callable[[Form], Operation[FactsRead]]) -> Response:
     """Answer one request in one transaction, or in two with the keys of an upstream issuer fetched in between.
 
-    Raises every refusal of the steps; those of a proved client are in the log when they leave.
+    Raises the refusals of its steps, each with its event in the audit log.
     """
     tenant, shared = tenant_of(slug), runtime()
     issuer = issuer_for(tenant)
@@ -62,8 +62,9 @@ def answer(slug: str, parse: Callable[[Form], Operation[Any]]) -> Response:
             credential = read_credential(form, issuer.identifier, now)
             operation = parse(form)
             with open_transaction(tenant.id, is_brief=True) as tx:
-                # 3. Read every fact, and spend the client's assertion. 4. Authenticate the client.
+                # 3. Read every fact, and spend the client's assertion.
                 facts = operation.read(tx, credential.lookup, issuer.identifier, now)
+                # 4. Authenticate the client.
                 client = authenticate_client(
                     facts.common, credential, shared.client_keys, tenant.id, now, is_spent_here=is_second
                 )

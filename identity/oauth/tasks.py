@@ -103,8 +103,7 @@ def complete(slug: str, txn: str) -> Response:
     """End a task whose work is done, and every token that serves it."""
     with agent_call(slug, is_brief=False) as call:
         parse_json(Nothing, read_json())
-        complete_own_task(call, parse_txn(txn))
-        return jsonify(document_of(get_own_task(call, parse_txn(txn))))
+        return jsonify(document_of(complete_own_task(call, parse_txn(txn))))
 
 
 @blueprint.post("/t/<slug>/tasks/<txn>/cancel")
@@ -117,8 +116,7 @@ def _cancel(slug: str, txn: str) -> Response:
     with agent_call(slug, is_brief=False) as call:
         proof = parse_proof(parse_json(Proof, read_json()))
         if proof is None:
-            cancel_own_task(call, parse_txn(txn))
-            return jsonify(document_of(get_own_task(call, parse_txn(txn))))
+            return jsonify(document_of(cancel_own_task(call, parse_txn(txn))))
         task = cancel_task_of_subject(call, parse_txn(txn), proof)
         return jsonify({name: plain(getattr(task, name)) for name in ("txn", "state", "ended_at")})
 
