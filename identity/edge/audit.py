@@ -65,26 +65,30 @@ def refusals_audited(
 
 
 def _record(audit: Audit, refusal: Refusal, also: OnRefusal | None) -> None:
-    now = runtime().clock()
     if audit.caller.kind is CallerKind.ANONYMOUS:
-        _record_anonymous(audit, refusal, now)
+        record_anonymous_refusal(audit.surface, audit.tenant_id, refusal, audit.caller)
         return
     with open_transaction(audit.tenant_id) as tx:
+        now = runtime().clock()
         audit.record(tx, refusal, now)
         if also is not None:
             also(tx, refusal, audit.caller, now)
 
 
-def _record_anonymous(audit: Audit, refusal: Refusal, now: datetime) -> None:
-    refusals, key = runtime().refusals, RefusalKey(audit.tenant_id, audit.surface, refusal.reason)
+def record_anonymous_refusal(surface: str, tenant_id: TenantId, refusal: Refusal, caller: Caller) -> None:
+    """Count a refusal of an anonymous caller; write the event of the first of its minute and reason, and the counts
+    that are due.
+    """
+    refusals, now = runtime().refusals, runtime().clock()
+    key = RefusalKey(tenant_id, surface, refusal.reason)
     is_event, due = refusals.add(key, now)
     if not is_event and not due:
         return
     try:
-        with open_transaction(audit.tenant_id) as tx:
-            record_refusals(tx, due, caller=audit.caller, now=now)
+        with open_transaction(tenant_id) as tx:
+            record_refusals(tx, due, caller=caller, now=now)
             if is_event:
-                audit.record(tx, refusal, now)
+                record_refusal(tx, surface, refusal, detail=refusal_detail(refusal), caller=caller, now=now)
     except BaseException:
         refusals.give_up(due, key if is_event else None)
         raise

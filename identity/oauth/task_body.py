@@ -37,16 +37,16 @@ Purpose = Annotated[
 Resource = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x20\x7f]+$")]
 Token = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TOKEN_BYTES, pattern=r"^[\x21-\x7e]+$")]
 Scope = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-Shape = TypeVar("Shape", bound=BaseModel)
+Model = TypeVar("Model", bound=BaseModel)
 
 
-class Read(BaseModel):
+class RequestModel(BaseModel):
     """Strict: every member is known, and of its type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Entry(Read):
+class Entry(RequestModel):
     """The authority requested at one resource server. A member that is left out requests all that is held."""
 
     resource: Resource
@@ -54,7 +54,7 @@ class Entry(Read):
     authorization_details: Annotated[list[dict[str, Any]], Field(max_length=DETAILS_MAX)] | None = None
 
 
-class Limits(Read):
+class Limits(RequestModel):
     """The budget of a task. A member that is left out is not limited."""
 
     tokens: Annotated[int, Field(ge=1, le=BUDGET_TOKENS_MAX)] | None = None
@@ -63,7 +63,7 @@ class Limits(Read):
     depth: Annotated[int, Field(ge=1, le=DEPTH_MAX)] | None = None
 
 
-class Proof(Read):
+class Proof(RequestModel):
     """A subject token, as in an exchange (RFC 8693 §2.1)."""
 
     subject_token: Token | None = None
@@ -79,7 +79,7 @@ class NewTask(Proof):
     budget: Limits | None = None
 
 
-class Nothing(Read):
+class Nothing(RequestModel):
     """An empty object, or no body at all."""
 
 
@@ -105,14 +105,14 @@ def _read_json() -> bytes:
     return body
 
 
-def parse_json(shape: type[Shape], body: bytes) -> Shape:
-    """Return ``body`` as a value of ``shape``. Raises ``InvalidRequest``, with the first fault and its location."""
+def parse_json(model: type[Model], body: bytes) -> Model:
+    """Return ``body`` as a value of ``model``. Raises ``InvalidRequest``, with the first fault and its location."""
     try:
         parse_object(body)
     except StrictJsonError as error:
         raise InvalidRequest(f"the body is not acceptable JSON: {error}", reason="malformed_json") from None
     try:
-        return shape.model_validate_json(body)
+        return model.model_validate_json(body)
     except ValidationError as error:
         raise InvalidRequest(_sentence(error.errors(include_input=False, include_url=False)[0])) from None
 
