@@ -6,10 +6,10 @@ from flask import Flask, Response, jsonify
 
 from config.settings import load_settings
 from config.web import begin_web_process, web_server
-from config.web_process import front_of
+from config.web_process import rsgi_application
 from identity.edge.admission import AdmissionMiddleware
 from identity.edge.concurrency import ConcurrencyLimiter
-from server.rsgi import Front
+from server.rsgi import RsgiApplication
 
 PATH = "/bare"
 
@@ -31,9 +31,9 @@ def main(port: int) -> None:
 
     settings = load_settings(port=port)
 
-    def load(_target: str) -> Front:
+    def load(_target: str) -> RsgiApplication:
         begin_web_process()
-        return front_of(create_app(), settings)
+        return rsgi_application(create_app(), settings)
 
     web_server(settings).serve(target_loader=load)
 

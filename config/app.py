@@ -54,7 +54,7 @@ def make_runtime(settings: Settings) -> Runtime:
         allow_development_issuer=settings.allow_development_issuer,
         body_bytes_max=settings.body_bytes_max,
         scim_rate=Rate(per_s=settings.scim_requests_per_s, burst=BURST_S * settings.scim_requests_per_s),
-        turns=ConcurrencyLimiter(places=settings.web_places),
+        limiter=ConcurrencyLimiter(max_running=settings.web_places),
     )
 
 
@@ -88,7 +88,7 @@ def assemble_app(shared: Runtime, readiness: Readiness) -> Flask:
     add_health(app, readiness)
     add_metrics(app)
     add_last_resort(app)
-    app.wsgi_app = AdmissionMiddleware(app.wsgi_app, shared.turns, shared.tenants)  # type: ignore[assignment]
+    app.wsgi_app = AdmissionMiddleware(app.wsgi_app, shared.limiter, shared.tenants)  # type: ignore[assignment]
     return app
 
 

@@ -55,13 +55,13 @@ def _serve(settings: Settings) -> None:
         try:
             from config.web_process import serve  # noqa: PLC0415 - in the web process only: it counts for the metrics
 
-            front = serve(settings)
+            application = serve(settings)
         except Exception as error:
             log.error("web_process_failed", detail=told(error))  # noqa: TRY400 - its place is for the level debug
             log.debug("web_process_failed", reference=reference_of(error), exc_info=error)
             sys.exit(1)
         server.has_loaded.set()
-        return front
+        return application
 
     server.serve(target_loader=load)
 

@@ -11,6 +11,7 @@ from identity_verifier import FetchError, KeySet, VerificationError, parse_key_s
 from identity_verifier.envelope import Envelope, take_apart
 from identity_verifier.strict_json import StrictJsonError, parse_object
 
+from identity.actions.bounded_cache import BoundedCache
 from identity.model.connection import DEVELOPMENT_ISSUER, Connection
 from identity.model.errors import Refusal, Unavailable
 from identity.model.ids import TenantId
@@ -56,9 +57,9 @@ class UpstreamKeys:
 
     fetch: Callable[[str], bytes]
     allow_development: bool = False
-    _sets: dict[Place, Fetched] = field(default_factory=dict)
-    _tried: dict[Place, datetime] = field(default_factory=dict)
-    _turns: dict[Place, threading.Lock] = field(default_factory=dict)
+    _sets: BoundedCache[Place, Fetched] = field(default_factory=lambda: BoundedCache(SETS_MAX))
+    _tried: BoundedCache[Place, datetime] = field(default_factory=lambda: BoundedCache(SETS_MAX))
+    _turns: BoundedCache[Place, threading.Lock] = field(default_factory=lambda: BoundedCache(SETS_MAX))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, tenant_id: TenantId, connection: Connection, key_id: str, now: datetime) -> KeySet:
@@ -87,8 +88,7 @@ class UpstreamKeys:
         """Fetch the keys; keep the old ones when that fails. Who comes while another fetches waits, and fetches not."""
         place = (tenant_id, connection.id, connection.version)
         with self._lock:
-            self._make_room()
-            turn = self._turns.setdefault(place, threading.Lock())
+            turn = self._turns.get_or_make(place, threading.Lock)
         with turn:
             if not self._was_tried(place, now):
                 self._fetch(place, connection, now)
@@ -99,11 +99,11 @@ class UpstreamKeys:
 
     def _fetch(self, place: Place, connection: Connection, now: datetime) -> None:
         try:
-            self._sets[place] = Fetched(parse_key_set(self.fetch(str(connection.jwks_uri))), now)
+            self._sets.put(place, Fetched(parse_key_set(self.fetch(str(connection.jwks_uri))), now))
         except (FetchError, VerificationError):
             return
         finally:
-            self._tried[place] = now
+            self._tried.put(place, now)
 
     def _was_tried(self, place: Place, now: datetime) -> bool:
         tried = self._tried.get(place)
@@ -120,16 +120,8 @@ class UpstreamKeys:
                 kept = Fetched(parse_key_set(jwks), now)
             except VerificationError:
                 raise InvalidSubjectToken("the connection has no usable key", reason="upstream_keys") from None
-            with self._lock:
-                self._make_room()
-                self._sets[place] = kept
+            self._sets.put(place, kept)
         return kept.keys
-
-    def _make_room(self) -> None:
-        if max(len(self._sets), len(self._tried), len(self._turns)) >= SETS_MAX:
-            self._sets.clear()
-            self._tried.clear()
-            self._turns.clear()
 
 
 def _within(lifetime: timedelta, since: datetime, now: datetime) -> bool:

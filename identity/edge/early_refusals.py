@@ -1,4 +1,4 @@
-"""How each surface refuses what nobody has looked at: answers written once, for they must cost next to nothing."""
+"""Early refusals: the responses of each surface to a request that was not read. Made once, for they must be cheap."""
 
 import json
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ SCIM_ERROR = ["urn:ietf:params:scim:api:messages:2.0:Error"]
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class EarlyRefusal:
     """One refusal of one surface."""
 
     status: str
@@ -26,7 +26,7 @@ class Refused:
     more: tuple[tuple[str, str], ...] = ()
 
     def answer(self, start: "StartResponse") -> Iterable[bytes]:
-        """Answer."""
+        """Write the response (PEP 3333)."""
         request_id = uuid4().hex
         headers = [
             ("Content-Type", self.content_type),
@@ -42,7 +42,7 @@ class Refused:
 
 def _on_every_surface(
     status: int, title: str, detail: str, *, oauth: str, code: str, more: tuple[tuple[str, str], ...] = ()
-) -> dict[str, Refused]:
+) -> dict[str, EarlyRefusal]:
     """Return a refusal in the words of SCIM (RFC 7644 §3.12), of OAuth (RFC 6749 §5.2) and as a problem (RFC 9457)."""
     line = f"{status} {title.upper()}"
     problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
@@ -52,7 +52,7 @@ def _on_every_surface(
         ANY_OTHER: ("application/problem+json", problem | {"request_id": REQUEST_ID}),
     }
     return {
-        surface: Refused(line, content_type, json.dumps(body).encode(), more)
+        surface: EarlyRefusal(line, content_type, json.dumps(body).encode(), more)
         for surface, (content_type, body) in bodies.items()
     }
 
