@@ -23,7 +23,7 @@ from identity.store import OpenTransaction
 from identity.store.notices import Notices, connection_string
 from identity.store.session import Role
 from identity.store.transaction import transaction
-from server.failures import is_broker_login_refused, told
+from server.failures import explain, is_broker_login_refused
 from server.process import follow_parent
 from server.telemetry import configure_logging
 from workers.celery_options import options, worker_arguments
@@ -110,7 +110,7 @@ def refuse_broker_login(app: Celery, settings: Settings) -> None:
     except Exception as error:
         if is_broker_login_refused(error):
             raise
-        log.warning("broker_does_not_answer", detail=told(error))
+        log.warning("broker_does_not_answer", detail=explain(error))
 
 
 def now() -> datetime:

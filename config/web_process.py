@@ -46,11 +46,5 @@ def rsgi_application(
     if not isinstance(admission, AdmissionMiddleware):
         raise TypeError("an application is served behind its limiter only")
     threads = settings.web_places + MAX_QUEUED + REFUSING_THREADS
-    return RsgiApplication(
-        app,
-        tenant_key_of=admission.tenant_key_of,
-        bodies=RequestBodies(settings.body_bytes_max),
-        threads=threads,
-        is_ready=is_ready,
-        access=access,
-    )
+    bodies = RequestBodies(settings.body_bytes_max)
+    return RsgiApplication(admission, bodies=bodies, threads=threads, is_ready=is_ready, access=access)

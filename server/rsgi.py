@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from structlog.contextvars import clear_contextvars, get_contextvars
 
-from identity.edge.admission import PROBES
+from identity.edge.admission import PROBES, AdmissionMiddleware
 from identity.edge.early_refusals import NOT_READY, TOO_LARGE, TOO_MANY, TOO_SLOW, EarlyRefusal
 from identity.edge.metrics import count_refused
 from identity.model.errors import LimitExceeded, RateLimited, Unavailable
@@ -23,7 +23,7 @@ from server.access_log import AccessLog, Known
 from server.request_bodies import BodyTooSlow, RequestBodies
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
 
 PROBING_THREADS = 2
 """Health probes have threads of their own, so they never wait for other requests."""
@@ -46,8 +46,6 @@ REFUSALS: dict[type[Exception], dict[str, EarlyRefusal]] = {
     LimitExceeded: TOO_LARGE,
 }
 
-TenantKeyOf = Callable[[str], tuple[Hashable, str]]
-
 
 @dataclass(slots=True)
 class Heading:
@@ -67,23 +65,21 @@ class Heading:
 
 
 class RsgiApplication:
-    """The application as granian calls it (RSGI). ``tenant_key_of`` returns the tenant key and the surface of a path.
+    """The application as granian calls it (RSGI).
 
     Until ``is_ready``, every request but the probes is refused. At most ``threads`` requests run at once.
     """
 
     def __init__(
         self,
-        application: "WSGIApplication",
+        admission: AdmissionMiddleware,
         *,
-        tenant_key_of: TenantKeyOf,
         bodies: RequestBodies,
         threads: int,
         is_ready: Callable[[], bool] = lambda: True,
         access: AccessLog | None = None,
     ) -> None:
-        self._application, self._tenant_key_of, self._is_ready = application, tenant_key_of, is_ready
-        self._bodies = bodies
+        self._admission, self._bodies, self._is_ready = admission, bodies, is_ready
         self._threads = ThreadPoolExecutor(threads, "request")
         self._probing = ThreadPoolExecutor(PROBING_THREADS, "probe")
         self._access = access
@@ -94,7 +90,7 @@ class RsgiApplication:
         threads, body = self._probing, b""
         tenant_key: Hashable = None
         if path not in PROBES:
-            tenant_key, surface = self._tenant_key_of(path)
+            tenant_key, surface = self._admission.tenant_key_of(path)
             try:
                 if not self._is_ready():
                     raise Unavailable("nothing is known of the database yet")
@@ -110,7 +106,7 @@ class RsgiApplication:
     def _run(self, scope: Any, protocol: Any, path: str, body: bytes, tenant_key: Hashable, began_s: float) -> None:
         clear_contextvars()  # of the request that this thread had before
         heading = Heading()
-        chunks = self._application(environ_of(scope, path, body), heading)
+        chunks = self._admission(environ_of(scope, path, body), heading)
         try:
             _respond(protocol, heading, chunks)
         finally:

@@ -88,7 +88,7 @@ class Relay:
     open_transaction: OpenTransaction
     broker: Broker
     notices: Notices
-    tenants: RoundRobin[TenantId] = field(default_factory=RoundRobin)
+    tenants: RoundRobin = field(default_factory=RoundRobin)
     look_at: float = 0.0
     sweep_at: float = 0.0
 

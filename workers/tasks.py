@@ -33,7 +33,7 @@ from workers.sweep import sweep_all
 RETRY_MIN_S = 2
 RETRY_MAX_S = 900
 STEPS_MAX = 500
-"""Transactions of one run of a row. A new row of the outbox asks for the steps that are left then."""
+"""Transactions of one run of a row. The steps that are left then get a new row."""
 
 log = structlog.get_logger(__name__)
 

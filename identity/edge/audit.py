@@ -84,5 +84,5 @@ def _record_anonymous(surface: str, tenant_id: TenantId, refusal: Refusal, calle
             if is_event:
                 record_refusal(tx, surface, refusal, detail=refusal_detail(refusal), caller=caller, now=now)
     except BaseException:
-        refusals.give_up(due, key if is_event else None)
+        refusals.put_back(due, key if is_event else None)
         raise

@@ -16,7 +16,7 @@ from identity.actions.signing_keys import KeyRing
 from identity.actions.upstream import UpstreamKeys
 from identity.edge.concurrency import ConcurrencyLimiter, ConcurrencyQuota
 from identity.edge.rate_limits import SCIM_RATE, UNKNOWN_TOKEN_RATE, Buckets
-from identity.edge.refusal_counts import Refusals
+from identity.edge.refusal_counts import RefusalCounts
 from identity.model.ids import TenantId
 from identity.model.rate import Rate
 from identity.model.tenant import Tenant
@@ -51,7 +51,7 @@ class Runtime:
     limiter: ConcurrencyLimiter = field(default_factory=ConcurrencyLimiter)
     client_keys: ClientKeys = field(default_factory=ClientKeys)
     tenants: BoundedCache[str, Tenant] = field(default_factory=lambda: BoundedCache(CACHED_MAX))
-    refusals: Refusals = field(default_factory=Refusals)
+    refusals: RefusalCounts = field(default_factory=RefusalCounts)
 
 
 def utc_now() -> datetime:

@@ -106,12 +106,9 @@ HOLDS = {Transition.SUSPEND: True, Transition.SUSPEND_AND_REVOKE: True, Transiti
 """Transitions that begin and end a hold. No other transition makes a held principal active."""
 
 PARTICIPLES = {
-    Transition.SUSPEND: "suspended",
-    Transition.SUSPEND_AND_REVOKE: "suspended",
-    Transition.SUSPEND_UNOWNED: "suspended",
+    **dict.fromkeys((*SUSPENSIONS.values(), Transition.SUSPEND_UNOWNED), "suspended"),
+    **dict.fromkeys((Transition.SOURCE_REACTIVATE, Transition.REACTIVATE), "reactivated"),
     Transition.DEPROVISION: "deprovisioned",
-    Transition.SOURCE_REACTIVATE: "reactivated",
-    Transition.REACTIVATE: "reactivated",
     Transition.DELETE: "deleted",
 }
 """The second part of an event's type."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from identity.edge.admission import AdmissionMiddleware
+from identity.edge.concurrency import ConcurrencyLimiter
 from identity.edge.metrics import REQUESTS, TURNED_AWAY
 from identity.model.errors import LimitExceeded, RateLimited
 from server.request_bodies import BodyTooSlow, RequestBodies
@@ -102,8 +104,8 @@ def answer(protocol: Protocol, scope: Scope, **options: Any) -> Application:
         await front.__rsgi__(scope, protocol)
 
     application = Application()
-    tenant_key_of = lambda path: (None, "oauth")  # noqa: E731
-    front = RsgiApplication(application, tenant_key_of=tenant_key_of, bodies=RequestBodies(1_000), threads=1, **options)  # type: ignore[arg-type]
+    admission = AdmissionMiddleware(application, ConcurrencyLimiter(), frozenset())
+    front = RsgiApplication(admission, bodies=RequestBodies(1_000), threads=1, **options)
     asyncio.run(run())
     return application
 

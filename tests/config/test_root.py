@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from config.root import PAGE, POLICY, add_root
+from identity.edge.root import PAGE, POLICY, add_root
 from identity.edge.headers import HARDENING
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"

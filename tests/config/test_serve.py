@@ -35,10 +35,9 @@ pytestmark = pytest.mark.timeout(600 if IN_FULL else 120)
 CANNOT_START = """
 import sys
 from server.restarts import Restarts
-from config.settings import load_settings
-from config.web import web_server
+from server.web_server import web_server
 
-server = web_server(load_settings(database_url="postgresql://x@/x", port=int(sys.argv[1])))
+server = web_server("127.0.0.1", int(sys.argv[1]), 1)
 server.restarts = Restarts(first_pause_s=0.01)
 server.serve(target_loader=lambda _: sys.exit(3))
 """

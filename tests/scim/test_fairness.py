@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
+from identity.actions.bounded_cache import BoundedCache
 from identity.actions.connections import rotate_connection_token
 from identity.edge.admission import AdmissionMiddleware
 from identity.edge.concurrency import ConcurrencyLimiter
@@ -156,7 +157,7 @@ def test_a_seat_is_given_up_by_who_has_waited_long_enough_and_seats_are_shared_o
 @pytest.fixture
 def strict(runtime: Runtime, rfc: Source) -> Iterator[Runtime]:
     """The house with little in every bucket."""
-    made = dataclasses.replace(runtime, scim_rate=RATE, unknown_token_rate=RATE, proved={})
+    made = dataclasses.replace(runtime, scim_rate=RATE, unknown_token_rate=RATE, known_tokens=BoundedCache(100))
     rfc.http.application.extensions["identity"] = made
     yield made
     rfc.http.application.extensions["identity"] = runtime
