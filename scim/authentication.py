@@ -9,21 +9,21 @@ from uuid import UUID
 
 from werkzeug.exceptions import HTTPException
 
-from identity.actions.audit import record_refusal
 from identity.actions.authentication import authenticate_source, client_of_signed_token
-from identity.edge.audit import record_anonymous_refusal, refusal_detail
+from identity.actions.provisioning_log import log_entry_insert
+from identity.edge.audit import Audit, refusals_audited
 from identity.edge.authentication import anonymous, name_caller
 from identity.edge.call import issuer_for
 from identity.edge.request import bearer_token, request_id
 from identity.edge.runtime import Tx, open_transaction, runtime
-from identity.model.access import Caller, CallerKind
+from identity.model.access import Caller
 from identity.model.credential import hash_secret
 from identity.model.errors import NotAuthenticated, RateLimited, Refusal, Unavailable
 from identity.model.ids import TenantId
 from identity.model.rate import Rate
 from identity.model.tenant import Tenant
 from scim.call import ScimCall, make_call
-from scim.provisioning_log import DraftEntry, write_done, write_fault, write_refusal
+from scim.provisioning_log import DraftEntry, write_done, write_fault
 from scim.request import Request, read_request
 
 TENANT_SHARE = 4
@@ -31,8 +31,6 @@ TENANT_SHARE = 4
 
 BULKS_MAX = 2
 """Of one connection at a time in one process; each holds a slot (``ConcurrencyLimiter``) for as long as it runs."""
-
-KNOWN_TOKENS_MAX = 10_000
 
 
 @contextmanager
@@ -43,41 +41,37 @@ def scim_call(slug: str, *, has_body: bool = False) -> Iterator[tuple[Request, S
     when the block gave it a status. A refusal, or a fault of this server, is entered in a transaction of its own.
     """
     request = read_request(slug, has_body=has_body)
-    tenant, entry, caller = request.tenant, request.entry, anonymous()
-    try:
+    tenant, entry = request.tenant, request.entry
+    with refusals_audited("scim", tenant.id, anonymous()) as audit:
         try:
             check_rate(tenant, token := _offered_token(tenant))
             with open_transaction(tenant.id, holds_events=True) as tx:
                 now = runtime().clock()
-                caller = authenticate(tx, tenant, token, now=now)
-                call = make_call(tx, caller, now, request.base_url, entry)
+                audit.caller = authenticate(tx, tenant, token, now=now)
+                call = make_call(tx, audit.caller, now, request.base_url, entry)
                 entry.types = list(call.endpoints.catalogue.types.values())
                 yield request, call
-                write_done(entry, tx, caller, now)
-        except Refusal as refusal:
-            _record_refusal(tenant, entry, refusal, caller)
+                write_done(entry, tx, audit.caller, now)
+        except Exception as error:
+            _enter_failure(entry, audit, error)
             raise
-    except (Refusal, HTTPException):
-        raise
-    except Exception:
-        write_fault(entry, partial(open_transaction, tenant.id), caller, runtime().clock())
-        raise
 
 
-def _record_refusal(tenant: Tenant, entry: DraftEntry, refusal: Refusal, caller: Caller) -> None:
-    """Write the event of a refusal and the log's entry in one transaction.
+def _enter_failure(entry: DraftEntry, audit: Audit, error: Exception) -> None:
+    """Write the log's entry of a refusal together with its event, or that of a fault of this server.
 
-    Where nothing was decided nothing is written: the database may not answer, and a flood shall not fill the trail.
+    Without a connection there is no log. Where nothing was decided, nothing is entered.
     """
-    if isinstance(refusal, Unavailable | RateLimited):
+    if audit.caller.connection_id is None or isinstance(error, Unavailable | RateLimited | HTTPException):
         return
-    if caller.kind is CallerKind.ANONYMOUS:
-        record_anonymous_refusal("scim", tenant.id, refusal, caller)
+    begin = partial(open_transaction, audit.tenant_id, holds_events=True)
+    if not isinstance(error, Refusal):
+        write_fault(entry, begin, audit.caller, runtime().clock())
         return
-    with open_transaction(tenant.id, holds_events=True) as tx:
+    with begin() as tx:
         now = runtime().clock()
-        record_refusal(tx, "scim", refusal, detail=refusal_detail(refusal), caller=caller, now=now)
-        write_refusal(entry, tx, refusal, caller, now)
+        audit.record(tx, error, now)
+        log_entry_insert(tx, entry.refused(error), caller=audit.caller, now=now)
 
 
 def _offered_token(tenant: Tenant) -> str:
@@ -96,10 +90,10 @@ def _offered_token(tenant: Tenant) -> str:
 def bulk_call(tenant_id: TenantId, connection_id: UUID | None) -> Iterator[None]:
     """Limit the Bulks that run at a time, of a connection and of a tenant. Raises ``RateLimited``."""
     shared = runtime()
-    of_tenant = max(1, shared.turns.places // 2 - 1)  # of the slots that a tenant may have, one stays for the rest
+    of_tenant = max(1, shared.limiter.max_running // 2 - 1)  # one slot of a tenant's half stays for the rest
     with (
-        shared.bulks.slot((tenant_id, connection_id), most=BULKS_MAX),
-        shared.bulks.slot(tenant_id, most=of_tenant),
+        shared.bulk_quota.slot((tenant_id, connection_id), most=BULKS_MAX),
+        shared.bulk_quota.slot(tenant_id, most=of_tenant),
     ):
         yield
 
@@ -115,12 +109,10 @@ def authenticate(tx: Tx, tenant: Tenant, token: str, *, now: datetime) -> Caller
             authenticate_source(tx, token, issuer=issuer_for(tenant), request_id=request_id(), now=now)
         )
     except NotAuthenticated:
-        known.pop(key, None)  # its requests no longer count as the connection's
+        known.remove(key)  # its requests no longer count as the connection's
         raise
     if caller.connection_id is not None and key not in known:
-        if len(known) >= KNOWN_TOKENS_MAX:
-            known.clear()
-        known[key] = caller.connection_id
+        known.put(key, caller.connection_id)
         take_of_connection(tenant.id, caller.connection_id)
     return caller
 

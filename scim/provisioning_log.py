@@ -118,12 +118,6 @@ def write_done(entry: DraftEntry, tx: Tx, caller: Caller, now: datetime) -> None
         log_entry_insert(tx, entry.done(entry.status), caller=caller, now=now)
 
 
-def write_refusal(entry: DraftEntry, tx: Tx, refusal: Refusal, caller: Caller, now: datetime) -> None:
-    """Write the entry of a refused request in the transaction of the refusal's event, if a connection sent it."""
-    if caller.connection_id is not None:
-        log_entry_insert(tx, entry.refused(refusal), caller=caller, now=now)
-
-
 def write_fault(
     entry: DraftEntry, open_transaction: Callable[[], AbstractContextManager[Tx]], caller: Caller, now: datetime
 ) -> None:

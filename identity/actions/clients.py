@@ -27,9 +27,9 @@ from identity.store.clients import (
     live_clients_count,
 )
 from identity.store.connections import connection_lock
-from identity.store.cutoffs import cutoff_set
 from identity.store.events import event_insert
 from identity.store.resources import resource_server_get, resource_servers_lock
+from identity.store.tokens import cutoff_set
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from identity.model.federated_subject import FederatedSubject, check_subject, up
 from identity.model.principal import Kind
 from identity.store import Tx
 from identity.store.connections import connection_get
-from identity.store.cutoffs import cutoff_set
 from identity.store.events import event_insert
 from identity.store.federated_subjects import (
     federated_subject_delete,
@@ -23,6 +22,7 @@ from identity.store.federated_subjects import (
 )
 from identity.store.locks import subject_key
 from identity.store.principals import principal_get, principal_lock
+from identity.store.tokens import cutoff_set
 
 SUBJECTS_MAX = 50  # of one person, over all connections
 

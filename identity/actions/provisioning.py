@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from identity.actions.lifecycle import Changed, apply_state, bring
+from identity.actions.lifecycle import Changed, transition
 from identity.model.access import Caller, check_reach
 from identity.model.difference import differences
 from identity.model.errors import InvalidRequest, NotFound, PreconditionFailed
@@ -148,7 +148,8 @@ def delete_principal(
     if principal is None:
         raise NotFound("no resource with this id")
     check_change(principal, expected_version, caller)
-    apply_state(tx, principal, Transition.DELETE, reason="deleted_by_source", caller=caller, now=now)
+    deleted = transition(tx, principal, Transition.DELETE, reason="deleted_by_source", now=now)
+    event_insert(tx, *deleted.events, caller=caller, now=now)
 
 
 def check_window(profile: Profile) -> None:
@@ -193,10 +194,10 @@ def _write_principal(
 
     Its owners are written already: an agent without one is not active.
     """
-    principal, verb = current.principal, _transition(current, owners, profile)
+    principal, verb = current.principal, _transition_of(current, owners, profile)
     changed = Changed(principal)
     if verb is not None:
-        changed = bring(tx, principal, verb, reason=REASONS[verb], now=now, profile=profile)
+        changed = transition(tx, principal, verb, reason=REASONS[verb], now=now, profile=profile)
     if not changed.events:
         changed = Changed(principal_update(tx, principal, profile, now=now))
     if profile is not None and profile.document.get("emails") != principal.document.get("emails"):
@@ -213,7 +214,7 @@ REASONS = {
 }
 
 
-def _transition(current: Resource, owners: tuple[Reference, ...], profile: Profile | None) -> Transition | None:
+def _transition_of(current: Resource, owners: tuple[Reference, ...], profile: Profile | None) -> Transition | None:
     """Return the change of state, if any. A source that repeats ``active`` does not undo an administrator's verb."""
     if profile is not None and profile.active != current.principal.document.get("active", True):
         return Transition.SOURCE_REACTIVATE if profile.active else Transition.DEPROVISION

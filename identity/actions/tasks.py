@@ -10,9 +10,9 @@ from identity.model.errors import Conflict, NotFound
 from identity.model.event import Event
 from identity.model.task import Spent, Task, TaskState
 from identity.store import Tx
-from identity.store.cutoffs import cutoff_set
 from identity.store.events import event_insert
 from identity.store.tasks import task_end, task_get, task_list, tasks_spent
+from identity.store.tokens import cutoff_set
 
 ENDINGS = {TaskState.CANCELLED: "task.cancelled", TaskState.COMPLETED: "task.completed"}
 

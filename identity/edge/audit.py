@@ -1,14 +1,16 @@
-"""Refusals become events, each in a transaction of its own."""
+"""Refusals become events of the audit log."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
 from flask import request
 
 from identity.actions.audit import record_refusal, record_refusals
-from identity.edge.runtime import open_transaction, runtime
+from identity.edge.runtime import Tx, open_transaction, runtime
 from identity.model.access import Caller, CallerKind
 from identity.model.errors import (
     RateLimited,
@@ -22,50 +24,53 @@ from identity.model.refusal_counts import RefusalKey
 log = structlog.get_logger("identity")
 
 
-def log_unavailable(refusal: Refusal) -> None:
-    """Tell the log why a request is answered with 503, which the caller is not told."""
-    if isinstance(refusal, Unavailable):
-        cause = refusal.cause or refusal.__cause__ or refusal.detail
-        log.warning("unavailable", endpoint=request.endpoint, reason=refusal.reason, cause=first_line(cause))
+@dataclass(slots=True)
+class Audit:
+    """The audit of one request. ``caller`` is anonymous until one is authenticated. ``is_recorded``: the event of the
+    refusal is in a transaction of the request's own.
+    """
 
+    surface: str
+    tenant_id: TenantId
+    caller: Caller
+    is_recorded: bool = False
 
-def refusal_detail(refusal: Refusal) -> dict[str, Any]:
-    """Return what the event of a refusal says of the request."""
-    said = {"method": request.method, "endpoint": request.endpoint, "code": refusal.code, **refusal.claimed}
-    return said if refusal.parent is None else {**said, "parent": str(refusal.parent)}
+    def record(self, tx: Tx, refusal: Refusal, now: datetime) -> None:
+        """Write the event of a refusal into ``tx``."""
+        record_refusal(tx, self.surface, refusal, detail=refusal_detail(refusal), caller=self.caller, now=now)
+        self.is_recorded = True
 
 
 @contextmanager
-def refusals_audited(
-    surface: str,
-    tenant_id: TenantId,
-    who: Callable[[], Caller],
-    is_recorded: Callable[[Refusal], bool] = lambda _: False,
-) -> Iterator[None]:
-    """Record every refusal of the block in a transaction of its own, then let it go on to the edge.
+def refusals_audited(surface: str, tenant_id: TenantId, caller: Caller) -> Iterator[Audit]:
+    """Write the event of a refusal that leaves the block, in a transaction of its own, unless it is recorded already.
 
-    One that ``is_recorded`` was committed with the request. Of callers who proved nothing, further ones of the same
-    minute and reason are counted, and written as one event.
+    The block sets the caller once it is authenticated. The refusals of anonymous callers are counted: those of one
+    minute and reason are one event. Where nothing was decided there is none: the database may be what does not answer.
     """
+    audit = Audit(surface, tenant_id, caller)
     try:
-        yield
+        yield audit
     except (Unavailable, RateLimited):
-        raise  # nothing was decided; the trail may be what does not answer, and is not what a flood shall fill
+        raise
     except Refusal as refusal:
-        if is_recorded(refusal):
-            raise
-        caller = who()
-        if caller.kind is CallerKind.ANONYMOUS:
-            record_anonymous_refusal(surface, tenant_id, refusal, caller)
-            raise
-        with open_transaction(tenant_id) as tx:
-            now = runtime().clock()
-            record_refusal(tx, surface, refusal, detail=refusal_detail(refusal), caller=caller, now=now)
+        if not audit.is_recorded:
+            _record(audit, refusal)
         raise
 
 
+def _record(audit: Audit, refusal: Refusal) -> None:
+    if audit.caller.kind is CallerKind.ANONYMOUS:
+        record_anonymous_refusal(audit.surface, audit.tenant_id, refusal, audit.caller)
+        return
+    with open_transaction(audit.tenant_id) as tx:
+        audit.record(tx, refusal, runtime().clock())
+
+
 def record_anonymous_refusal(surface: str, tenant_id: TenantId, refusal: Refusal, caller: Caller) -> None:
-    """Record a refusal of a caller who proved nothing; further ones of the same minute and reason are counted."""
+    """Count a refusal of an anonymous caller; write the event of the first of its minute and reason, and the counts
+    that are due.
+    """
     refusals, now = runtime().refusals, runtime().clock()
     key = RefusalKey(tenant_id, surface, refusal.reason)
     is_event, due = refusals.add(key, now)
@@ -77,5 +82,18 @@ def record_anonymous_refusal(surface: str, tenant_id: TenantId, refusal: Refusal
             if is_event:
                 record_refusal(tx, surface, refusal, detail=refusal_detail(refusal), caller=caller, now=now)
     except BaseException:
-        refusals.give_up(due, key if is_event else None)
+        refusals.put_back(due, key if is_event else None)
         raise
+
+
+def refusal_detail(refusal: Refusal) -> dict[str, Any]:
+    """Return the members of a refusal's event that the request gives."""
+    detail = {"method": request.method, "endpoint": request.endpoint, "code": refusal.code, **refusal.claimed}
+    return detail if refusal.parent is None else {**detail, "parent": str(refusal.parent)}
+
+
+def log_unavailable(refusal: Refusal) -> None:
+    """Log the cause of an answer 503, which the answer itself does not name."""
+    if isinstance(refusal, Unavailable):
+        cause = refusal.cause or refusal.__cause__ or refusal.detail
+        log.warning("unavailable", endpoint=request.endpoint, reason=refusal.reason, cause=first_line(cause))

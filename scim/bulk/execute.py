@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from identity.actions.audit import record_refusal
+from identity.actions.provisioning_log import log_entry_insert
 from identity.edge.tx import Tx
 from identity.model.access import Caller
 from identity.model.errors import Conflict, RateLimited, Refusal, Unavailable, first_line
@@ -35,7 +36,7 @@ from scim.call import ScimCall, make_call
 from scim.conditions import Conditions
 from scim.errors import error_body, render_refusal
 from scim.limits import BULK_WORK_MAX
-from scim.provisioning_log import DraftEntry, write_done, write_fault, write_refusal
+from scim.provisioning_log import DraftEntry, write_done, write_fault
 from scim.resource.document import etag
 from scim.resource.locations import Endpoints
 from scim.resource.projection import Projection
@@ -274,7 +275,7 @@ class BulkWork:
             now = self.context.clock()
             self.context.save_reports(tx, self.caller, reports, now)
             record_refusal(tx, "scim", refusal, detail=detail, caller=self.caller, now=now)
-            write_refusal(self._entry(at), tx, refusal, self.caller, now)
+            log_entry_insert(tx, self._entry(at).refused(refusal), caller=self.caller, now=now)
 
     def _fault(self, component: tuple[BulkOperation, ...]) -> list[Report]:
         reports = self._failures(component, error_body(500, "internal error; it was logged"), 500)

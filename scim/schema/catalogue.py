@@ -4,12 +4,11 @@ What the tenant defined has a version. A process parses it once for each version
 changes, nobody's request pays for a look at the database.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
+from identity.actions.bounded_cache import BoundedCache
 from identity.actions.definitions import read_definitions
 from identity.edge.tx import Tx
 from identity.model.access import Caller
@@ -98,8 +97,7 @@ def _extended(type_: ResourceType, defined: DefinedType, schemas: Mapping[str, S
     return replace(type_, extensions={**type_.extensions, **more}, required_extensions=required)
 
 
-_KEPT: OrderedDict[TenantId, tuple[int, Catalogue]] = OrderedDict()
-_LOCK = threading.Lock()
+_KEPT: BoundedCache[TenantId, tuple[int, Catalogue]] = BoundedCache(KEPT_MAX)
 
 
 def catalogue_of(tx: Tx, caller: Caller) -> Catalogue:
@@ -108,15 +106,9 @@ def catalogue_of(tx: Tx, caller: Caller) -> Catalogue:
     if version == 0:
         return built_in()
     tenant_id = tx.tenant_id
-    with _LOCK:
-        kept = _KEPT.get(tenant_id)
-        if kept is not None and kept[0] == version:
-            _KEPT.move_to_end(tenant_id)
-            return kept[1]
+    kept = _KEPT.get(tenant_id)
+    if kept is not None and kept[0] == version:
+        return kept[1]
     made = make_catalogue(read_definitions(tx))
-    with _LOCK:
-        _KEPT[tenant_id] = (version, made)
-        _KEPT.move_to_end(tenant_id)
-        if len(_KEPT) > KEPT_MAX:
-            _KEPT.popitem(last=False)
+    _KEPT.put(tenant_id, (version, made))
     return made

@@ -8,13 +8,14 @@ Anchors are a process's own and may be lost at any time: from the nearest one th
 """
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from flask import current_app
+
+from identity.actions.bounded_cache import BoundedCache
 
 COUNTED_OUT_MAX = 1_000
 """Resources from the front of a list within which an index is exact, whatever was deleted: counting them is cheap."""
@@ -39,22 +40,20 @@ class Anchor:
 class Anchors:
     """The anchors of every list that is being paged through. ``Key`` names tenant, connection and list."""
 
-    _kept: OrderedDict[Key, list[Anchor]] = field(default_factory=OrderedDict)
+    _kept: BoundedCache[Key, list[Anchor]] = field(default_factory=lambda: BoundedCache(LISTS_MAX))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def nearest(self, key: Key, index: int, now: datetime) -> Anchor | None:
         """Return the anchor at ``index`` or the last one before it."""
         with self._lock:
-            found = [anchor for anchor in self._kept.get(key, ()) if anchor.index <= index and _is_fresh(anchor, now)]
+            found = [anchor for anchor in self._kept.get(key) or () if anchor.index <= index and _is_fresh(anchor, now)]
             return max(found, key=lambda anchor: anchor.index, default=None)
 
     def remember(self, key: Key, anchor: Anchor) -> None:
         """Keep an anchor; the oldest give way."""
         with self._lock:
-            others = [kept for kept in self._kept.pop(key, []) if kept.index != anchor.index]
-            self._kept[key] = [*others[1 - ANCHORS_MAX :], anchor]
-            if len(self._kept) > LISTS_MAX:
-                self._kept.popitem(last=False)
+            others = [kept for kept in self._kept.get(key) or () if kept.index != anchor.index]
+            self._kept.put(key, [*others[1 - ANCHORS_MAX :], anchor])
 
 
 def anchors() -> Anchors:

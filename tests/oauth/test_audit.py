@@ -85,7 +85,7 @@ def test_every_refusal_leaves_exactly_one_event_in_its_own_tenant(acme: Tenant, 
     theirs = len(rival.events())
     for attempt in attempts:
         before = len(acme.events())
-        acme.runtime.refusals.counts.kept.clear()  # as in a new minute
+        acme.runtime.refusals.kept.clear()  # as in a new minute
         assert attempt().status_code >= 400
         [recorded] = acme.events()[before:]
         assert recorded.event.type == "oauth.refused"
