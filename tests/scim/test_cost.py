@@ -82,7 +82,7 @@ def test_a_request_that_changes_profile_owners_and_state_writes_the_principal_on
         changed = rfc.patch(f"/Agents/{bot['id']}", {"op": "replace", "value": changes})
     assert [bot["meta"]["version"], changed["meta"]["version"]] == ['W/"1"', 'W/"2"']
     updates = [statement for statement in seen.statements if statement.startswith("UPDATE principals")]
-    assert (len(updates), len(seen)) == (1, 8), seen.statements
+    assert (len(updates), len(seen)) == (1, 9), seen.statements
 
 
 @pytest.mark.promise(10)
