@@ -23,7 +23,7 @@ from identity.model.ids import TenantId
 from identity.model.rate import Rate
 from identity.model.tenant import Tenant
 from scim.call import ScimCall, make_call
-from scim.provisioning_log import DraftEntry, write_done, write_fault
+from scim.provisioning_log import DraftEntry, write_fault
 from scim.request import Request, read_request
 
 TENANT_SHARE = 4
@@ -51,7 +51,7 @@ def scim_call(slug: str, *, has_body: bool = False) -> Iterator[tuple[Request, S
                 call = make_call(tx, audit.caller, now, request.base_url, entry)
                 entry.types = list(call.endpoints.catalogue.types.values())
                 yield request, call
-                write_done(entry, tx, audit.caller, now)
+                call.write_entry()
         except Exception as error:
             _enter_failure(entry, audit, error)
             raise

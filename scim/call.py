@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from identity.actions.provisioning_log import log_entry_insert
 from identity.edge.tx import Tx
 from identity.model.access import Caller
 from scim.dialects import Dialect, dialect_named
@@ -28,6 +29,11 @@ class ScimCall:
         type_ = self.endpoints.catalogue.at(endpoint)
         self.entry.is_about(type_)
         return type_
+
+    def write_entry(self) -> None:
+        """Write the log's entry, if it has a status, and with it the events that the transaction holds."""
+        if self.entry.status is not None:
+            log_entry_insert(self.tx, self.entry.done(self.entry.status), caller=self.caller, now=self.now)
 
 
 def make_call(tx: Tx, caller: Caller, now: datetime, base_url: str, entry: DraftEntry) -> ScimCall:

@@ -128,14 +128,8 @@ def _target(path: str, types: Types) -> Target | bool:
 
 
 def _attribute(key: str, value: Any, types: Types) -> tuple[str, Any]:
-    target = _target(key, types) if is_name(key) or _is_path(key) else False
-    if target is False:
-        return _unknown(key, value)
-    return text_of(key), _value_at(target, value, types)
-
-
-def _is_path(key: str) -> bool:
-    return "[" in key
+    target = _target(key, types) if is_name(key) or "[" in key else False
+    return _unknown(key, value) if target is False else (text_of(key), _value_at(target, value, types))
 
 
 def _value_at(target: Target | bool, value: Any, types: Types) -> Any:

@@ -91,31 +91,21 @@ class DraftEntry:
         return replace(self._entry(RequestOutcome.FAILED, 500), detail="internal error; it was logged")
 
     def _entry(self, outcome: RequestOutcome, status: int) -> LogEntry:
-        name = self.name
-        if name is None and self.sent is not None and not self.is_query:
-            name = kept_name(self.sent, self.types, NAMES)
+        name, body = self.name, None
+        if self.sent is not None:
+            body = kept_query(self.sent, self.types) if self.is_query else kept_body(self.sent, self.types)
+            name = kept_name(self.sent, self.types, NAMES) if name is None and not self.is_query else name
         return LogEntry(
             method=self.method,
             path=self.path,
             resource_type=self.resource_type,
             principal_id=self.principal_id,
             name=None if name is None else text_of(name),
-            body=self._kept(),
+            body=body,
             outcome=outcome,
             status=status,
             duration_ms=round((time.monotonic() - self.started_s) * 1000),
         )
-
-    def _kept(self) -> Any:
-        if self.sent is None:
-            return None
-        return kept_query(self.sent, self.types) if self.is_query else kept_body(self.sent, self.types)
-
-
-def write_done(entry: DraftEntry, tx: Tx, caller: Caller, now: datetime) -> None:
-    """Write the entry of a request that has a status in its transaction, together with the events of the change."""
-    if entry.status is not None:
-        log_entry_insert(tx, entry.done(entry.status), caller=caller, now=now)
 
 
 def write_fault(

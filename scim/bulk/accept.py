@@ -44,11 +44,6 @@ def is_large(body: Mapping[str, Any]) -> bool:
     return sum(len(value) if isinstance(value, list) else 1 for value in values) >= ASYNC_VALUES_MIN
 
 
-def accept_bulk(call: ScimCall, body: Json, wait_s: int) -> UUID:
-    """Keep a Bulk for the workers, who begin after ``wait_s`` seconds. Return its id. Raises ``RateLimited``."""
-    return _accept(call, AcceptedRequest(body, call.endpoints.base_url, is_bulk=True), wait_s)
-
-
 def accept_patch(call: ScimCall, type_: ResourceType, resource_id: str, body: Json, if_match: str | None) -> UUID:
     """Keep a PATCH for the workers. Return its id.
 
@@ -58,13 +53,14 @@ def accept_patch(call: ScimCall, type_: ResourceType, resource_id: str, body: Js
     parse_patch(body, type_, call.dialect)
     operation = {"method": "PATCH", "path": f"{type_.endpoint}/{resource_id}", "version": if_match, "data": body}
     bulk = {"schemas": [REQUEST_SCHEMA], "Operations": [operation]}
-    return _accept(call, AcceptedRequest(bulk, call.endpoints.base_url, is_bulk=False), 0)
+    return accept_bulk(call, bulk, 0, is_bulk=False)
 
 
-def _accept(call: ScimCall, accepted: AcceptedRequest, wait_s: int) -> UUID:
-    encryption = runtime().encryption
+def accept_bulk(call: ScimCall, body: Json, wait_s: int, *, is_bulk: bool = True) -> UUID:
+    """Keep a Bulk for the workers, who begin after ``wait_s`` seconds. Return its id. Raises ``RateLimited``."""
+    content, encryption = AcceptedRequest(body, call.endpoints.base_url, is_bulk).encoded(), runtime().encryption
     return accept_async_request(
-        call.tx, accepted.encoded(), encryption=encryption, caller=call.caller, now=call.now, wait_s=wait_s
+        call.tx, content, encryption=encryption, caller=call.caller, now=call.now, wait_s=wait_s
     )
 
 

@@ -36,7 +36,7 @@ from scim.call import ScimCall, make_call
 from scim.conditions import Conditions
 from scim.errors import error_body, render_refusal
 from scim.limits import BULK_WORK_MAX
-from scim.provisioning_log import DraftEntry, write_done, write_fault
+from scim.provisioning_log import DraftEntry, write_fault
 from scim.resource.document import etag
 from scim.resource.locations import Endpoints
 from scim.resource.projection import Projection
@@ -183,7 +183,7 @@ class BulkWork:
         with self._call(operation) as call:
             report = self._success(operation, self._done(call, operation, body))
             self.context.save_reports(call.tx, call.caller, [report], call.now)
-            write_done(call.entry, call.tx, call.caller, call.now)
+            call.write_entry()
         return report
 
     def _done(self, call: ScimCall, operation: BulkOperation, body: Json) -> Resource | None:
@@ -225,7 +225,7 @@ class BulkWork:
             reports = [self._success(operation, found[operation.index]) for operation in component]
             self.context.save_reports(shared.tx, shared.caller, reports, shared.now)
             for call in calls.values():
-                write_done(call.entry, call.tx, call.caller, call.now)
+                call.write_entry()
         return reports
 
     # --- reports ---
