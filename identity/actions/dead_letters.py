@@ -1,4 +1,4 @@
-"""What becomes of news that the workers gave up on."""
+"""Dead letters: outbox rows that the workers gave up on. Read, replay, discard."""
 
 from datetime import datetime
 from uuid import UUID
@@ -13,10 +13,7 @@ from identity.store.async_requests import async_request_finish
 from identity.store.dead_letters import outbox_discard, outbox_list, outbox_lock_any, outbox_replay
 from identity.store.events import event_insert
 
-
-def list_outbox(tx: Tx, state: OutboxState, *, after: UUID | None, limit: int) -> list[OutboxRow]:
-    """Return one page of the rows in one state, oldest first."""
-    return outbox_list(tx, state, after=after, limit=limit)
+list_outbox = outbox_list
 
 
 def replay_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime) -> OutboxRow:
@@ -27,7 +24,7 @@ def replay_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime
     if row.state is OutboxState.DONE:
         raise Conflict("the outbox row is done or was discarded already", reason="outbox_done")
     replayed = outbox_replay(tx, outbox_id)
-    _tell(tx, "outbox.replayed", row, caller=caller, now=now)
+    _record(tx, "outbox.replayed", row, caller=caller, now=now)
     return replayed
 
 
@@ -44,7 +41,7 @@ def discard_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetim
     discarded = outbox_discard(tx, outbox_id)
     if row.kind == OUTBOX_KIND:
         async_request_finish(tx, outbox_id, now=now)
-    _tell(tx, "outbox.discarded", row, caller=caller, now=now)
+    _record(tx, "outbox.discarded", row, caller=caller, now=now)
     return discarded
 
 
@@ -55,6 +52,6 @@ def _locked(tx: Tx, outbox_id: UUID) -> OutboxRow:
     return row
 
 
-def _tell(tx: Tx, type_: str, row: OutboxRow, *, caller: Caller, now: datetime) -> None:
+def _record(tx: Tx, type_: str, row: OutboxRow, *, caller: Caller, now: datetime) -> None:
     detail = {"outbox_id": str(row.id), "kind": row.kind, "attempts": row.attempts}
     event_insert(tx, Event(type=type_, subject_id=row.principal_id, detail=detail), caller=caller, now=now)
