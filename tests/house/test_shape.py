@@ -110,8 +110,9 @@ CLOCKS_AND_DICE = re.compile(
     r"|(?:uuid\.)?uuid[1467]"
 )
 EDGES = {
-    "identity/edge/runtime.py": "the web edge: the wall clock, new secrets",
+    "identity/edge/runtime.py": "the wall clock, new secrets",
     "identity/edge/request.py": "the ids of requests",
+    "identity/edge/early_refusals.py": "the ids of requests that are refused unread",
     "identity/store/transaction.py": "the ids of new rows, which a database sequence would give",
     "identity/actions/envelope_encryption.py": "the nonce of a seal, which nobody may choose",
     "verifier/identity_verifier/verifier.py": "the clock of whoever verifies, unless one is given",
