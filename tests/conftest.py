@@ -13,7 +13,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 import structlog
-from tests.runtime.statements import watched
+from tests.house.statements import watched
 
 from config.database import migrate
 from dev.postgres import LOGIN, OWNER, SUPERUSER, Cluster, start_cluster

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine
-from tests.runtime.sources import ROOT
+from tests.house.sources import ROOT
 
 from cli.main import main
 from config.isolation import isolation_is_proved, refuse_development_issuer

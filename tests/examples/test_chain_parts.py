@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from identity_verifier import FetchError, Verifier
 from local_issuer import ISSUER, NOW, RIVAL, LocalIssuer, chain_of, changed_claims
-from tests.runtime.sources import ROOT
+from tests.house.sources import ROOT
 
 from examples.chain import client, documents, summarizer, web, worker
 from examples.chain.client import Client, RefusedError

@@ -4,8 +4,8 @@ import re
 
 import psycopg
 import pytest
-from tests.runtime.statements import tables_unbound, tables_unnamed
-from tests.runtime.test_statements import texts
+from tests.house.statements import tables_unbound, tables_unnamed
+from tests.house.test_statements import texts
 
 from identity.store.tables import metadata
 

@@ -3,7 +3,7 @@
 import re
 from datetime import date
 
-from tests.runtime.sources import ROOT
+from tests.house.sources import ROOT
 
 from tests.faults.clocks import Shifted
 from tests.faults.document import COMMAND, PAGE, document

@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from packaging.requirements import Requirement
 from sqlalchemy import create_engine, text
-from tests.runtime.sources import ROOT, sources
+from tests.house.sources import ROOT, sources
 
 from config.database import head_revision, migrate, schema_found
 from config.settings import PREFIX, Settings

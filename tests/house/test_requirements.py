@@ -4,7 +4,7 @@ import ast
 import re
 
 import pytest
-from tests.runtime.sources import ROOMS, Source, sources
+from tests.house.sources import ROOMS, Source, sources
 
 REQUIREMENTS = {
     "S1": "an externalId is the source's own and never a key to one of ours",

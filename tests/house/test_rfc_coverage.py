@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.runtime.sources import ROOT
+from tests.house.sources import ROOT
 
 from tests.rfc.coverage import cover, faults
 from tests.rfc.document import document

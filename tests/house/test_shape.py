@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.runtime.sources import ROOMS, ROOT, sources
+from tests.house.sources import ROOMS, ROOT, sources
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60

@@ -7,8 +7,8 @@ import re
 
 import pytest
 from sqlalchemy import TextClause
-from tests.runtime.sources import Source, sources
-from tests.runtime.statements import tables_unnamed
+from tests.house.sources import Source, sources
+from tests.house.statements import tables_unnamed
 
 import identity.store
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from flask import Flask, Response, request
-from tests.runtime.sources import ROOT
+from tests.house.sources import ROOT
 
 from cli.main import main
 from tests.scim.loading import Loader, names, people, person
