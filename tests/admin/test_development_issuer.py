@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine
-from tests.house.sources import ROOT
 
 from cli.main import main
 from config.isolation import isolation_is_proved, refuse_development_issuer
@@ -22,6 +21,7 @@ from identity.store import trust
 from identity.store.transaction import make_engine
 from tests.admin.conftest import Admin
 from tests.admin.test_connections import UPSTREAM
+from tests.house.sources import ROOT
 
 KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 OF_DEVELOPMENT = {**UPSTREAM, "issuer": DEVELOPMENT_ISSUER}

@@ -10,10 +10,10 @@ import httpx2
 import pytest
 from identity_verifier import FetchError, Verifier
 from local_issuer import ISSUER, NOW, RIVAL, LocalIssuer, chain_of, changed_claims
-from tests.house.sources import ROOT
 
 from examples.chain import client, documents, summarizer, web, worker
 from examples.chain.client import Client, RefusedError
+from tests.house.sources import ROOT
 
 ACME, RIVALS = LocalIssuer(), LocalIssuer()
 PUBLISHED = {f"{ISSUER}/jwks": ACME.key_set(), f"{RIVAL}/jwks": RIVALS.key_set()}

@@ -12,10 +12,10 @@ import pytest
 from flask.testing import FlaskClient
 from identity_verifier import FetchError, Introspector
 from local_issuer import ACTOR, AUDIENCE, ISSUER, NOW, RIVAL, LocalIssuer, chain_of, changed_claims
-from tests.house.sources import ROOT
 
 from examples.erp import policy
 from examples.erp.erp import create_app
+from tests.house.sources import ROOT
 
 ACME = LocalIssuer()
 RIVALS = LocalIssuer()

@@ -4,10 +4,10 @@ import re
 
 import psycopg
 import pytest
-from tests.house.statements import tables_unbound, tables_unnamed
-from tests.house.test_statements import texts
 
 from identity.store.tables import metadata
+from tests.house.statements import tables_unbound, tables_unnamed
+from tests.house.test_statements import texts
 
 pytestmark = pytest.mark.promise(4)
 

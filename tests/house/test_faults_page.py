@@ -3,11 +3,10 @@
 import re
 from datetime import date
 
-from tests.house.sources import ROOT
-
 from tests.faults.clocks import Shifted
 from tests.faults.document import COMMAND, PAGE, document
 from tests.faults.killing import FAULTS, Row
+from tests.house.sources import ROOT
 
 
 def row(**changed: object) -> Row:

@@ -10,11 +10,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from packaging.requirements import Requirement
 from sqlalchemy import create_engine, text
-from tests.house.sources import ROOT, sources
 
 from config.database import head_revision, migrate, schema_found
 from config.settings import PREFIX, Settings
 from identity.store.tables import metadata
+from tests.house.sources import ROOT, sources
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 WHAT_TOUCHES_TOKENS_OR_BYTES = {

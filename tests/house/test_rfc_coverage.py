@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 from tests.house.sources import ROOT
-
 from tests.rfc.coverage import cover, faults
 from tests.rfc.document import document
 from tests.rfc.marks import Mark, Test

@@ -7,10 +7,10 @@ import re
 
 import pytest
 from sqlalchemy import TextClause
-from tests.house.sources import Source, sources
-from tests.house.statements import tables_unnamed
 
 import identity.store
+from tests.house.sources import Source, sources
+from tests.house.statements import tables_unnamed
 
 OVER_ALL_TENANTS = {"outbox.TENANTS_DUE", "outbox.IS_UNTAKEN", "outbox.SUMMARY"}
 """What the relay says: its role sees the outbox of every tenant, and nothing else."""

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from flask import Flask, Response, request
-from tests.house.sources import ROOT
 
 from cli.main import main
+from tests.house.sources import ROOT
 from tests.scim.loading import Loader, names, people, person
 from tests.scim.sources import ENTERPRISE, GROUP, USER, Source
 

@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
-from tests.house.sources import ROOT
 
+from tests.house.sources import ROOT
 from tests.scim.killed_web import DIES
 from tests.scim.sources import AGENT, GROUP, SERVICE_ACCOUNT, USER, Source
 
