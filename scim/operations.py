@@ -13,7 +13,7 @@ from identity.model.work import Work
 from scim.call import ScimCall
 from scim.conditions import Conditions
 from scim.patch.request import apply_patch, parse_patch
-from scim.resource.document import amended_profile, new_profile, read_resource, replaced_profile, working_document
+from scim.resource.document import amended_profile, new_profile, patchable_document, read_resource, replaced_profile
 from scim.resource.projection import Projection
 from scim.schema.resource_types import ResourceType
 
@@ -70,13 +70,13 @@ def patch(
 
     def amend(current: Resource) -> Amendment:
         call.entry.names(current.principal)
-        document, change = apply_patch(wanted, working_document(current))
+        document, change = apply_patch(wanted, patchable_document(current))
         return Amendment(amended_profile(document, type_, current), change)
 
     resource = _amend(call, type_, resource_id, amend, conditions, shown)
     # A group answers without its members, so an answer to a change of members would show only what did not change.
     silent = type_.kind is Kind.GROUP and (call.dialect.wants_no_body_of_a_group or wanted.touches_members)
-    return resource, silent and shown.asked is None
+    return resource, silent and shown.requested is None
 
 
 def delete(call: ScimCall, type_: ResourceType, resource_id: str, conditions: Conditions) -> None:
@@ -109,7 +109,7 @@ def _amend(
         call.tx, type_.kind, principal_id, amend, expected_version=expected, caller=call.caller, now=call.now
     )
     call.entry.changed(amended, 200)
-    if shown.asked is not None and shown.shows("members") and type_.kind is Kind.GROUP:
+    if shown.requested is not None and shown.shows("members") and type_.kind is Kind.GROUP:
         return get(call, type_, resource_id, with_members=True)
     return amended.after
 

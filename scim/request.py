@@ -13,7 +13,7 @@ from identity.model.ids import parse_id
 from identity.model.tenant import Tenant, issuer_of, scim_url_of
 from scim.bulk.preferences import Preferences, parse_preferences
 from scim.conditions import Conditions
-from scim.errors import refuse
+from scim.errors import ScimType, refuse
 from scim.json_body import parse_body
 from scim.limits import ASYNC_WAIT_S_MAX, BYTES_PER_VALUE, VALUES_MAX
 from scim.log_redaction import kept_path
@@ -61,7 +61,7 @@ class Request:
     def document(self) -> Json:
         """Return the JSON object in the body, and enter it in the log. Raises ``InvalidRequest``, ``LimitExceeded``."""
         if self.media_type and self.media_type not in MEDIA_TYPES:
-            refuse("invalidSyntax", "the media type of the body must be application/scim+json")
+            refuse(ScimType.INVALID_SYNTAX, "the media type of the body must be application/scim+json")
         document = parse_body(self.body, max(VALUES_MAX, runtime().body_bytes_max // BYTES_PER_VALUE))
         self.entry.receives(document)
         return document

@@ -14,7 +14,7 @@ from identity.model.principal import Resource
 from scim.challenge import challenge_of
 from scim.errors import error_body, render_refusal
 from scim.request import MEDIA_TYPES
-from scim.resource.document import etag, render
+from scim.resource.document import render
 from scim.resource.locations import Endpoints
 from scim.resource.projection import Projection
 from scim.schema.resource_types import ResourceType
@@ -45,7 +45,7 @@ def answer(body: Json, *, status: int = 200) -> Response:
 def resource_headers(resource: Resource, type_: ResourceType, endpoints: Endpoints) -> dict[str, str]:
     """Return the headers with the version and the location of a resource."""
     where = endpoints.location_at(type_, resource.principal.id)
-    return {"ETag": etag(resource.principal), "Content-Location": where}
+    return {"ETag": resource.principal.entity_tag, "Content-Location": where}
 
 
 def resource_answer(

@@ -21,7 +21,6 @@ from scim.bulk.request import BulkOperation, parse_bulk
 from scim.challenge import metadata_url
 from scim.discovery import list_response, render_resource_types, render_schemas, service_provider_config
 from scim.errors import error_body
-from scim.resource.document import etag
 from scim.responses import (
     RETRY_AFTER,
     accepts_scim_by_name,
@@ -63,7 +62,7 @@ def read(slug: str, endpoint: str, resource_id: str) -> Response:
         resource = operations.get(call, type_, resource_id, with_members=shown.shows("members"))
         is_known = sent.conditions.is_known(resource.principal.version)
     if is_known:
-        return Response(status=304, headers={"ETag": etag(resource.principal)})
+        return Response(status=304, headers={"ETag": resource.principal.entity_tag})
     return resource_answer(resource, type_, call.endpoints, shown)
 
 
@@ -204,7 +203,7 @@ def discover(slug: str, kind: str) -> Response:
     with scim_call(slug) as (_, call):
         _refuse_a_filter()
         found = list(RENDERED[kind](call.endpoints).values())
-    return answer(list_response(found, total=len(found), start_index=1))
+    return answer(list_response(found))
 
 
 @blueprint.get("/ResourceTypes/<name>", defaults={"kind": "ResourceTypes"})

@@ -1,6 +1,7 @@
 """The provisioning log: what a source requested, and with which outcome. ``log_entry_insert`` writes an entry."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from identity.actions.connections import get_connection
@@ -11,7 +12,7 @@ from identity.store.provisioning_log import log_entry_insert, log_entry_list
 __all__ = ["list_log_entries", "log_entry_insert"]
 
 
-def list_log_entries(tx: Tx, connection_id: UUID, query: LogQuery) -> Sequence[RecordedLogEntry]:
-    """Return one page of a connection's log. Raises ``NotFound``."""
+def list_log_entries(tx: Tx, connection_id: UUID, **query: Any) -> Sequence[RecordedLogEntry]:
+    """Return one page of a connection's log, by the members of ``LogQuery``. Raises ``NotFound``."""
     get_connection(tx, connection_id)
-    return log_entry_list(tx, connection_id, query)
+    return log_entry_list(tx, connection_id, LogQuery(**query))

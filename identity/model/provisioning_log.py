@@ -12,6 +12,7 @@ from uuid import UUID
 from identity.model.difference import Difference
 from identity.model.membership import MemberChange
 from identity.model.principal import Amended
+from identity.model.query import UNSTORABLE
 from identity.model.selection import EVER, Order, Span
 
 KEPT_DAYS = 7
@@ -29,7 +30,6 @@ MASK = "***"
 CUT = "..."
 SECRET = re.compile(r"password|passphrase|secret|credential|token|private_?key|api_?key|\bpin\b|\botp\b", re.IGNORECASE)
 NAMING = frozenset({"name", "type", "key", "display", "attribute", "field", "path", "target", "id"})
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # neither fits into the database's text
 
 
 class RequestOutcome(StrEnum):
