@@ -16,7 +16,8 @@ from identity.model.tenant import Tenant
 from scim import operations
 from scim.authentication import authenticate, bulk_call, scim_call
 from scim.bulk import accept
-from scim.bulk.execute import BulkContext, BulkWork, bulk_response
+from scim.bulk.context import BulkContext, bulk_response
+from scim.bulk.execute import BulkWork
 from scim.bulk.request import BulkOperation, parse_bulk
 from scim.challenge import metadata_url
 from scim.discovery import list_response, render_resource_types, render_schemas, service_provider_config

@@ -19,7 +19,7 @@ from identity.model.async_request import AsyncResult
 from identity.model.errors import NotFound, Unavailable
 from identity.model.ids import TenantId, parse_id
 from identity.model.provisioning_event import TYP
-from scim.bulk.execute import bulk_response
+from scim.bulk.context import bulk_response
 from scim.bulk.request import REQUEST_SCHEMA
 from scim.bulk.tasks import AcceptedRequest, perform
 from scim.call import ScimCall

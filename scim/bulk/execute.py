@@ -6,16 +6,14 @@ do this without Flask.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 import structlog
 
 from identity.actions.audit import record_refusal
 from identity.actions.provisioning_log import log_entry_insert
-from identity.edge.tx import Tx
 from identity.model.access import Caller
 from identity.model.errors import Conflict, RateLimited, Refusal, Unavailable, first_line
 from identity.model.ids import parse_id
@@ -23,6 +21,7 @@ from identity.model.principal import Resource
 from identity.model.provisioning_log import text_of
 from identity.model.work import Work
 from scim import operations
+from scim.bulk.context import BulkContext, Report
 from scim.bulk.request import (
     BULK_ID,
     Bulk,
@@ -43,49 +42,12 @@ from scim.schema.resource_types import ResourceType
 
 TOO_MUCH = f"the PATCHes of a Bulk do at most {BULK_WORK_MAX} units of work together; send fewer at a time"
 ENDPOINT = "scim.bulk"  # the route, as the audit trail and the log name it
-RESPONSE_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
 NO_MEMBERS = Projection(excluded=frozenset({("members",)}))
 UNAVAILABLE_MAX = 3  # operations in a row that the database did not answer; then the others are not tried
 STATUSES = {"POST": "201", "PUT": "200", "PATCH": "200", "DELETE": "204"}
 
 Json = dict[str, Any]
 log = structlog.get_logger("scim")
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The outcome of one operation, as it is answered."""
-
-    operation: BulkOperation
-    body: Json
-    resource: Resource | None = None
-
-
-def save_nothing(_tx: Tx, _caller: Caller, _reports: Sequence[Report], _now: datetime) -> None:
-    """Save no reports: the client waits for the answer, which has them."""
-
-
-@dataclass(frozen=True, slots=True)
-class BulkContext:
-    """How operations are done. ``authenticate`` is called for each, because a connection may end in between.
-
-    ``save_reports`` writes reports in the transaction of the change. Where no client waits (``is_awaited`` is false) an
-    operation raises ``Unavailable``, to be tried again, and has no report. ``prefix`` precedes the paths of operations
-    in the provisioning log. Exceptions in ``aborts_on`` end the whole work, and are no fault of the operation.
-    """
-
-    open_transaction: Callable[[], AbstractContextManager[Tx]]
-    clock: Callable[[], datetime]
-    authenticate: Callable[[Tx, BulkOperation, datetime], Caller]
-    save_reports: Callable[[Tx, Caller, Sequence[Report], datetime], None] = save_nothing
-    is_awaited: bool = True
-    prefix: str = "/Bulk"
-    aborts_on: tuple[type[Exception], ...] = ()
-
-
-def bulk_response(reports: Mapping[int, Json]) -> Json:
-    """Return the BulkResponse (RFC 7644 §3.7.3), in the order of the request."""
-    return {"schemas": [RESPONSE_SCHEMA], "Operations": [reports[index] for index in sorted(reports)]}
 
 
 @dataclass(slots=True)

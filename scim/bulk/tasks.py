@@ -29,7 +29,8 @@ from identity.model.ids import TenantId
 from identity.model.outbox import Progress
 from identity.model.provisioning_event import EventUri, ProvisioningEvent
 from identity.model.provisioning_log import text_of
-from scim.bulk.execute import BulkContext, BulkWork, Report
+from scim.bulk.context import BulkContext, Report
+from scim.bulk.execute import BulkWork
 from scim.bulk.request import Bulk, BulkOperation, parse_bulk
 from scim.resource.locations import Endpoints
 from scim.schema.catalogue import Catalogue, catalogue_of
