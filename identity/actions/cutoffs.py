@@ -1,4 +1,4 @@
-"""Cut-offs: read. They are written by the verbs that cut."""
+"""Cut-offs: read. The actions that cut write them."""
 
 from identity.store.tokens import cutoff_list
 

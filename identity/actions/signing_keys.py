@@ -74,9 +74,7 @@ def rotate_keys(tx: Tx, *, encryption: EnvelopeEncryption, caller: Caller, now: 
     return create_signing_key(tx, encryption=encryption, activates_at=activation, caller=caller, now=now)
 
 
-def list_signing_keys(tx: Tx, *, now: datetime) -> list[SigningKey]:
-    """Return the keys that may still verify."""
-    return signing_keys_list(tx, now=now)
+list_signing_keys = signing_keys_list
 
 
 def is_key_opened(tx: Tx, *, encryption: EnvelopeEncryption, now: datetime) -> bool | None:
