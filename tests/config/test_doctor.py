@@ -241,7 +241,7 @@ def test_a_wrong_key_encryption_key_is_found(whole: Installation) -> None:
 def test_one_tenant_s_key_that_was_sealed_with_another_key_is_found(whole: Installation) -> None:
     engine = make_engine(whole.two_tenants.url)
     with transaction(engine, TenantId(uuid4())) as tx:
-        named = {"slug": "odd", "display_name": "odd", "seal": EnvelopeEncryption(OTHER_KEY)}
+        named = {"slug": "odd", "display_name": "odd", "encryption": EnvelopeEncryption(OTHER_KEY)}
         create_tenant(tx, **named, caller=ADMINISTRATOR, now=datetime.now(UTC))
     engine.dispose()
     assert whole.found()["keys"].startswith("1 of 3 signing keys were not opened")
