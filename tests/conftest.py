@@ -14,8 +14,8 @@ import psycopg
 import pytest
 import structlog
 
-from config.database import migrate
 from dev.postgres import LOGIN, OWNER, SUPERUSER, Cluster, start_cluster
+from server.schema import migrate
 from tests.documents.codes import undocumented
 from tests.house.statements import watched
 
