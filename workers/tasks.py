@@ -26,7 +26,7 @@ from identity.store.outbox import (
     outbox_lock,
     outbox_resume,
 )
-from identity.store.quiet import quiet_observe
+from identity.store.settled import settled_observe
 from workers.messages import RUN_OUTBOX_ROWS, SWEEP
 from workers.sweep import sweep_all
 
@@ -72,11 +72,11 @@ class OutboxWorker:
             attempts = outbox_begin(tx, outbox_ids)  # without rows that are done, or in the hands of another worker
         for dead in (attempt for attempt in attempts if attempt.is_dead):
             log.error("outbox_row_given_up", outbox_id=str(dead.id), attempts=dead.number)
-        left = self._finish_quiet_rows(tenant_id, [attempt for attempt in attempts if not attempt.is_dead])
+        left = self._finish_settled_rows(tenant_id, [attempt for attempt in attempts if not attempt.is_dead])
         for position, attempt in enumerate(left, 1):
             self._run_outbox_row(tenant_id, attempt, [other.id for other in left[position:]])
 
-    def _finish_quiet_rows(self, tenant_id: TenantId, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
+    def _finish_settled_rows(self, tenant_id: TenantId, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
         """Mark done, in one transaction, the rows of principals with nothing to change; return the other rows."""
         principals = {each.id: each.principal_id for each in attempts if each.kind == RECONCILE and each.principal_id}
         if not principals:
@@ -84,8 +84,8 @@ class OutboxWorker:
         try:
             with self.open_transaction(tenant_id) as tx:
                 held = outbox_lock(tx, list(principals))
-                quiet = quiet_observe(tx, [principals[id_] for id_ in held])
-                done = {id_ for id_ in held if principals[id_] in quiet}
+                settled = settled_observe(tx, [principals[id_] for id_ in held])
+                done = {id_ for id_ in held if principals[id_] in settled}
                 outbox_done(tx, done)
         except Exception:  # the run of the row that is at fault fails once more, alone
             log.exception("outbox_batch_failed", rows=len(principals))

@@ -1,5 +1,5 @@
-"""Cut-offs: read. They are written by the verbs that cut."""
+"""Cut-offs: read. The actions that cut write them."""
 
-from identity.store.cutoffs import cutoff_list
+from identity.store.tokens import cutoff_list
 
 list_cutoffs = cutoff_list

@@ -10,13 +10,10 @@ from identity.model.event import Event
 from identity.model.outbox import OutboxRow, OutboxState
 from identity.store import Tx
 from identity.store.async_requests import async_request_finish
-from identity.store.dead_letters import outbox_discard, outbox_list, outbox_lock_any, outbox_replay
 from identity.store.events import event_insert
+from identity.store.outbox import outbox_discard, outbox_list, outbox_lock_any, outbox_replay
 
-
-def list_outbox(tx: Tx, state: OutboxState, *, after: UUID | None, limit: int) -> list[OutboxRow]:
-    """Return one page of the rows in one state, oldest first."""
-    return outbox_list(tx, state, after=after, limit=limit)
+list_outbox = outbox_list
 
 
 def replay_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime) -> OutboxRow:

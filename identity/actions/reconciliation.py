@@ -15,7 +15,7 @@ from identity.store.events import event_insert
 from identity.store.lifecycle import ended_rows_end, memberships_end, notices_insert, principal_observe
 from identity.store.ownership import group_and_above, group_answers, groups_above, is_unowned, unowned_list
 from identity.store.principals import principal_find, principal_lock
-from identity.store.quiet import Remains, remains_find
+from identity.store.settled import Remains, remains_find
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from identity.model.event import Event
 from identity.model.restoration import AHEAD, EVENT, RestoredTenant
 from identity.model.tenant import Tenant
 from identity.store import Tx
-from identity.store.cutoffs import cutoff_set
 from identity.store.events import event_insert, event_last
 from identity.store.provisioning_log import sources_heard
 from identity.store.signing_keys import signing_keys_lock, signing_keys_revoke
+from identity.store.tokens import cutoff_set
 
 
 def restore_tenant(

@@ -74,9 +74,7 @@ def rotate_keys(tx: Tx, *, encryption: EnvelopeEncryption, caller: Caller, now: 
     return create_signing_key(tx, encryption=encryption, activates_at=activation, caller=caller, now=now)
 
 
-def list_signing_keys(tx: Tx, *, now: datetime) -> list[SigningKey]:
-    """Return the keys that may still verify."""
-    return signing_keys_list(tx, now=now)
+list_signing_keys = signing_keys_list
 
 
 def is_key_opened(tx: Tx, *, encryption: EnvelopeEncryption, now: datetime) -> bool | None:
@@ -113,7 +111,7 @@ class KeyRing:
         return KeySet({key.kid: self._public.get_or_make((tenant_id, key.kid), partial(_parse, key)) for key in keys})
 
     def kept(self, tenant_id: TenantId, kid: str) -> KeySet:
-        """Return the public half of that name, or an empty set when this process has not met it yet."""
+        """Return the public half of that name, or an empty set where this process does not keep it."""
         found = self._public.get((tenant_id, kid))
         return KeySet({} if found is None else {kid: found})
 

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.exc import ProgrammingError
 
 from dev.postgres import OWNER
-from identity.actions.delegation import end_delegation
+from identity.actions.delegations import end_delegation
 from identity.model.lifecycle import Transition
 from server.telemetry import configure_logging
 from tests.fixtures import ADMINISTRATOR, AGENTS, CRM, Tenant, TwoTenants, access_token, claims_in

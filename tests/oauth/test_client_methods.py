@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from joserfc.jwk import ECKey
 
-from identity.actions.clients import Registration, register_client, rotate_client_secret
+from identity.actions.clients import NewClient, register_client, rotate_client_secret
 from identity.model.client import AuthMethod
 from tests.fixtures import ADMINISTRATOR, ASSERTION_TYPE, ERP, Client, Tenant, TwoTenants
 from tests.oauth.test_client_authentication import ENDPOINTS, ask, assert_unauthenticated
@@ -52,7 +52,7 @@ METHODS: dict[AuthMethod, Callable[[Tenant, Client], Proof]] = {
 def register(tenant: Tenant, method: AuthMethod, name: str = "ocr-bot") -> Client:
     """Register one more client of an agent, that authenticates by ``method``."""
     secret, jwks = f"idf_client_{uuid4().hex}", {"keys": [KEY.as_dict(private=False) | {"kid": "client-1"}]}
-    asked = Registration(
+    asked = NewClient(
         client_name=None,
         principal_id=tenant.agent(name).id,
         audience=None,

@@ -94,7 +94,7 @@ def test_a_bulk_knows_every_endpoint_that_a_tenant_may_define(runtime: Runtime, 
     defined = Defined(runtime, rfc)
     defined.do(define_schema, DEVICE_DOCUMENT)
     defined.do(
-        define_type, name="Oauth2Client", endpoint="/Oauth2Clients", description="", schema=DEVICE, extensions=[]
+        define_type, name="Oauth2Client", endpoint="/Oauth2Clients", description="", core_schema=DEVICE, extensions=[]
     )
     made = {"schemas": [DEVICE], "serial": "1"}
     operation = {"method": "POST", "path": "/Oauth2Clients", "bulkId": "1", "data": made}
