@@ -1,7 +1,7 @@
-"""What `identity doctor` looks at beside the database: web, workers, relay, broker, and the work between them.
+"""The checks of `identity doctor` beside the database: web, workers, relay, broker and outbox.
 
-A worker or relay is there when the database has a connection that bears its name. The web server is asked itself; one
-that listens somewhere else than where the settings of this process say is there when it is connected.
+A worker or relay runs where a database connection bears its name. The check of the web server requests ``/readyz``;
+where the settings of this process name another address, a connection of its name is enough.
 """
 
 import time

@@ -120,7 +120,7 @@ class Connection(ResponseModel):
         members = members_of(connection)
         if members["kind"] is ConnectionKind.OIDC:
             return members | members_of(members["policy"])
-        return members | {"scim_base_url": scim_url_of(issuer_of(runtime().external_url, info.context.tenant.slug))}
+        return members | {"scim_base_url": scim_url_of(issuer_of(runtime().external_url, info.context.slug))}
 
 
 class CreatedConnection(Connection):

@@ -51,7 +51,7 @@ class Event(ResponseModel):
     def flatten(cls, recorded: RecordedEvent, info: ValidationInfo[Call]) -> dict[str, Any]:
         """Return the members of a recorded event and of its event, with its tenant and caller."""
         caller = {"kind": recorded.caller_kind, "id": recorded.caller_id}
-        added = {"tenant": info.context.tenant.slug, "caller": caller}
+        added = {"tenant": info.context.slug, "caller": caller}
         return members_of(recorded.event) | members_of(recorded) | added
 
 

@@ -34,7 +34,7 @@ class ProvisioningEvent(ResponseModel):
     @classmethod
     def read_claims(cls, recorded: RecordedProvisioningEvent, info: ValidationInfo[Call]) -> dict[str, Any]:
         """Return the claims of a recorded event, issued by the tenant."""
-        return claims_of(recorded, issuer_of(runtime().external_url, info.context.tenant.slug))
+        return claims_of(recorded, issuer_of(runtime().external_url, info.context.slug))
 
 
 class ProvisioningEventList(Items[ProvisioningEvent]):

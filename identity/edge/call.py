@@ -26,6 +26,13 @@ class Call:
     now: datetime
     tenant: Tenant | None = None
 
+    @property
+    def slug(self) -> str:
+        """The slug of the tenant. A request to the platform has none: ``LookupError``."""
+        if self.tenant is None:
+            raise LookupError("a request to the platform has no tenant")
+        return self.tenant.slug
+
 
 def tenant_of(slug: str) -> Tenant:
     """Return the tenant that a URL names. Raises ``NotFound``.

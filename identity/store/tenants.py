@@ -25,7 +25,7 @@ def tenant_find(tx: Tx, slug: str) -> Tenant | None:
 
 def tenant_get(tx: Tx) -> Tenant:
     """Return the tenant that the transaction is bound to."""
-    return _tenant(tx.execute(select(*COLUMNS).where(tenants.c.tenant_id == tx.tenant_id)).one())
+    return TENANTS.read(tx.execute(select(*TENANTS.columns).where(tenants.c.tenant_id == tx.tenant_id)).one())
 
 
 def tenant_insert(tx: Tx, *, slug: str, display_name: str, now: datetime) -> Tenant:

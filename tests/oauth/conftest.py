@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from uuid import uuid4
 
 import pytest
 
 from config.settings import load_settings
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.edge.runtime import Runtime
-from tests.conftest import TEMPLATE, Server
+from tests.conftest import Server
 from tests.fixtures import Seeded, Tenant, TwoTenants, Web, make_runtime, plant, serve
 
 SEAL = EnvelopeEncryption(bytes(32))
@@ -28,8 +27,7 @@ class TemplateDatabase:
 @pytest.fixture(scope="session")
 def template_db(server: Server) -> Iterator[TemplateDatabase]:
     """Two tenants, planted in a template of their own."""
-    name = f"garden_{uuid4().hex}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    name = server.copy(prefix="garden")
     url = server.url(name, role="identity_app")
     runtime = make_runtime(url, SEAL)
     seeded = plant(runtime.engine, "acme", SEAL), plant(runtime.engine, "rival", SEAL)
@@ -62,8 +60,7 @@ def two_tenants(server: Server, template_db: TemplateDatabase) -> Iterator[TwoTe
 @contextmanager
 def copied(server: Server, template_db: TemplateDatabase) -> Iterator[Runtime]:
     """A house on a copy of the garden."""
-    name = f"test_{uuid4().hex}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {template_db.database}")
+    name = server.copy(template_db.database)
     runtime = make_runtime(server.url(name, role="identity_app"), SEAL)
     yield runtime
     runtime.engine.dispose()

@@ -26,7 +26,7 @@ from identity.store.session import STATEMENT_TIMEOUT_MS
 from identity.store.transaction import make_engine, transaction
 from tests.conformance.stage import ADMIN_TOKEN, ERP, EXCHANGE, ID_TOKEN, Party, identity_dev, set_up
 from tests.conformance.test_authlib_client import ask, fetch_metadata, introspect
-from tests.conftest import TEMPLATE, Server
+from tests.conftest import Server
 from tests.poolers.pgbouncer import Pooler, pooling
 from tests.workers.plant import wait_until
 
@@ -52,8 +52,7 @@ def narrow(server: Server) -> Iterator[Pooler]:
 @pytest.fixture(scope="module")
 def product(server: Server, pooler: Pooler) -> Iterator[Product]:
     """`identity dev` (web, worker, relay) behind the pooler, listening past it, with two tenants."""
-    name, upstream = f"pooled_{uuid4().hex}", UpstreamIssuer()
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    name, upstream = server.copy(prefix="pooled"), UpstreamIssuer()
     given = {
         "IDENTITY_DATABASE_PREPARED": "false",
         "IDENTITY_DATABASE_LISTEN_URL": server.url(name, role="identity_app"),
