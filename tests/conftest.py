@@ -15,8 +15,8 @@ import psycopg
 import pytest
 import structlog
 
-from config.database import migrate
 from dev.postgres import LOGIN, OWNER, SUPERUSER, Cluster, start_cluster
+from server.schema import migrate
 from tests.compiled_once import statements_compiled_once, url_rules_compiled_once
 from tests.documents.codes import undocumented
 from tests.house.statements import watched

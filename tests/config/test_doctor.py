@@ -18,7 +18,6 @@ from click.testing import CliRunner
 
 from cli import disk, doctor_database, doctor_programs
 from cli.main import main
-from config.database import head_revision
 from dev.running import write_running
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.tenants import create_tenant
@@ -26,6 +25,7 @@ from identity.model.ids import TenantId
 from identity.model.outbox import URGENT
 from identity.store.notices import connection_string
 from identity.store.transaction import make_engine, transaction
+from server.schema import head_revision
 from tests.conftest import SUPERUSER, Server
 from tests.fixtures import ADMINISTRATOR
 from tests.workers.plant import TwoTenants
