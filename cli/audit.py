@@ -12,12 +12,10 @@ from cli.output import is_json
 from cli.task_log import show_task_log
 
 audit = Noun(
-    "audit",
-    "Read the audit log: every change, every issued token, every refusal.",
-    "/tenants/{tenant}/events",
+    "audit", "Read the audit log: every change, every issued token, every refusal.", "/tenants/{tenant}/events",
     ("at", "type", "outcome", "reason", "subject", "actors", "txn", "id"),
     names={"subject": ("subject_id",), "actors": ("actor_ids",)},
-)
+)  # fmt: skip
 
 
 def _show(target: Target, values: Values) -> None:
@@ -31,14 +29,10 @@ def _show(target: Target, values: Values) -> None:
 
 
 audit.add(
-    "list",
-    "Read a tenant's audit log, newest first.",
-    _show,
-    click.option("--txn", metavar="TASK_ID",
-                 help="Only what serves this task, as its course from the first token on."),
+    "list", "Read a tenant's audit log, newest first.", _show,
+    click.option("--txn", metavar="TASK_ID", help="Only what serves this task, as its course from the first token on."),
     click.option("--principal", type=PRINCIPAL,
                  help="Only what names this user, group, agent or service account, by name or id."),
     click.option("--type", help="Only events of this type, as delegation.granted."),
-    *LOG_OPTIONS,
-    prepare=with_reading,
+    *LOG_OPTIONS, prepare=with_reading,
 )  # fmt: skip
