@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 
-from dev.demo.api import CORE, Api, expect
+from dev.demo.api import CORE, Api, agent_body, delegation_limits, expect, user_body
 from dev.installation import BrokenFolderError
 from dev.issuer import DevelopmentIssuer
 from identity.model.connection import DEVELOPMENT_ISSUER
@@ -37,7 +37,6 @@ PEOPLE = (("dana", "Dana", "Reyes", "Finance Manager"), ("sam", "Sam", "Okafor",
 AGENTS = {"invoice-bot": 2, "ocr-bot": 1}
 """Each agent, and how long a chain of actors may be in which it acts."""
 
-AGENT_SCHEMA = f"{CORE}:Agent"
 TIMEOUT_S = 10.0
 PAGE = 200
 
@@ -76,7 +75,7 @@ def read_example(folder: Path) -> ExampleTenant | None:
 def make_example(folder: Path, base_url: str, admin_token: str, issuer: DevelopmentIssuer) -> ExampleTenant:
     """Return the tenant, making first whatever an earlier start has not made.
 
-    Raises ``TenantTakenError``, ``BrokenFolderError``, ``StoryError`` when a step is not answered as it should be, and
+    Raises ``TenantTakenError``, ``BrokenFolderError``, ``StepError`` when a step is not answered as it should be, and
     ``httpx2.RequestError``.
     """
     with httpx2.Client(timeout=TIMEOUT_S, trust_env=False) as http:
@@ -88,7 +87,7 @@ def make_example(folder: Path, base_url: str, admin_token: str, issuer: Developm
 
 
 def sam_state(base_url: str, admin_token: str, example: ExampleTenant) -> str:
-    """Return Sam's state. Raises ``StoryError``, ``httpx2.RequestError``."""
+    """Return Sam's state. Raises ``StepError``, ``httpx2.RequestError``."""
     with httpx2.Client(timeout=TIMEOUT_S, trust_env=False) as http:
         admin = Api(http, f"{base_url}/admin/v1/tenants/{SLUG}", admin_token)
         answer = admin.call("GET", f"/principals/{example.ids['sam']}")
@@ -157,16 +156,7 @@ class _Making:
 
     def _person(self, scim: Api, name: str, given: str, family: str, title: str) -> None:
         user_name = f"{name}@{SLUG}.example"
-        body = {
-            "schemas": [f"{CORE}:User"],
-            "externalId": f"{SLUG}-{name}",
-            "userName": user_name,
-            "active": True,
-            "displayName": f"{given} {family}",
-            "name": {"givenName": given, "familyName": family},
-            "title": title,
-            "emails": [{"value": user_name, "type": "work", "primary": True}],
-        }
+        body = user_body(user_name, f"{SLUG}-{name}", given, family, title)
         self._provision(scim, "/Users", f'userName eq "{user_name}"', body, name)
 
     def _group(self, scim: Api) -> None:
@@ -175,14 +165,7 @@ class _Making:
         self._provision(scim, "/Groups", 'displayName eq "Finance"', body | {"members": members}, "finance")
 
     def _agent(self, scim: Api, name: str) -> None:
-        body = {
-            "schemas": [AGENT_SCHEMA],
-            "externalId": f"{SLUG}-{name}",
-            "agentUserName": name,
-            "displayName": name,
-            "active": True,
-            "owners": [{"value": self.made.ids["dana"]}],
-        }
+        body = agent_body(name, f"{SLUG}-{name}", self.made.ids["dana"])
         self._provision(scim, "/Agents", f'agentUserName eq "{name}"', body, name)
 
     def _provision(self, scim: Api, path: str, filter_: str, body: Mapping[str, Any], name: str) -> None:
@@ -244,8 +227,7 @@ class _Making:
         parties = {"actor_id": self.made.ids[agent], "subject_group_id": self.made.ids["finance"]}
         if self._find("/delegations", lambda one: parties.items() <= one.items() and one["ended_at"] is None):
             return
-        limits = {"resource": audience, "scopes": [scope], "max_lifetime_s": 120, "max_depth": depth}
-        self._post("/delegations", parties | limits)
+        self._post("/delegations", parties | delegation_limits(audience, scope, depth))
 
     def _find(self, path: str, is_it: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:
         """Return the one of the first page: more were not made here before the tenant was whole."""

@@ -1,4 +1,4 @@
-"""What the story's parties use: the admin API, a SCIM client as Entra is one, token requests of agents and services."""
+"""The clients of the demo: of the admin API, of SCIM as Entra sends it, and of the token endpoint."""
 
 import json
 import time
@@ -23,13 +23,13 @@ ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
 
-class StoryError(Exception):
-    """A step did not end as it should; the message says which and what came instead."""
+class StepError(Exception):
+    """A step had another outcome than it should; the message names both."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     body: Mapping[str, Any]
@@ -56,27 +56,49 @@ class Api:
 
 
 def expect(answer: Answer, status: int, what: str) -> Any:
-    """Return the body of an answer that is as it should be. Raises ``StoryError``."""
+    """Return the body of an answer that is as it should be. Raises ``StepError``."""
     if answer.status != status:
-        raise StoryError(f"{what}: expected {status}, got {answer.status}: {json.dumps(answer.body)[:600]}")
+        raise StepError(f"{what}: expected {status}, got {answer.status}: {json.dumps(answer.body)[:600]}")
     return answer.body
+
+
+def user_body(user_name: str, external_id: str, given: str, family: str, title: str) -> dict[str, Any]:
+    """Return a user (RFC 7643 §4.1)."""
+    return {
+        "schemas": [f"{CORE}:User"],
+        "externalId": external_id,
+        "userName": user_name,
+        "active": True,
+        "displayName": f"{given} {family}",
+        "name": {"givenName": given, "familyName": family},
+        "title": title,
+        "emails": [{"value": user_name, "type": "work", "primary": True}],
+    }
 
 
 def entra_user(user_name: str, external_id: str, given: str, family: str, title: str) -> dict[str, Any]:
     """Return a user as Entra posts one."""
+    body = user_body(user_name, external_id, given, family, title)
+    body["schemas"].append(ENTERPRISE)
+    body["name"]["formatted"] = body["displayName"]
+    return body | {"meta": {"resourceType": "User"}, ENTERPRISE: {"department": "Finance"}, "roles": []}
+
+
+def agent_body(name: str, external_id: str, owner: str) -> dict[str, Any]:
+    """Return an agent with one owner."""
     return {
-        "schemas": [f"{CORE}:User", ENTERPRISE],
+        "schemas": [f"{CORE}:Agent"],
         "externalId": external_id,
-        "userName": user_name,
+        "agentUserName": name,
+        "displayName": name,
         "active": True,
-        "emails": [{"primary": True, "type": "work", "value": user_name}],
-        "meta": {"resourceType": "User"},
-        "name": {"formatted": f"{given} {family}", "givenName": given, "familyName": family},
-        "displayName": f"{given} {family}",
-        "title": title,
-        ENTERPRISE: {"department": "Finance"},
-        "roles": [],
+        "owners": [{"value": owner}],
     }
+
+
+def delegation_limits(audience: str, scope: str, max_depth: int) -> dict[str, Any]:
+    """Return the members of a delegation that limit its tokens."""
+    return {"resource": audience, "scopes": [scope], "max_lifetime_s": 120, "max_depth": max_depth}
 
 
 def entra_group(display_name: str, external_id: str) -> dict[str, Any]:
@@ -105,22 +127,16 @@ class AgentClient:
 
     def exchange(self, subject_token: str, subject_type: str, **parameters: str) -> Answer:
         """Exchange a subject token for a task token (RFC 8693 §2.1)."""
-        form = exchange_form(subject_token, subject_type) | parameters
-        form |= {"client_assertion_type": ASSERTION_TYPE, "client_assertion": self.assertion()}
+        assertion = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": self.assertion()}
+        form = exchange_form(subject_token, subject_type) | parameters | assertion
         response = self.client.post(f"{self.issuer}/oauth/token", data=form)
         return Answer(response.status_code, response.json())
 
     def assertion(self) -> str:
         """Return a fresh client assertion: the issuer is its only audience."""
         now = int(time.time())
-        claims = {
-            "iss": self.client_id,
-            "sub": self.client_id,
-            "aud": self.issuer,
-            "jti": str(uuid4()),
-            "iat": now,
-            "exp": now + 60,
-        }
+        claims = {"iss": self.client_id, "sub": self.client_id, "aud": self.issuer, "jti": str(uuid4())}
+        claims |= {"iat": now, "exp": now + 60}
         return jwt.encode({"alg": "ES256", "typ": "client-authentication+jwt"}, claims, self.key)
 
 
@@ -136,7 +152,7 @@ class ServiceClient:
     secret: str = field(repr=False)
 
     def introspector(self) -> Introspector:
-        """Return what asks the issuer whether a received token is still active."""
+        """Return the introspection client of the service (RFC 7662)."""
         return Introspector(f"{self.issuer}/oauth/introspect", self.client_id, self.secret)
 
     def exchange(self, received_token: str, **parameters: str) -> Answer:

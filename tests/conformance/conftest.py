@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from dev.demo.neighbours import UpstreamIssuer, serving
+from dev.demo.upstream import UpstreamIssuer, serving
 from tests.conformance.recipes import INSTALL, NODE_MODULES
 from tests.conformance.stage import Party, free_port, identity_dev, set_up
 from tests.conftest import TEMPLATE, Server

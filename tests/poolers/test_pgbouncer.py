@@ -19,7 +19,7 @@ from config import isolation
 from config.celery import run_relay_until, run_worker
 from config.settings import Settings, load_settings
 from dev.demo.api import PATCH_OP, Api
-from dev.demo.neighbours import UpstreamIssuer, serving
+from dev.demo.upstream import UpstreamIssuer, serving
 from identity.model.errors import Unavailable
 from identity.model.ids import TenantId
 from identity.store.session import STATEMENT_TIMEOUT_MS
