@@ -11,7 +11,7 @@ from cli.finding import Finding, ill, well
 from cli.output import answer, json_option
 from config.settings import Settings, SettingsError, load_settings
 from dev.running import running_settings
-from server.failures import told
+from server.failures import explain
 from server.process import name_sessions
 
 
@@ -70,7 +70,7 @@ def _findings(folder: Path) -> Iterator[Finding]:
     try:
         settings = load_settings(**(of_folder := running_settings(folder.absolute())))
     except Exception as error:  # a finding, whatever it is
-        yield ill("settings", told(error))
+        yield ill("settings", explain(error))
         return
     yield settings_are_whole(settings)
     for name, check in NEEDED:
@@ -95,5 +95,5 @@ def _looked(name: str, check: Callable[[Settings], Finding | list[Finding]], set
     try:
         found = check(settings)
     except Exception as error:  # it could not be looked at, which is a finding too
-        return [ill(name, told(error))]
+        return [ill(name, explain(error))]
     return found if isinstance(found, list) else [found]

@@ -18,7 +18,7 @@ from identity.model.ids import PLATFORM
 from identity.store.outbox import Backlog, outbox_backlog, outbox_is_untaken
 from identity.store.programs import programs_connected
 from identity.store.transaction import transaction, untenanted
-from server.failures import told
+from server.failures import explain
 
 OLDEST_S_MAX = 60
 UNTAKEN_S_MAX = 10
@@ -36,7 +36,7 @@ def broker_answers(settings: Settings) -> list[Finding]:
     try:
         check_broker(app, settings)
     except Exception as error:  # each broker's library has errors of its own
-        return [ill("broker", told(error))]
+        return [ill("broker", explain(error))]
     finally:
         app.close()
     return [well("broker", broker_address(settings))]

@@ -44,12 +44,10 @@ def serve(host: str | None, port: int | None) -> None:
 def worker(pool: str | None) -> None:
     """Run a worker: it does what follows from a change. Any number may run."""
     _on_stop_signal(sys.exit)
-    from config.celery import Duties, run_worker  # noqa: PLC0415
-    from identity.actions.reconciliation import observe_quiet, reconcile_principal  # noqa: PLC0415
-    from scim.bulk.tasks import perform  # noqa: PLC0415
+    from config.celery import run_worker  # noqa: PLC0415
 
     chosen = None if pool is None else ("prefork" if pool == "prefork" else "threads")
-    run_worker(_settings("worker"), Duties(reconcile_principal, observe_quiet, perform), pool=chosen)  # type: ignore[arg-type]
+    run_worker(_settings("worker"), pool=chosen)  # type: ignore[arg-type]
 
 
 @click.command()
