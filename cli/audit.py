@@ -1,12 +1,11 @@
 """``identity audit``."""
 
 from dataclasses import replace
-from functools import partial
 
 import click
 
 from cli.logs import LOG_OPTIONS, pages_of, show_log, with_reading
-from cli.naming import PRINCIPAL, with_names
+from cli.naming import PRINCIPAL
 from cli.noun import Noun, Target, Values
 from cli.output import is_json
 from cli.task_log import show_task_log
@@ -19,13 +18,12 @@ audit = Noun(
 
 
 def _show(target: Target, values: Values) -> None:
-    remote, reading, txn = target.remote, values.pop("reading"), values["txn"]
+    reading, txn = values.pop("reading"), values["txn"]
     if txn is not None and not (is_json() or reading.follow):
-        pages = pages_of(remote, target.path, replace(reading, oldest_first=True), values)
-        show_task_log(remote, target.tenant, txn, pages)
+        pages = pages_of(target.remote, target.path, replace(reading, oldest_first=True), values)
+        show_task_log(target.remote, target.tenant, txn, pages)
         return
-    named = partial(with_names, remote, target.tenant, columns=audit.names)
-    show_log(remote, target.path, reading, values, audit.columns, named)
+    show_log(target, reading, values, audit.columns, audit.names)
 
 
 audit.add(

@@ -1,5 +1,7 @@
 """``identity connection``."""
 
+from dataclasses import replace
+
 import click
 
 from cli.arguments import JSON, named_argument
@@ -23,7 +25,8 @@ POLICY = (
 
 
 def _show_log(target: Target, values: Values) -> None:
-    show_log(target.remote, f"{target.path}/requests", values.pop("reading"), values, LOG_COLUMNS)
+    log = replace(target, path=f"{target.path}/requests")
+    show_log(log, values.pop("reading"), values, LOG_COLUMNS, {})
 
 
 connection = Noun(

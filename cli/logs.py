@@ -1,7 +1,7 @@
 """Reading a log: newest first, in a span of time, or as it grows."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,8 @@ from uuid import UUID
 import click
 
 from cli.arguments import after_option
+from cli.naming import Columns, with_names
+from cli.noun import Target
 from cli.remote import Pages, Remote, items_of
 from cli.showing import show_list, show_stream
 from cli.times import Time
@@ -52,16 +54,16 @@ def with_reading(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def show_log(
-    remote: Remote, path: str, reading: Reading, query: Mapping[str, object], columns: tuple[str, ...],
-    named: Callable[[Pages], Pages] = lambda pages: pages,
-) -> None:  # fmt: skip
-    """Print a log, or follow it."""
+    target: Target, reading: Reading, query: Mapping[str, object], columns: tuple[str, ...], names: Columns
+) -> None:
+    """Print a log, or follow it. ``names`` are the columns that show principals by name."""
+    remote, path = target.remote, target.path
     if not reading.follow:
-        show_list(named(pages_of(remote, path, reading, query)), *columns)
+        show_list(with_names(remote, target.tenant, pages_of(remote, path, reading, query), names), *columns)
         return
     with suppress(KeyboardInterrupt):
-        first = reading.limit or BEFORE_FOLLOWING
-        show_stream(named(followed(remote, path, first, {**query, "since": reading.since})), *columns)
+        pages = followed(remote, path, reading.limit or BEFORE_FOLLOWING, {**query, "since": reading.since})
+        show_stream(with_names(remote, target.tenant, pages, names), *columns)
 
 
 def pages_of(remote: Remote, path: str, reading: Reading, query: Mapping[str, object]) -> Pages:

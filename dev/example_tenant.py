@@ -13,7 +13,8 @@ from typing import Any
 
 import httpx2
 
-from dev.demo.api import CORE, Api, agent_body, delegation_limits, expect, user_body
+from dev.demo.api import Api, expect
+from dev.demo.bodies import CORE, agent_body, delegation_limits, user_body
 from dev.installation import BrokenFolderError
 from dev.issuer import DevelopmentIssuer
 from identity.model.connection import DEVELOPMENT_ISSUER

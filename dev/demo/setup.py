@@ -6,18 +6,8 @@ from typing import Any
 
 from joserfc.jwk import ECKey
 
-from dev.demo.api import (
-    AgentClient,
-    Api,
-    ServiceClient,
-    StepError,
-    agent_body,
-    delegation_limits,
-    entra_group,
-    entra_patch,
-    entra_user,
-    expect,
-)
+from dev.demo.api import AgentClient, Api, ServiceClient, StepError, expect
+from dev.demo.bodies import agent_body, delegation_limits, entra_group, entra_patch, entra_user
 from dev.demo.resource_servers import ERP, LEDGER, PAY_INVOICES, READ_ENTRIES, READ_INVOICES, LedgerOfErp, erp, ledger
 from dev.demo.scenario import Scenario
 from dev.demo.upstream import serving

@@ -9,8 +9,9 @@ from typing import Any
 import httpx2
 from rich.console import Console
 
-from dev.demo.api import Answer, Api, StepError, entra_patch, expect
+from dev.demo.api import Answer, Api, StepError, expect
 from dev.demo.audit_view import audit_tree
+from dev.demo.bodies import entra_patch
 from dev.demo.resource_servers import ERP, LEDGER, PAY_INVOICES, READ_ENTRIES, READ_INVOICES
 from dev.demo.scenario import Scenario
 from dev.demo.setup import AGENTS, DANA, PORTAL, SAM, create, scim_of, services, set_up
