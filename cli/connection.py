@@ -21,7 +21,7 @@ POLICY = (
     click.option("--upstream-act", type=click.Choice([choice.value for choice in UpstreamAct]),
                  help="oidc: what becomes of its tokens that name actors themselves. Default: refuse."),
 )  # fmt: skip
-"""Which tokens of an upstream issuer are accepted."""
+"""The policy for the tokens of an upstream issuer."""
 
 
 def _show_log(target: Target, values: Values) -> None:

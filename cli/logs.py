@@ -35,7 +35,7 @@ LOG_OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a log is read."""
+    """The order, span and length in which a log is read."""
 
     since: str | None
     until: str | None
@@ -74,7 +74,7 @@ def pages_of(remote: Remote, path: str, reading: Reading, query: Mapping[str, ob
 
 
 def followed(remote: Remote, path: str, first: int, query: Mapping[str, object]) -> Iterator[dict[str, Any]]:
-    """Yield the newest ``first`` items, oldest of them first, and then what comes, each item once."""
+    """Yield the newest ``first`` items, oldest of them first, and then each new item once."""
     items = items_of(remote.pages(path, limit=first, order="desc", **query))[::-1]
     seen = {item["id"] for item in items}
     if items:  # what is older is not new, though it is read again with what may be committed late
@@ -88,7 +88,7 @@ def followed(remote: Remote, path: str, first: int, query: Mapping[str, object])
 
 
 def _behind(remote: Remote, path: str, seen: set[str], query: Mapping[str, object]) -> list[dict[str, Any]]:
-    """Return what is behind the newest item that was seen, and what may have been committed after it."""
+    """Return the items after the newest one that was seen, and those just before it, which may be committed late."""
     place = overlapping(max(seen, default=EARLIEST))
     return items_of(remote.pages(path, limit=LIMIT_MAX, after=place, order="asc", **query))
 

@@ -27,7 +27,7 @@ Find = Callable[[Remote, str, Values], str]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """How a command line names one item of a noun, and how the name becomes a segment of a path."""
+    """The argument that names one item of a noun, and the function that makes it a segment of a path."""
 
     argument: Option
     find: Find

@@ -1,5 +1,5 @@
-"""Where the URL and the token of an installation come from: options, then the environment, then a profile, then an
-`identity dev` that runs with the default folder.
+"""The sources of an installation's URL and token: options, the environment, a profile, and at last an `identity dev`
+that runs with the default folder.
 """
 
 import os

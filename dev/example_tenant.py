@@ -48,7 +48,7 @@ class TenantTakenError(Exception):
 
 @dataclass(slots=True)
 class ExampleTenant:
-    """What is kept of the tenant: ids and secrets by name, clients as client id and secret."""
+    """The ids and secrets of the tenant by name; a client has its id and its secret."""
 
     is_whole: bool = False
     ids: dict[str, str] = field(default_factory=dict)
@@ -74,7 +74,7 @@ def read_example(folder: Path) -> ExampleTenant | None:
 
 
 def make_example(folder: Path, base_url: str, admin_token: str, issuer: DevelopmentIssuer) -> ExampleTenant:
-    """Return the tenant, making first whatever an earlier start has not made.
+    """Return the tenant; parts that an earlier start has not made are made.
 
     Raises ``TenantTakenError``, ``BrokenFolderError``, ``StepError`` when a step is not answered as it should be, and
     ``httpx2.RequestError``.
@@ -189,7 +189,7 @@ class _Making:
         self._post("/connections", body)
 
     def _first_service(self) -> None:
-        """It is an agent too, and has one client for both."""
+        """Make the service that is an agent too, with one client for both."""
         run_by = {"principal_id": self.made.ids[SERVICE_AGENT]}
         types = [{"type": DETAILS_TYPE, "scopes": list(SCOPES)}]
         found = self._resource(RESOURCE, {"scopes": list(SCOPES), "authorization_details_types": types} | run_by)

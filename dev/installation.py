@@ -88,7 +88,7 @@ def lock_folder(folder: Path) -> int:
 
 
 def open_installation(folder: Path, *, needs_admin_token: bool) -> Installation:
-    """Read what the folder keeps, making first whatever is missing. Raises ``BrokenFolderError``."""
+    """Return the secrets of the folder; missing ones are made. Raises ``BrokenFolderError``."""
     kept = read_installation(folder)
     key = kept.get("key_encryption_key") or base64.b64encode(secrets.token_bytes(32)).decode()
     token, token_hash = kept.get("admin_token"), kept.get("admin_token_sha256")

@@ -76,7 +76,7 @@ class Supervisor:
     programs: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     restarts: Restarts = field(default_factory=Restarts)
     start_at: dict[str, float] = field(default_factory=dict)
-    """When a program that has ended is started again, on the monotonic clock."""
+    """The times (monotonic clock) of the next start of programs that have ended."""
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def start_program(self, name: str) -> None:
@@ -146,7 +146,7 @@ def run_installation(
     Raises ``StartError``, ``FolderInUseError``, ``PostgresUnavailableError``, ``SettingsError``.
     """
     began = time.monotonic()
-    os.umask(0o077)  # for whatever a program or a library writes beside what we open ourselves
+    os.umask(0o077)  # for files that a library opens
     _refuse_before_writing(folder, port, environment)
     lock = lock_folder(folder)
     forget_access(folder)

@@ -31,7 +31,7 @@ class Scenario:
     ids: dict[str, str] = field(default_factory=dict)
     agents: dict[str, AgentClient] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict)
-    """Where each resource server listens, by its audience."""
+    """The URL of each resource server, by its audience."""
     erp: LedgerOfErp | None = None
     tokens: dict[str, str] = field(default_factory=dict)
     txn: str = ""

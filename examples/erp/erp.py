@@ -122,5 +122,5 @@ def present(invoice: Invoice) -> dict[str, Any]:
 
 
 def acted_for(claims: VerifiedClaims) -> dict[str, Any]:
-    """What the invoice's own history would record: for whom, by whom, in which task."""
+    """Return the subject, the actors and the task, which the invoice's own history would record."""
     return {"for": claims.subject, "by": [actor.subject for actor in claims.actors], "txn": claims.txn}

@@ -86,7 +86,7 @@ def is_within_details(claims: VerifiedClaims, action: Action, invoice: Invoice) 
 
 
 def reaches(entry: Mapping[str, Any], audience: str, action: Action, invoice: Invoice) -> bool:
-    """Whether one entry permits this call. A member that we do not understand may be a limit, so it refuses."""
+    """Return whether one entry permits this call. An unknown member may be a limit, so it refuses."""
     if not KNOWN_MEMBERS.issuperset(entry):
         return False
     actions, constraints = entry.get("actions"), entry.get("constraints", {})
