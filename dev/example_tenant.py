@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 
 from dev.demo.api import Api, expect
-from dev.demo.bodies import CORE, agent_body, delegation_limits, user_body
+from dev.demo.bodies import CORE, agent_body, delegation_limits, oidc_connection, user_body
 from dev.installation import BrokenFolderError
 from dev.issuer import DevelopmentIssuer
 from identity.model.connection import DEVELOPMENT_ISSUER
@@ -177,16 +177,9 @@ class _Making:
     def _oidc_connection(self) -> None:
         if self._find("/connections", lambda one: one["issuer"] == DEVELOPMENT_ISSUER and one["ended_at"] is None):
             return
-        body = {
-            "kind": "oidc",
-            "name": "development-sign-in",
-            "issuer": DEVELOPMENT_ISSUER,
-            "jwks": self.issuer.jwks,
-            "audiences": [AUDIENCE],
-            "match": "externalId",
-            "provisioned_by": self.made.ids["identity-provider"],
-        }
-        self._post("/connections", body)
+        source = self.made.ids["identity-provider"]
+        body = oidc_connection("development-sign-in", DEVELOPMENT_ISSUER, AUDIENCE, source)
+        self._post("/connections", body | {"jwks": self.issuer.jwks})
 
     def _first_service(self) -> None:
         """Make the service that is an agent too, with one client for both."""

@@ -42,6 +42,12 @@ def agent_body(name: str, external_id: str, owner: str) -> dict[str, Any]:
     }
 
 
+def oidc_connection(name: str, issuer: str, audience: str, provisioned_by: str) -> dict[str, Any]:
+    """Return a connection that finds people by the externalId of a SCIM connection; its keys are to be added."""
+    found_by = {"match": "externalId", "provisioned_by": provisioned_by}
+    return {"kind": "oidc", "name": name, "issuer": issuer, "audiences": [audience]} | found_by
+
+
 def delegation_limits(audience: str, scope: str, max_depth: int) -> dict[str, Any]:
     """Return the members of a delegation that limit its tokens."""
     return {"resource": audience, "scopes": [scope], "max_lifetime_s": 120, "max_depth": max_depth}

@@ -7,7 +7,7 @@ from typing import Any
 from joserfc.jwk import ECKey
 
 from dev.demo.api import AgentClient, Api, ServiceClient, StepError, expect
-from dev.demo.bodies import agent_body, delegation_limits, entra_group, entra_patch, entra_user
+from dev.demo.bodies import agent_body, delegation_limits, entra_group, entra_patch, entra_user, oidc_connection
 from dev.demo.resource_servers import ERP, LEDGER, PAY_INVOICES, READ_ENTRIES, READ_INVOICES, LedgerOfErp, erp, ledger
 from dev.demo.scenario import Scenario
 from dev.demo.upstream import serving
@@ -87,17 +87,9 @@ def push_agents(demo: Scenario) -> None:
 def register(demo: Scenario) -> None:
     """Create the connection of the upstream issuer, and the resource servers."""
     with demo.step("An administrator trusts the company's sign-in, and registers two services") as notes:
-        oidc = {
-            "kind": "oidc",
-            "name": "sign-in",
-            "issuer": demo.upstream.url,
-            "jwks_uri": f"{demo.upstream.url}/keys",
-            "audiences": [PORTAL],
-            "subject_claim": "oid",
-            "match": "externalId",
-            "provisioned_by": demo.ids["entra"],
-        }
-        create(demo, "/connections", oidc, "trust the upstream issuer")
+        oidc = oidc_connection("sign-in", demo.upstream.url, PORTAL, demo.ids["entra"])
+        keys = {"jwks_uri": f"{demo.upstream.url}/keys", "subject_claim": "oid"}
+        create(demo, "/connections", oidc | keys, "trust the upstream issuer")
         scopes = [READ_INVOICES, PAY_INVOICES]
         types = [{"type": "task_resource_access", "scopes": scopes}]
         resource = {"audience": ERP, "scopes": scopes, "authorization_details_types": types}

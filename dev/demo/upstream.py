@@ -51,12 +51,6 @@ class UpstreamIssuer:
     def id_token(self, subject: str, audience: str) -> str:
         """Return an ID token (OpenID Connect Core §2) in the form of Entra; ``oid`` is the stable id of the person."""
         now = int(time.time())
-        claims = {
-            "iss": self.url,
-            "aud": audience,
-            "sub": f"pairwise-{subject}",
-            "oid": subject,
-            "iat": now,
-            "exp": now + ID_TOKEN_LIFETIME_S,
-        }
+        claims = {"iss": self.url, "aud": audience, "sub": f"pairwise-{subject}", "oid": subject, "iat": now}
+        claims["exp"] = now + ID_TOKEN_LIFETIME_S
         return jwt.encode({"alg": "ES256", "kid": "upstream-1", "typ": "JWT"}, claims, self._key)
