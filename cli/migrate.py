@@ -22,7 +22,7 @@ def migrate(context: click.Context) -> None:
 @click.option("--to", default="head", show_default=True, help="The revision to stop at.")
 @json_option
 def up(to: str) -> None:
-    """Apply what is missing, beside the running programs: whatever gives way to a request is tried again."""
+    """Apply what is missing, beside the running programs: a step that gives way to a request is tried again."""
     owner_url = load_settings().owner_url
     database_schema.migrate(owner_url, to)
     _show_state(owner_url)
