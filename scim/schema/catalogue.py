@@ -3,12 +3,11 @@
 The definitions of a tenant have a version. A process parses each version once; an unchanged version costs no query.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
+from identity.actions.bounded_cache import BoundedCache
 from identity.actions.definitions import read_definitions
 from identity.edge.call import Call
 from identity.model.errors import NotFound
@@ -90,8 +89,7 @@ def _with_external_id(schema: Schema) -> Schema:
     return read_schema({**schema.json, "attributes": [*schema.json["attributes"], listed]})
 
 
-_KEPT: OrderedDict[TenantId, tuple[int, Catalogue]] = OrderedDict()
-_LOCK = threading.Lock()
+_KEPT: BoundedCache[TenantId, tuple[int, Catalogue]] = BoundedCache(KEPT_MAX)
 
 
 def catalogue_of(call: Call) -> Catalogue:
@@ -100,15 +98,9 @@ def catalogue_of(call: Call) -> Catalogue:
     if version == 0:
         return built_in()
     tenant_id = call.tx.tenant_id
-    with _LOCK:
-        kept = _KEPT.get(tenant_id)
-        if kept is not None and kept[0] == version:
-            _KEPT.move_to_end(tenant_id)
-            return kept[1]
+    kept = _KEPT.get(tenant_id)
+    if kept is not None and kept[0] == version:
+        return kept[1]
     made = make_catalogue(read_definitions(call.tx))
-    with _LOCK:
-        _KEPT[tenant_id] = (version, made)
-        _KEPT.move_to_end(tenant_id)
-        if len(_KEPT) > KEPT_MAX:
-            _KEPT.popitem(last=False)
+    _KEPT.put(tenant_id, (version, made))
     return made

@@ -8,13 +8,14 @@ Each process has its own offsets and may lose them: the rest is then counted fro
 """
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from flask import current_app
+
+from identity.actions.bounded_cache import BoundedCache
 
 COUNTED_MAX = 1_000
 """Resources from the front of a list within which an index is exact, also after deletions: counting them is cheap."""
@@ -39,22 +40,20 @@ class PageOffset:
 class PageOffsets:
     """The page offsets of every list. ``Key`` names the tenant, the connection and the list."""
 
-    _lists: OrderedDict[Key, list[PageOffset]] = field(default_factory=OrderedDict)
+    _lists: BoundedCache[Key, list[PageOffset]] = field(default_factory=lambda: BoundedCache(LISTS_MAX))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def nearest(self, key: Key, index: int, now: datetime) -> PageOffset | None:
         """Return the offset at ``index`` or the last one before it."""
         with self._lock:
-            fresh = (each for each in self._lists.get(key, ()) if now - each.made_at <= LIFETIME)
+            fresh = (each for each in self._lists.get(key) or () if now - each.made_at <= LIFETIME)
             return max((each for each in fresh if each.index <= index), key=lambda each: each.index, default=None)
 
     def remember(self, key: Key, offset: PageOffset) -> None:
         """Remember an offset, and forget the oldest beyond the limits."""
         with self._lock:
-            others = [each for each in self._lists.pop(key, []) if each.index != offset.index]
-            self._lists[key] = [*others[1 - OFFSETS_MAX :], offset]
-            if len(self._lists) > LISTS_MAX:
-                self._lists.popitem(last=False)
+            others = [each for each in self._lists.get(key) or () if each.index != offset.index]
+            self._lists.put(key, [*others[1 - OFFSETS_MAX :], offset])
 
 
 def page_offsets() -> PageOffsets:

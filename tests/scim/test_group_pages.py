@@ -9,7 +9,7 @@ import pytest
 
 from dev.postgres import SUPERUSER
 from identity.edge.runtime import Runtime
-from identity.store.named_beside import MEMBERS_SHOWN_MAX
+from identity.store.references import MEMBERS_SHOWN_MAX
 from tests.conftest import Server
 from tests.scim.sources import Source
 
