@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from identity.model.difference import differences
 from identity.model.principal import Document
+from identity.model.query import UNSTORABLE
 
 KEPT_DAYS = 7
 KEPT_MAX = 10_000
@@ -26,7 +27,6 @@ MASK = "***"
 CUT = "..."
 SECRET = re.compile(r"password|passphrase|secret|credential|token|private_?key|api_?key|\bpin\b|\botp\b", re.IGNORECASE)
 NAMING = frozenset({"name", "type", "key", "display", "attribute", "field", "path", "target", "id"})
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # neither fits into the database's text
 
 
 class RequestOutcome(StrEnum):
@@ -37,8 +37,7 @@ class RequestOutcome(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One attribute before and after; None is its absence."""
 
     attribute: str

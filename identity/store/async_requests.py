@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert, text
@@ -11,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from identity.model.async_request import OUTBOX_KIND, AlreadyClaimed, AsyncRequest, AsyncResult, Report
 from identity.model.outbox import LONG
+from identity.store.rows import row_reader
 from identity.store.tables import async_reports
 from identity.store.tx import Tx
 
@@ -27,11 +27,11 @@ SELECT count(*) FROM async_requests WHERE tenant_id = :tenant AND connection_id 
 """)
 
 READ = text("""
-SELECT a.connection_id, a.client_id, a.request_id, a.sealed_body, a.done_at, t.catalogue_version,
+SELECT a.id, a.connection_id, a.client_id, a.request_id, a.sealed_body AS sealed, t.catalogue_version,
        (SELECT jsonb_object_agg(r.place, r.report) FROM async_reports r
          WHERE r.tenant_id = :tenant AND r.async_request_id = a.id) AS reports
   FROM async_requests a JOIN tenants t ON t.tenant_id = :tenant
- WHERE a.tenant_id = :tenant AND a.id = :id
+ WHERE a.tenant_id = :tenant AND a.id = :id AND a.done_at IS NULL
 """)
 
 RESULT = text("""
@@ -79,6 +79,9 @@ class Claim:
     is_live: bool
 
 
+REQUEST, ASYNC_RESULT, CLAIMED = row_reader(AsyncRequest), row_reader(AsyncResult), row_reader(Claim)
+
+
 def async_request_insert(
     tx: Tx,
     id_: UUID,
@@ -113,24 +116,14 @@ def async_requests_pending(tx: Tx, connection_id: UUID) -> int:
 def async_request_read(tx: Tx, id_: UUID) -> AsyncRequest | None:
     """Return a request that is not done, with what is reported of it."""
     row = tx.execute(READ, {"tenant": tx.tenant_id, "id": id_}).one_or_none()
-    if row is None or row.done_at is not None:
-        return None
-    return AsyncRequest(
-        id=id_,
-        connection_id=row.connection_id,
-        client_id=row.client_id,
-        request_id=row.request_id,
-        sealed=row.sealed_body,
-        catalogue_version=row.catalogue_version,
-        reports=_by_place(row.reports),
-    )
+    return None if row is None else REQUEST(row)
 
 
 def async_result_find(tx: Tx, id_: UUID, connection_id: UUID, *, done_after: datetime) -> AsyncResult | None:
     """Return what became of a connection's own request, unless it was done so long ago that it is forgotten."""
     parameters = {"tenant": tx.tenant_id, "id": id_, "connection": connection_id, "done_after": done_after}
     row = tx.execute(RESULT, parameters).one_or_none()
-    return None if row is None else AsyncResult(row.is_done, _by_place(row.reports))
+    return None if row is None else ASYNC_RESULT(row)
 
 
 def async_completion_find(tx: Tx, id_: UUID, place: int) -> UUID | None:
@@ -144,7 +137,7 @@ def async_request_claim(tx: Tx, id_: UUID, place: int) -> Claim:
     row = tx.execute(CLAIM, {"tenant": tx.tenant_id, "id": id_, "place": place}).one_or_none()
     if row is None or row.is_reported:
         raise AlreadyClaimed
-    return Claim(row.dialect, row.catalogue_version, row.is_live)
+    return CLAIMED(row)
 
 
 def async_reports_insert(tx: Tx, id_: UUID, reports: Mapping[int, Report], event_ids: Sequence[UUID]) -> None:
@@ -166,7 +159,3 @@ def async_reports_insert(tx: Tx, id_: UUID, reports: Mapping[int, Report], event
 def async_request_finish(tx: Tx, id_: UUID, *, now: datetime) -> None:
     """Write that nothing more will be done of a request, and forget what it asked for."""
     tx.execute(FINISH, {"tenant": tx.tenant_id, "id": id_, "now": now})
-
-
-def _by_place(reports: Any) -> dict[int, Report]:
-    return {int(place): report for place, report in (reports or {}).items()}

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, func, insert, select, update
+from sqlalchemy import ColumnElement, Text, and_, case, func, insert, literal_column, select, update
 
-from identity.model.client import AuthMethod, Client, GrantType
+from identity.model.client import AuthMethod, Client
 from identity.store.locks import client_key
+from identity.store.rows import RowMapper
 from identity.store.tables import clients, resources
 from identity.store.tx import Tx
 
@@ -23,48 +24,21 @@ WITHOUT_AUDIENCE = and_(
 RESOURCE_ENDED_AT = (
     select(func.coalesce(resources.c.deleted_at, resources.c.created_at)).where(RESOURCE).scalar_subquery()
 )
-COLUMNS = (
-    clients.c.client_id,
-    clients.c.client_name,
-    clients.c.principal_id,
-    clients.c.audience,
-    clients.c.connection_id,
-    clients.c.token_endpoint_auth_method,
-    clients.c.posts_secret,
-    clients.c.secret_hash,
-    clients.c.jwks,
-    clients.c.scopes,
-    clients.c.grant_types,
-    clients.c.version,
-    clients.c.created_at,
-    case((WITHOUT_AUDIENCE, RESOURCE_ENDED_AT), else_=clients.c.revoked_at).label("revoked_at"),
-)
 
 
-def client_from(row: Any) -> Client:
-    """Return the client in a row that holds ``COLUMNS``."""
-    return Client(
-        client_id=row.client_id,
-        client_name=row.client_name,
-        principal_id=row.principal_id,
-        audience=row.audience,
-        connection_id=row.connection_id,
-        auth_method=auth_method_from(row.token_endpoint_auth_method, posts_secret=row.posts_secret),
-        secret_hash=None if row.secret_hash is None else bytes(row.secret_hash),
-        jwks=row.jwks,
-        scopes=tuple(row.scopes),
-        grant_types=tuple(GrantType(name) for name in row.grant_types),
-        version=row.version,
-        created_at=row.created_at,
-        revoked_at=row.revoked_at,
-    )
-
-
-def auth_method_from(stored: str, *, posts_secret: bool) -> AuthMethod:
-    """Return the method that two columns spell. A program of before ``posts_secret`` knows two methods, and reads a
-    client that posts its secret as one that sends it by HTTP Basic.
+def auth_method_sql(client: str) -> str:
+    """Return the authentication method that two columns of the row ``client`` hold. A program of before
+    ``posts_secret`` knows two methods, and reads a client that posts its secret as one that sends it by HTTP Basic.
     """
-    return AuthMethod.CLIENT_SECRET_POST if posts_secret else AuthMethod(stored)
+    return f"CASE WHEN {client}.posts_secret THEN 'client_secret_post' ELSE {client}.token_endpoint_auth_method END"
+
+
+CLIENTS = RowMapper(
+    clients,
+    Client,
+    auth_method=literal_column(auth_method_sql("clients"), Text),
+    revoked_at=case((WITHOUT_AUDIENCE, RESOURCE_ENDED_AT), else_=clients.c.revoked_at),
+)
 
 
 def client_insert(tx: Tx, client: Client, *, principal_end_count: int, audience_end_count: int) -> None:
@@ -73,29 +47,18 @@ def client_insert(tx: Tx, client: Client, *, principal_end_count: int, audience_
     tx.execute(
         insert(clients).values(
             tenant_id=tx.tenant_id,
-            client_id=client.client_id,
-            client_name=client.client_name,
-            principal_id=client.principal_id,
-            audience=client.audience,
-            connection_id=client.connection_id,
+            **CLIENTS.values(client),
             token_endpoint_auth_method=AuthMethod.CLIENT_SECRET_BASIC if posts_secret else client.auth_method,
             posts_secret=posts_secret,
-            secret_hash=client.secret_hash,
-            jwks=None if client.jwks is None else dict(client.jwks),
-            scopes=list(client.scopes),
-            grant_types=list(client.grant_types),
             principal_end_count=principal_end_count,
             audience_end_count=audience_end_count,
-            created_at=client.created_at,
         )
     )
 
 
 def client_get(tx: Tx, client_id: str) -> Client | None:
     """Return one client, revoked or not."""
-    statement = select(*COLUMNS).where(clients.c.tenant_id == tx.tenant_id, clients.c.client_id == client_id)
-    row = tx.execute(statement).first()
-    return None if row is None else client_from(row)
+    return CLIENTS.get(tx, clients.c.client_id == client_id)
 
 
 def client_lock(tx: Tx, client_id: str) -> Client | None:
@@ -110,13 +73,7 @@ def client_lock(tx: Tx, client_id: str) -> Client | None:
 
 def client_update(tx: Tx, client_id: str, values: Mapping[str, Any]) -> Client:
     """Change a locked client; its version grows, so that nothing parsed from the old row is used again."""
-    statement = (
-        update(clients)
-        .where(clients.c.tenant_id == tx.tenant_id, clients.c.client_id == client_id)
-        .values(version=clients.c.version + 1, **values)
-        .returning(*COLUMNS)
-    )
-    return client_from(tx.execute(statement).one())
+    return CLIENTS.update_locked(tx, clients.c.client_id == client_id, version=clients.c.version + 1, **values)
 
 
 def client_revoke(tx: Tx, client_id: str, *, now: datetime) -> Client:
@@ -127,31 +84,18 @@ def client_revoke(tx: Tx, client_id: str, *, now: datetime) -> Client:
 
 def connection_clients_revoke(tx: Tx, connection_id: UUID, *, now: datetime) -> list[str]:
     """End every client of a connection for ever; return their ids."""
-    statement = (
-        update(clients)
-        .where(
-            clients.c.tenant_id == tx.tenant_id,
-            clients.c.connection_id == connection_id,
-            clients.c.revoked_at.is_(None),
-        )
-        .values(version=clients.c.version + 1, revoked_at=now)
-        .returning(clients.c.client_id)
-    )
-    revoked = list(tx.execute(statement).scalars())
-    tx.ends.update(map(client_key, revoked))
-    return revoked
+    return _revoke(tx, clients.c.connection_id == connection_id, now)
 
 
 def runner_clients_revoke(tx: Tx, principal_id: UUID, audience: str, *, now: datetime) -> list[str]:
     """End every client that speaks for a principal and a resource server; return their ids."""
+    return _revoke(tx, and_(clients.c.principal_id == principal_id, clients.c.audience == audience), now)
+
+
+def _revoke(tx: Tx, condition: ColumnElement[bool], now: datetime) -> list[str]:
     statement = (
         update(clients)
-        .where(
-            clients.c.tenant_id == tx.tenant_id,
-            clients.c.principal_id == principal_id,
-            clients.c.audience == audience,
-            clients.c.revoked_at.is_(None),
-        )
+        .where(clients.c.tenant_id == tx.tenant_id, condition, clients.c.revoked_at.is_(None))
         .values(version=clients.c.version + 1, revoked_at=now)
         .returning(clients.c.client_id)
     )
@@ -177,9 +121,5 @@ def live_clients_count(tx: Tx, principal_id: UUID, *, limit: int) -> int:
 
 def client_list(tx: Tx, *, principal_id: UUID | None, after: str | None, limit: int) -> list[Client]:
     """Return at most ``limit`` clients in the order of creation, those of one principal when it is named."""
-    statement = select(*COLUMNS).where(clients.c.tenant_id == tx.tenant_id).order_by(clients.c.client_id).limit(limit)
-    if principal_id is not None:
-        statement = statement.where(clients.c.principal_id == principal_id)
-    if after is not None:
-        statement = statement.where(clients.c.client_id > after)
-    return [client_from(row) for row in tx.execute(statement)]
+    is_wanted = None if principal_id is None else clients.c.principal_id == principal_id
+    return CLIENTS.page(tx, is_wanted, key=clients.c.client_id, after=after, limit=limit)

@@ -8,76 +8,23 @@ from uuid import UUID
 from sqlalchemy import bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from identity.model.connection import (
-    Connection,
-    ConnectionKind,
-    Dialect,
-    Match,
-    TokenKind,
-    UpstreamAct,
-    UpstreamPolicy,
-)
+from identity.model.connection import Connection, ConnectionKind
 from identity.model.credential import ConnectionToken
 from identity.model.errors import AlreadyExists
 from identity.store.locks import connection_key
+from identity.store.rows import RowMapper
 from identity.store.tables import connection_tokens, connections, tenants
 from identity.store.tx import Tx
 
-COLUMNS = (
-    connections.c.id,
-    connections.c.kind,
-    connections.c.name,
-    connections.c.dialect,
-    connections.c.issuer,
-    connections.c.jwks_uri,
-    connections.c.jwks,
-    connections.c.audiences,
-    connections.c.subject_claim,
-    connections.c.match,
-    connections.c.provisioned_by,
-    connections.c.token_kinds,
-    connections.c.max_age_s,
-    connections.c.max_lifetime_s,
-    connections.c.upstream_act,
-    connections.c.version,
-    connections.c.created_at,
-    connections.c.ended_at,
-    connections.c.epoch,
-)
-
-
-def connection_from(row: Any) -> Connection:
-    """Return the connection in a row that holds ``COLUMNS``."""
-    return Connection(
-        id=row.id,
-        kind=ConnectionKind(row.kind),
-        name=row.name,
-        dialect=None if row.dialect is None else Dialect(row.dialect),
-        issuer=row.issuer,
-        jwks_uri=row.jwks_uri,
-        jwks=row.jwks,
-        audiences=tuple(row.audiences),
-        subject_claim=row.subject_claim,
-        match=None if row.match is None else Match(row.match),
-        provisioned_by=row.provisioned_by,
-        policy=UpstreamPolicy(
-            token_kinds=tuple(map(TokenKind, row.token_kinds)),
-            max_age_s=row.max_age_s,
-            max_lifetime_s=row.max_lifetime_s,
-            upstream_act=UpstreamAct(row.upstream_act),
-        ),
-        version=row.version,
-        created_at=row.created_at,
-        ended_at=row.ended_at,
-        epoch=row.epoch,
-    )
+CONNECTIONS = RowMapper(connections, Connection)
+CONNECTION_TOKENS = RowMapper(connection_tokens, ConnectionToken)
 
 
 def connection_insert(tx: Tx, values: Mapping[str, Any], *, now: datetime) -> Connection:
     """Write a new connection. Raises ``AlreadyExists`` when another live one trusts the same issuer."""
     statement = insert(connections).values(tenant_id=tx.tenant_id, id=tx.new_id(), created_at=now, **values)
     try:
-        return connection_from(tx.execute(statement.returning(*COLUMNS)).one())
+        return CONNECTIONS.read(tx.execute(statement.returning(*CONNECTIONS.columns)).one())
     except IntegrityError:
         raise AlreadyExists("a connection for this issuer exists already", reason="issuer_taken") from None
 
@@ -90,18 +37,9 @@ def connection_end(tx: Tx, connection_id: UUID, *, now: datetime) -> None:
 
 def connection_update(tx: Tx, connection_id: UUID, values: Mapping[str, Any]) -> Connection | None:
     """Change a live connection."""
-    statement = (
-        update(connections)
-        .where(
-            connections.c.tenant_id == tx.tenant_id,
-            connections.c.id == connection_id,
-            connections.c.ended_at.is_(None),
-        )
-        .values(version=connections.c.version + 1, **values)
-        .returning(*COLUMNS)
-    )
-    row = tx.execute(statement).first()
-    return None if row is None else connection_from(row)
+    is_live = connections.c.ended_at.is_(None)
+    version = connections.c.version + 1
+    return CONNECTIONS.update(tx, connections.c.id == connection_id, is_live, version=version, **values)
 
 
 def connection_narrow(tx: Tx, connection_id: UUID, values: Mapping[str, Any]) -> Connection | None:
@@ -112,30 +50,18 @@ def connection_narrow(tx: Tx, connection_id: UUID, values: Mapping[str, Any]) ->
 
 def connection_get(tx: Tx, connection_id: UUID) -> Connection | None:
     """Return one connection, ended or not."""
-    statement = select(*COLUMNS).where(connections.c.tenant_id == tx.tenant_id, connections.c.id == connection_id)
-    row = tx.execute(statement).first()
-    return None if row is None else connection_from(row)
+    return CONNECTIONS.get(tx, connections.c.id == connection_id)
 
 
 def connection_lock(tx: Tx, connection_id: UUID) -> Connection | None:
     """Return one connection, ended or not, and hold its row until the transaction ends."""
-    statement = (
-        select(*COLUMNS)
-        .where(connections.c.tenant_id == tx.tenant_id, connections.c.id == connection_id)
-        .with_for_update(key_share=True)
-    )
-    row = tx.execute(statement).first()
-    return None if row is None else connection_from(row)
+    return CONNECTIONS.get(tx, connections.c.id == connection_id, is_locked=True)
 
 
 def connection_list(tx: Tx, *, name: str | None = None, after: UUID | None, limit: int) -> list[Connection]:
     """Return at most ``limit`` connections in the order of creation, ended ones among them."""
-    statement = select(*COLUMNS).where(connections.c.tenant_id == tx.tenant_id).order_by(connections.c.id).limit(limit)
-    if name is not None:
-        statement = statement.where(connections.c.name == name)
-    if after is not None:
-        statement = statement.where(connections.c.id > after)
-    return [connection_from(row) for row in tx.execute(statement)]
+    is_wanted = None if name is None else connections.c.name == name
+    return CONNECTIONS.page(tx, is_wanted, key=connections.c.id, after=after, limit=limit)
 
 
 def connection_find_by_issuer(tx: Tx, issuer: str) -> UUID | None:
@@ -152,7 +78,7 @@ def connection_find_by_issuer(tx: Tx, issuer: str) -> UUID | None:
 
 # Asked in every request of a source, so it is put together once.
 FIND_BY_TOKEN = (
-    select(*COLUMNS, tenants.c.catalogue_version)
+    select(*CONNECTIONS.columns, tenants.c.catalogue_version)
     .join(
         connection_tokens,
         (connection_tokens.c.tenant_id == connections.c.tenant_id)
@@ -175,7 +101,7 @@ def connection_find_by_token(tx: Tx, token_hash: bytes, *, now: datetime) -> tup
     the tenant's catalogue.
     """
     row = tx.execute(FIND_BY_TOKEN, {"tenant": tx.tenant_id, "hash": token_hash, "now": now}).first()
-    return None if row is None else (connection_from(row), row.catalogue_version)
+    return None if row is None else (CONNECTIONS.read(row), row.catalogue_version)
 
 
 def connection_token_insert(tx: Tx, connection_id: UUID, token_hash: bytes, *, now: datetime) -> UUID:
@@ -206,14 +132,9 @@ def connection_tokens_expire(tx: Tx, connection_id: UUID, *, at: datetime) -> in
 def connection_tokens_list(tx: Tx, connection_id: UUID) -> list[ConnectionToken]:
     """Return what may be shown of a connection's tokens, newest first."""
     statement = (
-        select(
-            connection_tokens.c.id,
-            connection_tokens.c.created_at,
-            connection_tokens.c.expires_at,
-            connection_tokens.c.revoked_at,
-        )
+        select(*CONNECTION_TOKENS.columns)
         .where(connection_tokens.c.tenant_id == tx.tenant_id, connection_tokens.c.connection_id == connection_id)
         .order_by(connection_tokens.c.id.desc())
         .limit(100)
     )
-    return [ConnectionToken(row.id, row.created_at, row.expires_at, row.revoked_at) for row in tx.execute(statement)]
+    return CONNECTION_TOKENS.all(tx.execute(statement))

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, insert, literal, select, text, update
+from sqlalchemy import ColumnElement, case, delete, exists, func, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.exc import IntegrityError
 
-from identity.model.errors import AlreadyExists, NotFound
+from identity.model.errors import NotFound
 from identity.model.principal import Kind, Principal, UniqueKey
 from identity.model.resource_type import (
     OUR_ENDPOINTS,
@@ -15,27 +14,22 @@ from identity.model.resource_type import (
     SCHEMAS_MAX,
     DefinedSchema,
     DefinedType,
-    Extension,
 )
 from identity.model.schema_document import VERSIONS_MAX
+from identity.store.rows import RowMapper
 from identity.store.tables import principals, resource_types, schemas, tenants
-from identity.store.tx import Tx
+from identity.store.tx import Tx, uniqueness
 
-SCHEMA_COLUMNS = (schemas.c.id, schemas.c.version, schemas.c.document, schemas.c.created_at)
-TYPE_COLUMNS = (
-    resource_types.c.name,
-    resource_types.c.kind,
-    resource_types.c.endpoint,
-    resource_types.c.description,
-    resource_types.c.schema,
-    resource_types.c.extensions,
-    resource_types.c.version,
-    resource_types.c.created_at,
-    resource_types.c.updated_at,
+SCHEMAS = RowMapper(schemas, DefinedSchema)
+TYPES = RowMapper(
+    resource_types,
+    DefinedType,
+    endpoint=func.coalesce(resource_types.c.endpoint, case(dict(OUR_ENDPOINTS), value=resource_types.c.name)),
 )
 UNIQUE = {
     "pk_resource_types": ("resource_type_taken", "a resource type with this name exists already"),
     "uq_resource_types_tenant_id_endpoint_key": ("endpoint_taken", "another resource type has this endpoint"),
+    "pk_principal_keys": ("unique_attribute", "another resource of this type has this value"),
 }
 """The reason and the message of a violation, by the index that found it."""
 
@@ -66,45 +60,32 @@ def catalogue_hold(tx: Tx) -> None:
 # --- schemas ---------------------------------------------------------------------------------------------------
 
 
-def _schema(row: Any) -> DefinedSchema:
-    return DefinedSchema(row.id, row.version, row.document, row.created_at)
-
-
 def schema_list(tx: Tx) -> tuple[DefinedSchema, ...]:
     """Return the newest version of every schema, by id."""
     statement = (
-        select(*SCHEMA_COLUMNS)
+        select(*SCHEMAS.columns)
         .ext(distinct_on(schemas.c.key))
         .where(schemas.c.tenant_id == tx.tenant_id)
         .order_by(schemas.c.key, schemas.c.version.desc())
         .limit(SCHEMAS_MAX)
     )
-    return tuple(_schema(row) for row in tx.execute(statement))
+    return tuple(SCHEMAS.all(tx.execute(statement)))
 
 
 def schema_versions(tx: Tx, id_: str) -> tuple[DefinedSchema, ...]:
     """Return every version of a schema, newest first."""
     statement = (
-        select(*SCHEMA_COLUMNS)
+        select(*SCHEMAS.columns)
         .where(schemas.c.tenant_id == tx.tenant_id, schemas.c.key == id_.lower())
         .order_by(schemas.c.version.desc())
         .limit(VERSIONS_MAX)
     )
-    return tuple(_schema(row) for row in tx.execute(statement))
+    return tuple(SCHEMAS.all(tx.execute(statement)))
 
 
 def schema_insert(tx: Tx, schema: DefinedSchema) -> None:
     """Write a version."""
-    tx.execute(
-        insert(schemas).values(
-            tenant_id=tx.tenant_id,
-            key=schema.id.lower(),
-            version=schema.version,
-            id=schema.id,
-            document=dict(schema.document),
-            created_at=schema.created_at,
-        )
-    )
+    tx.execute(insert(schemas).values(tenant_id=tx.tenant_id, key=schema.id.lower(), **SCHEMAS.values(schema)))
 
 
 def schema_delete(tx: Tx, id_: str) -> None:
@@ -115,60 +96,30 @@ def schema_delete(tx: Tx, id_: str) -> None:
 # --- resource types --------------------------------------------------------------------------------------------
 
 
-def _type(row: Any) -> DefinedType:
-    return DefinedType(
-        name=row.name,
-        kind=Kind(row.kind),
-        endpoint=row.endpoint or OUR_ENDPOINTS[row.name],
-        description=row.description,
-        schema=row.schema,
-        extensions=tuple(Extension(**extension) for extension in row.extensions),
-        version=row.version,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
-
-
 def type_list(tx: Tx) -> tuple[DefinedType, ...]:
     """Return every resource type that a tenant defined or extended, by name."""
     statement = (
-        select(*TYPE_COLUMNS)
+        select(*TYPES.columns)
         .where(resource_types.c.tenant_id == tx.tenant_id)
         .order_by(resource_types.c.key)
         .limit(RESOURCE_TYPES_MAX)
     )
-    return tuple(_type(row) for row in tx.execute(statement))
-
-
-def _values(type_: DefinedType) -> dict[str, Any]:
-    return {
-        "description": type_.description,
-        "extensions": [{"schema": each.schema, "required": each.required} for each in type_.extensions],
-        "updated_at": type_.updated_at,
-    }
+    return tuple(TYPES.all(tx.execute(statement)))
 
 
 def type_insert(tx: Tx, type_: DefinedType) -> None:
     """Write a new resource type. Raises ``AlreadyExists``."""
-    statement = insert(resource_types).values(
-        tenant_id=tx.tenant_id,
-        key=type_.name.lower(),
-        name=type_.name,
-        kind=type_.kind,
-        endpoint=None if type_.is_built_in else type_.endpoint,
-        endpoint_key=None if type_.is_built_in else type_.endpoint.lower(),
-        schema=type_.schema,
-        created_at=type_.created_at,
-        **_values(type_),
-    )
-    try:
-        tx.execute(statement)
-    except IntegrityError as error:
-        constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
-        if constraint not in UNIQUE:
-            raise
-        reason, detail = UNIQUE[constraint]
-        raise AlreadyExists(detail, reason=reason) from None
+    endpoint = None if type_.is_built_in else type_.endpoint
+    values = {
+        **TYPES.values(type_),
+        "tenant_id": tx.tenant_id,
+        "key": type_.name.lower(),
+        "endpoint": endpoint,
+        "endpoint_key": endpoint and endpoint.lower(),
+        "version": 1,
+    }
+    with uniqueness(UNIQUE):
+        tx.execute(insert(resource_types).values(values))
 
 
 def type_update(tx: Tx, type_: DefinedType) -> None:
@@ -176,7 +127,8 @@ def type_update(tx: Tx, type_: DefinedType) -> None:
     statement = update(resource_types).where(
         resource_types.c.tenant_id == tx.tenant_id, resource_types.c.key == type_.name.lower()
     )
-    tx.execute(statement.values(version=resource_types.c.version + 1, **_values(type_)))
+    changed = TYPES.values(type_, "description", "extensions", "updated_at")
+    tx.execute(statement.values(version=resource_types.c.version + 1, **changed))
 
 
 def type_delete(tx: Tx, name: str) -> None:
@@ -230,9 +182,5 @@ def keys_write(tx: Tx, principal: Principal, keys: frozenset[UniqueKey]) -> None
         "attributes": [key.attribute for key in wanted],
         "keys": [key.value for key in wanted],
     }
-    try:
+    with uniqueness(UNIQUE):
         tx.execute(KEYS_WRITE, dict(parameters))
-    except IntegrityError as error:
-        if getattr(getattr(error.orig, "diag", None), "constraint_name", None) != "pk_principal_keys":
-            raise
-        raise AlreadyExists("another resource of this type has this value", reason="unique_attribute") from None

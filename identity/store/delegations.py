@@ -1,13 +1,13 @@
 """Delegations. An ended one stays, and is never begun again."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, insert, literal, not_, or_, select, true, tuple_, update
+from sqlalchemy import ColumnElement, and_, case, func, insert, literal, not_, or_, select, true, tuple_
 
 from identity.model.delegation import DELEGATIONS_MAX, PARTY_ENDED, RESOURCE_DELETED, Delegation
 from identity.store.locks import delegation_key
+from identity.store.rows import RowMapper
 from identity.store.tables import delegations, principals, resources
 from identity.store.tx import Tx
 
@@ -40,54 +40,20 @@ RESOURCE_ENDED_AT = (
     select(func.coalesce(resources.c.deleted_at, resources.c.created_at)).where(RESOURCE).scalar_subquery()
 )
 
-COLUMNS = (
-    delegations.c.id,
-    delegations.c.actor_id,
-    delegations.c.subject_id,
-    delegations.c.subject_group_id,
-    delegations.c.resource,
-    delegations.c.scopes,
-    delegations.c.authorization_details,
-    delegations.c.max_lifetime_s,
-    delegations.c.max_depth,
-    delegations.c.max_task_s,
-    delegations.c.created_at,
-    delegations.c.expires_at,
-    case((WITHOUT_PARTY, PARTIES_ENDED_AT), (WITHOUT_RESOURCE, RESOURCE_ENDED_AT), else_=delegations.c.ended_at).label(
-        "ended_at"
+DELEGATIONS = RowMapper(
+    delegations,
+    Delegation,
+    ended_at=case(
+        (WITHOUT_PARTY, PARTIES_ENDED_AT), (WITHOUT_RESOURCE, RESOURCE_ENDED_AT), else_=delegations.c.ended_at
     ),
-    case(
+    ended_reason=case(
         (WITHOUT_PARTY, literal(PARTY_ENDED)),
         (WITHOUT_RESOURCE, literal(RESOURCE_DELETED)),
         else_=delegations.c.ended_reason,
-    ).label("ended_reason"),
-    delegations.c.granted_by,
-    delegations.c.version,
-    delegations.c.epoch,
+    ),
 )
-
-
-def delegation_from(row: Any) -> Delegation:
-    """Return the delegation in a row that holds ``COLUMNS``."""
-    return Delegation(
-        id=row.id,
-        actor_id=row.actor_id,
-        subject_id=row.subject_id,
-        subject_group_id=row.subject_group_id,
-        resource=row.resource,
-        scopes=tuple(row.scopes),
-        authorization_details=tuple(row.authorization_details),
-        max_lifetime_s=row.max_lifetime_s,
-        max_depth=row.max_depth,
-        max_task_s=row.max_task_s,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        ended_at=row.ended_at,
-        ended_reason=row.ended_reason,
-        granted_by=row.granted_by,
-        version=row.version,
-        epoch=row.epoch,
-    )
+TERMS = ("scopes", "authorization_details", "max_lifetime_s", "max_depth", "max_task_s", "expires_at")
+"""The columns that change once a delegation was granted."""
 
 
 def delegation_insert(
@@ -97,22 +63,10 @@ def delegation_insert(
     tx.execute(
         insert(delegations).values(
             tenant_id=tx.tenant_id,
-            id=delegation.id,
-            actor_id=delegation.actor_id,
-            subject_id=delegation.subject_id,
-            subject_group_id=delegation.subject_group_id,
-            resource=delegation.resource,
-            scopes=list(delegation.scopes),
-            authorization_details=[dict(entry) for entry in delegation.authorization_details],
-            max_lifetime_s=delegation.max_lifetime_s,
-            max_depth=delegation.max_depth,
-            max_task_s=delegation.max_task_s,
+            **DELEGATIONS.values(delegation),
             actor_end_count=actor_end_count,
             subject_end_count=subject_end_count,
             resource_end_count=resource_end_count,
-            granted_by=delegation.granted_by,
-            created_at=delegation.created_at,
-            expires_at=delegation.expires_at,
         )
     )
 
@@ -125,7 +79,7 @@ def delegations_beside(tx: Tx, delegation: Delegation) -> list[Delegation]:
         else delegations.c.subject_group_id == delegation.subject_group_id
     )
     statement = (
-        select(*COLUMNS)
+        select(*DELEGATIONS.columns)
         .where(
             delegations.c.tenant_id == tx.tenant_id,
             delegations.c.actor_id == delegation.actor_id,
@@ -139,7 +93,7 @@ def delegations_beside(tx: Tx, delegation: Delegation) -> list[Delegation]:
         )
         .limit(DELEGATIONS_MAX)
     )
-    return [delegation_from(row) for row in tx.execute(statement)]
+    return DELEGATIONS.all(tx.execute(statement))
 
 
 def delegations_count(tx: Tx, *, actor_id: UUID, subject_id: UUID | None, resource: str) -> int:
@@ -160,9 +114,7 @@ def delegations_count(tx: Tx, *, actor_id: UUID, subject_id: UUID | None, resour
 
 def delegation_get(tx: Tx, delegation_id: UUID) -> Delegation | None:
     """Return one delegation, ended or not."""
-    statement = select(*COLUMNS).where(delegations.c.tenant_id == tx.tenant_id, delegations.c.id == delegation_id)
-    row = tx.execute(statement).first()
-    return None if row is None else delegation_from(row)
+    return DELEGATIONS.get(tx, delegations.c.id == delegation_id)
 
 
 def delegation_lock(tx: Tx, delegation_id: UUID) -> Delegation | None:
@@ -179,52 +131,27 @@ def delegation_update(tx: Tx, delegation: Delegation, *, is_narrowed: bool) -> D
     """Write what a locked delegation permits from now on; one that permits less than before gets a higher epoch."""
     if is_narrowed:
         tx.ends.add(delegation_key(delegation.id))
-    statement = (
-        update(delegations)
-        .where(delegations.c.tenant_id == tx.tenant_id, delegations.c.id == delegation.id)
-        .values(
-            scopes=list(delegation.scopes),
-            authorization_details=[dict(entry) for entry in delegation.authorization_details],
-            max_lifetime_s=delegation.max_lifetime_s,
-            max_depth=delegation.max_depth,
-            max_task_s=delegation.max_task_s,
-            expires_at=delegation.expires_at,
-            version=delegations.c.version + 1,
-            epoch=delegations.c.epoch + int(is_narrowed),
-        )
-        .returning(*COLUMNS)
+    return DELEGATIONS.update_locked(
+        tx,
+        delegations.c.id == delegation.id,
+        **DELEGATIONS.values(delegation, *TERMS),
+        version=delegations.c.version + 1,
+        epoch=delegations.c.epoch + int(is_narrowed),
     )
-    return delegation_from(tx.execute(statement).one())
 
 
 def delegation_end(tx: Tx, delegation_id: UUID, *, reason: str, now: datetime) -> Delegation | None:
     """End a delegation; None when there is none that has not ended."""
     tx.ends.add(delegation_key(delegation_id))
-    statement = (
-        update(delegations)
-        .where(
-            delegations.c.tenant_id == tx.tenant_id,
-            delegations.c.id == delegation_id,
-            delegations.c.ended_at.is_(None),
-            HAS_PARTIES,
-            HAS_RESOURCE,
-        )
-        .values(ended_at=now, ended_reason=reason)
-        .returning(*COLUMNS)
-    )
-    row = tx.execute(statement).first()
-    return None if row is None else delegation_from(row)
+    has_not_ended = (delegations.c.ended_at.is_(None), HAS_PARTIES, HAS_RESOURCE)
+    return DELEGATIONS.update(tx, delegations.c.id == delegation_id, *has_not_ended, ended_at=now, ended_reason=reason)
 
 
 def delegation_list(
     tx: Tx, *, actor_id: UUID | None, subject_id: UUID | None, after: UUID | None, limit: int
 ) -> list[Delegation]:
     """Return at most ``limit`` delegations in the order of creation; ``subject_id`` is a user or a group."""
-    statement = select(*COLUMNS).where(delegations.c.tenant_id == tx.tenant_id).order_by(delegations.c.id).limit(limit)
-    statement = statement.where(_of_parties(actor_id, subject_id))
-    if after is not None:
-        statement = statement.where(delegations.c.id > after)
-    return [delegation_from(row) for row in tx.execute(statement)]
+    return DELEGATIONS.page(tx, _of_parties(actor_id, subject_id), key=delegations.c.id, after=after, limit=limit)
 
 
 def delegations_in_force(
@@ -240,9 +167,9 @@ def delegations_in_force(
 
     ``after`` is the expiry and the id of the last one before; those that never expire come last.
     """
-    table, found = delegations.c, []
+    table, found = delegations.c, list[Delegation]()
     is_wanted = _of_parties(actor_id, subject_id)
-    statement = select(*COLUMNS).where(
+    statement = select(*DELEGATIONS.columns).where(
         table.tenant_id == tx.tenant_id, table.ended_at.is_(None), HAS_PARTIES, HAS_RESOURCE, is_wanted
     )
     if after is None or after[0] is not None:
@@ -250,13 +177,13 @@ def delegations_in_force(
         if after is not None:
             place = tuple_(literal(after[0], table.expires_at.type), literal(after[1], table.id.type))
             expiring = expiring.where(tuple_(table.expires_at, table.id) > place)
-        found = [delegation_from(row) for row in tx.execute(expiring)]
+        found = DELEGATIONS.all(tx.execute(expiring))
     if len(found) == limit:
         return found
     lasting = statement.where(table.expires_at.is_(None)).order_by(table.id).limit(limit - len(found))
     if after is not None and after[0] is None:
         lasting = lasting.where(table.id > after[1])
-    return found + [delegation_from(row) for row in tx.execute(lasting)]
+    return found + DELEGATIONS.all(tx.execute(lasting))
 
 
 def _of_parties(actor_id: UUID | None, subject_id: UUID | None) -> ColumnElement[bool]:

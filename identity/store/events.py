@@ -9,45 +9,34 @@ from uuid import UUID
 from sqlalchemy import insert, select, text
 
 from identity.model.access import Caller
-from identity.model.event import Event, Outcome, RecordedEvent
+from identity.model.event import Event, RecordedEvent
 from identity.model.provisioning_event import ProvisioningEvent
 from identity.model.selection import EVER, Order, Span
 from identity.store import provisioning_events
+from identity.store.rows import RowMapper, column_names, record_of
 from identity.store.spans import in_span
 from identity.store.tables import events
 from identity.store.tx import PendingEvents, Tx
 
+EVENTS = RowMapper(events, RecordedEvent, without="provisioning")
+
 
 def event_row(tx: Tx, event: Event, *, caller: Caller, now: datetime) -> dict[str, Any]:
     """Return the row that ``event`` becomes."""
-    return {
-        "tenant_id": tx.tenant_id,
-        "id": tx.new_id(),
-        "at": now,
-        "type": event.type,
-        "outcome": event.outcome,
-        "caller_kind": caller.kind,
-        "caller_id": caller.id,
-        "subject_id": event.subject_id,
-        "actor_ids": list(event.actor_ids),
-        "txn": event.txn,
-        "reason": event.reason,
-        "request_id": caller.request_id,
-        "detail": dict(event.detail) if caller.client_id is None else {**event.detail, "client_id": caller.client_id},
-    }
+    recorded = RecordedEvent(tx.new_id(), now, caller.kind, caller.id, caller.request_id, event)
+    row = EVENTS.values(recorded) | {"tenant_id": tx.tenant_id}
+    if caller.client_id is not None:
+        row["detail"]["client_id"] = caller.client_id
+    return row
 
 
 INSERT = insert(events)
 
-# What is told to others goes with the event of which it tells: neither is ever there without the other.
-INSERT_FROM_JSON = """
-INSERT INTO events (tenant_id, id, at, type, outcome, caller_kind, caller_id, subject_id, actor_ids, txn, reason,
-                    request_id, detail)
-SELECT :tenant_id, id, at, type, outcome, caller_kind, caller_id, subject_id, actor_ids, txn, reason, request_id,
-       detail
-  FROM jsonb_to_recordset(CAST(:events AS jsonb)) AS event
-       (id uuid, at timestamptz, type text, outcome text, caller_kind text, caller_id text, subject_id uuid,
-        actor_ids uuid[], txn uuid, reason text, request_id text, detail jsonb)
+# A provisioning event goes with the event of the trail that it is about: neither is ever there without the other.
+INSERT_FROM_JSON = f"""
+INSERT INTO events ({column_names(events)})
+SELECT {column_names(events).replace("tenant_id", ":tenant_id")}
+  FROM jsonb_to_recordset(CAST(:events AS jsonb)) AS event ({record_of(events, "tenant_id")})
 """
 INSERT_BOTH = text(f"WITH trail AS ({INSERT_FROM_JSON}) {provisioning_events.INSERT}")
 
@@ -101,11 +90,10 @@ def json_of(waiting: PendingEvents) -> dict[str, str]:
 
 def event_last(tx: Tx, type: str | None = None) -> RecordedEvent | None:  # noqa: A002 - as below
     """Return the newest event, or the newest of one type."""
-    statement = select(events).where(events.c.tenant_id == tx.tenant_id).order_by(events.c.id.desc()).limit(1)
+    statement = select(*EVENTS.columns).where(events.c.tenant_id == tx.tenant_id).order_by(events.c.id.desc()).limit(1)
     if type is not None:
         statement = statement.where(events.c.type == type)
-    row = tx.execute(statement).first()
-    return None if row is None else _recorded(row)
+    return EVENTS.first(tx.execute(statement))
 
 
 def event_list(
@@ -120,7 +108,7 @@ def event_list(
     limit: int,
 ) -> Sequence[RecordedEvent]:
     """Return at most ``limit`` events behind the one with id ``after``, in the order of their ids."""
-    statement = select(events).where(events.c.tenant_id == tx.tenant_id)
+    statement = select(*EVENTS.columns).where(events.c.tenant_id == tx.tenant_id)
     statement = in_span(statement, events, span, order=order, after=after).limit(limit)
     if txn is not None:
         statement = statement.where(events.c.txn == txn)
@@ -130,23 +118,4 @@ def event_list(
         )
     if type is not None:
         statement = statement.where(events.c.type == type)
-    return [_recorded(row) for row in tx.execute(statement)]
-
-
-def _recorded(row: Any) -> RecordedEvent:
-    return RecordedEvent(
-        id=row.id,
-        at=row.at,
-        caller_kind=row.caller_kind,
-        caller_id=row.caller_id,
-        request_id=row.request_id,
-        event=Event(
-            type=row.type,
-            outcome=Outcome(row.outcome),
-            subject_id=row.subject_id,
-            actor_ids=tuple(row.actor_ids),
-            txn=row.txn,
-            reason=row.reason,
-            detail=row.detail,
-        ),
-    )
+    return EVENTS.all(tx.execute(statement))

@@ -16,26 +16,31 @@ from identity.model.resource_pair import ResourcePair
 from identity.model.signing_key import SigningKey
 from identity.model.task import Task
 from identity.model.token import Party, TokenFacts
-from identity.store.facts import ClientLookup, CommonFacts, client_parameters, common_from, statement_of
-from identity.store.json_rows import (
-    connection_from,
-    delegation_from,
-    key_or_none,
-    pair_from,
-    parties_from,
-    server_from,
-    task_or_none,
-    token_from,
+from identity.store.facts import (
+    CLIENT,
+    COMMON,
+    PARTY,
+    RETIRED_KEY,
+    TASK,
+    TENANT_CUT_OFF,
+    ClientLookup,
+    CommonFacts,
+    client_parameters,
+    folded,
+    presented,
 )
+from identity.store.nesting import RESOURCE_STANDS, covers
+from identity.store.resources import TYPES, details_types_sql
+from identity.store.rows import json_of, row_reader
+from identity.store.tables import connections, delegations, resource_pairs, resources
 from identity.store.tx import Tx
 
-EXCHANGE = statement_of(
-    """
+SERVER = json_of(resources, ResourceServer, "r", **{name: details_types_sql("r", name) for name in TYPES})
+
+EXCHANGE = folded(f"""
 WITH {CLIENT},
 upstream AS (
-    SELECT u.id, u.kind, u.name, u.dialect, u.issuer, u.jwks_uri, u.jwks, u.audiences, u.subject_claim, u.match,
-           u.provisioned_by, u.token_kinds, u.max_age_s, u.max_lifetime_s, u.upstream_act, u.version, u.epoch,
-           u.created_at, u.ended_at, s.subject,
+    SELECT u.id, u.match, u.provisioned_by, {json_of(connections, Connection, "u")} AS facts, s.subject,
            u.id || ' ' || encode(sha256(convert_to(s.subject, 'UTF8')), 'hex') AS upstream_key
       FROM connections u CROSS JOIN LATERAL (SELECT CAST(:claims AS jsonb) ->> u.subject_claim AS subject) AS s
      WHERE u.tenant_id = :tenant AND u.kind = 'oidc' AND u.issuer = :issuer AND u.ended_at IS NULL),
@@ -59,7 +64,7 @@ target AS (SELECT coalesce(CAST(:resource AS text), (SELECT audience FROM source
 subject AS (SELECT coalesce(
     (SELECT t.subject_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti),
     (SELECT id FROM person LIMIT 1)) AS id),
-{ASKED},
+{presented(":subject_jti", ":actor_jti")},
 granted AS (
     SELECT d.* FROM delegations d
      WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.subject_id = (SELECT id FROM subject)
@@ -70,24 +75,25 @@ granted AS (
          WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.subject_group_id IS NOT NULL
            AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target) AND {RESOURCE_STANDS}
          ORDER BY d.id LIMIT :delegations_max) d
-     WHERE {COVERS_SUBJECT})
+     WHERE {covers("(SELECT id FROM subject)")}),
+servers AS (
+    SELECT r.audience, {SERVER} AS facts FROM resources r
+     WHERE r.tenant_id = :tenant AND r.deleted_at IS NULL
+       AND r.audience = ANY (ARRAY[(SELECT audience FROM target), (SELECT audience FROM source)]))
 SELECT {COMMON},
-    (SELECT row_to_json(upstream) FROM upstream) AS upstream,
+    (SELECT facts FROM upstream) AS upstream,
     ARRAY(SELECT id FROM person LIMIT 2) AS persons,
     (SELECT id FROM subject) AS subject_id,
     (SELECT id FROM actor) AS actor_id,
-    (SELECT facts FROM asked WHERE jti = :subject_jti) AS subject_token,
-    (SELECT facts FROM asked WHERE jti = :actor_jti) AS actor_token,
-    (SELECT json_agg({PARTY}) FROM principals p WHERE p.tenant_id = :tenant AND p.id = ANY (ARRAY(
+    (SELECT facts FROM presented WHERE jti = :subject_jti) AS subject_token,
+    (SELECT facts FROM presented WHERE jti = :actor_jti) AS actor_token,
+    (SELECT json_object_agg(p.id, {PARTY}) FROM principals p WHERE p.tenant_id = :tenant AND p.id = ANY (ARRAY(
         SELECT id FROM subject UNION SELECT id FROM actor UNION SELECT principal_id FROM client
         UNION SELECT unnest(t.party_ids) FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :subject_jti
         UNION SELECT subject_group_id FROM granted))
         ) AS parties,
-    (SELECT json_agg(d) FROM (
-        SELECT d.id, d.actor_id, d.subject_id, d.subject_group_id, d.resource, d.scopes, d.authorization_details,
-               d.max_lifetime_s, d.max_depth, d.max_task_s, d.created_at, d.expires_at, d.ended_at, d.ended_reason,
-               d.granted_by, d.version, d.epoch
-          FROM granted d
+    (SELECT json_agg(d.facts) FROM (
+        SELECT {json_of(delegations, Delegation, "d")} AS facts FROM granted d
          WHERE d.actor_end_count = (
                 SELECT a.end_count FROM principals a WHERE a.tenant_id = :tenant AND a.id = d.actor_id)
            AND d.subject_end_count = (
@@ -101,23 +107,16 @@ SELECT {COMMON},
             AND o.key = (SELECT upstream_key FROM upstream)),
         {TENANT_CUT_OFF}) AS subject_cut_off,
     (SELECT upstream_key FROM upstream) AS upstream_key,
-    (SELECT json_agg(json_build_object('id', r.id, 'audience', r.audience, 'principal_id', r.principal_id,
-                'scopes', r.scopes, 'types', r.authorization_details_types,
-                'retired_types', r.retired_types, 'restrictions', r.authorization_details_scopes,
-                'version', r.version, 'epoch', r.epoch, 'end_count', r.end_count, 'created_at', r.created_at))
-       FROM resources r WHERE r.tenant_id = :tenant AND r.deleted_at IS NULL
-        AND r.audience = ANY (ARRAY[(SELECT audience FROM target), (SELECT audience FROM source)])) AS servers,
+    (SELECT facts FROM servers WHERE audience = (SELECT audience FROM source)) AS source,
+    (SELECT facts FROM servers WHERE audience = (SELECT audience FROM target)) AS target,
+    (SELECT {json_of(resource_pairs, ResourcePair, "x")} FROM resource_pairs x WHERE x.tenant_id = :tenant
+        AND x.source = (SELECT audience FROM source) AND x.target = (SELECT audience FROM target)) AS pair,
     (SELECT {TASK} FROM tasks k WHERE k.tenant_id = :tenant AND k.txn = (SELECT txn FROM task)) AS task,
     (SELECT b.ended_at IS NULL FROM task_actors b WHERE b.tenant_id = :tenant
-        AND b.txn = (SELECT txn FROM task) AND b.actor_id = (SELECT id FROM actor)) AS is_in_task,
-    {RETIRED_KEY} AS retired_key,
-    (SELECT audience FROM source) AS source,
-    (SELECT audience FROM target) AS target,
-    (SELECT row_to_json(x) FROM resource_pairs x WHERE x.tenant_id = :tenant
-        AND x.source = (SELECT audience FROM source) AND x.target = (SELECT audience FROM target)) AS pair
-""",
-    jtis=":subject_jti, :actor_jti",
-).bindparams(bindparam("claims", type_=JSONB))
+        AND b.txn = (SELECT txn FROM task) AND b.actor_id = (SELECT id FROM actor)) IS TRUE AS is_in_task,
+    {RETIRED_KEY} AS retired_key
+  FROM tenants n WHERE n.tenant_id = :tenant
+""").bindparams(bindparam("claims", type_=JSONB))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +150,9 @@ class ExchangeFacts:
     retired_key: SigningKey | None
 
 
+EXCHANGE_FACTS = row_reader(ExchangeFacts)
+
+
 def exchange_facts_read(
     tx: Tx,
     client: ClientLookup,
@@ -165,38 +167,15 @@ def exchange_facts_read(
     now: datetime,
 ) -> ExchangeFacts:
     """Read what an exchange is decided on. ``claims`` are unverified: they only choose which rows to look at."""
-    row = tx.execute(
-        EXCHANGE,
-        client_parameters(tx, client, now)
-        | {
-            "issuer": issuer,
-            "claims": dict(claims),
-            "subject_jti": subject_jti,
-            "actor_jti": actor_jti,
-            "resource": resource,
-            "txn": txn,
-            "retired_kid": retired_kid,
-            "delegations_max": DELEGATIONS_MAX,
-        },
-    ).one()
-    common = common_from(row)
-    servers = {server.audience: server for server in map(server_from, row.servers or ())}
-    return ExchangeFacts(
-        common=common,
-        upstream=None if row.upstream is None else connection_from(row.upstream),
-        persons=tuple(row.persons),
-        subject_id=row.subject_id,
-        actor_id=row.actor_id,
-        subject_token=token_from(row.subject_token, common.tenant_state),
-        actor_token=token_from(row.actor_token, common.tenant_state),
-        parties={party.id: party for party in parties_from(row.parties)},
-        delegations=tuple(delegation_from(item) for item in row.delegations or ()),
-        subject_cut_off=row.subject_cut_off,
-        upstream_key=row.upstream_key,
-        source=servers.get(row.source),
-        target=servers.get(row.target),
-        pair=None if row.pair is None else pair_from(row.pair),
-        task=task_or_none(row.task),
-        is_in_task=bool(row.is_in_task),
-        retired_key=key_or_none(row.retired_key),
-    )
+    parameters = {
+        **client_parameters(tx, client, now),
+        "issuer": issuer,
+        "claims": dict(claims),
+        "subject_jti": subject_jti,
+        "actor_jti": actor_jti,
+        "resource": resource,
+        "txn": txn,
+        "retired_kid": retired_kid,
+        "delegations_max": DELEGATIONS_MAX,
+    }
+    return EXCHANGE_FACTS(tx.execute(EXCHANGE, parameters).one())

@@ -1,7 +1,7 @@
 """Every fact that a token decision rests on, read in one statement.
 
-The parts are written once and put together for the four questions that are asked of them: may this be exchanged
-(``exchange_facts``), is this token alive, may this client have a token for itself, does this token open the SCIM
+The parts are written once, and put together for the decisions of the token service: may this be exchanged
+(``exchange_facts``), is this token active, may this client have a token for itself, does this token open the SCIM
 endpoint.
 """
 
@@ -16,23 +16,28 @@ from identity.model.client import Client
 from identity.model.connection import Dialect
 from identity.model.signing_key import SigningKey
 from identity.model.task import Task
-from identity.model.token import Party, TokenFacts
-from identity.store.json_rows import client_from, key_from, key_or_none, parties_from, task_or_none, token_from
-from identity.store.nesting import (
-    CLIENT_STANDS,
-    DELEGATION_STANDS,
-    RESOURCE_STANDS,
-    TASK_STANDS,
-    covers,
-    memberships_hold,
+from identity.model.token import Crossing, Cutoff, GrantStatus, Party, TokenFacts
+from identity.store.clients import auth_method_sql
+from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, TASK_STANDS, covers, memberships_hold
+from identity.store.rows import json_of, row_reader
+from identity.store.tables import (
+    clients,
+    connections,
+    cutoffs,
+    delegations,
+    principals,
+    resource_pairs,
+    resources,
+    signing_keys,
+    tasks,
+    tokens,
 )
 from identity.store.tx import Tx
 
-CLIENT = """
+CLIENT = f"""
 client AS (
-    SELECT c.client_id, c.client_name, c.principal_id, c.audience, c.connection_id, c.token_endpoint_auth_method,
-           c.posts_secret, encode(c.secret_hash, 'hex') AS secret_hash, c.jwks, c.scopes, c.grant_types, c.version,
-           c.created_at, c.revoked_at, {CLIENT_STANDS} AS stands
+    SELECT c.client_id, c.principal_id, {json_of(clients, Client, "c", auth_method=auth_method_sql("c"))} AS facts,
+           {CLIENT_STANDS} AS stands
       FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = :client_id),
 fresh AS (
     INSERT INTO used_assertions (tenant_id, client_id, jti_hash, expires_at)
@@ -40,44 +45,51 @@ fresh AS (
       FROM client WHERE CAST(:assertion_hash AS bytea) IS NOT NULL
         ON CONFLICT DO NOTHING RETURNING 1)"""
 
-PARTY = """json_build_object('id', p.id, 'kind', p.kind, 'state', p.state, 'epoch', p.epoch,
-                             'valid_from', p.valid_from, 'valid_until', p.valid_until)"""
+PARTY = json_of(principals, Party, "p")
+STATE_OF_TASK = f"CASE WHEN k.state <> 'open' OR {TASK_STANDS} THEN k.state ELSE 'cancelled' END"
+TASK = json_of(tasks, Task, "k", state=STATE_OF_TASK)
+TENANT_CUT_OFF = """(SELECT o.not_before FROM cutoffs o
+      WHERE o.tenant_id = :tenant AND o.kind = 'tenant' AND o.key = CAST(:tenant AS text))"""
 
-ASKED = """
-asked (jti, facts) AS (SELECT t.jti, json_build_object(
-    'jti', t.jti, 'txn', t.txn, 'client_id', t.client_id, 'subject_id', t.subject_id, 'actor_ids', t.actor_ids,
-    'ancestor_ids', t.ancestor_ids, 'delegation_ids', t.delegation_ids, 'client_ids', t.client_ids,
-    'party_ids', t.party_ids, 'epoch_sum', t.epoch_sum,
-    'basis_epoch_sum', t.basis_epoch_sum, 'depth_max', t.depth_max, 'audience', t.audience,
-    'scopes', t.scopes, 'authorization_details', t.authorization_details,
-    'issued_at', t.issued_at, 'expires_at', t.expires_at, 'upstream', t.upstream,
-    'is_revoked', t.revoked_at IS NOT NULL OR EXISTS (
-        SELECT FROM tokens a WHERE a.tenant_id = :tenant AND a.jti = ANY (t.ancestor_ids) AND a.revoked_at IS NOT NULL),
-    'parties', (SELECT json_agg({PARTY}) FROM principals p
-                 WHERE p.tenant_id = :tenant AND p.id = ANY (t.party_ids)),
-    'delegations', (SELECT json_agg(json_build_object('id', d.id, 'epoch', d.epoch, 'holds',
-                        {DELEGATION_STANDS} AND (t.memberships IS NOT NULL OR {COVERS_TOKEN}),
-                        'max_lifetime_s', d.max_lifetime_s, 'expires_at', d.expires_at))
-                      FROM delegations d WHERE d.tenant_id = :tenant AND d.id = ANY (t.delegation_ids)),
-    'memberships', t.memberships, 'memberships_hold', {MEMBERSHIPS_HOLD},
-    'pair_ids', t.pair_ids, 'renewable_until', t.renewable_until, 'first_jti', t.first_jti,
-    'crossings', (SELECT json_agg(json_build_object('pair_id', x.id, 'audience', x.source, 'epoch', x.epoch))
-                    FROM resource_pairs x WHERE x.tenant_id = :tenant AND x.id = ANY (t.pair_ids)),
-    'resources', (
-        SELECT json_agg(json_build_object('id', v.audience, 'epoch', v.epoch, 'holds', v.deleted_at IS NULL))
+DELEGATION_STATUS = json_of(
+    delegations,
+    GrantStatus,
+    "d",
+    holds=f"({DELEGATION_STANDS} AND (t.memberships IS NOT NULL OR {covers('t.subject_id')})) IS TRUE",
+)
+LASTING = {"max_lifetime_s": "NULL", "expires_at": "NULL"}
+CLIENT_STATUS = json_of(clients, GrantStatus, "c", id="c.client_id", holds=f"{CLIENT_STANDS} IS TRUE", epoch="0",
+                        **LASTING)  # fmt: skip
+RESOURCE_STATUS = json_of(resources, GrantStatus, "v", id="v.audience", holds="v.deleted_at IS NULL", **LASTING)
+TOKEN = json_of(
+    tokens,
+    TokenFacts,
+    "t",
+    tenant_state="(SELECT e.state FROM tenants e WHERE e.tenant_id = :tenant)",
+    is_revoked="""t.revoked_at IS NOT NULL OR EXISTS (SELECT FROM tokens a
+        WHERE a.tenant_id = :tenant AND a.jti = ANY (t.ancestor_ids) AND a.revoked_at IS NOT NULL)""",
+    parties=f"""(SELECT json_agg({PARTY}) FROM principals p
+                  WHERE p.tenant_id = :tenant AND p.id = ANY (t.party_ids))""",
+    delegations=f"""(SELECT json_agg({DELEGATION_STATUS}) FROM delegations d
+                      WHERE d.tenant_id = :tenant AND d.id = ANY (t.delegation_ids))""",
+    memberships_hold=memberships_hold("t.memberships"),
+    crossings=f"""(SELECT json_agg({json_of(resource_pairs, Crossing, "x", pair_id="x.id", audience="x.source")})
+                     FROM resource_pairs x WHERE x.tenant_id = :tenant AND x.id = ANY (t.pair_ids))""",
+    resources=f"""(
+        SELECT json_agg({RESOURCE_STATUS})
           FROM resources v WHERE v.tenant_id = :tenant AND v.audience = ANY (t.audience || ARRAY(
-                SELECT x.source FROM resource_pairs x WHERE x.tenant_id = :tenant AND x.id = ANY (t.pair_ids)))),
-    'connection_epoch', (SELECT u.epoch FROM connections u WHERE u.tenant_id = :tenant AND u.id = t.connection_id),
-    'connection_id', t.connection_id, 'upstream_key', t.upstream_key,
-    'connection_holds', t.connection_id IS NULL OR (
-        SELECT u.ended_at IS NULL FROM connections u WHERE u.tenant_id = :tenant AND u.id = t.connection_id),
-    'clients', (SELECT json_agg(json_build_object('id', c.client_id, 'holds', {CLIENT_STANDS}))
-                  FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = ANY (t.client_ids)),
-    'task_state', CASE WHEN k.state <> 'open' OR {TASK_STANDS} THEN k.state ELSE 'cancelled' END,
-    'task_expires_at', k.expires_at,
-    'branch_holds', (SELECT true FROM task_actors b WHERE b.tenant_id = :tenant AND b.txn = t.txn
-                        AND b.actor_id = ANY (t.actor_ids) AND b.ended_at IS NOT NULL LIMIT 1) IS NULL,
-    'cutoffs', (SELECT json_agg(json_build_object('kind', o.kind, 'key', o.key, 'not_before', o.not_before))
+                SELECT x.source FROM resource_pairs x WHERE x.tenant_id = :tenant AND x.id = ANY (t.pair_ids))))""",
+    connection_epoch="""coalesce((
+        SELECT u.epoch FROM connections u WHERE u.tenant_id = :tenant AND u.id = t.connection_id), 0)""",
+    connection_holds="""t.connection_id IS NULL OR (
+        SELECT u.ended_at IS NULL FROM connections u WHERE u.tenant_id = :tenant AND u.id = t.connection_id)""",
+    clients=f"""(SELECT json_agg({CLIENT_STATUS})
+                   FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = ANY (t.client_ids))""",
+    task_state=STATE_OF_TASK,
+    task_expires_at="k.expires_at",
+    branch_holds="""(SELECT true FROM task_actors b WHERE b.tenant_id = :tenant AND b.txn = t.txn
+                        AND b.actor_id = ANY (t.actor_ids) AND b.ended_at IS NOT NULL LIMIT 1) IS NULL""",
+    cutoffs=f"""(SELECT json_agg({json_of(cutoffs, Cutoff, "o")})
                   FROM (SELECT 'tenant' AS kind, CAST(:tenant AS text) AS key
                         UNION ALL SELECT 'principal', CAST(id AS text) FROM unnest(t.party_ids) AS id
                         UNION ALL SELECT 'client', id FROM unnest(t.client_ids) AS id
@@ -85,95 +97,53 @@ asked (jti, facts) AS (SELECT t.jti, json_build_object(
                         UNION ALL SELECT 'subject', t.upstream_key
                         UNION ALL SELECT 'jti', CAST(id AS text) FROM unnest(t.ancestor_ids || t.jti) AS id) AS i
                  CROSS JOIN LATERAL (SELECT kind, key, not_before FROM cutoffs
-                                      WHERE tenant_id = :tenant AND kind = i.kind AND key = i.key OFFSET 0) AS o))
-   FROM tokens t LEFT JOIN tasks k ON k.tenant_id = :tenant AND k.txn = t.txn
-  WHERE t.tenant_id = :tenant AND t.jti IN ({jtis}))"""
+                                      WHERE tenant_id = :tenant AND kind = i.kind AND key = i.key OFFSET 0) AS o)""",
+)
 
-TASK = """json_build_object('txn', k.txn, 'subject_id', k.subject_id, 'actor_id', k.actor_id,
-        'delegation_id', k.delegation_id, 'audience', k.audience, 'scopes', k.scopes,
-        'authorization_details', k.authorization_details, 'created_at', k.created_at, 'expires_at', k.expires_at,
-        'ended_at', k.ended_at, 'purpose', k.purpose, 'authority', k.authority, 'budget', k.budget,
-        'state', CASE WHEN k.state <> 'open' OR {TASK_STANDS} THEN k.state ELSE 'cancelled' END)"""
 
-TENANT_CUT_OFF = """(SELECT o.not_before FROM cutoffs o
-      WHERE o.tenant_id = :tenant AND o.kind = 'tenant' AND o.key = CAST(:tenant AS text))"""
+def presented(*jtis: str) -> str:
+    """Return the CTE of the tokens with these ids, each with the present state of all that it rests on."""
+    return f"""
+presented (jti, facts) AS (
+    SELECT t.jti, {TOKEN} FROM tokens t LEFT JOIN tasks k ON k.tenant_id = :tenant AND k.txn = t.txn
+     WHERE t.tenant_id = :tenant AND t.jti IN ({", ".join(jtis)}))"""
 
-KEY = """json_build_object('kid', s.kid, 'alg', s.alg, 'public_jwk', s.public_jwk,
-                'sealed_private', encode(s.sealed_private, 'hex'), 'created_at', s.created_at,
-                'activates_at', s.activates_at, 'verify_until', s.verify_until)"""
 
-RETIRED_KEY = """(SELECT {KEY} FROM signing_keys s
+KEY = json_of(signing_keys, SigningKey, "s")
+RETIRED_KEY = f"""(SELECT {KEY} FROM signing_keys s
       WHERE s.tenant_id = :tenant AND s.kid = CAST(:retired_kid AS text) AND s.state = 'live')"""
-
-ISSUER = """
-    (SELECT json_build_object('slug', n.slug, 'state', n.state, 'task_lifetime_max_s', n.task_lifetime_max_s,
-                'max_task_s', n.max_task_s)
-       FROM tenants n WHERE n.tenant_id = :tenant) AS tenant,
-    (SELECT json_agg({KEY})
-       FROM signing_keys s WHERE s.tenant_id = :tenant AND s.state = 'live'
-        AND (s.verify_until IS NULL OR s.verify_until > :now)) AS keys"""
+KEYS = f"""(SELECT json_agg({KEY}) FROM signing_keys s
+      WHERE s.tenant_id = :tenant AND s.state = 'live' AND (s.verify_until IS NULL OR s.verify_until > :now))"""
 
 COMMON = f"""
-    {TENANT_CUT_OFF} AS tenant_cut_off,
-    (SELECT row_to_json(client) FROM client) AS client,
-    (SELECT count(*) FROM fresh) AS fresh, {ISSUER}"""
+    {TENANT_CUT_OFF} AS cut_off,
+    (SELECT facts FROM client) AS client, (SELECT stands FROM client) IS TRUE AS client_stands,
+    (SELECT count(*) FROM fresh) = 1 AS is_fresh,
+    n.state AS tenant_state, n.task_lifetime_max_s, n.max_task_s, {KEYS} AS keys"""
 
 
-def statement_of(template: str, **holes: str) -> TextClause:
-    """Put the parts together. Blanks are folded: the driver keeps only short statements parsed."""
-    parts = {"CLIENT": CLIENT, "ISSUER": ISSUER, "COMMON": COMMON, "ASKED": ASKED, "TASK": TASK}
-    conditions = {
-        "PARTY": PARTY,
-        "KEY": KEY,
-        "RETIRED_KEY": RETIRED_KEY.format(KEY=KEY),
-        "TENANT_CUT_OFF": TENANT_CUT_OFF,
-        "CLIENT_STANDS": CLIENT_STANDS,
-        "DELEGATION_STANDS": DELEGATION_STANDS,
-        "RESOURCE_STANDS": RESOURCE_STANDS,
-        "TASK_STANDS": TASK_STANDS,
-        "COVERS_TOKEN": covers("t.subject_id"),
-        "MEMBERSHIPS_HOLD": memberships_hold("t.memberships"),
-        "COVERS_SUBJECT": covers("(SELECT id FROM subject)"),
-    }
-    return text(" ".join(template.format(**parts, **conditions).format(**holes, **conditions).split()))
+def folded(statement: str) -> TextClause:
+    """Return a statement with its blanks folded: the driver keeps only short statements parsed."""
+    return text(" ".join(statement.split()))
 
 
-ITSELF = statement_of(
-    """
+ITSELF = folded(f"""
 WITH {CLIENT}
 SELECT {COMMON},
-    (SELECT json_agg({PARTY}) FROM principals p
-      WHERE p.tenant_id = :tenant AND p.id = (SELECT principal_id FROM client)) AS parties,
-    (SELECT json_build_object('scopes', r.scopes, 'epoch', r.epoch) FROM resources r
-      WHERE r.tenant_id = :tenant AND r.audience = :resource AND r.deleted_at IS NULL) AS resource,
+    (SELECT {PARTY} FROM principals p
+      WHERE p.tenant_id = :tenant AND p.id = (SELECT principal_id FROM client)) AS principal,
+    r.scopes AS resource_scopes, coalesce(r.epoch, 0) AS resource_epoch,
     (SELECT {TASK} FROM tasks k WHERE k.tenant_id = :tenant AND k.txn = CAST(:txn AS uuid)) AS task
-"""
-)
+  FROM tenants n
+  LEFT JOIN resources r ON r.tenant_id = :tenant AND r.audience = :resource AND r.deleted_at IS NULL
+ WHERE n.tenant_id = :tenant
+""")
 
-LIFE = statement_of(
-    """
-WITH {CLIENT},
-{ASKED}
-SELECT {COMMON},
-    (SELECT facts FROM asked) AS token,
-    {RETIRED_KEY} AS retired_key
-""",
-    jtis=":jti",
-)
-
-ACCESS = statement_of(
-    """
-WITH {ASKED}
-SELECT {ISSUER},
-    (SELECT facts FROM asked) AS token,
-    (SELECT json_build_object('id', u.id, 'dialect', u.dialect, 'catalogue_version', (
-            SELECT n.catalogue_version FROM tenants n WHERE n.tenant_id = :tenant)) FROM connections u
-      WHERE u.tenant_id = :tenant AND u.kind = 'scim' AND u.ended_at IS NULL AND u.id = (
-            SELECT c.connection_id FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = (
-                SELECT t.client_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :jti))) AS connection
-""",
-    jtis=":jti",
-)
+LIFE = folded(f"""
+WITH {CLIENT}, {presented(":jti")}
+SELECT {COMMON}, (SELECT facts FROM presented) AS token, {RETIRED_KEY} AS retired_key
+  FROM tenants n WHERE n.tenant_id = :tenant
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +165,6 @@ class CommonFacts:
     client: Client | None
     client_stands: bool
     is_fresh: bool
-    tenant_slug: str
     tenant_state: str
     task_lifetime_max_s: int
     max_task_s: int
@@ -243,44 +212,46 @@ class AccessFacts:
     keys: tuple[SigningKey, ...]
 
 
+SOURCE = json_of(connections, Source, "u", connection_id="u.id", catalogue_version="n.catalogue_version")
+ACCESS = folded(f"""
+WITH {presented(":jti")}
+SELECT {KEYS} AS keys, (SELECT facts FROM presented) AS token,
+    (SELECT {SOURCE} FROM connections u
+      WHERE u.tenant_id = :tenant AND u.kind = 'scim' AND u.ended_at IS NULL AND u.id = (
+            SELECT c.connection_id FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = (
+                SELECT t.client_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :jti))) AS source
+  FROM tenants n WHERE n.tenant_id = :tenant
+""")
+CLIENT_CREDENTIALS_FACTS = row_reader(ClientCredentialsFacts)
+TOKEN_STATUS_FACTS = row_reader(TokenStatusFacts)
+ACCESS_FACTS = row_reader(AccessFacts)
+
+
 def itself_facts_read(
     tx: Tx, client: ClientLookup, *, resource: str | None, txn: UUID | None, now: datetime
 ) -> ClientCredentialsFacts:
-    """Read what a token for the client itself is decided on."""
-    row = tx.execute(ITSELF, client_parameters(tx, client, now) | {"resource": resource, "txn": txn}).one()
-    parties = parties_from(row.parties)
-    scopes = None if row.resource is None else tuple(row.resource["scopes"])
-    epoch = 0 if row.resource is None else row.resource["epoch"]
-    return ClientCredentialsFacts(
-        common_from(row), parties[0] if parties else None, scopes, epoch, task_or_none(row.task)
-    )
+    """Read the facts that a token for the client itself is decided on."""
+    parameters = client_parameters(tx, client, now) | {"resource": resource, "txn": txn}
+    return CLIENT_CREDENTIALS_FACTS(tx.execute(ITSELF, parameters).one())
 
 
 def life_facts_read(
     tx: Tx, client: ClientLookup, *, jti: UUID | None, retired_kid: str | None, now: datetime
 ) -> TokenStatusFacts:
-    """Read what the life of one token is decided on. ``retired_kid``: a key that may not verify for others any more."""
+    """Read the facts that say whether one token is active. ``retired_kid`` names a key that others may not verify with
+    any more.
+    """
     parameters = client_parameters(tx, client, now) | {"jti": jti, "retired_kid": retired_kid}
-    row = tx.execute(LIFE, parameters).one()
-    common = common_from(row)
-    return TokenStatusFacts(common, token_from(row.token, common.tenant_state), key_or_none(row.retired_key))
+    return TOKEN_STATUS_FACTS(tx.execute(LIFE, parameters).one())
 
 
 def access_facts_read(tx: Tx, *, jti: UUID | None, now: datetime) -> AccessFacts:
-    """Read what opening the SCIM endpoint with one token is decided on."""
-    row = tx.execute(ACCESS, {"tenant": tx.tenant_id, "now": now, "jti": jti}).one()
-    found = row.connection
-    return AccessFacts(
-        token=token_from(row.token, row.tenant["state"]),
-        source=None
-        if found is None
-        else Source(UUID(found["id"]), Dialect(found["dialect"]), found["catalogue_version"]),
-        keys=tuple(key_from(item) for item in row.keys or ()),
-    )
+    """Read the facts that say whether one token opens the SCIM endpoint."""
+    return ACCESS_FACTS(tx.execute(ACCESS, {"tenant": tx.tenant_id, "now": now, "jti": jti}).one())
 
 
 def client_parameters(tx: Tx, client: ClientLookup, now: datetime) -> dict[str, Any]:
-    """Return what every question says of its tenant, its time and its client."""
+    """Return the parameters of every one of these statements: the tenant, the time and the client."""
     return {
         "tenant": tx.tenant_id,
         "now": now,
@@ -288,18 +259,3 @@ def client_parameters(tx: Tx, client: ClientLookup, now: datetime) -> dict[str, 
         "assertion_hash": client.assertion_hash,
         "assertion_expires_at": client.assertion_expires_at,
     }
-
-
-def common_from(row: Any) -> CommonFacts:
-    """Return what every question needs, from the row that answers it."""
-    return CommonFacts(
-        client=None if row.client is None else client_from(row.client),
-        client_stands=row.client is not None and row.client["stands"],
-        is_fresh=row.fresh == 1,
-        tenant_slug=row.tenant["slug"],
-        tenant_state=row.tenant["state"],
-        task_lifetime_max_s=row.tenant["task_lifetime_max_s"],
-        max_task_s=row.tenant["max_task_s"],
-        keys=tuple(key_from(item) for item in row.keys or ()),
-        cut_off=row.tenant_cut_off,
-    )

@@ -1,57 +1,37 @@
 """Links from an upstream issuer's subject to a person of ours."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
 
 from identity.model.federated_subject import FederatedSubject
+from identity.store.rows import RowMapper
 from identity.store.tables import federated_subjects, principals
 from identity.store.tx import Tx
 
-COLUMNS = (
-    federated_subjects.c.connection_id,
-    federated_subjects.c.subject,
-    federated_subjects.c.principal_id,
-    federated_subjects.c.created_at,
-)
-
-
-def _subject(row: Any) -> FederatedSubject:
-    return FederatedSubject(row.connection_id, row.subject, row.principal_id, row.created_at)
+FEDERATED_SUBJECTS = RowMapper(federated_subjects, FederatedSubject)
 
 
 def federated_subject_insert(
     tx: Tx, *, connection_id: UUID, subject: str, principal_id: UUID, now: datetime
 ) -> FederatedSubject | None:
     """Write a new link; None when the subject is linked already."""
+    link = FederatedSubject(connection_id, subject, principal_id, now)
     statement = (
         insert(federated_subjects)
-        .values(
-            tenant_id=tx.tenant_id,
-            connection_id=connection_id,
-            subject=subject,
-            principal_id=principal_id,
-            created_at=now,
-        )
+        .values(tenant_id=tx.tenant_id, **FEDERATED_SUBJECTS.values(link))
         .on_conflict_do_nothing()
-        .returning(*COLUMNS)
+        .returning(*FEDERATED_SUBJECTS.columns)
     )
-    row = tx.execute(statement).first()
-    return None if row is None else _subject(row)
+    return FEDERATED_SUBJECTS.first(tx.execute(statement))
 
 
 def federated_subject_get(tx: Tx, connection_id: UUID, subject: str) -> FederatedSubject | None:
     """Return the link of one subject."""
-    statement = select(*COLUMNS).where(
-        federated_subjects.c.tenant_id == tx.tenant_id,
-        federated_subjects.c.connection_id == connection_id,
-        federated_subjects.c.subject == subject,
-    )
-    row = tx.execute(statement).first()
-    return None if row is None else _subject(row)
+    is_of_connection = federated_subjects.c.connection_id == connection_id
+    return FEDERATED_SUBJECTS.get(tx, is_of_connection, federated_subjects.c.subject == subject)
 
 
 def federated_subject_delete(tx: Tx, *, connection_id: UUID, subject: str, principal_id: UUID) -> bool:
@@ -84,9 +64,9 @@ def federated_subject_release(tx: Tx, connection_id: UUID, subject: str) -> bool
 def federated_subject_list(tx: Tx, principal_id: UUID, *, limit: int) -> list[FederatedSubject]:
     """Return at most ``limit`` links of one principal."""
     statement = (
-        select(*COLUMNS)
+        select(*FEDERATED_SUBJECTS.columns)
         .where(federated_subjects.c.tenant_id == tx.tenant_id, federated_subjects.c.principal_id == principal_id)
         .order_by(federated_subjects.c.connection_id, federated_subjects.c.subject)
         .limit(limit)
     )
-    return [_subject(row) for row in tx.execute(statement)]
+    return FEDERATED_SUBJECTS.all(tx.execute(statement))

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
+from identity.store.rows import RowMapper
 from identity.store.tables import idempotency_keys
 from identity.store.tx import Tx
 
@@ -17,6 +18,9 @@ class KeptAnswer:
     request_hash: bytes
     status: int
     sealed_answer: bytes
+
+
+KEPT_ANSWERS = RowMapper(idempotency_keys, KeptAnswer)
 
 
 def idempotency_claim(
@@ -52,13 +56,5 @@ def idempotency_keep(tx: Tx, *, caller: str, key_hash: bytes, status: int, seale
 
 def idempotency_get(tx: Tx, *, caller: str, key_hash: bytes) -> KeptAnswer | None:
     """Return what was answered under a key."""
-    statement = select(
-        idempotency_keys.c.request_hash, idempotency_keys.c.status, idempotency_keys.c.sealed_answer
-    ).where(
-        idempotency_keys.c.tenant_id == tx.tenant_id,
-        idempotency_keys.c.caller == caller,
-        idempotency_keys.c.key_hash == key_hash,
-        idempotency_keys.c.status.is_not(None),
-    )
-    row = tx.execute(statement).first()
-    return None if row is None else KeptAnswer(bytes(row.request_hash), row.status, bytes(row.sealed_answer))
+    columns = idempotency_keys.c
+    return KEPT_ANSWERS.get(tx, columns.caller == caller, columns.key_hash == key_hash, columns.status.is_not(None))

@@ -14,6 +14,7 @@ from identity.model.client import CLIENTS_MAX
 from identity.model.lifecycle import Restored
 from identity.model.outbox import URGENT
 from identity.store.nesting import CLIENT_STANDS, DELEGATION_SERVES
+from identity.store.rows import row_reader
 from identity.store.tables import outbox
 from identity.store.tx import Tx
 
@@ -151,6 +152,9 @@ class EndedRows:
     is_more: bool
 
 
+ENDED_TASK = row_reader(EndedTask)
+
+
 def principal_cut(tx: Tx, principal_id: UUID, *, is_end: bool, is_deleted: bool, reason: str, now: datetime) -> int:
     """Write the cut-off of a locked principal and the notice for the workers; an end revokes its clients, a deletion
     frees its unique values. Return how many clients were revoked.
@@ -189,7 +193,7 @@ def ended_rows_end(tx: Tx, principal_id: UUID, *, end_count: int, epoch: int, re
     named = {"tenant": tx.tenant_id, "principal": principal_id, "limit": BATCH, "now": now}
     ended = tx.execute(DELEGATIONS_END, named | {"end_count": end_count, "reason": reason}).rowcount
     tasks = tx.execute(TASKS_END, named | {"epoch": epoch}).all()
-    running = tuple(EndedTask(row.txn, row.subject_id, row.actor_id) for row in tasks if row.was_running)
+    running = tuple(ENDED_TASK(row) for row in tasks if row.was_running)
     return EndedRows(running, is_more=ended >= BATCH or len(tasks) >= BATCH)
 
 

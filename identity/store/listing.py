@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Subquery,
+    Text,
     and_,
     bindparam,
     cast,
@@ -24,14 +25,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import LateralFromClause
 
-from identity.model.listing import Listing, Place, SortValue
-from identity.model.principal import Kind, ListItem
+from identity.model.listing import Listing, Position, SortValue
+from identity.model.principal import Kind, ListItem, kind_of
 from identity.model.query import ALWAYS, Condition
-from identity.store.named_beside import MEMBERS_SHOWN_MAX, TENANT
 from identity.store.ordering import CompiledOrder, compile_order
 from identity.store.principals import KINDS_KEPT_MAX, is_of
 from identity.store.query import Clause, compile_condition
-from identity.store.stored import stored_from, stored_of
+from identity.store.references import (
+    GROUPS_SHOWN_MAX,
+    MEMBERS_SHOWN_MAX,
+    OWNERS_SHOWN_MAX,
+    TENANT,
+    check_number,
+    reference_columns,
+)
 from identity.store.tables import principal_counts, principals
 from identity.store.tx import Tx
 
@@ -46,9 +53,9 @@ class ResultPage:
     is_cut: bool = False
     """There are more, which would have been on the page but for the number of members that it shows."""
 
-    def place(self, index: int) -> Place:
+    def position(self, index: int) -> Position:
         """Return where one of the resources stands."""
-        return Place(self.sort_values[index], UUID(self.resources[index].id))
+        return Position(self.sort_values[index], UUID(self.resources[index].id))
 
 
 def resource_list(tx: Tx, listing: Listing) -> ResultPage:
@@ -63,7 +70,7 @@ def resource_list(tx: Tx, listing: Listing) -> ResultPage:
     is_cut = len(kept) < len(rows)
     if listing.backward:
         kept.reverse()
-    return ResultPage(total, tuple(map(stored_from, kept)), tuple(row.sort_value for row in kept), is_cut)
+    return ResultPage(total, tuple(map(_item_from, kept)), tuple(row.sort_value for row in kept), is_cut)
 
 
 def _within_bound(rows: list[Any]) -> list[Any]:
@@ -133,6 +140,7 @@ def _page_of_everybody(
 
 OFFSET, LIMIT = bindparam("offset", type_=BigInteger), bindparam("limit", type_=BigInteger)
 BEYOND = bindparam("beyond", type_=principals.c.id.type)
+OWN_FIELDS = ListItem._fields.index("groups")
 LIVING = (principals.c.tenant_id == TENANT) & principals.c.deleted_at.is_(None)
 
 
@@ -176,8 +184,25 @@ def _shown(kinds: tuple[Kind, ...], with_members: bool, id_: ColumnElement[UUID]
     A row by its id, one at a time: how long a page will be is not known to a prepared plan, which might therefore
     rather read everybody and throw most of them away.
     """
-    found = stored_of(kinds, with_members).where(principals.c.tenant_id == TENANT, principals.c.id == id_)
+    found = _items_of(kinds, with_members).where(principals.c.tenant_id == TENANT, principals.c.id == id_)
     return found.limit(1).lateral()
+
+
+@lru_cache(KINDS_KEPT_MAX)
+def _items_of(kinds: tuple[Kind, ...], with_members: bool) -> Select[Any]:
+    """Return the SELECT of the fields of ``ListItem``, in their order."""
+    own = (principals.c[name] for name in ListItem._fields[1:OWN_FIELDS])
+    return select(cast(principals.c.id, Text).label("id"), *own, *reference_columns(kinds, with_members))
+
+
+def _item_from(row: Any) -> ListItem:
+    """Return the item in a row that begins with the columns of ``_items_of``. Raises ``LimitExceeded``."""
+    found = ListItem(row[0], kind_of(row[1]), *row[2 : len(ListItem._fields)])
+    if found.groups and len(found.groups) > GROUPS_SHOWN_MAX:
+        found = found._replace(groups=found.groups[:GROUPS_SHOWN_MAX])
+    check_number(found.members, MEMBERS_SHOWN_MAX)
+    check_number(found.owners, OWNERS_SHOWN_MAX)
+    return found
 
 
 def _page_of_groups(

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import ColumnElement, case, func, select, text
 
 from identity.model.ids import TenantId
+from identity.model.outbox import OutboxRow, OutboxState
+from identity.store.rows import RowMapper, row_reader
+from identity.store.tables import outbox
 from identity.store.tx import Tx
 
 ATTEMPTS_MAX = 12
@@ -55,7 +58,7 @@ UPDATE outbox SET attempts = attempts + 1, sent_at = NULL, available_at = now() 
        dead_at = CASE WHEN attempts >= :attempts_max THEN now() END
  WHERE tenant_id = :tenant AND id = ANY (ARRAY(
     SELECT id FROM outbox WHERE tenant_id = :tenant AND id = ANY (:ids) AND {IS_OPEN} FOR UPDATE SKIP LOCKED))
-RETURNING id, principal_id, attempts, dead_at IS NOT NULL AS is_dead, kind
+RETURNING id, principal_id, attempts AS number, dead_at IS NOT NULL AS is_dead, kind
 """)
 
 LOCK = text(f"""
@@ -83,7 +86,8 @@ UPDATE outbox SET attempts = 0, sent_at = NULL, available_at = now()
 
 SUMMARY = text("""
 SELECT count(*) FILTER (WHERE dead_at IS NULL) AS waiting, count(dead_at) AS dead,
-       extract(epoch FROM now() - min(created_at) FILTER (WHERE dead_at IS NULL)) AS oldest_s
+       coalesce(CAST(extract(epoch FROM now() - min(created_at) FILTER (WHERE dead_at IS NULL)) AS float), 0)
+           AS oldest_s
   FROM outbox WHERE done_at IS NULL
 """)
 
@@ -143,6 +147,17 @@ class Backlog:
     oldest_s: float
 
 
+ATTEMPT, BACKLOG = row_reader(Attempt), row_reader(Backlog)
+
+
+STATES: dict[OutboxState, ColumnElement[bool]] = {
+    OutboxState.WAITING: outbox.c.done_at.is_(None) & outbox.c.dead_at.is_(None),
+    OutboxState.DEAD: outbox.c.done_at.is_(None) & outbox.c.dead_at.is_not(None),
+    OutboxState.DONE: outbox.c.done_at.is_not(None),
+}
+OUTBOX = RowMapper(outbox, OutboxRow, state=case(*((is_in, state.value) for state, is_in in STATES.items())))
+
+
 def outbox_tenants_due(tx: Tx) -> list[TenantId]:
     """Return the tenants that have rows which are due; for the relay's role."""
     return [TenantId(id_) for id_ in tx.execute(TENANTS_DUE).scalars()]
@@ -177,7 +192,7 @@ def outbox_begin(tx: Tx, ids: Sequence[UUID]) -> list[Attempt]:
     parameters = {"tenant": tx.tenant_id, "ids": list(ids), "attempts_max": ATTEMPTS_MAX, "lease": LEASE}
     begun = {row.id: row for row in tx.execute(BEGIN, parameters)}
     found = (begun[id_] for id_ in dict.fromkeys(ids) if id_ in begun)
-    return [Attempt(row.id, row.principal_id, row.attempts, row.is_dead, row.kind) for row in found]
+    return list(map(ATTEMPT, found))
 
 
 def outbox_lock(tx: Tx, ids: Sequence[UUID]) -> set[UUID]:
@@ -215,10 +230,37 @@ def outbox_resume(tx: Tx, outbox_id: UUID) -> None:
 
 def outbox_backlog(tx: Tx) -> Backlog:
     """Return how much waits, over all tenants; for the relay's role."""
-    row = tx.execute(SUMMARY).one()
-    return Backlog(row.waiting, row.dead, float(row.oldest_s or 0))
+    return BACKLOG(tx.execute(SUMMARY).one())
 
 
 def outbox_is_untaken(tx: Tx, *, age: timedelta) -> bool:
     """Return whether the broker has had a row for longer than ``age`` that no worker has begun (the relay's role)."""
     return bool(tx.execute(IS_UNTAKEN, {"age": age}).scalar_one())
+
+
+# --- rows as an administrator sees them ------------------------------------------------------------------------
+
+
+def outbox_list(tx: Tx, state: OutboxState, *, after: UUID | None, limit: int) -> list[OutboxRow]:
+    """Return at most ``limit`` rows in one state, oldest first."""
+    return OUTBOX.page(tx, STATES[state], key=outbox.c.id, after=after, limit=limit)
+
+
+def outbox_lock_any(tx: Tx, outbox_id: UUID) -> OutboxRow | None:
+    """Return one row in whatever state, and hold it until the transaction ends."""
+    statement = (
+        select(*OUTBOX.columns).where(outbox.c.tenant_id == tx.tenant_id, outbox.c.id == outbox_id).with_for_update()
+    )
+    return OUTBOX.first(tx.execute(statement))
+
+
+def outbox_replay(tx: Tx, outbox_id: UUID) -> OutboxRow:
+    """Let a locked row begin anew at once, and wake the relay when this commits."""
+    tx.execute(select(func.pg_notify("outbox", str(tx.tenant_id))))
+    anew = {"dead_at": None, "attempts": 0, "sent_at": None, "available_at": func.now()}
+    return OUTBOX.update_locked(tx, outbox.c.id == outbox_id, **anew)
+
+
+def outbox_discard(tx: Tx, outbox_id: UUID) -> OutboxRow:
+    """Close a locked row without its work."""
+    return OUTBOX.update_locked(tx, outbox.c.id == outbox_id, done_at=func.now())

@@ -9,7 +9,8 @@ from identity.model.errors import InvalidRequest
 from identity.model.lifecycle import State
 from identity.model.principal import ACTORS, Kind, Principal, canonical_name, shown_name
 from identity.model.selection import PrincipalSelection
-from identity.store.principals import COLUMNS, is_of, principal_from
+from identity.store.principals import PRINCIPALS, is_of
+from identity.store.rows import page_after
 from identity.store.tables import principal_counts, principals
 from identity.store.tx import Tx
 
@@ -19,14 +20,10 @@ NAMED_KINDS = (Kind.USER, *sorted(ACTORS))
 
 def principal_list(tx: Tx, wanted: PrincipalSelection, *, after: UUID | None, limit: int) -> list[Principal]:
     """Return at most ``limit`` living principals in the order of creation."""
-    statement = (
-        select(*COLUMNS)
-        .where(principals.c.tenant_id == tx.tenant_id, principals.c.deleted_at.is_(None))
-        .order_by(principals.c.id)
-        .limit(limit)
+    statement = select(*PRINCIPALS.columns).where(
+        principals.c.tenant_id == tx.tenant_id, principals.c.deleted_at.is_(None)
     )
-    if after is not None:
-        statement = statement.where(principals.c.id > after)
+    statement = page_after(statement, principals.c.id, after, limit)
     if wanted.ids is not None:
         statement = statement.where(principals.c.id.in_(wanted.ids))
     if wanted.name is not None:
@@ -37,7 +34,7 @@ def principal_list(tx: Tx, wanted: PrincipalSelection, *, after: UUID | None, li
         statement = statement.where(principals.c.is_protected)
     if wanted.state is not None:
         statement = _in_state(tx, statement, wanted.state, wanted.kind, limit)
-    return [principal_from(row) for row in tx.execute(statement)]
+    return PRINCIPALS.all(tx.execute(statement))
 
 
 def _is_called(name: str, kind: Kind | None) -> ColumnElement[bool]:
@@ -61,5 +58,5 @@ def _in_state(tx: Tx, statement: Select[Any], state: State, kind: Kind | None, l
     kinds = select(principal_counts.c.kind).where(principal_counts.c.tenant_id == tx.tenant_id).distinct().cte("kinds")
     of_kind = statement.where(principals.c.kind == kinds.c.kind, principals.c.state == state)
     found = of_kind.correlate(kinds).lateral("found")
-    columns = [found.c[column.name] for column in COLUMNS]
+    columns = [found.c[column.name] for column in PRINCIPALS.columns]
     return select(*columns).select_from(kinds.join(found, true())).order_by(found.c.id).limit(limit)

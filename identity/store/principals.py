@@ -1,7 +1,6 @@
 """Principals: one row each, with those that they are named beside."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -24,10 +23,8 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from identity.model.errors import AlreadyExists
 from identity.model.lifecycle import State
 from identity.model.principal import (
     Kind,
@@ -37,83 +34,27 @@ from identity.model.principal import (
     canonical_name,
     shown_name,
 )
-from identity.store.named_beside import (
+from identity.store.references import (
     GROUPS_SHOWN_MAX,
     MEMBERS_SHOWN_MAX,
     OWNERS_SHOWN_MAX,
     TENANT,
-    named_beside,
+    reference_columns,
     references,
 )
-from identity.store.schema import TEXTS
+from identity.store.rows import RowMapper
 from identity.store.tables import principal_emails, principals
-from identity.store.tx import Tx
+from identity.store.tables.schema import TEXTS
+from identity.store.tx import Tx, uniqueness
 
 KINDS_KEPT_MAX = 1_000  # statements that are kept put together; there are as many kinds as tenants define
 
-COLUMNS = (
-    principals.c.id,
-    principals.c.kind,
-    principals.c.connection_id,
-    principals.c.state,
-    principals.c.name,
-    principals.c.external_id,
-    principals.c.display_name,
-    principals.c.document,
-    principals.c.valid_from,
-    principals.c.valid_until,
-    principals.c.version,
-    principals.c.epoch,
-    principals.c.end_count,
-    principals.c.was_owned,
-    principals.c.is_held,
-    principals.c.is_protected,
-    principals.c.created_at,
-    principals.c.updated_at,
-)
-
+PRINCIPALS = RowMapper(principals, Principal)
 UNIQUE = {
     "uq_principals_name": ("name_taken", "the name is taken in this tenant"),
     "uq_principals_external_id": ("external_id_taken", "this connection has a resource with this externalId already"),
 }
 """The reason and the message of a violation, by the index that found it."""
-
-
-@contextmanager
-def _uniqueness_explained() -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError as error:
-        diagnosis = getattr(error.orig, "diag", None)
-        constraint = getattr(diagnosis, "constraint_name", None)
-        if constraint not in UNIQUE:
-            raise
-        reason, detail = UNIQUE[constraint]
-        raise AlreadyExists(detail, reason=reason) from None
-
-
-def principal_from(row: Any) -> Principal:
-    """Return the principal in a row that holds ``COLUMNS``."""
-    return Principal(
-        id=row.id,
-        kind=Kind(row.kind),
-        connection_id=row.connection_id,
-        state=State(row.state),
-        name=row.name,
-        external_id=row.external_id,
-        display_name=row.display_name,
-        document=row.document,
-        valid_from=row.valid_from,
-        valid_until=row.valid_until,
-        version=row.version,
-        epoch=row.epoch,
-        end_count=row.end_count,
-        was_owned=row.was_owned,
-        is_held=row.is_held,
-        is_protected=row.is_protected,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
 
 
 # Statements are put together once: that costs several times what their execution does.
@@ -123,13 +64,13 @@ ID = bindparam("principal", type_=principals.c.id.type)
 @lru_cache(KINDS_KEPT_MAX)
 def resources_of(kinds: tuple[Kind, ...], with_members: bool) -> Select[Any]:
     """Return what selects the columns of resources, with those named beside them."""
-    return select(*COLUMNS, *named_beside(kinds, with_members))
+    return select(*PRINCIPALS.columns, *reference_columns(kinds, with_members))
 
 
 def resource_from(row: Any) -> Resource:
     """Return the resource in a row of ``resources_of``."""
     return Resource(
-        principal=principal_from(row),
+        principal=PRINCIPALS.read(row),
         # Cut, not refused: nobody's deprovisioning may fail because he is in too many groups.
         groups=references((row.groups or ())[:GROUPS_SHOWN_MAX], GROUPS_SHOWN_MAX),
         members=references(row.members, MEMBERS_SHOWN_MAX),
@@ -188,14 +129,13 @@ def _locked_resource(kind: Kind) -> Select[Any]:
 
 def principal_lock(tx: Tx, principal_id: UUID, *, kind: Kind | None = None) -> Principal | None:
     """Return one living principal and hold its row until the transaction ends."""
-    row = tx.execute(_lock(kind), {"tenant": tx.tenant_id, "principal": principal_id}).first()
-    return None if row is None else principal_from(row)
+    return PRINCIPALS.first(tx.execute(_lock(kind), {"tenant": tx.tenant_id, "principal": principal_id}))
 
 
 @lru_cache(KINDS_KEPT_MAX)
 def _lock(kind: Kind | None) -> Select[Any]:
     statement = (
-        select(*COLUMNS)
+        select(*PRINCIPALS.columns)
         .where(principals.c.tenant_id == TENANT, principals.c.id == ID, principals.c.deleted_at.is_(None))
         .with_for_update(key_share=True)
     )
@@ -241,7 +181,7 @@ def _emails_of(profile: Profile) -> dict[str, Any]:
 
 
 EMAILS_INSERT = _addresses()
-INSERT = insert(principals).returning(*COLUMNS).add_cte(_addresses().cte("addresses"))
+INSERT = insert(principals).returning(*PRINCIPALS.columns).add_cte(_addresses().cte("addresses"))
 
 
 def principal_insert(
@@ -260,16 +200,16 @@ def principal_insert(
         "created_at": now,
         "updated_at": now,
     }
-    with _uniqueness_explained():
+    with uniqueness(UNIQUE):
         row = tx.execute(INSERT, values | _columns_of(kind, profile, principal_id) | _emails_of(profile)).one()
-        return principal_from(row)
+        return PRINCIPALS.read(row)
 
 
 UPDATE = (
     update(principals)
     .where(principals.c.tenant_id == TENANT, principals.c.id == ID)
     .values(version=principals.c.version + 1)
-    .returning(*COLUMNS)
+    .returning(*PRINCIPALS.columns)
 )
 
 
@@ -313,9 +253,9 @@ def principal_protect(tx: Tx, principal: Principal, *, is_protected: bool) -> Pr
 def _update(
     tx: Tx, principal_id: UUID, values: Mapping[str, Any], statement: ReturningUpdate[Any] = UPDATE
 ) -> Principal:
-    with _uniqueness_explained():
+    with uniqueness(UNIQUE):
         found = tx.execute(statement, {"tenant": tx.tenant_id, "principal": principal_id, **values}).one()
-        return principal_from(found)
+        return PRINCIPALS.read(found)
 
 
 EMAILS_DELETE = delete(principal_emails).where(
@@ -333,15 +273,9 @@ def emails_replace(tx: Tx, principal_id: UUID, profile: Profile) -> None:
 
 def principal_find(tx: Tx, principal_id: UUID) -> Principal | None:
     """Return one principal of whatever kind, deleted or not."""
-    statement = select(*COLUMNS).where(principals.c.tenant_id == tx.tenant_id, principals.c.id == principal_id)
-    row = tx.execute(statement).first()
-    return None if row is None else principal_from(row)
+    return PRINCIPALS.get(tx, principals.c.id == principal_id)
 
 
 def principal_get(tx: Tx, principal_id: UUID) -> Principal | None:
     """Return one living principal of whatever kind."""
-    statement = select(*COLUMNS).where(
-        principals.c.tenant_id == tx.tenant_id, principals.c.id == principal_id, principals.c.deleted_at.is_(None)
-    )
-    row = tx.execute(statement).first()
-    return None if row is None else principal_from(row)
+    return PRINCIPALS.get(tx, principals.c.id == principal_id, principals.c.deleted_at.is_(None))

@@ -5,10 +5,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
-
 from identity.model.access import Caller
 from identity.model.provisioning_event import ProvisioningEvent, RecordedProvisioningEvent, subject_of
+from identity.store.rows import RowMapper
 from identity.store.tables import provisioning_events
 from identity.store.tx import Tx
 
@@ -47,22 +46,14 @@ def _row(id_: UUID, event: ProvisioningEvent, caller: Caller, now: datetime) -> 
     }
 
 
-COLUMNS = (table.id, table.at, table.connection_id, table.txn, table.sub_id, table.payloads)
+PROVISIONING_EVENTS = RowMapper(provisioning_events, RecordedProvisioningEvent)
 
 
 def provisioning_event_list(tx: Tx, *, after: UUID | None, limit: int) -> Sequence[RecordedProvisioningEvent]:
     """Return at most ``limit`` events after the one with id ``after``, oldest first."""
-    statement = select(*COLUMNS).where(table.tenant_id == tx.tenant_id).order_by(table.id).limit(limit)
-    if after is not None:
-        statement = statement.where(table.id > after)
-    return [_event_from(row) for row in tx.execute(statement)]
+    return PROVISIONING_EVENTS.page(tx, key=table.id, after=after, limit=limit)
 
 
 def provisioning_event_get(tx: Tx, id_: UUID) -> RecordedProvisioningEvent | None:
     """Return one event."""
-    row = tx.execute(select(*COLUMNS).where(table.tenant_id == tx.tenant_id, table.id == id_)).first()
-    return None if row is None else _event_from(row)
-
-
-def _event_from(row: Any) -> RecordedProvisioningEvent:
-    return RecordedProvisioningEvent(row.id, row.at, row.connection_id, row.txn, row.sub_id, row.payloads)
+    return PROVISIONING_EVENTS.get(tx, table.id == id_)

@@ -2,76 +2,50 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Uuid, bindparam, insert, select, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ColumnElement, bindparam, insert, select, text
 
 from identity.model.access import Caller
-from identity.model.provisioning_log import Change, RecordedRequest, Request, RequestOutcome, name_key_of
+from identity.model.provisioning_log import RecordedRequest, Request, RequestOutcome, name_key_of
 from identity.model.restoration import Source
 from identity.model.selection import Order, Span
 from identity.store import provisioning_events
 from identity.store.events import INSERT_FROM_JSON, json_of
+from identity.store.rows import RowMapper, column_names, row_reader
 from identity.store.spans import in_span
 from identity.store.tables import provisioning_requests
 from identity.store.tx import Tx
 
+LOG = RowMapper(provisioning_requests, RecordedRequest)
 INSERT = insert(provisioning_requests)
 
-# The events of a change, what others are told of it, and the request that caused it, in one round trip.
+# The events of a change, the provisioning events, and the request that caused it, in one round trip.
 WITH_EVENTS = text(f"""
 WITH trail AS ({INSERT_FROM_JSON}),
-told AS ({provisioning_events.INSERT})
-INSERT INTO provisioning_requests (tenant_id, id, connection_id, at, request_id, method, path, resource_type,
-                                   principal_id, name, name_key, body, changes, outcome, status, scim_type, reason,
-                                   detail, duration_ms)
-VALUES (:tenant_id, :id, :connection_id, :at, :request_id, :method, :path, :resource_type, :principal_id, :name,
-        :name_key, :body, :changes, :outcome, :status, :scim_type, :reason, :detail, :duration_ms)
-""").bindparams(
-    bindparam("body", type_=JSONB(none_as_null=True)),
-    bindparam("changes", type_=JSONB),
-    bindparam("tenant_id", type_=Uuid),
-    bindparam("principal_id", type_=Uuid),
-    bindparam("connection_id", type_=Uuid),
-)
+announced AS ({provisioning_events.INSERT})
+INSERT INTO provisioning_requests ({column_names(provisioning_requests)})
+VALUES (:{column_names(provisioning_requests).replace(", ", ", :")})
+""").bindparams(*(bindparam(column.name, type_=column.type) for column in provisioning_requests.c))
 
 SOURCES_MAX = 10_000
 HEARD = text("""
-SELECT c.id, c.name, c.dialect, heard.at
+SELECT c.id, c.name, c.dialect, heard.at AS last_heard_at
   FROM connections c LEFT JOIN LATERAL (
        SELECT r.at FROM provisioning_requests r WHERE r.tenant_id = :tenant AND r.connection_id = c.id
         ORDER BY r.id DESC LIMIT 1) AS heard ON true
  WHERE c.tenant_id = :tenant AND c.kind = 'scim' AND c.ended_at IS NULL ORDER BY c.id LIMIT :limit
 """)
-
-COLUMNS = [column for column in provisioning_requests.c if column.name not in ("tenant_id", "name_key")]
+SOURCE = row_reader(Source)
 
 
 def request_insert(tx: Tx, request: Request, *, caller: Caller, now: datetime) -> None:
     """Write one row. ``caller`` is a connection."""
-    values = {
-        "tenant_id": tx.tenant_id,
-        "id": tx.new_id(),
-        "connection_id": caller.connection_id,
-        "at": now,
-        "request_id": caller.request_id,
-        "method": request.method,
-        "path": request.path,
-        "resource_type": request.resource_type,
-        "principal_id": request.principal_id,
-        "name": request.name,
-        "name_key": None if request.name is None else name_key_of(request.name),
-        "body": request.body,
-        "changes": [[change.attribute, change.old, change.new] for change in request.changes],
-        "outcome": request.outcome,
-        "status": request.status,
-        "scim_type": request.scim_type,
-        "reason": request.reason,
-        "detail": request.detail,
-        "duration_ms": request.duration_ms,
-    }
+    if caller.connection_id is None:
+        raise AssertionError("only a connection has a provisioning log")
+    recorded = RecordedRequest(tx.new_id(), now, caller.connection_id, caller.request_id, request)
+    name_key = None if request.name is None else name_key_of(request.name)
+    values = LOG.values(recorded) | {"tenant_id": tx.tenant_id, "name_key": name_key}
     if tx.pending_events:
         tx.execute(WITH_EVENTS, values | json_of(tx.pending_events))
         tx.pending_events.clear()
@@ -93,7 +67,7 @@ def request_list(
 ) -> Sequence[RecordedRequest]:
     """Return at most ``limit`` requests of one connection behind the one with id ``after``, in the order of ids."""
     table = provisioning_requests.c
-    statement = select(*COLUMNS).where(table.tenant_id == tx.tenant_id, table.connection_id == connection_id)
+    statement = select(*LOG.columns).where(table.tenant_id == tx.tenant_id, table.connection_id == connection_id)
     statement = in_span(statement, provisioning_requests, span, order=order, after=after).limit(limit)
     wanted: tuple[tuple[object, Callable[[], ColumnElement[bool]]], ...] = (
         (principal_id, lambda: table.principal_id == principal_id),
@@ -103,34 +77,10 @@ def request_list(
     for value, condition in wanted:
         if value is not None:
             statement = statement.where(condition())
-    return [_request_from(row) for row in tx.execute(statement)]
+    return LOG.all(tx.execute(statement))
 
 
 def sources_heard(tx: Tx) -> tuple[Source, ...]:
     """Return the tenant's live SCIM connections, each with when it was last heard."""
     rows = tx.execute(HEARD, {"tenant": tx.tenant_id, "limit": SOURCES_MAX})
-    return tuple(Source(row.id, row.name, row.dialect, row.at) for row in rows)
-
-
-def _request_from(row: Any) -> RecordedRequest:
-    return RecordedRequest(
-        id=row.id,
-        at=row.at,
-        connection_id=row.connection_id,
-        request_id=row.request_id,
-        request=Request(
-            method=row.method,
-            path=row.path,
-            resource_type=row.resource_type,
-            principal_id=row.principal_id,
-            name=row.name,
-            body=row.body,
-            changes=tuple(Change(attribute, old, new) for attribute, old, new in row.changes),
-            outcome=RequestOutcome(row.outcome),
-            status=row.status,
-            scim_type=row.scim_type,
-            reason=row.reason,
-            detail=row.detail,
-            duration_ms=row.duration_ms,
-        ),
-    )
+    return tuple(map(SOURCE, rows))

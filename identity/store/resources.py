@@ -5,56 +5,44 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import JSON, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from identity.model.errors import AlreadyExists
 from identity.model.resource import ResourceServer
-from identity.store.json_rows import details_types_from
 from identity.store.locks import resource_key
+from identity.store.rows import RowMapper
 from identity.store.tables import resources
 from identity.store.tx import Tx
 
-COLUMNS = (
-    resources.c.id,
-    resources.c.audience,
-    resources.c.principal_id,
-    resources.c.scopes,
-    resources.c.authorization_details_types,
-    resources.c.authorization_details_scopes,
-    resources.c.created_at,
-    resources.c.retired_types,
-    resources.c.version,
-    resources.c.epoch,
-    resources.c.end_count,
-)
 LIVE = resources.c.deleted_at.is_(None)
 
 
-def _resource(row: Any) -> ResourceServer:
-    restrictions = row.authorization_details_scopes
-    return ResourceServer(
-        id=row.id,
-        audience=row.audience,
-        principal_id=row.principal_id,
-        scopes=tuple(row.scopes),
-        authorization_details_types=details_types_from(row.authorization_details_types, restrictions),
-        created_at=row.created_at,
-        retired_types=details_types_from(row.retired_types, restrictions),
-        version=row.version,
-        epoch=row.epoch,
-        end_count=row.end_count,
-    )
+def details_types_sql(resource: str, column: str) -> str:
+    """Return the types of authorization details in one column of the row ``resource``, with the scopes that each
+    restricts: ``DetailsType`` as JSON.
+    """
+    scopes = f"coalesce({resource}.authorization_details_scopes -> known, '[]')"
+    return f"""(SELECT json_agg(json_build_object('type', known, 'scopes', {scopes}))
+                  FROM unnest({resource}.{column}) AS known)"""
+
+
+TYPES = ("authorization_details_types", "retired_types")
+RESOURCES = RowMapper(
+    resources,
+    ResourceServer,
+    authorization_details_types=literal_column(details_types_sql("resources", "authorization_details_types"), JSON),
+    retired_types=literal_column(details_types_sql("resources", "retired_types"), JSON),
+)
 
 
 def _values(server: ResourceServer) -> dict[str, Any]:
+    """Return what changes of a resource server once it is registered."""
     ever = (*server.authorization_details_types, *server.retired_types)
     return {
-        "principal_id": server.principal_id,
-        "scopes": list(server.scopes),
-        "authorization_details_types": [known.type for known in server.authorization_details_types],
+        **RESOURCES.values(server, "principal_id", "scopes"),
+        **{name: [known.type for known in getattr(server, name)] for name in TYPES},
         "authorization_details_scopes": {known.type: list(known.scopes) for known in ever if known.scopes},
-        "retired_types": [known.type for known in server.retired_types],
     }
 
 
@@ -72,25 +60,25 @@ def resource_server_insert(tx: Tx, server: ResourceServer) -> ResourceServer:
             set_={**values, "version": 1, "deleted_at": None},
             where=resources.c.deleted_at.is_not(None),
         )
-        .returning(*COLUMNS)
+        .returning(*RESOURCES.columns)
     )
-    row = tx.execute(statement).first()
-    if row is None:
+    written = RESOURCES.first(tx.execute(statement))
+    if written is None:
         raise AlreadyExists(f"{server.audience} is registered already", reason="resource_taken")
-    return _resource(row)
+    return written
 
 
 def resource_server_update(tx: Tx, server: ResourceServer, *, is_narrowed: bool) -> ResourceServer:
     """Write what a locked resource server offers from now on; one that offers less than before gets a higher epoch."""
     if is_narrowed:
         tx.ends.add(resource_key(server.audience))
-    statement = (
-        update(resources)
-        .where(resources.c.tenant_id == tx.tenant_id, resources.c.audience == server.audience)
-        .values(version=resources.c.version + 1, epoch=resources.c.epoch + int(is_narrowed), **_values(server))
-        .returning(*COLUMNS)
+    return RESOURCES.update_locked(
+        tx,
+        resources.c.audience == server.audience,
+        version=resources.c.version + 1,
+        epoch=resources.c.epoch + int(is_narrowed),
+        **_values(server),
     )
-    return _resource(tx.execute(statement).one())
 
 
 def resource_server_delete(tx: Tx, audience: str, *, now: datetime) -> None:
@@ -106,16 +94,12 @@ def resource_server_delete(tx: Tx, audience: str, *, now: datetime) -> None:
 
 def resource_server_get(tx: Tx, audience: str) -> ResourceServer | None:
     """Return the resource server that ``audience`` names, exactly."""
-    statement = select(*COLUMNS).where(resources.c.tenant_id == tx.tenant_id, resources.c.audience == audience, LIVE)
-    row = tx.execute(statement).first()
-    return None if row is None else _resource(row)
+    return RESOURCES.get(tx, resources.c.audience == audience, LIVE)
 
 
 def resource_server_find(tx: Tx, resource_id: UUID) -> ResourceServer | None:
     """Return the resource server of an id."""
-    statement = select(*COLUMNS).where(resources.c.tenant_id == tx.tenant_id, resources.c.id == resource_id, LIVE)
-    row = tx.execute(statement).first()
-    return None if row is None else _resource(row)
+    return RESOURCES.get(tx, resources.c.id == resource_id, LIVE)
 
 
 def resource_servers_lock(tx: Tx, audiences: Iterable[str]) -> None:
@@ -131,11 +115,5 @@ def resource_servers_lock(tx: Tx, audiences: Iterable[str]) -> None:
 
 def resource_server_list(tx: Tx, *, audience: str | None, after: str | None, limit: int) -> list[ResourceServer]:
     """Return at most ``limit`` resource servers in the order of their audiences, or the one that is named."""
-    statement = (
-        select(*COLUMNS).where(resources.c.tenant_id == tx.tenant_id, LIVE).order_by(resources.c.audience).limit(limit)
-    )
-    if audience is not None:
-        statement = statement.where(resources.c.audience == audience)
-    if after is not None:
-        statement = statement.where(resources.c.audience > after)
-    return [_resource(row) for row in tx.execute(statement)]
+    is_wanted = None if audience is None else resources.c.audience == audience
+    return RESOURCES.page(tx, LIVE, is_wanted, key=resources.c.audience, after=after, limit=limit)

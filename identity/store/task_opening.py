@@ -11,8 +11,8 @@ from identity.model.task import Task, authority_document, budget_document
 from identity.model.token import Party
 from identity.store.locks import client_key, issue_lock, principal_key
 from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, covers
-from identity.store.schema import IDS
 from identity.store.tables import tasks
+from identity.store.tables.schema import IDS
 from identity.store.task_counts import TOO_MANY, count_parameters, opened
 from identity.store.tx import Tx
 

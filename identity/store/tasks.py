@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, any_, case, literal, literal_column, not_, select, update
+from sqlalchemy import and_, any_, case, literal, literal_column, not_, or_, select, update
 
 from identity.model.task import Spent, Task, TaskActor, TaskState
 from identity.store.clock import THIS_MINUTE
-from identity.store.json_rows import authority_from, budget_from
 from identity.store.locks import task_key
-from identity.store.schema import IDS
+from identity.store.rows import RowMapper, page_after
 from identity.store.tables import principals, task_actors, task_budgets, tasks
+from identity.store.tables.schema import IDS
 from identity.store.tx import Tx
 
 EPOCH = select(principals.c.epoch).where(principals.c.tenant_id == tasks.c.tenant_id)
@@ -22,81 +22,36 @@ HAS_PARTIES = and_(
 )
 """Neither its subject nor its opener was cut since; else it ended, though no worker may have written so yet."""
 
-COLUMNS = (
-    tasks.c.txn,
-    tasks.c.subject_id,
-    tasks.c.actor_id,
-    tasks.c.delegation_id,
-    tasks.c.audience,
-    tasks.c.scopes,
-    tasks.c.authorization_details,
-    case((and_(tasks.c.state == TaskState.OPEN, not_(HAS_PARTIES)), TaskState.CANCELLED), else_=tasks.c.state).label(
-        "state"
-    ),
-    tasks.c.created_at,
-    tasks.c.expires_at,
-    tasks.c.ended_at,
-    tasks.c.purpose,
-    tasks.c.authority,
-    tasks.c.budget,
+TASKS = RowMapper(
+    tasks,
+    Task,
+    state=case((and_(tasks.c.state == TaskState.OPEN, not_(HAS_PARTIES)), TaskState.CANCELLED), else_=tasks.c.state),
 )
-
-
-def task_from(row: Any) -> Task:
-    """Return the task in a row that holds ``COLUMNS``."""
-    return Task(
-        txn=row.txn,
-        subject_id=row.subject_id,
-        actor_id=row.actor_id,
-        delegation_id=row.delegation_id,
-        audience=row.audience,
-        scopes=tuple(row.scopes),
-        authorization_details=tuple(row.authorization_details),
-        state=TaskState(row.state),
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        ended_at=row.ended_at,
-        purpose=row.purpose,
-        authority=authority_from(row.authority),
-        budget=budget_from(row.budget),
-    )
+TASK_ACTORS = RowMapper(task_actors, TaskActor)
 
 
 def task_get(tx: Tx, txn: UUID) -> Task | None:
     """Return one task, ended or not."""
-    row = tx.execute(select(*COLUMNS).where(tasks.c.tenant_id == tx.tenant_id, tasks.c.txn == txn)).first()
-    return None if row is None else task_from(row)
+    return TASKS.get(tx, tasks.c.txn == txn)
 
 
 def task_end(tx: Tx, txn: UUID, state: TaskState, *, now: datetime) -> Task | None:
     """End an open task; None when there is none that is open."""
     tx.ends.add(task_key(txn))
-    statement = (
-        update(tasks)
-        .where(tasks.c.tenant_id == tx.tenant_id, tasks.c.txn == txn, tasks.c.state == TaskState.OPEN, HAS_PARTIES)
-        .values(state=state, ended_at=now)
-        .returning(*COLUMNS)
-    )
-    row = tx.execute(statement).first()
-    return None if row is None else task_from(row)
+    is_open = (tasks.c.state == TaskState.OPEN, HAS_PARTIES)
+    return TASKS.update(tx, tasks.c.txn == txn, *is_open, state=state, ended_at=now)
 
 
 def task_list(tx: Tx, *, principal_id: UUID | None, after: UUID | None, limit: int) -> list[Task]:
     """Return at most ``limit`` tasks in the order of opening, those that one principal is a party to when named."""
-    statement = select(*COLUMNS).where(tasks.c.tenant_id == tx.tenant_id).order_by(tasks.c.txn).limit(limit)
-    if principal_id is not None:
-        statement = statement.where((tasks.c.subject_id == principal_id) | (tasks.c.actor_id == principal_id))
-    if after is not None:
-        statement = statement.where(tasks.c.txn > after)
-    return [task_from(row) for row in tx.execute(statement)]
+    is_of = or_(tasks.c.subject_id == principal_id, tasks.c.actor_id == principal_id)
+    return TASKS.page(tx, None if principal_id is None else is_of, key=tasks.c.txn, after=after, limit=limit)
 
 
 def task_list_of_opener(tx: Tx, actor_id: UUID, *, after: UUID | None, limit: int) -> list[Task]:
     """Return at most ``limit`` tasks that an agent opened, in the order of opening."""
-    statement = select(*COLUMNS).where(tasks.c.tenant_id == tx.tenant_id, tasks.c.actor_id == actor_id)
-    if after is not None:
-        statement = statement.where(tasks.c.txn > after)
-    return [task_from(row) for row in tx.execute(statement.order_by(tasks.c.actor_id, tasks.c.txn).limit(limit))]
+    statement = select(*TASKS.columns).where(tasks.c.tenant_id == tx.tenant_id, tasks.c.actor_id == actor_id)
+    return TASKS.all(tx.execute(page_after(statement.order_by(tasks.c.actor_id), tasks.c.txn, after, limit)))
 
 
 def tasks_spent(tx: Tx, txns: Collection[UUID]) -> dict[UUID, Spent]:
@@ -116,12 +71,7 @@ def _spent(row: Any) -> Spent:
 
 def task_actor_get(tx: Tx, txn: UUID, actor_id: UUID) -> TaskActor | None:
     """Return an agent as one that acted in a task, or None where it did not."""
-    row = tx.execute(
-        select(task_actors.c.actor_id, task_actors.c.joined_at, task_actors.c.ended_at).where(
-            task_actors.c.tenant_id == tx.tenant_id, task_actors.c.txn == txn, task_actors.c.actor_id == actor_id
-        )
-    ).first()
-    return None if row is None else TaskActor(row.actor_id, row.joined_at, row.ended_at)
+    return TASK_ACTORS.get(tx, task_actors.c.txn == txn, task_actors.c.actor_id == actor_id)
 
 
 def task_branch_end(tx: Tx, txn: UUID, actor_id: UUID, *, now: datetime) -> bool:

@@ -5,57 +5,41 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from identity.model.errors import AlreadyExists
 from identity.model.ids import TenantId
 from identity.model.tenant import Tenant
+from identity.store.rows import RowMapper, page_after
 from identity.store.tables import tenants
 from identity.store.tx import Tx
 
-COLUMNS = (
-    tenants.c.tenant_id,
-    tenants.c.slug,
-    tenants.c.display_name,
-    tenants.c.state,
-    tenants.c.task_lifetime_max_s,
-    tenants.c.max_task_s,
-    tenants.c.created_at,
-)
-
-
-def _tenant(row: Any) -> Tenant:
-    return Tenant(
-        TenantId(row.tenant_id),
-        row.slug,
-        row.display_name,
-        row.state,
-        row.task_lifetime_max_s,
-        row.max_task_s,
-        row.created_at,
-    )
+TENANTS = RowMapper(tenants, Tenant, id=tenants.c.tenant_id)
 
 
 def tenant_find(tx: Tx, slug: str) -> Tenant | None:
     """Return the tenant whose issuer ``slug`` names. A slug is public: it is in every URL."""
-    row = tx.execute(select(*COLUMNS).where(tenants.c.slug == slug)).first()
-    return None if row is None else _tenant(row)
+    return TENANTS.first(tx.execute(select(*TENANTS.columns).where(tenants.c.slug == slug)))
+
+
+def tenant_get(tx: Tx) -> Tenant:
+    """Return the tenant that the transaction is bound to."""
+    return TENANTS.read(tx.execute(select(*TENANTS.columns).where(tenants.c.tenant_id == tx.tenant_id)).one())
 
 
 def tenant_insert(tx: Tx, *, slug: str, display_name: str, now: datetime) -> Tenant:
     """Write the tenant that the transaction is bound to. Raises ``AlreadyExists``."""
     statement = insert(tenants).values(tenant_id=tx.tenant_id, slug=slug, display_name=display_name, created_at=now)
     try:
-        return _tenant(tx.execute(statement.returning(*COLUMNS)).one())
+        return TENANTS.read(tx.execute(statement.returning(*TENANTS.columns)).one())
     except IntegrityError:
         raise AlreadyExists(f"a tenant named {slug} exists already", reason="slug_taken") from None
 
 
 def tenant_update(tx: Tx, changes: Mapping[str, Any]) -> Tenant:
     """Write columns of the tenant that the transaction is bound to."""
-    statement = update(tenants).where(tenants.c.tenant_id == tx.tenant_id).values(dict(changes)).returning(*COLUMNS)
-    return _tenant(tx.execute(statement).one())
+    return TENANTS.update_locked(tx, **changes)
 
 
 def tenant_ids(tx: Tx, *, limit: int, newest_first: bool = False) -> list[TenantId]:
@@ -66,7 +50,4 @@ def tenant_ids(tx: Tx, *, limit: int, newest_first: bool = False) -> list[Tenant
 
 def tenant_list(tx: Tx, *, after: UUID | None, limit: int) -> list[Tenant]:
     """Return at most ``limit`` tenants in the order of creation."""
-    statement = select(*COLUMNS).order_by(tenants.c.tenant_id).limit(limit)
-    if after is not None:
-        statement = statement.where(tenants.c.tenant_id > after)
-    return [_tenant(row) for row in tx.execute(statement)]
+    return TENANTS.all(tx.execute(page_after(select(*TENANTS.columns), tenants.c.tenant_id, after, limit)))

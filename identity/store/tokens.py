@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import any_, bindparam, literal, text, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import any_, bindparam, func, literal, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from identity.model.access import Caller
+from identity.model.cutoff import CutoffKind, ListedCutoff
 from identity.model.event import Event
 from identity.model.task import Budget, Task
 from identity.model.token import Issue
@@ -30,7 +31,8 @@ from identity.store.locks import (
     token_key,
 )
 from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, TASK_STANDS, memberships_hold, path_to
-from identity.store.tables import IDS, tokens
+from identity.store.rows import RowMapper
+from identity.store.tables import IDS, cutoffs, tokens
 from identity.store.task_counts import TOO_MANY, count_parameters, opened
 from identity.store.tx import LockKey, Tx
 
@@ -319,3 +321,35 @@ def token_revoke(tx: Tx, jtis: Collection[UUID], *, now: datetime) -> bool:
         .values(revoked_at=now)
     )
     return tx.execute(statement).rowcount > 0
+
+
+# --- cut-offs --------------------------------------------------------------------------------------------------
+
+CUTOFFS = RowMapper(cutoffs, ListedCutoff)
+
+
+def cutoff_set(tx: Tx, kind: CutoffKind, key: str, *, reason: str, now: datetime) -> None:
+    """Let everything issued for ``key`` up to ``now`` be dead."""
+    statement = insert(cutoffs).values(tenant_id=tx.tenant_id, kind=kind, key=key, not_before=now, reason=reason)
+    tx.execute(
+        statement.on_conflict_do_update(
+            index_elements=["tenant_id", "kind", "key"],
+            set_={
+                "not_before": func.greatest(cutoffs.c.not_before, statement.excluded.not_before),
+                "reason": statement.excluded.reason,
+            },
+        )
+    )
+
+
+def cutoff_list(tx: Tx, *, after: tuple[str, str] | None, limit: int) -> list[ListedCutoff]:
+    """Return at most ``limit`` cut-offs in the order of kind and key."""
+    statement = (
+        select(*CUTOFFS.columns)
+        .where(cutoffs.c.tenant_id == tx.tenant_id)
+        .order_by(cutoffs.c.kind, cutoffs.c.key)
+        .limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(tuple_(cutoffs.c.kind, cutoffs.c.key) > after)
+    return CUTOFFS.all(tx.execute(statement))

@@ -1,12 +1,15 @@
 """The type of an open transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy.exc import IntegrityError
 
+from identity.model.errors import AlreadyExists
 from identity.model.ids import TenantId
 
 
@@ -50,3 +53,18 @@ class Tx:
     ) -> CursorResult[Any]:
         """Run one statement: one round trip."""
         return self.connection.execute(statement, parameters)
+
+
+@contextmanager
+def uniqueness(reasons: Mapping[str, tuple[str, str]]) -> Iterator[None]:
+    """Raise ``AlreadyExists`` where a statement violates one of these constraints, with the reason and the message that
+    they have. Other violations pass.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        found = reasons.get(str(getattr(getattr(error.orig, "diag", None), "constraint_name", None)))
+        if found is None:
+            raise
+        reason, detail = found
+        raise AlreadyExists(detail, reason=reason) from None

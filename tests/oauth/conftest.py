@@ -46,7 +46,7 @@ def read_only_runtime(server: Server, template_db: TemplateDatabase) -> Iterator
 @pytest.fixture
 def read_only(template_db: TemplateDatabase, read_only_runtime: Runtime) -> Tenant:
     """Acme, as every row before left it, which is as it was; its refusals are counted anew."""
-    read_only_runtime.refusals.counts.kept.clear()
+    read_only_runtime.refusals.kept.clear()
     return template_db.web.two_tenants(read_only_runtime, template_db.seeded).acme
 
 

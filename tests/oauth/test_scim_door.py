@@ -13,15 +13,15 @@ import pytest
 
 from identity.actions.clients import revoke_client
 from identity.actions.connections import end_connection
-from identity.actions.issuance import Issuer, issue_token
+from identity.actions.issuance import ClientCall, Issuer, issue_token
 from identity.actions.signing_keys import rotate_keys
 from identity.edge.rate_limits import Buckets
 from identity.model.cutoff import CutoffKind
 from identity.model.rate import Rate
 from identity.model.signing_key import activation_of_next
 from identity.model.token import Issue, Party
-from identity.store.cutoffs import cutoff_set
 from identity.store.facts import ClientLookup, itself_facts_read
+from identity.store.tokens import cutoff_set
 from identity.store.transaction import transaction
 from scim.bulk.tasks import perform
 from tests.fixtures import ADMINISTRATOR, ASSERTION_TYPE, ERP, Tenant, TwoTenants, claims_in
@@ -242,19 +242,10 @@ def forged(tenant: Tenant, **changed: Any) -> str:
     source = provisioner(tenant, name="forger")
     right = Issue(
         jti=next_jti(tenant),
-        txn=None,
         client_id=source.client.client_id,
-        subject=None,
-        actors=(),
-        parent_id=None,
-        ancestor_ids=(),
-        delegation_ids=(),
         client_ids=(source.client.client_id,),
-        parties=(),
-        depth_max=0,
         audience=source.resource,
         scopes=("scim",),
-        authorization_details=(),
         issued_at=tenant.now,
         expires_at=tenant.now + timedelta(seconds=300),
     )
@@ -262,9 +253,9 @@ def forged(tenant: Tenant, **changed: Any) -> str:
     with tenant.tx() as tx:
         facts = itself_facts_read(tx, ClientLookup(source.client.client_id), resource=None, txn=None, now=tenant.now)
         issue = replace(right, **changed)
-        return issue_token(
-            tx, issue, facts.common, new_task=None, issuer=issuer, caller=ADMINISTRATOR, now=tenant.now
-        ).access_token
+        assert facts.common.client is not None
+        call = ClientCall(tx, facts.common.client, issuer, tenant.runtime.upstream_keys, ADMINISTRATOR, tenant.now)
+        return issue_token(call, issue, facts.common).access_token
 
 
 def next_jti(tenant: Tenant) -> Any:
@@ -293,7 +284,7 @@ def test_even_a_token_that_we_signed_must_be_exactly_the_right_one(acme: Tenant)
         ({"actors": (bot,)}, "token_not_of_a_connection"),
         (agents, "token_not_of_a_connection"),  # of a client that is of no connection
     ):
-        acme.runtime.refusals.counts.kept.clear()  # as in a new minute
+        acme.runtime.refusals.kept.clear()  # as in a new minute
         assert source.ask(forged(acme, **fault)).status_code == 401, fault
         assert acme.last_event().event.reason == reason, fault
 
@@ -303,7 +294,7 @@ def test_even_a_token_that_we_signed_must_be_exactly_the_right_one(acme: Tenant)
 def test_a_token_without_the_scope_is_told_which_one_it_lacks(acme: Tenant) -> None:
     source = provisioner(acme)
     for scopes in ((), ("scim.read", "Scim")):
-        acme.runtime.refusals.counts.kept.clear()  # as in a new minute
+        acme.runtime.refusals.kept.clear()  # as in a new minute
         refused = source.ask(forged(acme, scopes=scopes))
         assert refused.status_code == 403
         assert refused.headers["WWW-Authenticate"] == CHALLENGE.format('error="insufficient_scope", ')

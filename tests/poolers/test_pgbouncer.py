@@ -176,7 +176,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_relay_and_a_worker_that_would_hear_nothing_refuse_to_run(
     server: Server, database: str, pooler: Pooler
 ) -> None:
-    for run in (lambda found: run_relay_until(found, lambda: False), lambda found: run_worker(found, print)):  # type: ignore[arg-type]
+    for run in (lambda found: run_relay_until(found, lambda: False), run_worker):
         with pytest.raises(Unavailable, match="Set IDENTITY_DATABASE_LISTEN_URL to a direct connection"):
             run(settings(pooler.url(database)))
     assert "IDENTITY_DATABASE_LISTEN_URL" in doctor(server, pooler, database, listens_past_it=False)["listen"]

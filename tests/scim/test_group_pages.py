@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from dev.postgres import SUPERUSER
-from identity.store.named_beside import MEMBERS_SHOWN_MAX
+from identity.store.references import MEMBERS_SHOWN_MAX
 from tests.conftest import Server
 from tests.scim.conftest import running, scim_app
 from tests.scim.sources import Source, Sources

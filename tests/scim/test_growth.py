@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from identity.actions.retention import ROWS_IN_ONE_GO, sweep_expired
 from identity.edge.runtime import Runtime
 from identity.model.provisioning_log import KEPT_MAX
-from identity.store.named_beside import MEMBERS_SHOWN_MAX
+from identity.store.references import MEMBERS_SHOWN_MAX
 from identity.store.transaction import transaction
 from tests.conftest import Server
 from tests.growth import (

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from identity.store.named_beside import MEMBERS_SHOWN_MAX
+from identity.store.references import MEMBERS_SHOWN_MAX
 from tests.scim.sources import AGENT, BASE_URL, ERROR, GROUP, LIST, PATCH, USER, Source
 from tests.scim.test_bulk import REQUEST
 from tests.scim.test_cost import fill

@@ -1,6 +1,5 @@
 """Every table. Each primary key, unique constraint and foreign key starts with the tenant."""
 
-from identity.store.schema import IDS, metadata
 from identity.store.tables.authority import (
     clients,
     cutoffs,
@@ -27,6 +26,7 @@ from identity.store.tables.directory import (
     principals,
     tenants,
 )
+from identity.store.tables.schema import IDS, metadata
 from identity.store.tables.trail import (
     async_reports,
     async_requests,

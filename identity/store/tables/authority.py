@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from identity.store.schema import EMPTY_ARRAY, IDS, TEXTS, Instant, index_of, refers, tenant_table
+from identity.store.tables.schema import EMPTY_ARRAY, IDS, TEXTS, Instant, index_of, refers, tenant_table
 
 resources = tenant_table(
     "resources",

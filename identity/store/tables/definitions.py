@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, Column, Integer, Text, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from identity.store.schema import Instant, index_of, refers, tenant_table
+from identity.store.tables.schema import Instant, index_of, refers, tenant_table
 
 # One row is one version, and never changes. ``key`` is the id in lower case.
 schemas = tenant_table(

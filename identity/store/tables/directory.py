@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from identity.store.schema import EMPTY_ARRAY, TEXTS, Instant, index_of, refers, tenant_table
+from identity.store.tables.schema import EMPTY_ARRAY, TEXTS, Instant, index_of, refers, tenant_table
 
 tenants = tenant_table(
     "tenants",

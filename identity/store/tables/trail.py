@@ -3,7 +3,7 @@
 from sqlalchemy import Column, Index, Integer, LargeBinary, SmallInteger, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from identity.store.schema import EMPTY_ARRAY, IDS, Instant, index_of, refers, tenant_table
+from identity.store.tables.schema import EMPTY_ARRAY, IDS, Instant, index_of, refers, tenant_table
 
 events = tenant_table(
     "events",

@@ -18,7 +18,7 @@ OWNERS_SHOWN_MAX = 1_000
 TENANT = bindparam("tenant", type_=principals.c.tenant_id.type)
 
 
-def named_beside(kinds: tuple[Kind, ...], with_members: bool) -> Sequence[ColumnElement[Any]]:
+def reference_columns(kinds: tuple[Kind, ...], with_members: bool) -> Sequence[ColumnElement[Any]]:
     """Return those named beside a principal: groups, members and owners."""
     members, owners, groups = group_members.alias(), principal_owners.alias(), group_members.alias()
     holders = (Kind.GROUP,) if with_members else ()

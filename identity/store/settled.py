@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from identity.store.nesting import ACTIVE_USER
+from identity.store.rows import row_reader
 from identity.store.tx import Tx
 
 
@@ -73,16 +74,17 @@ class Remains:
     is_member: bool
 
 
+REMAINS_OF = row_reader(Remains)
 NOTHING = Remains(delegations=False, tasks=False, memberships=False, owns=False, is_member=False)
 
 
 def remains_find(tx: Tx, principal_id: UUID) -> Remains:
     """Return what rests on a principal and ended with it; nothing where there is none."""
     row = tx.execute(REMAINS, {"tenant": tx.tenant_id, "principal": principal_id}).one_or_none()
-    return NOTHING if row is None else Remains(row.delegations, row.tasks, row.memberships, row.owns, row.is_member)
+    return NOTHING if row is None else REMAINS_OF(row)
 
 
-def quiet_observe(tx: Tx, principal_ids: Sequence[UUID]) -> set[UUID]:
+def settled_observe(tx: Tx, principal_ids: Sequence[UUID]) -> set[UUID]:
     """Write of those principals on which nothing rests that has to change that they are in line with their present
     version, and return them.
     """
