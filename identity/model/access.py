@@ -20,10 +20,10 @@ class CallerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. ``request_id`` ties every event of one request together.
+    """The authenticated caller of a request. ``request_id`` ties every event of one request together.
 
     ``catalogue_version`` is that of the tenant's schemas and resource types when the caller was authenticated.
-    ``txn`` is what the caller was told to know the outcome by (RFC 9967 §3), where it does not wait for the answer.
+    ``txn`` is the ``Set-Txn`` of the answer (RFC 9967 §3), where the caller does not wait for the outcome.
     ``client_id`` is the OAuth client that spoke for a connection; None where the connection's own token did.
     """
 

@@ -88,7 +88,7 @@ def is_of_development(host: str) -> bool:
 
 
 FORBIDDEN_SUBJECT_CLAIMS = frozenset({"email", "preferred_username", "upn", "unique_name", "name", "phone_number"})
-"""Claims that somebody else may hold tomorrow, or that a user can change: never a key to a person."""
+"""Claims that may pass to another person, or that a user can change: never a key to a person."""
 
 
 @dataclass(frozen=True, slots=True)

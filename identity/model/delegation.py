@@ -28,7 +28,7 @@ RESOURCE_DELETED = "resource_deleted"
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
-    """``actor_id`` may act for ``subject_id``, or for whoever is in ``subject_group_id``, at ``resource``.
+    """``actor_id`` may act for ``subject_id``, or for the members of ``subject_group_id``, at ``resource``.
 
     ``max_depth`` counts the actors that a chain may have from this one on, itself included; 1: may not hand on.
     A task under it goes on for ``max_task_s`` seconds at most. ``version`` grows with every change, ``epoch`` with

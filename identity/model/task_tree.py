@@ -53,7 +53,7 @@ class TaskToken:
 
 @dataclass(frozen=True, slots=True)
 class TaskTree:
-    """A task as the audit log tells it. ``refusals`` are those under no token that is known.
+    """A task as the audit log has it. ``refusals`` are those under no token that is known.
 
     ``is_truncated``: there are more events than it was drawn from.
     """

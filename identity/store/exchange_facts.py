@@ -121,14 +121,15 @@ SELECT {COMMON},
 
 @dataclass(frozen=True, slots=True)
 class ExchangeFacts:
-    """For a client that asks to act for somebody. ``persons``: whom an upstream claim names; exactly one is right.
+    """The facts for a client that wants to act for a person. ``persons``: those that an upstream claim names; exactly
+    one is right.
 
-    ``subject_cut_off`` is the last one of the tenant, or of whoever the claim ever named: who was deleted and
-    provisioned anew has another id, but an upstream token from before does not say so. ``upstream_key`` is that of the
-    claimed subject. ``source`` is the resource server of the subject token where it is ours; ``target`` the one that is
-    asked for, or the same; ``pair`` what may cross from the first to the second. ``task`` is the one that is asked for,
-    or that of the subject token; ``is_in_task``: the actor took part in it, and its branch was not cancelled.
-    ``retired_key`` is the key that is asked for, whether it still signs or verifies for others.
+    ``subject_cut_off`` is the last one of the tenant, or of any person that the claim ever named: a person who was
+    deleted and provisioned anew has another id, but an upstream token from before does not say so. ``upstream_key`` is
+    that of the claimed subject. ``source`` is the resource server of the subject token where it is ours; ``target`` the
+    requested one, or the same; ``pair`` what may cross from the first to the second. ``task`` is the requested one, or
+    that of the subject token; ``is_in_task``: the actor took part in it, and its branch was not cancelled.
+    ``retired_key`` is the key with the requested ``kid``, whether it still signs or verifies for others.
     """
 
     common: CommonFacts
@@ -166,7 +167,7 @@ def exchange_facts_read(
     retired_kid: str | None,
     now: datetime,
 ) -> ExchangeFacts:
-    """Read what an exchange is decided on. ``claims`` are unverified: they only choose which rows to look at."""
+    """Read the facts that an exchange is decided on. ``claims`` are unverified, and only choose which rows are read."""
     parameters = {
         **client_parameters(tx, client, now),
         "issuer": issuer,

@@ -148,7 +148,7 @@ SELECT {COMMON}, (SELECT facts FROM presented) AS token, {RETIRED_KEY} AS retire
 
 @dataclass(frozen=True, slots=True)
 class ClientLookup:
-    """Which client claims to ask; ``assertion_hash`` is spent by being asked about, in the same statement."""
+    """The client that a request claims to come from. The statement that reads its facts spends ``assertion_hash``."""
 
     client_id: str
     assertion_hash: bytes | None = None
@@ -157,7 +157,7 @@ class ClientLookup:
 
 @dataclass(frozen=True, slots=True)
 class CommonFacts:
-    """What every question of the token service needs. ``is_fresh``: the assertion had not been seen before.
+    """The facts that every decision of the token service needs. ``is_fresh``: the assertion had not been seen before.
     ``client_stands``: it is not revoked, nor has its principal or its connection ended. ``cut_off``: everything in the
     tenant that was issued up to then is dead, and what was used up to then may not be known here.
     """
@@ -174,8 +174,8 @@ class CommonFacts:
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentialsFacts:
-    """For a client that asks for a token for itself; scopes and epoch are of the resource server that it names, and
-    ``task`` is the one that it names.
+    """The facts for a client that requests a token for itself; scopes and epoch are of the resource server that it
+    names, and ``task`` is the one that it names.
     """
 
     common: CommonFacts
@@ -187,7 +187,7 @@ class ClientCredentialsFacts:
 
 @dataclass(frozen=True, slots=True)
 class TokenStatusFacts:
-    """For a client that asks whether a token is alive."""
+    """The facts for a client that wants to know whether a token is active."""
 
     common: CommonFacts
     token: TokenFacts | None
@@ -205,7 +205,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class AccessFacts:
-    """For who presents a token at the SCIM endpoint. ``source``: the live connection whose client obtained it."""
+    """The facts for a token at the SCIM endpoint. ``source``: the live connection whose client obtained it."""
 
     token: TokenFacts | None
     source: Source | None
@@ -251,7 +251,7 @@ def access_facts_read(tx: Tx, *, jti: UUID | None, now: datetime) -> AccessFacts
 
 
 def client_parameters(tx: Tx, client: ClientLookup, now: datetime) -> dict[str, Any]:
-    """Return the parameters of every one of these statements: the tenant, the time and the client."""
+    """Return the parameters that all these statements have: the tenant, the time and the client."""
     return {
         "tenant": tx.tenant_id,
         "now": now,

@@ -1,6 +1,6 @@
-"""What ends in the same instant as a principal, and what workers write down afterwards, a batch at a time.
+"""The rows that end in the same instant as a principal, and those that workers end afterwards, a batch at a time.
 
-Every reader takes for ended what keeps another epoch or end counter than its party has, so the batches decide nothing.
+For every reader a row has ended that keeps another epoch or end counter than its party: the batches decide nothing.
 """
 
 from collections.abc import Sequence
@@ -146,7 +146,7 @@ class EndedTask:
 
 @dataclass(frozen=True, slots=True)
 class EndedRows:
-    """One batch: the tasks that are told of by themselves, and whether there may be more rows."""
+    """One batch: the running tasks that ended, each of which has an event, and whether there may be more rows."""
 
     tasks: tuple[EndedTask, ...]
     is_more: bool
@@ -207,12 +207,12 @@ def memberships_end(tx: Tx, principal_id: UUID) -> bool:
 
 
 def ownership_notice_insert(tx: Tx, principal_id: UUID) -> None:
-    """Ask the workers to look at a principal where it owns, is owned, or is in a group."""
+    """Enqueue the reconciliation of a principal that owns, is owned, or is in a group."""
     tx.execute(NOTICE, {"tenant": tx.tenant_id, "principal": principal_id, "notice_id": tx.new_id()})
 
 
 def notices_insert(tx: Tx, principal_ids: Sequence[UUID]) -> None:
-    """Ask the workers to look at each of these principals once more: what follows from the end of another."""
+    """Enqueue the reconciliation of each of these principals, because another one ended."""
     if principal_ids:
         rows = [
             {"tenant_id": tx.tenant_id, "id": tx.new_id(), "principal_id": id_, "kind": "reconcile",

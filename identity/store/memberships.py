@@ -160,7 +160,7 @@ def _remove(tx: Tx, group_id: UUID, which: ColumnElement[bool]) -> int:
 
 
 def owners_replace(tx: Tx, principal_id: UUID, owner_ids: frozenset[UUID], *, now: datetime) -> tuple[Reference, ...]:
-    """Write who answers for a principal, and tell the workers to look at it.
+    """Write the owners of a principal, and enqueue its reconciliation.
 
     Raises ``InvalidRequest`` naming an owner that is not a user or group here.
     """

@@ -1,8 +1,8 @@
 """Membership as text of a statement: from a group downwards, never from a member upwards.
 
-What is read depends on the groups within the group that is asked about, which are few, and not on how many groups a
-person is in, which any source may add to. LATERAL with OFFSET 0 and scalar subqueries leave the planner nothing but to
-look up what is asked, one row after the other; of EXISTS it may make a join that reads all of a tenant.
+A statement reads the groups within one group, which are few. It does not read the groups that a person is in, to which
+any source may add. LATERAL with OFFSET 0 and scalar subqueries leave the planner nothing but to look up one row after
+the other; of EXISTS it may make a join that reads all of a tenant.
 """
 
 from identity.model.nesting import NESTING_MAX
@@ -13,7 +13,7 @@ ACTIVE_USER = """(
     SELECT u.kind = 'user' AND u.state = 'active' FROM principals u WHERE u.tenant_id = :tenant AND u.id = {id})"""
 
 IS_ACTIVE = f"{STATE.format(id='n.id')} = 'active'"
-"""The condition that the group ``n`` of the walk is active: asked once for each group, and not for each way to it."""
+"""The condition that the group ``n`` of the walk is active: evaluated once for each group, not for each way to it."""
 
 NESTED = f"""
     nested (id, depth) AS (
@@ -23,7 +23,7 @@ NESTED = f"""
             SELECT member_id FROM group_members
              WHERE tenant_id = :tenant AND nested_in = n.id AND {IS_ACTIVE} OFFSET 0) m
          WHERE n.depth < {NESTING_MAX})"""
-"""A group and the groups to which only active ones lead; whether these are active is for those that ask."""
+"""A group and the groups to which only active ones lead; the callers check whether these are active."""
 
 
 def is_member(group: str, member: str) -> str:

@@ -1,4 +1,4 @@
-"""The outbox: news for the workers, written in the transaction that made it, sent later and more than once.
+"""The outbox: work for the workers, written in the transaction that causes it, sent later and more than once.
 
 The relay claims rows tenant by tenant and sends them until they are done. A worker counts an attempt before it begins,
 so that work which kills its worker is counted too, and marks the row done in the transaction that does the work. Every
@@ -128,7 +128,7 @@ class Batch:
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A run that is about to begin: of which row, the how-many-eth, of what kind, and whether the row was given up
-    instead. ``principal_id`` is None where the row asks for something else.
+    instead. ``principal_id`` is None where the work is not about a principal.
     """
 
     id: UUID

@@ -68,7 +68,7 @@ SELECT b.source_id, b.group_id,
 
 @dataclass(frozen=True, slots=True)
 class OwnedBatch:
-    """Agents of one owner: which nobody active answers for, and the last that was looked at, None at the end."""
+    """Agents of one owner: those without an active owner, and the last one of the batch, None at the end."""
 
     unowned: Sequence[UUID]
     last: UUID | None

@@ -71,7 +71,7 @@ def resource_from(row: Any) -> Resource:
     """Return the resource in a row of ``resources_of``."""
     return Resource(
         principal=PRINCIPALS.read(row),
-        # Cut, not refused: nobody's deprovisioning may fail because he is in too many groups.
+        # Truncated, not refused: no deprovisioning may fail because a person is in too many groups.
         groups=references((row.groups or ())[:GROUPS_SHOWN_MAX], GROUPS_SHOWN_MAX),
         members=references(row.members, MEMBERS_SHOWN_MAX),
         owners=references(row.owners, OWNERS_SHOWN_MAX),
@@ -158,7 +158,7 @@ def _columns_of(kind: Kind, profile: Profile, principal_id: UUID) -> dict[str, A
 
 def _name_key(kind: Kind, profile: Profile, principal_id: UUID) -> str:
     if kind.is_custom:
-        return str(principal_id)  # nobody is found by it; which values are unique, the tenant's schema says
+        return str(principal_id)  # no look-up uses it: the tenant's schema says which values are unique
     return shown_name(profile.name) if kind is Kind.GROUP else canonical_name(profile.name)
 
 

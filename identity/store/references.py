@@ -62,10 +62,10 @@ OWNED = (Kind.AGENT, Kind.SERVICE_ACCOUNT)
 
 
 def _where_kind(kinds: tuple[Kind, ...], having: tuple[Kind, ...], found: ColumnElement[Any]) -> ColumnElement[Any]:
-    asked = [kind for kind in kinds if kind in having]
-    if len(asked) == len(kinds):
+    found_kinds = [kind for kind in kinds if kind in having]
+    if len(found_kinds) == len(kinds):
         return found
-    return case((principals.c.kind.in_(asked), found)) if asked else literal(None)
+    return case((principals.c.kind.in_(found_kinds), found)) if found_kinds else literal(None)
 
 
 def _named(table: Any, ours: Any, theirs: Any, limit: int) -> ColumnElement[Any]:

@@ -202,7 +202,7 @@ class RowMapper(Generic[T]):
         read = dict(table.c.items()) | {name: value.label(name) for name, value in expressions.items()}
         self.columns: tuple[ColumnElement[Any], ...] = tuple(read[_column_name(path)] for path in hints)
         self.read: Callable[[Any], T] = _reader(itemgetter(slice(len(hints))), hints.values(), make, is_json=False)
-        self._table = table
+        self.table, self.cls = table, cls
         self._written = {
             _column_name(path): (attrgetter(path), _writer(hint))
             for path, hint in hints.items()
@@ -222,7 +222,7 @@ class RowMapper(Generic[T]):
         """Return the value in the row of this tenant that meets the conditions. ``is_locked`` holds the row until the
         transaction ends.
         """
-        statement = select(*self.columns).where(self._table.c.tenant_id == tx.tenant_id, *conditions)
+        statement = select(*self.columns).where(self.table.c.tenant_id == tx.tenant_id, *conditions)
         return self.first(tx.execute(statement.with_for_update(key_share=True) if is_locked else statement))
 
     def page(
@@ -233,19 +233,19 @@ class RowMapper(Generic[T]):
         A condition that is None is none.
         """
         met = (condition for condition in conditions if condition is not None)
-        statement = select(*self.columns).where(self._table.c.tenant_id == tx.tenant_id, *met)
+        statement = select(*self.columns).where(self.table.c.tenant_id == tx.tenant_id, *met)
         return self.all(tx.execute(page_after(statement, key, after, limit)))
 
     def update(self, tx: Tx, *conditions: ColumnElement[bool], **values: Any) -> T | None:
         """Write these values to the row of this tenant that meets the conditions, and return what it holds then."""
-        statement = update(self._table).where(self._table.c.tenant_id == tx.tenant_id, *conditions).values(**values)
+        statement = update(self.table).where(self.table.c.tenant_id == tx.tenant_id, *conditions).values(**values)
         return self.first(tx.execute(statement.returning(*self.columns)))
 
     def update_locked(self, tx: Tx, *conditions: ColumnElement[bool], **values: Any) -> T:
         """Do the same for a row that is locked, and therefore there."""
         written = self.update(tx, *conditions, **values)
         if written is None:
-            raise AssertionError(f"no row of {self._table.name} meets the conditions")
+            raise AssertionError(f"no row of {self.table.name} meets the conditions")
         return written
 
     def values(self, value: T, *names: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""What a look by key can tell before any row is written: of principals, whether something rests on them that has ended.
+"""Principals whose outbox rows need no work: nothing that ended with them is left to write down.
 
-Most rows of the outbox are of principals on which nothing rests (an agent was created, and somebody answers for it), so
-many of them are done by one statement. Its conditions are those of the steps of ``actions.reconciliation``; what is not
-surely quiet takes them.
+Most rows of the outbox are of such principals (an agent was created and has an active owner), so one statement settles
+many of them. Its conditions are those of the steps of ``actions.reconciliation``. A principal that may not meet them
+takes these steps.
 """
 
 from collections.abc import Sequence
@@ -43,9 +43,9 @@ SELECT {DELEGATIONS} AS delegations, {TASKS} AS tasks,
   FROM principals p WHERE p.tenant_id = :tenant AND p.id = :principal
 """)
 
-# What somebody holds is not surely quiet.
+# A row that another transaction has locked may not be settled.
 OBSERVE = text(f"""
-WITH quiet AS MATERIALIZED (
+WITH settled AS MATERIALIZED (
     SELECT p.id, p.version FROM principals p
      WHERE p.tenant_id = :tenant AND p.id = ANY (:ids) AND p.kind <> 'group'
        AND (p.deleted_at IS NULL OR NOT ({IN_A_GROUP}))
@@ -55,8 +55,8 @@ WITH quiet AS MATERIALIZED (
                  WHERE o.tenant_id = :tenant AND o.principal_id = p.id))
        AND NOT ({DELEGATIONS}) AND NOT ({TASKS})
      FOR NO KEY UPDATE OF p SKIP LOCKED)
-UPDATE principals p SET observed_version = greatest(p.observed_version, quiet.version)
-  FROM quiet WHERE p.tenant_id = :tenant AND p.id = quiet.id
+UPDATE principals p SET observed_version = greatest(p.observed_version, settled.version)
+  FROM settled WHERE p.tenant_id = :tenant AND p.id = settled.id
 RETURNING p.id
 """)
 
@@ -79,7 +79,7 @@ NOTHING = Remains(delegations=False, tasks=False, memberships=False, owns=False,
 
 
 def remains_find(tx: Tx, principal_id: UUID) -> Remains:
-    """Return what rests on a principal and ended with it; nothing where there is none."""
+    """Return the kinds of rows that ended with a principal and are not written as ended; none without a principal."""
     row = tx.execute(REMAINS, {"tenant": tx.tenant_id, "principal": principal_id}).one_or_none()
     return NOTHING if row is None else REMAINS_OF(row)
 

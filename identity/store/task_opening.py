@@ -98,6 +98,6 @@ def task_open(tx: Tx, task: Task, *, subject: Party, actor: Party, client_id: st
 
 
 def delegation_stands_for(tx: Tx, *, actor_id: UUID, subject_id: UUID, now: datetime) -> bool:
-    """Say whether an agent may act for somebody at any resource server at all."""
+    """Return whether an agent may act for a principal at any resource server at all."""
     parameters = {"tenant": tx.tenant_id, "actor_id": actor_id, "subject_id": subject_id, "now": now}
     return tx.execute(STANDING_STATEMENT, parameters | {"most": LOOKED_THROUGH_MAX}).scalar() is True

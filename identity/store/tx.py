@@ -15,7 +15,7 @@ from identity.model.ids import TenantId
 
 @dataclass(frozen=True, slots=True)
 class PendingEvents:
-    """Rows of the audit trail, and of what others are told, that wait for the statement that writes them."""
+    """Rows of the audit trail and of provisioning events that wait for the statement that writes them."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
     provisioning: list[dict[str, Any]] = field(default_factory=list)
@@ -35,7 +35,7 @@ LockKey = tuple[str, UUID | str | int]
 
 @dataclass(frozen=True, slots=True)
 class Tx:
-    """One transaction of one tenant. The database knows the tenant too: row-level security holds the wall again.
+    """One transaction of one tenant. The database knows the tenant too, for row-level security.
 
     ``new_id`` hands out ids for new rows, as a sequence would. ``pending_events`` is None, or holds events that wait to
     go into one statement with the request that caused them; before the commit they are written in any case. ``ends`` is
