@@ -41,7 +41,7 @@ prove: $(VENV)/.ready-to-test redis rabbitmq pgbouncer ## Run the long proofs wh
 	@IDENTITY_PROVE_FAULTS=1 IDENTITY_PROVE_BACKLOG=100000 $(BIN)/python -m pytest -n 0 -s tests/upgrade \
 		tests/access/test_slow_bodies.py tests/workers/test_backlog.py tests/faults $(ARGS)
 
-lint: $(VENV)/.ready-to-test ## Check style, types, and which room may import which
+lint: $(VENV)/.ready-to-test ## Check style, types, and which package may import which
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
 	@$(BIN)/mypy

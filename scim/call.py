@@ -37,13 +37,12 @@ KNOWN_TOKENS_MAX = 10_000
 def scim_call(slug: str, also: OnRefusal | None = None) -> Iterator[Call]:
     """Open the transaction of a SCIM request, authenticated by the bearer token of a connection or its client."""
     tenant = tenant_of(slug)
-    callers = [anonymous()]
-    with refusals_audited("scim", tenant.id, lambda: callers[-1], also):
+    with refusals_audited("scim", tenant.id, anonymous(), also) as audit:
         check_rate(tenant, token := _offered_token(tenant))
         with open_transaction(tenant.id, holds_events=True) as tx:
             now = runtime().clock()
-            callers.append(authenticate(tx, tenant, token, now=now))
-            yield Call(tx, callers[-1], now, tenant)
+            audit.caller = authenticate(tx, tenant, token, now=now)
+            yield Call(tx, audit.caller, now, tenant)
 
 
 def _offered_token(tenant: Tenant) -> str:

@@ -1,4 +1,4 @@
-"""Which agent or service account asks, by the token that it got for itself and for nowhere but the issuer."""
+"""Authentication of an agent or service account by its own token: the one whose audience is the issuer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,17 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from identity_verifier import VerificationError
-
-from identity.actions.client_authentication import caller_of
-from identity.actions.issuance import Issuer, parse_jti, verify_own
+from identity.actions.authentication import require_valid
+from identity.actions.issuance import ClientCall, Issuer
 from identity.actions.upstream import InvalidSubjectToken, decode_unverified
-from identity.model.access import Caller
 from identity.model.client import Client
 from identity.model.errors import NotAuthenticated
-from identity.model.token import Party, TokenFacts, inactive_reason
+from identity.model.token import Party, TokenFacts
 from identity.store import Tx
-from identity.store.facts import ClientLookup, TokenStatusFacts, life_facts_read
+from identity.store.facts import ClientLookup, life_facts_read
 
 UNKNOWN = "the bearer token is not an agent's own for this issuer, or has ended"
 CLIENT_ID_LENGTH_MAX = 64
@@ -31,55 +28,46 @@ class PresentedAgent:
     token: TokenFacts
     max_task_s: int
 
+
+@dataclass(frozen=True, slots=True)
+class AgentCall(ClientCall):
+    """One request of an authenticated agent, with its open transaction."""
+
+    agent: PresentedAgent
+
     @property
-    def id(self) -> UUID:
-        """The principal's id."""
-        return self.party.id
+    def agent_id(self) -> UUID:
+        """The id of the agent's principal."""
+        return self.agent.party.id
 
     @property
     def lookup(self) -> ClientLookup:
-        """What to ask of its client, which has proved itself already."""
+        """The agent's client, which has proved itself already."""
         return ClientLookup(self.client.client_id)
-
-    def caller(self, request_id: str) -> Caller:
-        """Return who asks, for the audit log."""
-        return caller_of(self.client.client_id, request_id)
 
 
 def authenticate_agent(tx: Tx, unverified_token: str, *, issuer: Issuer, now: datetime) -> PresentedAgent:
     """Return the agent whose own token this is: the one that client credentials give without a resource.
 
-    What the token says only chooses rows; they decide. Raises ``NotAuthenticated``.
+    Its claims only choose the rows that decide. Raises ``NotAuthenticated``.
     """
     try:
-        token = decode_unverified(unverified_token)
+        presented = decode_unverified(unverified_token)
     except InvalidSubjectToken as error:
         raise NotAuthenticated(UNKNOWN, reason=error.reason) from None
-    jti = parse_jti(token.claims) if token.issuer == issuer.identifier else None
-    facts = life_facts_read(tx, ClientLookup(_client_named(token.claims)), jti=jti, retired_kid=None, now=now)
-    found = _believed(tx, unverified_token, facts, issuer, now)
-    client, party = facts.common.client, next((each for each in found.parties if each.id == found.subject_id), None)
-    if found.audience != issuer.identifier or found.actor_ids or party is None:
+    jti = presented.jti if presented.issuer == issuer.identifier else None
+    facts = life_facts_read(tx, ClientLookup(_client_named(presented.claims)), jti=jti, retired_kid=None, now=now)
+    client, keys, audience = facts.common.client, issuer.keys.public(tx.tenant_id, facts.common.keys), issuer.identifier
+    token = require_valid(unverified_token, facts.token, keys, issuer, now, audience=audience, detail=UNKNOWN)
+    party = next((party for party in token.parties if party.id == token.subject_id), None)
+    if token.audience != audience or token.actor_ids or party is None:
         raise NotAuthenticated(UNKNOWN, reason="token_not_of_an_agent")
-    if client is None or client.client_id != found.client_id:
+    if client is None or client.client_id != token.client_id:
         raise NotAuthenticated(UNKNOWN, reason="token_client")
-    return PresentedAgent(party, client, found, facts.common.max_task_s)
+    return PresentedAgent(party, client, token, facts.common.max_task_s)
 
 
 def _client_named(claims: Mapping[str, Any]) -> str:
     named = claims.get("client_id")
     is_plain = isinstance(named, str) and len(named) <= CLIENT_ID_LENGTH_MAX and named.isascii() and named.isprintable()
     return str(named) if is_plain else ""
-
-
-def _believed(tx: Tx, text: str, facts: TokenStatusFacts, issuer: Issuer, now: datetime) -> TokenFacts:
-    if facts.token is None:
-        raise NotAuthenticated(UNKNOWN, reason="token_unknown")
-    try:
-        verify_own(text, issuer.keys.public(tx.tenant_id, facts.common.keys), issuer, issuer.identifier, now)
-    except VerificationError as failed:
-        raise NotAuthenticated(UNKNOWN, reason=f"token_{failed.rule}") from None
-    death = inactive_reason(facts.token, now)
-    if death is not None:
-        raise NotAuthenticated(UNKNOWN, reason=f"token_{death}")
-    return facts.token

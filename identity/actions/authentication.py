@@ -1,10 +1,13 @@
-"""Who is asking: administrators and connections by bearer token. Clients: see ``client_authentication``."""
+"""Authentication by bearer token (RFC 6750): administrators, and connections and their clients.
+
+Clients at the token service authenticate in ``client_authentication``.
+"""
 
 from datetime import datetime
 
-from identity_verifier import VerificationError, VerifiedClaims
+from identity_verifier import KeySet, VerificationError, VerifiedClaims
 
-from identity.actions.issuance import Issuer, parse_jti, verify_own
+from identity.actions.issuance import Issuer, fault_of_token, verify_own
 from identity.actions.upstream import InvalidSubjectToken, decode_unverified
 from identity.model.access import Caller, CallerKind
 from identity.model.client import SCIM_SCOPE
@@ -12,16 +15,16 @@ from identity.model.credential import hash_secret, same_secret
 from identity.model.errors import NotAllowed, NotAuthenticated
 from identity.model.ids import TenantId
 from identity.model.tenant import scim_url_of
-from identity.model.token import TokenFacts, inactive_reason
+from identity.model.token import TokenFacts
 from identity.store import Tx
 from identity.store.connections import connection_find_by_token
-from identity.store.facts import AccessFacts, access_facts_read
+from identity.store.facts import access_facts_read
 
 UNKNOWN = "the bearer token is unknown, expired, revoked, or of another tenant"
 
 
 class InsufficientScope(NotAllowed):
-    """The token is good, and its scope does not open this (RFC 6750 §3.1)."""
+    """The token is valid, and its scope is not sufficient (RFC 6750 §3.1)."""
 
     code = "insufficient_scope"
 
@@ -34,8 +37,7 @@ def authenticate_administrator(token: str, stored_hash: bytes | None, *, request
 
 
 def authenticate_source(tx: Tx, token: str, *, issuer: Issuer, request_id: str, now: datetime) -> Caller:
-    """Return the SCIM connection that a bearer token speaks for (RFC 6750), which is one of two kinds: the
-    connection's own, or an access token that a client of the connection obtained.
+    """Return the SCIM connection of a bearer token: the connection's own, or an access token of one of its clients.
 
     Either costs one statement. Raises ``NotAuthenticated``, ``InsufficientScope``.
     """
@@ -45,7 +47,7 @@ def authenticate_source(tx: Tx, token: str, *, issuer: Issuer, request_id: str, 
 
 
 def is_access_token(token: str) -> bool:
-    """True for what has the form of a JWT (RFC 7515 §7.1); a connection's own token has no dot in it."""
+    """True for the form of a JWT (RFC 7515 §7.1): the own token of a connection has no dot in it."""
     return "." in token
 
 
@@ -68,17 +70,18 @@ def authenticate_connection(tx: Tx, token: str, *, request_id: str, now: datetim
 def authenticate_access_token(
     tx: Tx, unverified_token: str, *, issuer: Issuer, request_id: str, now: datetime
 ) -> Caller:
-    """Return the SCIM connection whose client obtained this token of ours, as long as all of it stands.
+    """Return the SCIM connection whose client obtained this token of ours.
 
-    What the token says is verified as any resource server would, and what has changed since is read from the
-    database. Raises ``NotAuthenticated``, ``InsufficientScope``.
+    Its claims are verified as any resource server would; the database says whether it is active. Raises
+    ``NotAuthenticated``, ``InsufficientScope``.
     """
     try:
-        claims = decode_unverified(unverified_token).claims
+        jti = decode_unverified(unverified_token).jti
     except InvalidSubjectToken as error:
         raise NotAuthenticated(UNKNOWN, reason=error.reason) from None
-    facts = access_facts_read(tx, jti=parse_jti(claims), now=now)
-    token = _believed(tx, unverified_token, facts, issuer, now)
+    facts = access_facts_read(tx, jti=jti, now=now)
+    keys, audience = issuer.keys.public(tx.tenant_id, facts.keys), scim_url_of(issuer.identifier)
+    token = require_valid(unverified_token, facts.token, keys, issuer, now, audience=audience, detail=UNKNOWN)
     if facts.source is None or token.subject_id is not None or token.actor_ids:
         raise NotAuthenticated(UNKNOWN, reason="token_not_of_a_connection")
     if SCIM_SCOPE not in token.scopes:
@@ -96,9 +99,9 @@ def authenticate_access_token(
 
 
 def client_of_signed_token(unverified_token: str, issuer: Issuer, tenant_id: TenantId, now: datetime) -> str | None:
-    """Return the client that a token of ours for the SCIM endpoint names, or None; without asking the database.
+    """Return the client of a token of ours for the SCIM endpoint, or None, without a look at the database.
 
-    It is known by the keys that this process has kept. That it was issued says nothing about whether it is good now.
+    The keys that this process keeps verify it. It was issued, and may have ended since.
     """
     if not is_access_token(unverified_token):
         return None
@@ -110,15 +113,13 @@ def client_of_signed_token(unverified_token: str, issuer: Issuer, tenant_id: Ten
     return verified.client_id
 
 
-def _believed(tx: Tx, text: str, facts: AccessFacts, issuer: Issuer, now: datetime) -> TokenFacts:
-    if facts.token is None:
-        raise NotAuthenticated(UNKNOWN, reason="token_unknown")
-    try:
-        keys = issuer.keys.public(tx.tenant_id, facts.keys)
-        verify_own(text, keys, issuer, scim_url_of(issuer.identifier), now)
-    except VerificationError as failed:
-        raise NotAuthenticated(UNKNOWN, reason=f"token_{failed.rule}") from None
-    death = inactive_reason(facts.token, now)
-    if death is not None:
-        raise NotAuthenticated(UNKNOWN, reason=f"token_{death}")
-    return facts.token
+def require_valid(
+    text: str, token: TokenFacts | None, keys: KeySet, issuer: Issuer, now: datetime, *, audience: str, detail: str
+) -> TokenFacts:
+    """Return the bearer token of ours, verified for ``audience`` and active. Raises ``NotAuthenticated``."""
+    if token is None:
+        raise NotAuthenticated(detail, reason="token_unknown")
+    fault = fault_of_token(text, token, keys, issuer, now, audience=audience)
+    if fault is not None:
+        raise NotAuthenticated(detail, reason=f"token_{fault.reason}")
+    return token

@@ -1,4 +1,4 @@
-"""Clients prove who they are: by a signed assertion (RFC 7523, RFC 10070) or by a secret (RFC 6749 §2.3.1)."""
+"""Client authentication: by a signed assertion (RFC 7523, RFC 10070) or by a secret (RFC 6749 §2.3.1)."""
 
 import hashlib
 import re
@@ -14,12 +14,13 @@ from identity.actions.upstream import InvalidSubjectToken, UnverifiedToken, deco
 from identity.model.access import Caller, CallerKind
 from identity.model.client import AuthMethod, Client
 from identity.model.credential import same_secret
-from identity.model.errors import NotAuthenticated
+from identity.model.errors import NotAuthenticated, Unavailable
 from identity.model.ids import TenantId
 from identity.store.facts import ClientLookup, CommonFacts
 
 __all__ = [
     "AssertionCredential",
+    "ClientLookup",
     "CommonFacts",
     "Credential",
     "InvalidClient",
@@ -40,7 +41,7 @@ ASSERTION_TYPES = frozenset({"client-authentication+jwt", "jwt", ""})
 """``typ`` of a client assertion (RFC 10070); access tokens and proofs of other kinds are not among them."""
 
 OFF_BY_MAX_S = 10**10
-"""More is not written down: a claim may have any number of digits."""
+"""The most that an event says: a claim may have any number of digits."""
 
 FAULTS_OF_REQUESTS = {
     "assertion_audience": "aud of an assertion is the issuer identifier of this server alone, as a string",
@@ -57,29 +58,29 @@ FAULTS_OF_REQUESTS = {
     "client_id_missing": "client_secret comes with client_id",
     "credential_missing": "a client authenticates by an assertion, by HTTP Basic, or by client_secret in the body",
 }
-"""What is decided from a request alone, before anything is looked up: it is told, and tells nothing of any client."""
+"""Faults of a request alone, found before a look at the database. The answer names them: they disclose no client."""
 
 
 class InvalidClient(NotAuthenticated):
     """Client authentication failed (RFC 6749 §5.2).
 
-    ``FAULTS_OF_REQUESTS`` are told to the client. Whatever depends on whether the client exists, and on its key, its
-    secret or its state, is one and the same answer; its reason is in the event alone. ``claimed`` is the client id that
-    the request names.
+    The answer names ``FAULTS_OF_REQUESTS``. For a fault that depends on the client, its key, its secret or its state
+    there is one constant answer, and the reason is in the event alone. ``claimed`` is the client id that the request
+    names.
     """
 
     code = "invalid_client"
 
     def __init__(self, reason: str, *, claimed: object = None) -> None:
-        told = FAULTS_OF_REQUESTS.get(reason)
+        rule = FAULTS_OF_REQUESTS.get(reason)
         detail = "client authentication failed"
-        super().__init__(detail if told is None else f"{detail}: {told} ({reason})", reason=reason)
+        super().__init__(detail if rule is None else f"{detail}: {rule} ({reason})", reason=reason)
         self.claims(claimed)
 
     def claims(self, client_id: object) -> None:
-        """Keep for the event which client the request claims to come from, unless that is known.
+        """Keep the client id that the request claims for the event, unless one is kept already.
 
-        What looks like a secret or a token is one in the wrong place, and is not kept.
+        A value in the form of a secret or a token is one in the wrong place, and is not kept.
         """
         if isinstance(client_id, str) and client_id and not self.claimed and not NOT_AN_ID.match(client_id):
             shown = "".join(each if " " <= each <= "~" else "?" for each in client_id[:CLAIMED_CHARACTERS_MAX])
@@ -96,18 +97,18 @@ class SecretCredential:
 
     @property
     def claimed(self) -> str | None:
-        """The client id for the event; a secret that stands in its place, too, is not one."""
+        """The client id for the event; None where it equals the secret."""
         return None if self.client_id == self.secret else self.client_id
 
     @property
     def lookup(self) -> ClientLookup:
-        """What to look up."""
+        """The client to look up."""
         return ClientLookup(self.client_id)
 
 
 @dataclass(frozen=True, slots=True)
 class AssertionCredential:
-    """A client assertion (RFC 7521 §4.2), not yet believed."""
+    """A client assertion (RFC 7521 §4.2) that is not verified yet."""
 
     client_id: str
     token: UnverifiedToken
@@ -124,9 +125,9 @@ class AssertionCredential:
 
     @property
     def lookup(self) -> ClientLookup:
-        """What to look up, and what to spend: an assertion that proves nothing is rolled back unspent.
+        """The client to look up, and the assertion to spend. One that proves nothing is rolled back unspent.
 
-        So nobody can use up a client's assertion by guessing its ``jti``.
+        So a guess at the ``jti`` of a client's assertion does not use it up.
         """
         expires_at = datetime.fromtimestamp(self.token.claims["exp"], UTC) + timedelta(seconds=LEEWAY_S)
         spent = hashlib.sha256(str(self.token.claims["jti"]).encode()).digest()
@@ -145,7 +146,10 @@ def parse_secret(client_id: str, secret: str, method: AuthMethod) -> SecretCrede
 
 
 def parse_assertion(assertion: str, issuer: str, now: datetime) -> AssertionCredential:
-    """Take a client assertion apart and check what needs neither the client nor its key. Raises ``InvalidClient``."""
+    """Decode a client assertion and check the rules that need neither the client nor its key.
+
+    Raises ``InvalidClient``.
+    """
     try:
         token = decode_unverified(assertion)
     except InvalidSubjectToken:
@@ -160,10 +164,10 @@ def parse_assertion(assertion: str, issuer: str, now: datetime) -> AssertionCred
 
 
 def request_fault(token: UnverifiedToken, *, issuer: str, now: datetime) -> str | None:
-    """Return the first rule that an assertion breaks whoever signed it, or None.
+    """Return the first rule that the claims of an assertion break, or None.
 
-    The issuer identifier as the sole string is the only audience (RFC 10070 §3): a token endpoint's URL, or a list
-    that also names us, could have been meant for somebody else.
+    Its ``aud`` is the issuer identifier alone, as a string (RFC 10070 §3). The URL of a token endpoint, or a list of
+    audiences, could be for another server.
     """
     header, claims, second = token.envelope.header, token.claims, now.timestamp()
     client_id, jti = claims.get("sub"), claims.get("jti")
@@ -176,7 +180,7 @@ def request_fault(token: UnverifiedToken, *, issuer: str, now: datetime) -> str 
         (isinstance(jti, str) and 0 < len(jti) <= JTI_LENGTH_MAX, "assertion_jti"),
         ("exp" in claims and all(map(_is_whole, times.values())), "assertion_times"),
     )
-    return next((rule for holds, rule in rules if not holds), None) or _time_fault(times, second)
+    return next((rule for is_kept, rule in rules if not is_kept), None) or _time_fault(times, second)
 
 
 def _time_fault(times: Mapping[str, int], second: float) -> str | None:
@@ -188,7 +192,7 @@ def _time_fault(times: Mapping[str, int], second: float) -> str | None:
 
 
 def _by_how_much(fault: str, claims: Mapping[str, Any], now: datetime) -> dict[str, str]:
-    """Return for the event by how many seconds this server's clock and the assertion disagree, where that is why."""
+    """Return, for the event of a fault of time, the seconds between the assertion and the clock of this server."""
     names = {"assertion_not_yet_valid": ("iat", "nbf"), "assertion_expired": ("exp",)}.get(fault)
     if names is None:
         return {}
@@ -199,16 +203,19 @@ def _by_how_much(fault: str, claims: Mapping[str, Any], now: datetime) -> dict[s
 def authenticate_client(
     common: CommonFacts,
     credential: Credential,
-    *,
     keys: ClientKeys,
     tenant_id: TenantId,
+    now: datetime,
+    *,
     is_spent_here: bool = False,
 ) -> Client:
-    """Return the client that ``credential`` proves. Raises ``InvalidClient``.
+    """Return the client that ``credential`` proves, by the method that is registered for it.
 
-    Only the method that was registered for the client counts. ``is_spent_here``: this very request spent the assertion,
-    and had to fetch an upstream issuer's keys before it could go on.
+    ``is_spent_here``: this request spent the assertion, before it fetched the keys of an upstream issuer. Raises
+    ``InvalidClient``, and ``Unavailable`` up to the cut-off of a restored tenant: a token of now would be inactive.
     """
+    if common.cut_off is not None and now <= common.cut_off:
+        raise Unavailable("this tenant was restored a moment ago; try again in half a minute", reason="restored")
     client = common.client
     stored = client.secret_hash if client else None
     if isinstance(credential, SecretCredential):
@@ -243,9 +250,9 @@ def assertion_fault(credential: AssertionCredential, keys: KeySet, *, is_fresh: 
 
 
 def may_be_spent(claims: Mapping[str, Any], cut_off: datetime | None) -> bool:
-    """True for an assertion that may have been used before the tenant's cut-off: of those no record is left.
+    """True for an assertion that may have been used before the tenant's cut-off: no record of its use is left.
 
-    One without ``iat`` was good for so long at most before it expires.
+    One without ``iat`` was made at most ``ASSERTION_LIFETIME_MAX_S`` before it expires.
     """
     if cut_off is None:
         return False
@@ -254,7 +261,7 @@ def may_be_spent(claims: Mapping[str, Any], cut_off: datetime | None) -> bool:
 
 
 def caller_of(client_id: str, request_id: str) -> Caller:
-    """Return the caller that an authenticated client is."""
+    """Return the caller that events name for an authenticated client."""
     return Caller(CallerKind.CLIENT, client_id, request_id)
 
 

@@ -1,28 +1,16 @@
 """Token exchange (RFC 8693): trade a person's token for a narrower task token that names every actor."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from identity.actions.issuance import (
-    InvalidScope,
-    InvalidTarget,
-    InvalidTask,
-    Issuer,
-    PartyInactive,
-    check_grant,
-    issue_token,
-    parse_jti,
-    parse_kid,
-)
-from identity.actions.presented_tokens import ExchangeRequest, verify_actor, verify_subject
-from identity.actions.upstream import UpstreamKeys
-from identity.model.access import Caller
-from identity.model.client import Client, GrantType
+from identity.actions.issuance import InvalidScope, InvalidTarget, InvalidTask, PartyInactive, check_grant, issue_token
+from identity.actions.presented_tokens import Exchange, ExchangeRequest, verify_actor, verify_subject
+from identity.model.client import GrantType
 from identity.model.errors import NotAllowed, Refusal
-from identity.model.exchange import Allowed, Asked, Denied, Held, Route, TenantLimits, decide_exchange, parties_of
+from identity.model.exchange import Allowed, Denied, Held, Route, TenantLimits, decide_exchange, parties_of
 from identity.model.renewal import decide_renewal, editions_of
 from identity.model.task import Task, TaskState
 from identity.model.token import Basis, Issue, IssuedToken, Party, TokenFacts
@@ -30,23 +18,25 @@ from identity.store import Tx
 from identity.store.exchange_facts import ExchangeFacts, exchange_facts_read
 from identity.store.facts import ClientLookup
 
+__all__ = ["ExchangeFacts", "exchange_token", "read_exchange_facts"]
+
 Id = TypeVar("Id", str, UUID)
 
 
 class NotDelegated(NotAllowed):
-    """Nobody with authority has said that this actor may act for this subject there (RFC 8693 §2.2.2)."""
+    """No delegation lets this actor act for this subject at this resource (RFC 8693 §2.2.2)."""
 
     code = "not_delegated"
 
 
 class InvalidAuthorizationDetails(Refusal):
-    """More is asked than is held, or nothing at all by an empty list (RFC 9396 §5)."""
+    """The request exceeds the details that are held, or is an empty list (RFC 9396 §5)."""
 
     code = "invalid_authorization_details"
 
 
 class NotRenewable(Refusal):
-    """The subject token is not one that this client renews."""
+    """The client may not renew the subject token."""
 
     code = "not_renewable"
 
@@ -60,7 +50,6 @@ FAULTS: Mapping[str, type[Refusal]] = {
     "renewal": NotRenewable,
 }
 
-
 EXPLAINED: Mapping[str, str] = {
     "party": "the subject, an actor or the group of the delegation is not active now",
     "target": "resource must be one registered resource server: the subject token's, or the next of its service",
@@ -70,7 +59,6 @@ EXPLAINED: Mapping[str, str] = {
     "renewal": "only its present actor renews a token, until its task ends",
 }
 
-
 TASK_FAULTS: Mapping[str, str] = {
     "unknown_task": "there is no such task for this subject that this actor opened or took part in",
     "task_ended": "the task has ended",
@@ -78,109 +66,94 @@ TASK_FAULTS: Mapping[str, str] = {
 
 
 def read_exchange_facts(
-    tx: Tx, request: ExchangeRequest, client: ClientLookup, *, issuer: str, now: datetime
+    tx: Tx, request: ExchangeRequest, client: ClientLookup, issuer: str, now: datetime
 ) -> ExchangeFacts:
-    """Read every fact about every party in one statement; what the tokens say only chooses the rows."""
-    subject, actor = request.subject_token, request.actor_token
-    is_ours = subject.issuer == issuer
+    """Read every fact about every party in one statement. The unverified tokens only choose the rows."""
+    subject, actor, requested = request.subject_token, request.actor_token, request.requested
+    is_own = subject.issuer == issuer
     return exchange_facts_read(
         tx,
         client,
-        issuer=None if is_ours else subject.issuer,
-        claims={} if is_ours else subject.claims,
-        subject_jti=parse_jti(subject.claims) if is_ours else None,
-        actor_jti=parse_jti(actor.claims) if actor else None,
-        resource=request.asked.resource,
-        txn=request.asked.txn,
-        retired_kid=parse_kid(subject.envelope.key_id) if request.asked.is_renewal else None,
+        issuer=None if is_own else subject.issuer,
+        claims={} if is_own else subject.claims,
+        subject_jti=subject.jti if is_own else None,
+        actor_jti=actor.jti if actor else None,
+        resource=requested.resource,
+        txn=requested.txn,
+        retired_kid=subject.kid if requested.is_renewal else None,
         now=now,
     )
 
 
-def exchange_token(
-    tx: Tx,
-    request: ExchangeRequest,
-    facts: ExchangeFacts,
-    *,
-    client: Client,
-    issuer: Issuer,
-    upstream_keys: UpstreamKeys,
-    caller: Caller,
-    now: datetime,
-) -> IssuedToken:
+def exchange_token(exchange: Exchange) -> IssuedToken:
     """Trade a subject token for a narrower task token (RFC 8693 §2).
 
-    Lifetime is the shortest of: delegation, tenant limit, subject token, task, and every party's validity.
+    Its lifetime is the shortest of: delegation, tenant limit, subject token, task, and every party's validity.
     Raises ``InvalidSubjectToken``, ``InvalidActorToken``, ``NotDelegated``, ``InvalidTarget``, ``InvalidScope``,
     ``InvalidAuthorizationDetails``, ``InvalidTask``, ``NotRenewable``, ``PartyInactive``, ``TooManyTasks``,
     ``TooManyTokens``, ``UnauthorizedClient``, ``UpstreamKeysNeeded``.
     """
-    concerned = concerned_by(facts, client)
     try:
-        check_grant(client, GrantType.TOKEN_EXCHANGE)
-        held = verify_subject(tx, request, facts, client, issuer, upstream_keys, now)
-        actor = verify_actor(tx, request, facts, client, issuer, now)
-        held = replace(held, task=_task_of(request.asked, facts, held, actor, now))
-        allowed = decide_held(request.asked, facts, held, actor, client, now)
-        return _issue(tx, request, facts, held, allowed, client=client, issuer=issuer, caller=caller, now=now)
+        check_grant(exchange.call.client, GrantType.TOKEN_EXCHANGE)
+        held, actor = verify_subject(exchange), verify_actor(exchange)
+        held = replace(held, task=_task_of(exchange, held, actor))
+        return _issue(exchange, held, decide(exchange, held, actor))
     except Refusal as refusal:
-        refusal.concerns(**concerned)
+        refusal.concerns(**concerned_by(exchange))
         raise
 
 
-def decide_held(
-    asked: Asked, facts: ExchangeFacts, held: Held, actor: Party | None, client: Client, now: datetime
-) -> Allowed:
-    """Return what a token of ``actor``'s may have on what is ``held``. Raises what the decision says is at fault."""
-    decision = _decide(asked, facts, held, actor, client, now)
+def decide(exchange: Exchange, held: Held, actor: Party | None) -> Allowed:
+    """Return the authority of a token for ``actor`` on what is ``held``. Raises what the decision says is at fault."""
+    requested, facts, now = exchange.requested, exchange.facts, exchange.call.now
+    others, route = _others(exchange, held), _route(exchange)
+    limits = TenantLimits(facts.common.task_lifetime_max_s, facts.common.max_task_s)
+    if requested.is_renewal:
+        decision = decide_renewal(requested, held, actor, others=others, route=route, limits=limits, now=now)
+    else:
+        held = _bound_by_actor_token(held, facts.actor_token)
+        decision = decide_exchange(
+            requested, held, actor, facts.delegations, others=others, route=route, limits=limits, now=now
+        )
     if isinstance(decision, Denied):
-        raise refused(decision)
+        raise refusal_of(decision)
     return decision
 
 
-def refused(denied: Denied) -> Refusal:
-    """Return the refusal that a decision is."""
+def refusal_of(denied: Denied) -> Refusal:
+    """Return the refusal that names the part of the request that is at fault."""
     return FAULTS[denied.fault](EXPLAINED[denied.fault], reason=denied.reason)
 
 
-def _decide(
-    asked: Asked, facts: ExchangeFacts, held: Held, actor: Party | None, client: Client, now: datetime
-) -> Allowed | Denied:
-    others, route = _others(facts, held, client), _route(facts, client)
-    limits = TenantLimits(facts.common.task_lifetime_max_s, facts.common.max_task_s)
-    if asked.is_renewal:
-        return decide_renewal(asked, held, actor, others=others, route=route, limits=limits, now=now)
-    held = _while_both_are_good(held, facts.actor_token)
-    return decide_exchange(asked, held, actor, facts.delegations, others=others, route=route, limits=limits, now=now)
+def _task_of(exchange: Exchange, held: Held, actor: Party | None) -> Task | None:
+    """Return the task of the subject token, or the one that the request names; None for a new one.
 
-
-def _task_of(asked: Asked, facts: ExchangeFacts, held: Held, actor: Party | None, now: datetime) -> Task | None:
-    """Return the task that the token shall serve: the subject token's, or the one that is named; None for a new one.
-
-    A task of others, or for another subject, is as unknown as one that is not there.
+    A task of others, or for another subject, is refused as one that does not exist. Raises ``InvalidTask``.
     """
+    facts, named = exchange.facts, exchange.requested.txn
     own = held.parent.txn if held.parent else None
     if own is not None:
-        if asked.txn not in (None, own):
+        if named not in (None, own):
             raise InvalidTask("the subject token belongs to another task", reason="txn_differs")
         return facts.task
-    if asked.txn is None:
+    if named is None:
         return None
     fault: str | None = "unknown_task"
     if facts.task is not None and actor is not None:
-        fault = facts.task.refuses(held.subject.id, actor.id, is_in_it=facts.is_in_task, now=now)
+        fault = facts.task.refuses(held.subject.id, actor.id, is_in_it=facts.is_in_task, now=exchange.call.now)
     if fault is not None:
         raise InvalidTask(TASK_FAULTS[fault], reason=fault)
     return facts.task
 
 
-def concerned_by(facts: ExchangeFacts, client: Client) -> dict[str, Any]:
-    """Return the parties that a refusal is about: the presenter, who would act, and the chain so far."""
+def concerned_by(exchange: Exchange) -> dict[str, Any]:
+    """Return the parties that a refusal is about: the subject, the presenter, the actor, and the chain so far."""
+    facts = exchange.facts
     chain = facts.subject_token.actor_ids if facts.subject_token else ()
-    asking = [id_ for id_ in (client.principal_id, facts.actor_id) if id_ is not None and id_ not in chain]
+    presenters = [id_ for id_ in (exchange.call.client.principal_id, facts.actor_id) if id_ and id_ not in chain]
     return {
         "subject_id": facts.subject_id,
-        "actor_ids": _each_once((*asking, *chain)),
+        "actor_ids": _each_once((*presenters, *chain)),
         "txn": _txn_of(facts),
         "parent": facts.subject_token.jti if facts.subject_token else None,
     }
@@ -194,74 +167,61 @@ def _txn_of(facts: ExchangeFacts) -> UUID | None:
     return task.txn if task and (facts.is_in_task or facts.actor_id == task.actor_id) else None
 
 
-def _route(facts: ExchangeFacts, client: Client) -> Route:
-    """Return where the token would go; only a client of the principal that runs the subject token's service is that."""
-    source = facts.source
+def _route(exchange: Exchange) -> Route:
+    """Return the way of the token. It is the client's own only where its principal runs the subject token's service."""
+    client, source = exchange.call.client, exchange.facts.source
     is_own = (
         source is not None
         and client.audience == source.audience
         and client.principal_id is not None
         and client.principal_id == source.principal_id
     )
-    return Route(facts.target, source, facts.pair, is_own)
+    return Route(exchange.facts.target, source, exchange.facts.pair, is_own)
 
 
-def _while_both_are_good(held: Held, actor_token: TokenFacts | None) -> Held:
-    """A token that rests on an actor token does not outlive it."""
-    return held if actor_token is None else replace(held, good_until=min(held.good_until, actor_token.expires_at))
+def _bound_by_actor_token(held: Held, actor_token: TokenFacts | None) -> Held:
+    """Return ``held`` until the actor token expires, too: a token that rests on one does not outlive it."""
+    return held if actor_token is None else replace(held, valid_until=min(held.valid_until, actor_token.expires_at))
 
 
-def _issue(
-    tx: Tx,
-    request: ExchangeRequest,
-    facts: ExchangeFacts,
-    held: Held,
-    allowed: Allowed,
-    *,
-    client: Client,
-    issuer: Issuer,
-    caller: Caller,
-    now: datetime,
-) -> IssuedToken:
-    parent, proofs = held.parent, [token for token in (facts.actor_token, held.parent) if token]
-    txn = held.task.txn if held.task else tx.new_id()
-    ancestor_ids, first_jti = _ancestors(request.asked, held, proofs)
+def _issue(exchange: Exchange, held: Held, allowed: Allowed) -> IssuedToken:
+    call, facts, parent, delegation = exchange.call, exchange.facts, held.parent, allowed.delegation
+    proofs = [token for token in (facts.actor_token, parent) if token]
+    task = held.task or _new_task(call.tx.new_id(), held, allowed, call.now)
+    ancestor_ids, first_jti = _ancestors(exchange, held, proofs)
     issue = Issue(
-        jti=tx.new_id(),
-        txn=txn,
-        client_id=client.client_id,
+        jti=call.tx.new_id(),
+        txn=task.txn,
+        client_id=call.client.client_id,
+        client_ids=_each_once([*(id_ for token in proofs for id_ in token.client_ids), call.client.client_id]),
         subject=held.subject,
         actors=allowed.chain,
+        parties=parties_of(allowed, held, *_others(exchange, held), _group_of(facts, allowed)),
         parent_id=parent.jti if parent else None,
         ancestor_ids=ancestor_ids,
+        first_jti=first_jti,
         delegation_ids=_each_once(
-            [*(parent.delegation_ids if parent else ()), *([allowed.delegation.id] if allowed.delegation else ())]
+            [*(parent.delegation_ids if parent else ()), *([delegation.id] if delegation else ())]
         ),
         pair_ids=(*(parent.pair_ids if parent else ()), *([allowed.pair.id] if allowed.pair else ())),
-        client_ids=_each_once([*(id_ for token in proofs for id_ in token.client_ids), client.client_id]),
-        parties=parties_of(allowed, held, *_others(facts, held, client), _group_of(facts, allowed)),
         depth_max=allowed.depth_max,
         audience=allowed.audience,
+        audiences=(allowed.audience, *sorted(_left(held, allowed))),
         scopes=allowed.scopes,
         authorization_details=allowed.authorization_details,
-        issued_at=now,
+        issued_at=call.now,
         expires_at=allowed.expires_at,
-        upstream=held.upstream,
-        audiences=(allowed.audience, *sorted(_left(held, allowed))),
-        basis=_basis(facts, held, allowed),
         renewable_until=allowed.renewable_until,
-        first_jti=first_jti,
+        upstream=held.upstream,
+        basis=_basis(facts, held, allowed),
         **_membership_basis(parent),
         **_upstream_basis(held, facts),
     )
-    new_task = None if held.task else _open_task(txn, held, allowed, now)
-    return issue_token(
-        tx, issue, facts.common, new_task=new_task, task=held.task, issuer=issuer, caller=caller, now=now
-    )
+    return issue_token(call, issue, facts.common, task=task, is_new_task=held.task is None)
 
 
-def _ancestors(asked: Asked, held: Held, proofs: Sequence[TokenFacts]) -> tuple[tuple[UUID, ...], UUID | None]:
-    if asked.is_renewal and held.parent:
+def _ancestors(exchange: Exchange, held: Held, proofs: list[TokenFacts]) -> tuple[tuple[UUID, ...], UUID | None]:
+    if exchange.requested.is_renewal and held.parent:
         return editions_of(held.parent)
     return _each_once(id_ for token in proofs for id_ in (*token.ancestor_ids, token.jti)), None
 
@@ -273,7 +233,7 @@ def _left(held: Held, allowed: Allowed) -> frozenset[str]:
 
 
 def _basis(facts: ExchangeFacts, held: Held, allowed: Allowed) -> Basis:
-    """Return the epochs of what the token rests on besides parties: what its parent does, and what was added."""
+    """Return the epochs of all but parties that the token rests on: its parent's, and those that it adds."""
     basis = dict(held.parent.basis) if held.parent else {}
     if allowed.delegation is not None:
         basis[f"delegation {allowed.delegation.id}"] = allowed.delegation.epoch
@@ -290,28 +250,28 @@ def _each_once(ids: Iterable[Id]) -> tuple[Id, ...]:
     return tuple(dict.fromkeys(ids))
 
 
-def _others(facts: ExchangeFacts, held: Held, client: Client) -> tuple[Party, ...]:
-    """Return the principals that the token rests on besides subject and chain: the client's, and those inherited."""
+def _others(exchange: Exchange, held: Held) -> tuple[Party, ...]:
+    """Return the principals besides subject and chain that the token rests on: the client's, and the inherited ones."""
+    own, parties = exchange.call.client.principal_id, exchange.facts.parties
     inherited = held.parent.party_ids if held.parent else ()
-    own = (client.principal_id,) if client.principal_id else ()
-    return tuple(facts.parties[party_id] for party_id in _each_once((*own, *inherited)) if party_id in facts.parties)
+    return tuple(parties[id_] for id_ in _each_once((*([own] if own else ()), *inherited)) if id_ in parties)
 
 
 def _group_of(facts: ExchangeFacts, allowed: Allowed) -> Party | None:
-    """Return the group that the delegation is for: with its epoch no token lives on that rests on membership in it."""
+    """Return the group that the delegation is for: a token that rests on membership in it ends with its epoch."""
     group_id = allowed.delegation.subject_group_id if allowed.delegation else None
     return facts.parties.get(group_id) if group_id else None
 
 
 def _membership_basis(parent: TokenFacts | None) -> dict[str, Any]:
-    """Return the memberships that are inherited, and of which delegations they are."""
+    """Return the memberships that are inherited, and the delegations that they belong to."""
     if parent is None or parent.memberships is None:
         return {}
     return {"memberships": parent.memberships, "inherited_ids": parent.delegation_ids}
 
 
 def _upstream_basis(held: Held, facts: ExchangeFacts) -> dict[str, Any]:
-    """Return the connection and the upstream subject whose token began the chain, and when that token was issued."""
+    """Return the connection and the upstream subject of the token that began the chain, and when it was issued."""
     if held.parent is not None:
         parent = held.parent
         issued_at = parent.issued_at if parent.upstream_key else None
@@ -320,9 +280,9 @@ def _upstream_basis(held: Held, facts: ExchangeFacts) -> dict[str, Any]:
     return {"connection_id": connection_id, "upstream_key": facts.upstream_key, "upstream_iat": held.issued_at}
 
 
-def _open_task(txn: UUID, held: Held, allowed: Allowed, now: datetime) -> Task | None:
+def _new_task(txn: UUID, held: Held, allowed: Allowed, now: datetime) -> Task:
     if allowed.delegation is None:
-        return None
+        raise AssertionError("only an actor that narrows a token of its task needs no delegation")
     return Task(
         txn=txn,
         subject_id=held.subject.id,

@@ -1,18 +1,13 @@
-"""Is it still true now? The life of a token, from the authority itself (RFC 7662), and its end (RFC 7009)."""
+"""Introspection (RFC 7662) and revocation (RFC 7009) of the tokens of this issuer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from identity_verifier import VerificationError
 
-from identity.actions.issuance import Issuer, parse_jti, parse_kid, verify_own
-from identity.actions.presented_tokens import retired
-from identity.actions.upstream import InvalidSubjectToken, decode_unverified
-from identity.model.access import Caller
-from identity.model.client import Client
+from identity.actions.issuance import ClientCall, unretired, verify_own
+from identity.actions.upstream import InvalidSubjectToken, UnverifiedToken, decode_unverified
 from identity.model.errors import NotAllowed
 from identity.model.event import Event
 from identity.model.token import TokenFacts, inactive_reason
@@ -21,93 +16,87 @@ from identity.store.events import event_insert
 from identity.store.facts import ClientLookup, TokenStatusFacts, life_facts_read
 from identity.store.tokens import token_revoke
 
+__all__ = ["TokenStatusFacts", "introspect", "parse_presented", "read_token_status_facts", "revoke_token"]
+
 INACTIVE: Mapping[str, Any] = {"active": False}
 
 
-@dataclass(frozen=True, slots=True)
-class PresentedToken:
-    """A token as it came; ``jti`` and ``key_id`` only choose which rows to look at."""
-
-    text: str
-    jti: UUID | None
-    key_id: str | None = None
-
-
-def parse_presented(text: str, issuer: str) -> PresentedToken:
-    """Take what claims to be a token of ours apart; what is not has no ``jti`` and is not active. Never raises."""
+def parse_presented(text: str) -> UnverifiedToken | None:
+    """Return the decoded token; None for one that cannot be decoded, which is not active."""
     try:
-        token = decode_unverified(text)
+        return decode_unverified(text)
     except InvalidSubjectToken:
-        return PresentedToken(text, None)
-    if token.issuer != issuer:
-        return PresentedToken(text, None)
-    return PresentedToken(text, parse_jti(token.claims), parse_kid(token.envelope.key_id))
+        return None
 
 
 def read_token_status_facts(
-    tx: Tx, presented: PresentedToken, client: ClientLookup, *, may_have_expired: bool, now: datetime
+    tx: Tx,
+    presented: UnverifiedToken | None,
+    client: ClientLookup,
+    *,
+    issuer: str,
+    may_have_expired: bool,
+    now: datetime,
 ) -> TokenStatusFacts:
-    """Read what the life of the presented token is decided on; the key of an expired one may have retired."""
-    retired_kid = presented.key_id if may_have_expired else None
-    return life_facts_read(tx, client, jti=presented.jti, retired_kid=retired_kid, now=now)
+    """Read all that the status of a token rests on, in one statement; with ``may_have_expired`` a retired key, too.
 
-
-def introspect(
-    tx: Tx, presented: PresentedToken, facts: TokenStatusFacts, *, client: Client, issuer: Issuer, now: datetime
-) -> Mapping[str, Any]:
-    """Return the claims of a token that lives, to those whom it concerns; to everybody else, that it is not active.
-
-    Those are the resource server that it is meant for and the client that it was issued to.
+    A token of another issuer is one that does not exist.
     """
-    token = facts.token
+    own = presented if presented is not None and presented.issuer == issuer else None
+    retired_kid = own.kid if own is not None and may_have_expired else None
+    return life_facts_read(tx, client, jti=own.jti if own else None, retired_kid=retired_kid, now=now)
+
+
+def introspect(call: ClientCall, presented: UnverifiedToken | None, facts: TokenStatusFacts) -> Mapping[str, Any]:
+    """Return the claims of an active token (RFC 7662 §2.2), or that it is not active.
+
+    Only the resource server in its audience and the client that it was issued to learn more than that.
+    """
+    token, client = facts.token, call.client
     if token is None or not (client.audience == token.audience or client.client_id == token.client_id):
         return INACTIVE
-    claims = _verified_claims(tx, presented, token, facts, issuer, now)
-    if claims is None or inactive_reason(token, now) is not None:
+    claims = _verified_claims(call, presented, facts, token, call.now)
+    if claims is None or inactive_reason(token, call.now) is not None:
         return INACTIVE
     return {"active": True, "token_type": "Bearer", **claims}
 
 
-def revoke_token(
-    tx: Tx,
-    presented: PresentedToken,
-    facts: TokenStatusFacts,
-    *,
-    client: Client,
-    issuer: Issuer,
-    caller: Caller,
-    now: datetime,
-) -> None:
-    """Revoke a token, in all its editions, and all that was derived from it: an expired one too, for later editions of
-    it may live. Unknown or dead tokens are not an error (RFC 7009 §2.2).
+def revoke_token(call: ClientCall, presented: UnverifiedToken | None, facts: TokenStatusFacts) -> None:
+    """Revoke a token in all its editions, and every token derived from it (RFC 7009 §2.1).
 
-    Raises ``NotAllowed`` for a token that was issued to another client.
+    An expired token is revoked, too: a later edition of it may be active. An unknown or inactive token is no error
+    (§2.2). Raises ``NotAllowed`` for a token that was issued to another client.
     """
     token = facts.token
-    if token is None or _verified_claims(tx, presented, token, facts, issuer, token.issued_at) is None:
+    if token is None or _verified_claims(call, presented, facts, token, token.issued_at) is None:
         return
-    if token.client_id != client.client_id:
+    if token.client_id != call.client.client_id:
         refusal = NotAllowed("the token was not issued to this client", reason="token_of_another_client")
         refusal.concerns(subject_id=token.subject_id, actor_ids=token.actor_ids, txn=token.txn)
         raise refusal
-    if not token_revoke(tx, {token.jti, token.first_jti or token.jti}, now=now):
-        return
-    revoked = Event(
+    if token_revoke(call.tx, {token.jti, token.first_jti or token.jti}, now=call.now):
+        event_insert(call.tx, _revoked(token), caller=call.caller, now=call.now)
+
+
+def _revoked(token: TokenFacts) -> Event:
+    return Event(
         type="token.revoked",
         subject_id=token.subject_id,
         actor_ids=token.actor_ids,
         txn=token.txn,
         detail={"jti": str(token.jti)},
     )
-    event_insert(tx, revoked, caller=caller, now=now)
 
 
 def _verified_claims(
-    tx: Tx, presented: PresentedToken, token: TokenFacts, facts: TokenStatusFacts, issuer: Issuer, now: datetime
+    call: ClientCall, presented: UnverifiedToken | None, facts: TokenStatusFacts, token: TokenFacts, now: datetime
 ) -> Mapping[str, Any] | None:
-    keys = issuer.keys.public(tx.tenant_id, (*facts.common.keys, *retired(facts.retired_key, token)))
+    """Return the claims of the token as presented, verified as of ``now``; None where a rule fails."""
+    if presented is None:
+        return None
+    keys = call.issuer.keys.public(call.tx.tenant_id, unretired(facts.common.keys, facts.retired_key, token))
     try:
-        claims: Mapping[str, Any] = verify_own(presented.text, keys, issuer, token.audience, now).claims
+        claims: Mapping[str, Any] = verify_own(presented.text, keys, call.issuer, token.audience, now).claims
     except VerificationError:
         return None
     return claims

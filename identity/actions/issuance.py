@@ -1,29 +1,28 @@
-"""Issuing: build, sign, verify our own output, remember with its event; only then does a token leave."""
+"""Issuing a token: build it, sign it, verify it, store it with its event; only then does it leave."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from identity_verifier import Expected, KeySet, Rule, VerificationError, VerifiedClaims, verify_token
 from joserfc import jws
 from joserfc.jwk import ECKey
 
 from identity.actions.signing_keys import KeyRing
+from identity.actions.upstream import UpstreamKeys
 from identity.model.access import Caller
 from identity.model.claims import claims_of
-from identity.model.client import SCIM_SCOPE, Client, GrantType
+from identity.model.client import Client, GrantType
 from identity.model.errors import InvalidRequest, NotAllowed, Refusal
 from identity.model.event import Event
-from identity.model.scope import narrow_scopes
 from identity.model.signing_key import SigningKey, signing_key
 from identity.model.task import Task
-from identity.model.tenant import ACCESS_LIFETIME_S, DEPTH_MAX, TASK_LIFETIME_MAX_S, scim_url_of
-from identity.model.token import Issue, IssuedToken, lives
+from identity.model.tenant import ACCESS_LIFETIME_S, DEPTH_MAX, TASK_LIFETIME_MAX_S
+from identity.model.token import Issue, IssuedToken, TokenFacts, inactive_reason
 from identity.store import Tx
-from identity.store.facts import ClientCredentialsFacts, ClientLookup, CommonFacts, itself_facts_read
+from identity.store.facts import CommonFacts
 from identity.store.tokens import token_remember
 
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 §2.1
@@ -36,13 +35,13 @@ class UnauthorizedClient(NotAllowed):
 
 
 class InvalidTarget(Refusal):
-    """The resource is unknown, repeated, or not where the token may go (RFC 8707 §2)."""
+    """The resource is unknown, repeated, or not one that the token may be for (RFC 8707 §2)."""
 
     code = "invalid_target"
 
 
 class InvalidScope(Refusal):
-    """More is asked than is held (RFC 6749 §5.2)."""
+    """The request exceeds the scopes that are held (RFC 6749 §5.2)."""
 
     code = "invalid_scope"
 
@@ -60,7 +59,7 @@ class TooManyTokens(Refusal):
 
 
 class InvalidTask(Refusal):
-    """The task that is named is not one that this token may serve."""
+    """The token may not serve the task that the request names."""
 
     code = "invalid_task"
 
@@ -69,25 +68,30 @@ BUDGET_FAULTS = frozenset({"task_budget_spent", "task_rate_exceeded", "task_fan_
 
 
 class TooManyTasks(Refusal):
-    """One actor opened as many tasks as it may in so short a time."""
+    """The actor has opened as many tasks as one may in one and a half hours."""
 
     code = "too_many_tasks"
 
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """What signs for one tenant: its identifier and the parsed keys of the process."""
+    """The issuer of one tenant: its identifier (RFC 8414 §2), the tenant's slug, and the keys that sign."""
 
     identifier: str
     tenant: str
     keys: KeyRing
 
 
-def read_client_credentials_facts(
-    tx: Tx, client: ClientLookup, *, resource: str | None, txn: UUID | None, now: datetime
-) -> ClientCredentialsFacts:
-    """Read what a token for the client itself is decided on."""
-    return itself_facts_read(tx, client, resource=resource, txn=txn, now=now)
+@dataclass(frozen=True, slots=True)
+class ClientCall:
+    """One request of an authenticated client, with its open transaction. ``caller`` names the client in events."""
+
+    tx: Tx
+    client: Client
+    issuer: Issuer
+    upstream_keys: UpstreamKeys
+    caller: Caller
+    now: datetime
 
 
 def check_grant(client: Client, grant_type: GrantType) -> None:
@@ -96,175 +100,15 @@ def check_grant(client: Client, grant_type: GrantType) -> None:
         raise UnauthorizedClient("the client may not use this grant type", reason="grant_type")
 
 
-def issue_client_credentials_token(
-    tx: Tx,
-    facts: ClientCredentialsFacts,
-    client: Client,
-    *,
-    resource: str | None,
-    scopes: tuple[str, ...] | None,
-    txn: UUID | None,
-    issuer: Issuer,
-    caller: Caller,
-    now: datetime,
-) -> IssuedToken:
-    """Give an agent or service account a token for itself (RFC 6749 §4.4): no subject but it, no actor, and no task
-    unless it names one of its own.
-
-    Without a resource the token is good at the issuer only. A connection's client gets one for the SCIM endpoint, and
-    for nothing else. Raises ``UnauthorizedClient``, ``PartyInactive``, ``InvalidTarget``, ``InvalidScope``,
-    ``InvalidTask``, ``TooManyTokens``.
-    """
-    try:
-        check_grant(client, GrantType.CLIENT_CREDENTIALS)
-        task = None if txn is None else _own_task(facts.task, client, now)
-        decide = _decide_for_itself if client.connection_id is None else _decide_for_connection
-        issue = decide(tx, facts, client, resource=resource, scopes=scopes, task=task, issuer=issuer, now=now)
-        return issue_token(tx, issue, facts.common, new_task=None, task=task, issuer=issuer, caller=caller, now=now)
-    except Refusal as refusal:
-        refusal.concerns(subject_id=client.principal_id)
-        raise
-
-
-def _own_task(task: Task | None, client: Client, now: datetime) -> Task:
-    """Return the task that a client's own token shall serve: one that its principal opened for itself."""
-    own = client.principal_id
-    if task is None or own is None or task.subject_id != own:
-        raise InvalidTask("there is no such task of this client's own", reason="unknown_task")
-    fault = task.refuses(own, own, is_in_it=False, now=now)
-    if fault is not None:
-        raise InvalidTask("the task cannot be joined", reason=fault)
-    return task
-
-
-def _decide_for_itself(
-    tx: Tx,
-    facts: ClientCredentialsFacts,
-    client: Client,
-    *,
-    resource: str | None,
-    scopes: tuple[str, ...] | None,
-    task: Task | None,
-    issuer: Issuer,
-    now: datetime,
-) -> Issue:
-    party = facts.principal
-    if party is None or not lives(party, now):
-        raise PartyInactive("the principal of this client is not active", reason="actor_inactive")
-    granted = own_scopes(facts, client, resource, scopes, task)
-    return Issue(
-        jti=tx.new_id(),
-        txn=task.txn if task else None,
-        client_id=client.client_id,
-        subject=party,
-        actors=(),
-        parent_id=None,
-        ancestor_ids=(),
-        delegation_ids=(),
-        client_ids=(client.client_id,),
-        parties=(party,),
-        depth_max=0,
-        audience=resource or issuer.identifier,
-        scopes=granted,
-        authorization_details=(),
-        issued_at=now,
-        expires_at=earliest_expiry(now, ACCESS_LIFETIME_S, party.valid_until, _end_of(task, facts.common)),
-        audiences=() if resource is None else (resource,),
-        basis={} if resource is None else {f"resource {resource}": facts.resource_epoch},
-    )
-
-
-def own_scopes(
-    facts: ClientCredentialsFacts,
-    client: Client,
-    resource: str | None,
-    asked: tuple[str, ...] | None,
-    task: Task | None = None,
-) -> tuple[str, ...]:
-    """Return the scopes that a client has for itself, or for its task. Raises ``InvalidTarget``, ``InvalidScope``."""
-    if resource is not None and facts.resource_scopes is None:
-        raise InvalidTarget("the resource is not registered", reason="unknown_resource")
-    held = [scope for scope in client.scopes if facts.resource_scopes is None or scope in facts.resource_scopes]
-    granted = narrow_scopes(_within(task, resource, held), asked)
-    if granted is None:
-        raise InvalidScope("the client does not hold this scope", reason="scope_exceeded")
-    return granted
-
-
-def _within(task: Task | None, resource: str | None, scopes: Sequence[str]) -> Sequence[str]:
-    """Return the scopes that a task leaves, where it has an authority of its own."""
-    if task is None or task.authority is None or resource is None:
-        return scopes
-    entry = task.held_at(resource)
-    if entry is None:
-        raise InvalidTarget("the task is not for this resource", reason="resource_not_in_task")
-    if entry.authorization_details:  # a client's own token has none, and would not be restricted as the task is
-        raise InvalidScope(
-            "the task has authorization_details here, and a client none of its own", reason="nothing_left"
-        )
-    return [scope for scope in scopes if scope in entry.scopes]
-
-
-def _end_of(task: Task | None, common: CommonFacts) -> datetime | None:
-    return None if task is None else min(task.expires_at, task.created_at + timedelta(seconds=common.max_task_s))
-
-
-def _decide_for_connection(
-    tx: Tx,
-    facts: ClientCredentialsFacts,
-    client: Client,
-    *,
-    resource: str | None,
-    scopes: tuple[str, ...] | None,
-    task: Task | None,
-    issuer: Issuer,
-    now: datetime,
-) -> Issue:
-    """A client ends with its connection, so that it is live says that the connection is."""
-    del facts, task  # a connection opens none
-    endpoint = scim_url_of(issuer.identifier)
-    if resource not in (None, endpoint):
-        raise InvalidTarget("a connection's client has tokens for the SCIM endpoint alone", reason="not_scim")
-    granted = narrow_scopes((SCIM_SCOPE,), scopes)
-    if granted is None:
-        raise InvalidScope("a connection's client does not hold this scope", reason="scope_exceeded")
-    return Issue(
-        jti=tx.new_id(),
-        txn=None,
-        client_id=client.client_id,
-        subject=None,
-        actors=(),
-        parent_id=None,
-        ancestor_ids=(),
-        delegation_ids=(),
-        client_ids=(client.client_id,),
-        parties=(),
-        depth_max=0,
-        audience=endpoint,
-        scopes=granted,
-        authorization_details=(),
-        issued_at=now,
-        expires_at=earliest_expiry(now, ACCESS_LIFETIME_S),
-    )
-
-
 def issue_token(
-    tx: Tx,
-    issue: Issue,
-    common: CommonFacts,
-    *,
-    new_task: Task | None,
-    task: Task | None = None,
-    issuer: Issuer,
-    caller: Caller,
-    now: datetime,
+    call: ClientCall, issue: Issue, common: CommonFacts, *, task: Task | None = None, is_new_task: bool = False
 ) -> IssuedToken:
-    """Sign, verify what was signed, remember it with its event. ``task`` is the one that it serves, if it is not new.
+    """Sign a token, verify it, store it with its event. It serves ``task``; a new one is stored with it.
 
-    Raises ``PartyInactive`` when something that it rests on has just ended, ``TooManyTasks`` when the actor opened too
-    many, ``TooManyTokens`` when the task has spent its budget, ``InvalidRequest`` when no verifier would take so large
-    a token.
+    Raises ``PartyInactive`` when something that it rests on has just ended, ``TooManyTasks``, ``TooManyTokens`` when
+    the budget of the task is spent, ``InvalidRequest`` when the token is larger than a verifier accepts.
     """
+    tx, issuer, now = call.tx, call.issuer, call.now
     claims = claims_of(issue, issuer=issuer.identifier, tenant=issuer.tenant)
     key = signing_key(common.keys, now)
     access_token = sign(claims, key, issuer.keys.private(tx.tenant_id, key))
@@ -276,11 +120,19 @@ def issue_token(
         raise InvalidRequest(
             "the token would be too large; request less", pointer="authorization_details", reason="token_size"
         ) from None
-    budget = task.budget if task else None
-    fault = token_remember(tx, issue, _told(issue, claims), new_task=new_task, budget=budget, caller=caller, now=now)
+    expires_in = claims["exp"] - claims["iat"]
+    fault = token_remember(
+        tx,
+        issue,
+        _issued(issue, expires_in),
+        new_task=task if is_new_task else None,
+        budget=task.budget if task else None,
+        caller=call.caller,
+        now=now,
+    )
     if fault is not None:
         raise _refusal_of(fault)
-    return IssuedToken(access_token, claims["exp"] - claims["iat"], issue.scopes, issue.authorization_details, claims)
+    return IssuedToken(access_token, expires_in, issue.scopes, issue.authorization_details)
 
 
 def _refusal_of(fault: str) -> Refusal:
@@ -291,7 +143,7 @@ def _refusal_of(fault: str) -> Refusal:
     return PartyInactive("something that this token rests on has just ended", reason=fault)
 
 
-def _told(issue: Issue, claims: Mapping[str, Any]) -> Event:
+def _issued(issue: Issue, expires_in: int) -> Event:
     return Event(
         type="token.issued",
         subject_id=issue.subject.id if issue.subject else None,
@@ -302,7 +154,7 @@ def _told(issue: Issue, claims: Mapping[str, Any]) -> Event:
             "client_id": issue.client_id,
             "audience": issue.audience,
             "scope": " ".join(issue.scopes),
-            "expires_in": claims["exp"] - claims["iat"],
+            "expires_in": expires_in,
             "delegations": list(map(str, issue.delegation_ids)),
             "parent": None if issue.parent_id is None else str(issue.parent_id),
             **({"pairs": list(map(str, issue.pair_ids))} if issue.pair_ids else {}),
@@ -332,25 +184,43 @@ def verify_own(unverified_token: str, keys: KeySet, issuer: Issuer, audience: st
     return verify_token(unverified_token, keys, expected, now)
 
 
-def earliest_expiry(now: datetime, lifetime_s: int, *bounds: datetime | None) -> datetime:
-    """Return the earliest of ``now + lifetime_s`` and every bound, in whole seconds, never later."""
-    earliest = min([now.timestamp() // 1 + lifetime_s, *(bound.timestamp() // 1 for bound in bounds if bound)])
-    if earliest <= now.timestamp():
-        raise PartyInactive("nothing of the lifetime is left", reason="lifetime_spent")
-    return datetime.fromtimestamp(earliest, now.tzinfo)
+@dataclass(frozen=True, slots=True)
+class TokenFault:
+    """The rule that a presented token fails, and a sentence for its presenter."""
+
+    reason: str
+    detail: str
 
 
-def parse_kid(kid: object) -> str | None:
-    """Return the ``kid`` of a key of ours, when it has the form of one."""
+def fault_of_token(
+    text: str,
+    token: TokenFacts,
+    keys: KeySet,
+    issuer: Issuer,
+    now: datetime,
+    *,
+    audience: str | None = None,
+    may_have_expired: bool = False,
+) -> TokenFault | None:
+    """Return why a presented token of ours is not valid, or None: what it says as any resource server would verify it,
+    and all that it rests on as the database has it now.
+
+    ``audience`` is that of the token unless another is required. With ``may_have_expired`` it is verified as of when it
+    was issued; then ``keys`` holds the key that signed it, which may have retired since.
+    """
     try:
-        return str(UUID(str(kid)))
-    except ValueError:
-        return None
+        verify_own(text, keys, issuer, audience or token.audience, token.issued_at if may_have_expired else now)
+    except VerificationError as failed:
+        return TokenFault(str(failed.rule), f"the token fails the rule: {failed.rule}")
+    reason = inactive_reason(token, now, may_have_expired=may_have_expired)
+    return None if reason is None else TokenFault(reason, "the token is no longer good")
 
 
-def parse_jti(claims: Mapping[str, Any]) -> UUID | None:
-    """Return the id of a token of ours, when it has the form of one."""
-    try:
-        return UUID(str(claims.get("jti")))
-    except ValueError:
-        return None
+def unretired(keys: Iterable[SigningKey], retired_key: SigningKey | None, token: TokenFacts) -> list[SigningKey]:
+    """Return the keys that may have signed an expired token: those that verify now, and the one of its ``kid``, unless
+    that one had retired before the token was issued.
+    """
+    is_late = retired_key is None or (
+        retired_key.verify_until is not None and retired_key.verify_until <= token.issued_at
+    )
+    return [*keys, *([] if retired_key is None or is_late else [retired_key])]

@@ -1,4 +1,4 @@
-"""Public keys that others register with us."""
+"""The public keys that clients and connections register (RFC 7517)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from identity.model.errors import InvalidRequest
 
 KEYS_MAX = 20
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-"""RFC 7518 §6: whoever sends one of these has just told us a secret."""
+"""The members of a private or symmetric key (RFC 7518 §6)."""
 
 
 def check_jwks(jwks: Mapping[str, Any], *, pointer: str = "/jwks") -> dict[str, Any]:
@@ -23,9 +23,9 @@ def check_jwks(jwks: Mapping[str, Any], *, pointer: str = "/jwks") -> dict[str, 
     keys = jwks.get("keys")
     if not isinstance(keys, list) or not 1 <= len(keys) <= KEYS_MAX:
         raise InvalidRequest(f"must be an array of 1 to {KEYS_MAX} keys", pointer=f"{pointer}/keys")
-    named = [_named(jwk, f"{pointer}/keys/{place}") for place, jwk in enumerate(keys)]
-    for place, jwk in enumerate(named):
-        _refuse_weak(jwk, f"{pointer}/keys/{place}")
+    named = [_named(jwk, f"{pointer}/keys/{index}") for index, jwk in enumerate(keys)]
+    for index, jwk in enumerate(named):
+        _refuse_weak(jwk, f"{pointer}/keys/{index}")
     try:
         parse_key_set({"keys": named})
     except VerificationError as error:

@@ -114,7 +114,7 @@ class KeyRing:
         return KeySet({key.kid: _kept(self._public, (tenant_id, key.kid), partial(_parse, key)) for key in keys})
 
     def kept(self, tenant_id: TenantId, kid: str) -> KeySet:
-        """Return the public half of that name, or an empty set when this process has not met it yet."""
+        """Return the public half of that name, or an empty set where this process does not keep it."""
         found = self._public.get((tenant_id, kid))
         return KeySet({} if found is None else {kid: found})
 
@@ -133,10 +133,10 @@ def _parse(key: SigningKey) -> VerificationKey:
     return found
 
 
-def _kept(kept: dict[tuple[TenantId, str], Parsed], place: tuple[TenantId, str], make: Callable[[], Parsed]) -> Parsed:
-    found = kept.get(place)
+def _kept(kept: dict[tuple[TenantId, str], Parsed], key: tuple[TenantId, str], make: Callable[[], Parsed]) -> Parsed:
+    found = kept.get(key)
     if found is None:
         if len(kept) >= PARSED_MAX:
             kept.clear()
-        found = kept.setdefault(place, make())
+        found = kept.setdefault(key, make())
     return found

@@ -1,4 +1,4 @@
-"""Tokens of trusted upstream issuers: their keys, and the rules under which a person's token is believed."""
+"""Tokens of trusted upstream issuers: their keys, and the rules by which a person's token is valid."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ SETS_MAX = 10_000
 
 
 class InvalidSubjectToken(Refusal):
-    """The subject token is not believed, or is not of a party that may be acted for (RFC 8693 §2.2.2)."""
+    """The subject token is not valid, or names no party that may be acted for (RFC 8693 §2.2.2)."""
 
     code = "invalid_subject_token"
 
@@ -44,25 +44,26 @@ class Fetched:
     at: datetime
 
 
-Place = tuple[UUID, UUID, int]  # tenant, connection and its version
+CacheKey = tuple[UUID, UUID, int]  # tenant, connection and its version
 
 
 @dataclass(slots=True)
 class UpstreamKeys:
-    """Key sets of upstream issuers. ``fetch`` is the network: it returns the bytes at a URL or raises FetchError.
+    """The key sets of upstream issuers. ``fetch`` returns the bytes at a URL, or raises ``FetchError``.
 
-    Only with ``allow_development`` is a key of the development issuer found.
+    The development issuer's keys are found only with ``allow_development``.
     """
 
     fetch: Callable[[str], bytes]
     allow_development: bool = False
-    _sets: dict[Place, Fetched] = field(default_factory=dict)
-    _tried: dict[Place, datetime] = field(default_factory=dict)
-    _turns: dict[Place, threading.Lock] = field(default_factory=dict)
+    _sets: dict[CacheKey, Fetched] = field(default_factory=dict)
+    _tried: dict[CacheKey, datetime] = field(default_factory=dict)
+    _turns: dict[CacheKey, threading.Lock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, tenant_id: TenantId, connection: Connection, key_id: str, now: datetime) -> KeySet:
-        """Return keys that are fresh enough, and none that are older than ``KEYS_STALE_LIFETIME``, whatever goes on.
+        """Return the connection's keys: fetched within ``KEYS_LIFETIME``, or while a fetch fails or goes on, within
+        ``KEYS_STALE_LIFETIME``.
 
         Raises ``UpstreamKeysNeeded``, at most once in ten seconds for a key id that the issuer does not publish,
         ``Unavailable``, ``InvalidSubjectToken``.
@@ -71,50 +72,50 @@ class UpstreamKeys:
             raise InvalidSubjectToken(
                 "the development issuer is trusted under `identity dev` alone", reason="development_issuer"
             )
-        place = (tenant_id, connection.id, connection.version)
+        cache_key = (tenant_id, connection.id, connection.version)
         if connection.jwks is not None:
-            return self._inline(place, connection.jwks, now)
-        kept = self._kept(place, now)
-        if kept and key_id in kept.keys and (_within(KEYS_LIFETIME, kept.at, now) or self._is_being_fetched(place)):
+            return self._inline(cache_key, connection.jwks, now)
+        kept = self._kept(cache_key, now)
+        if kept and key_id in kept.keys and (_within(KEYS_LIFETIME, kept.at, now) or self._is_being_fetched(cache_key)):
             return kept.keys
-        if not self._was_tried(place, now):
+        if not self._was_tried(cache_key, now):
             raise UpstreamKeysNeeded(connection)
         if kept:
             return kept.keys
         raise Unavailable("the upstream issuer's keys cannot be fetched", reason="upstream_keys_unavailable")
 
     def refresh(self, tenant_id: TenantId, connection: Connection, now: datetime) -> None:
-        """Fetch the keys; keep the old ones when that fails. Who comes while another fetches waits, and fetches not."""
-        place = (tenant_id, connection.id, connection.version)
+        """Fetch the keys; keep the old ones when that fails. Callers wait while another one fetches the same keys."""
+        cache_key = (tenant_id, connection.id, connection.version)
         with self._lock:
             self._make_room()
-            turn = self._turns.setdefault(place, threading.Lock())
+            turn = self._turns.setdefault(cache_key, threading.Lock())
         with turn:
-            if not self._was_tried(place, now):
-                self._fetch(place, connection, now)
+            if not self._was_tried(cache_key, now):
+                self._fetch(cache_key, connection, now)
 
-    def _kept(self, place: Place, now: datetime) -> Fetched | None:
-        kept = self._sets.get(place)
+    def _kept(self, cache_key: CacheKey, now: datetime) -> Fetched | None:
+        kept = self._sets.get(cache_key)
         return kept if kept and _within(KEYS_STALE_LIFETIME, kept.at, now) else None
 
-    def _fetch(self, place: Place, connection: Connection, now: datetime) -> None:
+    def _fetch(self, cache_key: CacheKey, connection: Connection, now: datetime) -> None:
         try:
-            self._sets[place] = Fetched(parse_key_set(self.fetch(str(connection.jwks_uri))), now)
+            self._sets[cache_key] = Fetched(parse_key_set(self.fetch(str(connection.jwks_uri))), now)
         except (FetchError, VerificationError):
             return
         finally:
-            self._tried[place] = now
+            self._tried[cache_key] = now
 
-    def _was_tried(self, place: Place, now: datetime) -> bool:
-        tried = self._tried.get(place)
+    def _was_tried(self, cache_key: CacheKey, now: datetime) -> bool:
+        tried = self._tried.get(cache_key)
         return tried is not None and _within(REFETCH_INTERVAL, tried, now)
 
-    def _is_being_fetched(self, place: Place) -> bool:
-        turn = self._turns.get(place)
+    def _is_being_fetched(self, cache_key: CacheKey) -> bool:
+        turn = self._turns.get(cache_key)
         return turn is not None and turn.locked()
 
-    def _inline(self, place: Place, jwks: Mapping[str, Any], now: datetime) -> KeySet:
-        kept = self._sets.get(place)
+    def _inline(self, cache_key: CacheKey, jwks: Mapping[str, Any], now: datetime) -> KeySet:
+        kept = self._sets.get(cache_key)
         if kept is None:
             try:
                 kept = Fetched(parse_key_set(jwks), now)
@@ -122,7 +123,7 @@ class UpstreamKeys:
                 raise InvalidSubjectToken("the connection has no usable key", reason="upstream_keys") from None
             with self._lock:
                 self._make_room()
-                self._sets[place] = kept
+                self._sets[cache_key] = kept
         return kept.keys
 
     def _make_room(self) -> None:
@@ -133,14 +134,15 @@ class UpstreamKeys:
 
 
 def _within(lifetime: timedelta, since: datetime, now: datetime) -> bool:
-    """Measure in either direction, so that a clock that is set back keeps nothing for longer."""
+    """True when less than ``lifetime`` has passed, in either direction: a clock set back keeps nothing for longer."""
     return abs(now - since) < lifetime
 
 
 @dataclass(frozen=True, slots=True)
 class UnverifiedToken:
-    """A token taken apart. Nothing in it is believed: ``claims`` may only choose what to look up."""
+    """A JWT that is decoded and not verified: its ``claims`` may only choose the rows that are read."""
 
+    text: str
     envelope: Envelope
     claims: Mapping[str, Any]
 
@@ -150,12 +152,30 @@ class UnverifiedToken:
         issuer = self.claims.get("iss")
         return issuer if isinstance(issuer, str) else None
 
+    @property
+    def jti(self) -> UUID | None:
+        """The id of a token of ours, when it has the form of one."""
+        return _uuid(self.claims.get("jti"))
+
+    @property
+    def kid(self) -> str | None:
+        """The name of a key of ours, when it has the form of one."""
+        found = _uuid(self.envelope.key_id)
+        return None if found is None else str(found)
+
+
+def _uuid(text: object) -> UUID | None:
+    try:
+        return UUID(str(text))
+    except ValueError:
+        return None
+
 
 def decode_unverified(unverified_token: str) -> UnverifiedToken:
-    """Split and decode a JWT without believing it. Raises ``InvalidSubjectToken``."""
+    """Decode a JWT (RFC 7519 §7.2) without verifying it. Raises ``InvalidSubjectToken``."""
     try:
         envelope = take_apart(unverified_token)
-        return UnverifiedToken(envelope, parse_object(envelope.unverified_payload))
+        return UnverifiedToken(unverified_token, envelope, parse_object(envelope.unverified_payload))
     except VerificationError as error:
         raise InvalidSubjectToken(f"the token is malformed: {error.detail}", reason=f"token_{error.rule}") from None
     except StrictJsonError as error:
@@ -165,9 +185,9 @@ def decode_unverified(unverified_token: str) -> UnverifiedToken:
 def verify_upstream(
     token: UnverifiedToken, token_type: str, connection: Connection, keys: KeySet, *, acting: Acting, now: datetime
 ) -> Upstream:
-    """Believe a token that a trusted issuer signed for one of the accepted audiences; return what ours keep of it.
+    """Verify a token of a trusted issuer for one of the accepted audiences; return the claims that ours keep of it.
 
-    Raises ``InvalidSubjectToken`` naming the first rule that failed: those of its outside (RFC 8725), and those of its
+    Raises ``InvalidSubjectToken`` with the first rule that failed: of its header and signature (RFC 8725), or of its
     claims (``identity.model.upstream_token``).
     """
     fault = _fault_of_envelope(token.envelope, token_type, keys) or fault_of(
@@ -187,4 +207,4 @@ def _fault_of_envelope(envelope: Envelope, token_type: str, keys: KeySet) -> str
         (key is not None and envelope.header.get("alg") == key.algorithm, "algorithm"),
         (key is not None and key.has_signed(envelope.signing_input, envelope.signature), "signature"),
     )
-    return next((rule for holds, rule in rules if not holds), None)
+    return next((rule for is_kept, rule in rules if not is_kept), None)

@@ -113,7 +113,7 @@ def _serving(declared: Operation) -> Callable[..., Response]:
 def _serve(declared: Operation, path: dict[str, str], caller: Caller) -> Response:
     tenant = _tenant_named(path.pop("tenant", None), caller)
     tenant_id = PLATFORM if tenant is None else tenant.id
-    with refusals_audited("admin", tenant_id, lambda: caller):
+    with refusals_audited("admin", tenant_id, caller):
         body = read_json_body() if declared.method != "GET" else b"{}"
         once = idempotency_key(body) if declared.method == "POST" else None
         asked = _asked(declared, body)
@@ -127,7 +127,7 @@ def _serve(declared: Operation, path: dict[str, str], caller: Caller) -> Respons
 def _tenant_named(slug: str | None, caller: Caller) -> Tenant | None:
     if slug is None:
         return None
-    with refusals_audited("admin", PLATFORM, lambda: caller):
+    with refusals_audited("admin", PLATFORM, caller):
         return tenant_of(slug)
 
 

@@ -1,7 +1,8 @@
-"""Refusals become events, each in a transaction of its own."""
+"""Refusals become events of the audit log."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -22,57 +23,62 @@ from identity.model.refusal_counts import RefusalKey
 
 log = structlog.get_logger("identity")
 
-
 OnRefusal = Callable[[Tx, Refusal, Caller, datetime], None]
-"""What an edge writes beside the event of a refusal."""
+"""Writes a row of an edge's own in the transaction of a refusal's event."""
 
 
-def log_unavailable(refusal: Refusal) -> None:
-    """Tell the log why a request is answered with 503, which the caller is not told."""
-    if isinstance(refusal, Unavailable):
-        cause = refusal.cause or refusal.__cause__ or refusal.detail
-        log.warning("unavailable", endpoint=request.endpoint, reason=refusal.reason, cause=first_line(cause))
+@dataclass(slots=True)
+class Audit:
+    """The audit of one request. ``caller`` is anonymous until one is authenticated. ``is_recorded``: the event of the
+    refusal is in a transaction of the request's own.
+    """
 
+    surface: str
+    tenant_id: TenantId
+    caller: Caller
+    is_recorded: bool = False
 
-def refusal_detail(refusal: Refusal) -> dict[str, Any]:
-    """Return what the event of a refusal says of the request."""
-    said = {"method": request.method, "endpoint": request.endpoint, "code": refusal.code, **refusal.claimed}
-    return said if refusal.parent is None else {**said, "parent": str(refusal.parent)}
+    def record(self, tx: Tx, refusal: Refusal, now: datetime) -> None:
+        """Write the event of a refusal into ``tx``."""
+        record_refusal(tx, self.surface, refusal, detail=refusal_detail(refusal), caller=self.caller, now=now)
+        self.is_recorded = True
 
 
 @contextmanager
 def refusals_audited(
-    surface: str,
-    tenant_id: TenantId,
-    who: Callable[[], Caller],
-    also: OnRefusal | None = None,
-    is_recorded: Callable[[Refusal], bool] = lambda _: False,
-) -> Iterator[None]:
-    """Record every refusal of the block in a transaction of its own, then let it go on to the edge.
+    surface: str, tenant_id: TenantId, caller: Caller, also: OnRefusal | None = None
+) -> Iterator[Audit]:
+    """Write the event of a refusal that leaves the block, in a transaction of its own, unless it is recorded already.
 
-    One that ``is_recorded`` was committed with the request. Of callers who proved nothing, further ones of the same
-    minute and reason are counted, and written as one event.
+    The block sets the caller once it is authenticated. The refusals of anonymous callers are counted: those of one
+    minute and reason are one event. Where nothing was decided there is none: the database may be what does not answer.
     """
+    audit = Audit(surface, tenant_id, caller)
     try:
-        yield
+        yield audit
     except (Unavailable, RateLimited):
-        raise  # nothing was decided; the trail may be what does not answer, and is not what a flood shall fill
+        raise
     except Refusal as refusal:
-        if is_recorded(refusal):
-            raise
-        caller = who()
-        if caller.kind is CallerKind.ANONYMOUS:
-            _record_anonymous(surface, tenant_id, refusal, caller)
-            raise
-        with open_transaction(tenant_id) as tx:
-            now = runtime().clock()
-            record_refusal(tx, surface, refusal, detail=refusal_detail(refusal), caller=caller, now=now)
-            if also is not None:
-                also(tx, refusal, caller, now)
+        if not audit.is_recorded:
+            _record(audit, refusal, also)
         raise
 
 
-def _record_anonymous(surface: str, tenant_id: TenantId, refusal: Refusal, caller: Caller) -> None:
+def _record(audit: Audit, refusal: Refusal, also: OnRefusal | None) -> None:
+    if audit.caller.kind is CallerKind.ANONYMOUS:
+        record_anonymous_refusal(audit.surface, audit.tenant_id, refusal, audit.caller)
+        return
+    with open_transaction(audit.tenant_id) as tx:
+        now = runtime().clock()
+        audit.record(tx, refusal, now)
+        if also is not None:
+            also(tx, refusal, audit.caller, now)
+
+
+def record_anonymous_refusal(surface: str, tenant_id: TenantId, refusal: Refusal, caller: Caller) -> None:
+    """Count a refusal of an anonymous caller; write the event of the first of its minute and reason, and the counts
+    that are due.
+    """
     refusals, now = runtime().refusals, runtime().clock()
     key = RefusalKey(tenant_id, surface, refusal.reason)
     is_event, due = refusals.add(key, now)
@@ -86,3 +92,16 @@ def _record_anonymous(surface: str, tenant_id: TenantId, refusal: Refusal, calle
     except BaseException:
         refusals.give_up(due, key if is_event else None)
         raise
+
+
+def refusal_detail(refusal: Refusal) -> dict[str, Any]:
+    """Return the members of a refusal's event that the request gives."""
+    detail = {"method": request.method, "endpoint": request.endpoint, "code": refusal.code, **refusal.claimed}
+    return detail if refusal.parent is None else {**detail, "parent": str(refusal.parent)}
+
+
+def log_unavailable(refusal: Refusal) -> None:
+    """Log the cause of an answer 503, which the answer itself does not name."""
+    if isinstance(refusal, Unavailable):
+        cause = refusal.cause or refusal.__cause__ or refusal.detail
+        log.warning("unavailable", endpoint=request.endpoint, reason=refusal.reason, cause=first_line(cause))

@@ -1,4 +1,4 @@
-"""The caller of a request: nobody yet, or an administrator."""
+"""The caller of a request: anonymous until it is authenticated."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,19 +14,19 @@ from identity.model.ids import PLATFORM
 
 
 def anonymous() -> Caller:
-    """Return the caller of a request that proved nothing yet."""
+    """Return the caller of a request that is not authenticated."""
     return Caller(CallerKind.ANONYMOUS, None, request_id())
 
 
 def name_caller(caller: Caller) -> Caller:
-    """Let every line of the log that this request still writes say who asks: a kind and an id, and no name."""
+    """Bind the kind and the id of the caller to the log lines of this request; return the caller."""
     structlog.contextvars.bind_contextvars(caller=f"{caller.kind}:{caller.id}")
     return caller
 
 
 @contextmanager
 def administrator_required() -> Iterator[Caller]:
-    """Authenticate an administrator; a refusal belongs to no tenant, for none was proved."""
-    with refusals_audited("admin", PLATFORM, anonymous):
+    """Authenticate an administrator. The event of a refusal is the platform's: no tenant is known."""
+    with refusals_audited("admin", PLATFORM, anonymous()):
         caller = authenticate_administrator(bearer_token(), runtime().admin_token_hash, request_id=request_id())
     yield name_caller(caller)

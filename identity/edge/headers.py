@@ -1,4 +1,4 @@
-"""The headers of every response: a request id, and what keeps it out of caches and frames."""
+"""The headers of every response: its request id, and those that keep it out of caches and frames."""
 
 import structlog
 from flask import Flask, Response, request
@@ -13,7 +13,7 @@ HARDENING = {
 
 
 def guard_every_answer(app: Flask) -> None:
-    """Give every answer its request id and the headers that keep it out of caches and frames."""
+    """Set the request id and the hardening headers of every response."""
 
     @app.before_request
     def bind() -> None:

@@ -1,7 +1,6 @@
-"""Documents that anybody may read: they carry no secret, need no credential, and scripts of every origin may read them.
+"""Public documents: no secret, no credential, and open to scripts of every origin (CORS, Fetch §3.2).
 
-The routes of these documents answer CORS, and no other route of the product does: whatever needs a credential is asked
-by programs that can keep one, and a page of another origin cannot.
+No other route answers CORS: a route that needs a credential is for programs that can keep one.
 """
 
 from collections.abc import Callable
@@ -33,9 +32,9 @@ def public_document(blueprint: Blueprint, *paths: str) -> Callable[[View], View]
 
 
 def open_to_scripts(view: View) -> View:
-    """Return the view of a public document, with its preflight; its errors may be read as well (Fetch §3.3).
+    """Return the view of a public document, with its preflight. Scripts may read its errors, too (Fetch §3.3).
 
-    A preflight asks about the route, so that it costs no look at the tenant.
+    A preflight is about the route alone, and does not look the tenant up.
     """
 
     @wraps(view)

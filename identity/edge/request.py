@@ -6,23 +6,15 @@ import uuid
 from flask import g, request
 
 from identity.edge.runtime import runtime
-from identity.model.errors import (
-    InvalidRequest,
-    LimitExceeded,
-    NotAuthenticated,
-)
+from identity.model.errors import InvalidRequest, LimitExceeded, NotAuthenticated
 
 FORM_BYTES_MAX = 64 * 1024
-
-
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
-
-
 BEARER = re.compile(r"[Bb]earer +([\x21-\x7e]{1,8192})")  # an agent's own token names up to 4,096 characters of scope
 
 
 def request_id() -> str:
-    """Return this request's id: the caller's own when it is a plain word, else a new one."""
+    """Return the id of this request: the header's where it is a plain word, else a new one."""
     if "request_id" not in g:
         offered = request.headers.get("X-Request-Id", "")
         g.request_id = offered if REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex

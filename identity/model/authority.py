@@ -1,8 +1,8 @@
-"""How much authority an exchange gives: never more than each holder has, as a resource server reads it.
+"""The authority that an exchange grants: never more than each holder has, as a resource server reads it.
 
-Types of authorization details that a resource registers with scopes restrict these scopes; other types stand alone
-(RFC 9396 §2, §3). A holder without details is therefore unrestricted by types that restrict, and has nothing of types
-that stand alone.
+A type of authorization details restricts the scopes that its resource server registers with it; a type without scopes
+stands alone (RFC 9396 §2, §3). A holder without details is therefore not restricted by the former, and has nothing of
+the latter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ Restrictions = Mapping[str, frozenset[str]]
 
 
 class Holder(Protocol):
-    """What authority is taken from: a token of ours, or a delegation."""
+    """A token of ours, or a delegation: authority is taken from it."""
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -27,12 +27,12 @@ class Holder(Protocol):
 
     @property
     def authorization_details(self) -> Details:
-        """Entries; none where it has none, which is not the same as an entry that permits nothing."""
+        """Entries, or none, which is not the same as an entry that permits nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """What a token may be used for, at one resource."""
+    """The scopes and authorization details of a token at one resource server."""
 
     scopes: tuple[str, ...]
     authorization_details: Details
@@ -40,7 +40,7 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Exceeded:
-    """Why not: ``fault`` is scope or details."""
+    """A refusal: ``fault`` is scope or details."""
 
     fault: str
     reason: str
@@ -48,27 +48,27 @@ class Exceeded:
 
 def narrow_authority(
     holders: Sequence[Holder],
-    scopes_asked: tuple[str, ...] | None,
-    details_asked: Details | None,
+    requested_scopes: tuple[str, ...] | None,
+    requested_details: Details | None,
     restrictions: Restrictions,
 ) -> Authority | Exceeded:
-    """Return what is asked when every holder has it; where nothing is asked, what all of them have in common.
+    """Return the requested authority where every holder has it; without a request, the authority common to all.
 
-    A holder that has neither scopes nor details has nothing, and is no holder without restrictions.
-    Where a holder has details, the result has at least one entry. Scopes that the result's details would shut are left
-    out, and refused where they were asked for.
+    A holder with neither scopes nor details has nothing, and is not one without restrictions. Where a holder has
+    details, the result has at least one entry. Scopes that the details of the result shut are left out, and refused
+    where they were requested.
     """
     if not all(holder.scopes or holder.authorization_details for holder in holders):
         return Exceeded("scope", "nothing_left")
-    scopes = narrow_scopes(_scopes_in_common(holders), scopes_asked)
+    scopes = narrow_scopes(_scopes_in_common(holders), requested_scopes)
     if scopes is None:
         return Exceeded("scope", "scope_exceeded")
-    details = _narrow_details(holders, scopes, details_asked, restrictions)
+    details = _narrow_details(holders, scopes, requested_details, restrictions)
     opened = opened_scopes(scopes, details, restrictions)
-    if scopes_asked is not None and opened != scopes:
+    if requested_scopes is not None and opened != scopes:
         return Exceeded("scope", "scope_exceeded")
     usable = details if opened else _standing_alone(holders, details, restrictions)
-    if details_asked is not None and (not usable or usable != details_asked):
+    if requested_details is not None and (not usable or usable != requested_details):
         return Exceeded("details", "authorization_details_exceeded")
     if not usable and (not opened or any(holder.authorization_details for holder in holders)):
         return Exceeded("scope", "nothing_left")
@@ -76,15 +76,15 @@ def narrow_authority(
 
 
 def covers_authority(wider: Holder, holder: Holder, restrictions: Restrictions) -> bool:
-    """True when all of what ``holder`` has may be had of ``wider``."""
+    """True when ``wider`` has all the authority of ``holder``."""
     had = Authority(holder.scopes, holder.authorization_details)
     return narrow_authority([wider], had.scopes, had.authorization_details or None, restrictions) == had
 
 
 def opened_scopes(scopes: tuple[str, ...], details: Details, restrictions: Restrictions) -> tuple[str, ...]:
-    """Return the scopes that a token with these details opens at all.
+    """Return the scopes that a token with these details can use.
 
-    Without details every scope stands alone. With details, a scope that types restrict needs an entry of one of them.
+    Without details that is every scope. With details, a scope that types restrict needs an entry of one of them.
     """
     if not details:
         return scopes
@@ -103,12 +103,12 @@ def _scopes_in_common(holders: Sequence[Holder]) -> tuple[str, ...]:
 
 
 def _narrow_details(
-    holders: Sequence[Holder], scopes: tuple[str, ...], asked: Details | None, restrictions: Restrictions
+    holders: Sequence[Holder], scopes: tuple[str, ...], requested: Details | None, restrictions: Restrictions
 ) -> Details:
-    """Return what is asked, or nothing when a holder has it not; what all holders have when nothing is asked."""
-    if asked is None:
+    """Return the requested details, or none when a holder lacks any; without a request, those common to all holders."""
+    if requested is None:
         return _details_in_common(holders, restrictions)
-    return asked if _may_have(holders, scopes, asked, restrictions) else ()
+    return requested if _may_have(holders, scopes, requested, restrictions) else ()
 
 
 def _details_in_common(holders: Sequence[Holder], restrictions: Restrictions) -> Details:
@@ -117,23 +117,25 @@ def _details_in_common(holders: Sequence[Holder], restrictions: Restrictions) ->
     return common if len(held) == len(holders) else _restricting(common, restrictions)
 
 
-def _may_have(holders: Sequence[Holder], scopes: tuple[str, ...], asked: Details, restrictions: Restrictions) -> bool:
-    """True when every holder that has details covers each entry, and the others are only restricted by it.
+def _may_have(
+    holders: Sequence[Holder], scopes: tuple[str, ...], requested: Details, restrictions: Restrictions
+) -> bool:
+    """True when every holder with details covers each entry, and each entry only restricts the holders without.
 
-    What no holder has may only be added where all the scopes that its type restricts are granted.
+    An entry that no holder has may only be added where all scopes that its type restricts are granted.
     """
     held = [holder.authorization_details for holder in holders if holder.authorization_details]
-    if len(held) < len(holders) and _restricting(asked, restrictions) != asked:
+    if len(held) < len(holders) and _restricting(requested, restrictions) != requested:
         return False
     if not held:
-        return all(restrictions[entry["type"]] <= set(scopes) for entry in asked)
-    return all(covers_each(details, asked) for details in held)
+        return all(restrictions[entry["type"]] <= set(scopes) for entry in requested)
+    return all(covers_each(details, requested) for details in held)
 
 
 def _standing_alone(holders: Sequence[Holder], details: Details, restrictions: Restrictions) -> Details:
-    """Return the entries that are left where no scope is.
+    """Return the entries that are granted without any scope.
 
-    Types that restrict scopes stand alone only where all holders have them so: with a scope they meant less.
+    Types that restrict scopes are among them only where no holder has a scope: beside one they permitted less.
     """
     if not any(holder.scopes for holder in holders):
         return details

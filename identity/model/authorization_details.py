@@ -1,4 +1,4 @@
-"""Authorization details (RFC 9396): their shape, and how entries are narrowed, never widened."""
+"""Authorization details (RFC 9396): their shape, and how entries are narrowed and never widened."""
 
 import json
 import math
@@ -14,51 +14,47 @@ DETAILS_MAX = 20
 DETAILS_DEPTH_MAX = 8  # a verifier refuses claims nested deeper than 16
 DETAILS_BYTES_MAX = 4096  # with as much scope and four actors a token stays below the 16 kB that verifiers take
 
-NARROWED_LISTS = (
-    "actions",
-    "locations",
-    "datatypes",
-    "privileges",
-)  # RFC 9396 §2.2: what they leave out is not granted
+NARROWED_LISTS = ("actions", "locations", "datatypes", "privileges")
+"""RFC 9396 §2.2: an element that they leave out is not granted."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """An entry taken apart: what stays equal (as JSON), which lists may lose elements, which maxima may come down."""
+    """An entry in parts: members that stay equal (as JSON), lists that may lose elements, maxima that may come down."""
 
     equal: str
     lists: Mapping[str, Counter[str]]
     maxima: Mapping[str, int | float]
 
 
-def covers(held: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
-    """True when ``asked`` is no broader than ``held``: an entry of authorization_details (RFC 9396 §2).
+def covers(held: Mapping[str, Any], requested: Mapping[str, Any]) -> bool:
+    """True when ``requested`` is no broader than ``held``: an entry of authorization_details (RFC 9396 §2).
 
     The lists of RFC 9396 §2.2 may lose elements, but not their last: an empty list may be read as no restriction.
-    Numbers directly under ``constraints`` whose names begin with ``max`` may come down. Every other member is equal;
-    none vanishes and none is added, for nobody but the resource server knows whether it restricts or widens.
+    Numbers directly under ``constraints`` whose names begin with ``max`` may come down. Every other member is equal,
+    and none is removed or added: only the resource server knows whether it restricts or widens.
     """
-    return _covers(_take_apart(held), _take_apart(asked))
+    return _covers(_parts_of(held), _parts_of(requested))
 
 
-def covers_each(held: Details, asked: Details) -> bool:
-    """True when each entry of ``asked`` is covered by an entry of ``held`` of its own: none is used twice."""
-    have, want = [_take_apart(entry) for entry in held], [_take_apart(entry) for entry in asked]
+def covers_each(held: Details, requested: Details) -> bool:
+    """True when each entry of ``requested`` is covered by an entry of ``held`` of its own: none is used twice."""
+    have, want = [_parts_of(entry) for entry in held], [_parts_of(entry) for entry in requested]
     partners = _match(len(want), len(have), lambda one, other: _covers(have[other], want[one]))
     return len(partners) == len(want)
 
 
 def common_details(one: Details, other: Details) -> Details:
-    """Return what both hold: for entries that differ in what may narrow only, as much as both of them cover.
+    """Return the details that both hold: of two entries that differ in lists and maxima alone, their intersection.
 
-    In the order of ``one``; no entry of either is used twice.
+    They are in the order of ``one``; no entry of either is used twice.
     """
-    mine, theirs = [_take_apart(entry) for entry in one], [_take_apart(entry) for entry in other]
+    mine, theirs = [_parts_of(entry) for entry in one], [_parts_of(entry) for entry in other]
     partners = _match(len(one), len(other), lambda left, right: _overlap(mine[left], theirs[right]))
     return tuple(_meet(one[left], mine[left], theirs[right]) for left, right in sorted(partners.items()))
 
 
-def _take_apart(entry: Mapping[str, Any]) -> _Parts:
+def _parts_of(entry: Mapping[str, Any]) -> _Parts:
     lists = {name: entry[name] for name in NARROWED_LISTS if isinstance(entry.get(name), list) and entry[name]}
     constraints = entry.get("constraints")
     maxima = {} if not isinstance(constraints, dict) else _maxima_of(constraints)
@@ -69,17 +65,17 @@ def _take_apart(entry: Mapping[str, Any]) -> _Parts:
 
 
 def _maxima_of(constraints: Mapping[str, Any]) -> Mapping[str, int | float]:
-    """Return the numbers that limit from above. Another number may be a minimum, which would widen by shrinking."""
+    """Return the numbers that limit from above. Another one may be a minimum, and widen where it comes down."""
     return {name: value for name, value in constraints.items() if name.startswith("max") and _is_number(value)}
 
 
 def _is_number(value: Any) -> bool:
-    """True for a number of JSON; in Python a bool and infinity would be some, too."""
+    """True for a number of JSON: in Python a bool and infinity are numbers, too."""
     return type(value) is int or (type(value) is float and math.isfinite(value))
 
 
 def _as_json(value: Any) -> str:
-    """Return JSON that is the same for equal values only: in Python ``True``, ``1`` and ``1.0`` are equal."""
+    """Return JSON that differs for values that JSON holds apart: in Python ``True``, ``1`` and ``1.0`` are equal."""
     return json.dumps(value, sort_keys=True)
 
 
@@ -87,11 +83,11 @@ def _same_members(one: _Parts, other: _Parts) -> bool:
     return (one.equal, one.lists.keys(), one.maxima.keys()) == (other.equal, other.lists.keys(), other.maxima.keys())
 
 
-def _covers(held: _Parts, asked: _Parts) -> bool:
+def _covers(held: _Parts, requested: _Parts) -> bool:
     return (
-        _same_members(held, asked)
-        and all(elements <= held.lists[name] for name, elements in asked.lists.items())
-        and all(maximum <= held.maxima[name] for name, maximum in asked.maxima.items())
+        _same_members(held, requested)
+        and all(elements <= held.lists[name] for name, elements in requested.lists.items())
+        and all(maximum <= held.maxima[name] for name, maximum in requested.maxima.items())
     )
 
 
@@ -100,7 +96,7 @@ def _overlap(one: _Parts, other: _Parts) -> bool:
 
 
 def _meet(entry: Mapping[str, Any], one: _Parts, other: _Parts) -> Mapping[str, Any]:
-    """Return ``entry``, which is ``one`` whole, with the elements that both have and the lower of their maxima."""
+    """Return ``entry``, whose parts are ``one``, with the elements that both have and the lower of their maxima."""
     lists = {name: _keep(entry[name], one.lists[name] & other.lists[name]) for name in one.lists}
     maxima = {name: min(maximum, other.maxima[name]) for name, maximum in one.maxima.items()}
     constraints = {"constraints": entry["constraints"] | maxima} if maxima else {}
@@ -117,7 +113,7 @@ def _keep(values: Sequence[Any], wanted: Counter[str]) -> list[Any]:
 
 
 def _match(ones: int, others: int, fits: Callable[[int, int], bool]) -> dict[int, int]:
-    """Return as many pairs as there can be, each number in one of them at most.
+    """Return the most pairs that there can be, each number in at most one of them.
 
     Maximum bipartite matching by augmenting paths; with ``DETAILS_MAX`` on each side at most 8,000 steps.
     """
@@ -139,7 +135,7 @@ def _match(ones: int, others: int, fits: Callable[[int, int], bool]) -> dict[int
 
 
 def check_details(details: Any) -> Details:
-    """Return authorization details of a bearable shape. Raises ``InvalidRequest``."""
+    """Return authorization details whose shape and size are within the limits. Raises ``InvalidRequest``."""
     if not isinstance(details, list) or len(details) > DETAILS_MAX or _depth(details) > DETAILS_DEPTH_MAX:
         raise _malformed(f"must be an array of at most {DETAILS_MAX} objects, nested at most {DETAILS_DEPTH_MAX} deep")
     for entry in details:

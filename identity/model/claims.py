@@ -1,4 +1,4 @@
-"""The claims of our access tokens (RFC 9068 §2.2, RFC 8693 §4.1, OAuth Actor Profile)."""
+"""The claims of our access tokens (RFC 9068 §2.2, RFC 8693 §4.1, OAuth Actor Profile). A new claim goes here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,15 +33,15 @@ def claims_of(issue: Issue, *, issuer: str, tenant: str) -> dict[str, Any]:
 
 
 def sign_in_of(upstream: Upstream | None) -> dict[str, Any]:
-    """Return what the upstream said of the person's sign-in (OpenID Connect Core §2), as far as it did."""
+    """Return the claims of the upstream about the person's sign-in (OpenID Connect Core §2) that it made."""
     if upstream is None:
         return {}
-    said = {"acr": upstream.acr, "amr": list(upstream.amr) or None, "auth_time": upstream.auth_time}
-    return {claim: value for claim, value in said.items() if value is not None}
+    claims = {"acr": upstream.acr, "amr": list(upstream.amr) or None, "auth_time": upstream.auth_time}
+    return {claim: value for claim, value in claims.items() if value is not None}
 
 
 def subject_of(issue: Issue) -> Mapping[str, str]:
-    """Return whom a token is for; where that is no principal, its client (RFC 9068 §2.2)."""
+    """Return ``sub`` and ``sub_profile`` of the subject; without one, the client as ``sub`` (RFC 9068 §2.2)."""
     if issue.subject is None:
         return {"sub": issue.client_id}
     return {"sub": str(issue.subject.id), "sub_profile": SUB_PROFILE[issue.subject.kind]}

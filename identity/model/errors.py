@@ -3,7 +3,9 @@
 ``detail`` may be shown to the caller; ``cause`` is for the log only.
 """
 
-from typing import ClassVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
 from uuid import UUID
 
 LINE_LENGTH_MAX = 300
@@ -42,6 +44,17 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a programm
     ) -> None:
         """Say whom it concerns, for the audit trail."""
         self.subject_id, self.actor_ids, self.txn, self.parent = subject_id, actor_ids, txn, parent
+
+
+@contextmanager
+def concerning(**parties: Any) -> Iterator[None]:
+    """Name the parties that a refusal of the block concerns, unless it names some already."""
+    try:
+        yield
+    except Refusal as refusal:
+        if not refusal.actor_ids:
+            refusal.concerns(**parties)
+        raise
 
 
 class NotFound(Refusal):

@@ -1,4 +1,4 @@
-"""Deciding an exchange: who may act for whom, with how much of what is held. Pure; a decision is a value."""
+"""Deciding an exchange: who may act for whom, and with how much authority. Pure: a decision is a value."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from identity.model.resource import ResourceServer, still_offered
 from identity.model.resource_pair import ResourcePair, carry
 from identity.model.task import Task
 from identity.model.tenant import DEPTH_MAX, TASK_DURATION_S, TASK_LIFETIME_MAX_S
-from identity.model.token import Party, TokenFacts, lives
+from identity.model.token import Party, TokenFacts, is_active
 from identity.model.upstream_token import Upstream
 
 ANCESTORS_MAX = 16  # tokens from which one may be narrowed in turn; lifetimes of seconds never need as many
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the client asks for; None where it leaves the choice to what is held.
+class Requested:
+    """The authority that a client requests; a member that is None leaves the choice to the authority that is held.
 
-    ``txn`` names the task that the token shall serve. ``is_renewal``: a token like the one presented, with a life of
-    its own.
+    ``txn`` names the task that the token is to serve. ``is_renewal``: the token is to have the authority of the
+    presented one, and a lifetime of its own.
     """
 
-    resource: str | None
-    scopes: tuple[str, ...] | None
-    authorization_details: Details | None
+    resource: str | None = None
+    scopes: tuple[str, ...] | None = None
+    authorization_details: Details | None = None
     txn: UUID | None = None
     is_renewal: bool = False
 
@@ -43,16 +43,16 @@ class TenantLimits:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """On what the request stands: the person, the chain so far, and until when every token presented is good.
+    """What the presented tokens prove: the person, the chain so far, and until when all of them are valid.
 
-    ``parent`` is the subject token when it is one of ours; a person's upstream token has none. ``task`` is that of the
-    parent, or the one that is joined; None where this exchange opens one.
+    ``parent`` is the subject token where it is one of ours; None for an upstream token, which ``issued_at`` is of.
+    ``task`` is the parent's, or the one that is joined; None where this exchange opens one.
     """
 
     subject: Party
     chain: tuple[Party, ...]
     parent: TokenFacts | None
-    good_until: datetime
+    valid_until: datetime
     upstream: Upstream | None = None
     issued_at: datetime | None = None
     task: Task | None = None
@@ -65,11 +65,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where the token shall be good, and where the subject token is.
+    """The resource servers that the token comes from and goes to.
 
-    ``target`` is the resource server that is asked for, else that of the subject token; None: not registered.
-    ``source`` is that of the subject token, and ``pair`` what the tenant lets cross from it to ``target``. ``is_own``:
-    the client is the service that the subject token is for, and its principal runs that service.
+    ``target`` is the requested one, else that of the subject token; None: not registered. ``source`` is that of the
+    subject token, and ``pair`` the authority that the tenant lets cross from it to ``target``. ``is_own``: the client
+    is the service in the audience of the subject token, and its principal runs that service.
     """
 
     target: ResourceServer | None
@@ -80,9 +80,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """The authority of the new token. ``chain`` has the present actor first. ``delegation`` is None when an actor
-    only narrows what it holds already; ``pair`` where the audience is the subject token's. ``renewable_until``: until
-    when the actor may renew it; None: never."""
+    """The authority of the new token. ``chain`` has the present actor first. ``delegation`` is None where an actor
+    narrows a token of its own, and ``pair`` where the audience is the subject token's. ``renewable_until`` is the end
+    of its renewals; None: it is not renewed.
+    """
 
     audience: str
     chain: tuple[Party, ...]
@@ -98,8 +99,7 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Why not. ``fault`` says which part of the request is at fault: party, target, scope, details, delegation,
-    renewal."""
+    """A refusal. ``fault`` is the part of the request: party, target, scope, details, delegation or renewal."""
 
     fault: str
     reason: str
@@ -107,10 +107,11 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """What one decision is the same in, whichever delegation it is tried with. ``holder`` has the authority of the
-    subject token as it is held at the audience; None where it is an upstream token."""
+    """One decision, apart from the delegation that it is tried with. ``holder`` has the authority of the subject token
+    at the audience; None for an upstream token.
+    """
 
-    asked: Asked
+    requested: Requested
     held: Held
     audience: str
     holder: Holder | None
@@ -122,7 +123,7 @@ class _Terms:
 
 
 def decide_exchange(
-    asked: Asked,
+    requested: Requested,
     held: Held,
     actor: Party | None,
     delegations: Sequence[Delegation],
@@ -134,19 +135,21 @@ def decide_exchange(
 ) -> Allowed | Denied:
     """Decide whether ``actor`` may act for the subject, and with what. Every result is a subset of what is held.
 
-    ``others`` are the parties besides subject, chain and actor: they too must live, and bound the lifetime.
+    ``others`` are the parties besides subject, chain and actor. They too must be active, and bound the lifetime.
     """
-    denied = refuse_parties(held, actor, others, now) or _refuse_ancestors(held) or _refuse_target(asked, held, route)
+    denied = (
+        refuse_parties(held, actor, others, now) or _refuse_ancestors(held) or _refuse_target(requested, held, route)
+    )
     if denied is not None or actor is None:
         return denied or Denied("party", "actor_unknown")
-    pair = route.pair if _crosses(asked, held) else None
+    pair = route.pair if _crosses(requested, held) else None
     if pair is not None and actor.id in {link.id for link in held.chain}:
         return Denied("delegation", "actor_already_in_chain")
-    audience = str(asked.resource) if pair or held.parent is None else held.parent.audience
+    audience = str(requested.resource) if pair or held.parent is None else held.parent.audience
     holder = held.parent if pair is None else _carried(pair, held, route)
     if pair is not None and holder is None:
         return Denied("target", "authorization_details_do_not_cross")
-    terms = _Terms(asked, held, audience, holder, pair, route, others, limits, now)
+    terms = _Terms(requested, held, audience, holder, pair, route, others, limits, now)
     if pair is None and held.chain and held.chain[0].id == actor.id:
         return _narrow(terms, None, held.chain)
     return _decide_by_delegation(terms, actor, delegations)
@@ -166,8 +169,8 @@ def _decide_by_delegation(terms: _Terms, actor: Party, delegations: Sequence[Del
     return next((decision for decision in decisions if isinstance(decision, Allowed)), decisions[0])
 
 
-def _crosses(asked: Asked, held: Held) -> bool:
-    return held.parent is not None and asked.resource not in (None, held.parent.audience)
+def _crosses(requested: Requested, held: Held) -> bool:
+    return held.parent is not None and requested.resource not in (None, held.parent.audience)
 
 
 def _carried(pair: ResourcePair, held: Held, route: Route) -> Holder | None:
@@ -180,13 +183,13 @@ def refuse_parties(held: Held, actor: Party | None, others: Sequence[Party], now
     """Refuse when the actor, the subject or another party may not be acted by or for now."""
     if actor is None or actor.kind not in ACTORS:
         return Denied("party", "actor_unknown")
-    if not lives(actor, now):
+    if not is_active(actor, now):
         return Denied("party", "actor_inactive")
-    if not lives(held.subject, now):
+    if not is_active(held.subject, now):
         return Denied("party", "subject_inactive")
-    if not all(lives(link, now) for link in held.chain):
+    if not all(is_active(link, now) for link in held.chain):
         return Denied("party", "chain_inactive")
-    if not all(lives(other, now) for other in others):
+    if not all(is_active(other, now) for other in others):
         return Denied("party", "party_inactive")
     if held.subject.id == actor.id:
         return Denied("delegation", "actor_is_subject")
@@ -201,17 +204,17 @@ def _refuse_ancestors(held: Held) -> Denied | None:
     return None
 
 
-def _refuse_target(asked: Asked, held: Held, route: Route) -> Denied | None:
-    if asked.resource is None:
+def _refuse_target(requested: Requested, held: Held, route: Route) -> Denied | None:
+    if requested.resource is None:
         return None if held.parent else Denied("target", "resource_required")
-    if held.parent and _crosses(asked, held):
-        return _refuse_crossing(asked.resource, held.parent, route)
+    if held.parent and _crosses(requested, held):
+        return _refuse_crossing(requested.resource, held.parent, route)
     return None if route.target else Denied("target", "unknown_resource")
 
 
 def _refuse_crossing(wanted: str, parent: TokenFacts, route: Route) -> Denied | None:
-    """Only the service that the subject token is for takes it to another audience, and never back to an earlier one:
-    there it could come to hold more than it left with.
+    """Refuse another audience to all but the service in the audience of the subject token, and an earlier audience to
+    all: there the chain could gain authority that it had lost.
     """
     if not route.is_own:
         return Denied("target", "audience_differs")
@@ -230,7 +233,7 @@ def _narrow(terms: _Terms, delegation: Delegation | None, chain: tuple[Party, ..
     if held.depth + len(chain) - len(held.chain) > depth_max:
         return Denied("delegation", "depth_exceeded")
     holders: list[Holder] = [holder for holder in (terms.holder, delegation) if holder is not None]
-    granted = grant(terms.asked, holders, held.task, terms.audience, terms.route.target)
+    granted = grant(terms.requested, holders, held.task, terms.audience, terms.route.target)
     if isinstance(granted, Denied):
         return granted
     parties = (held.subject, *chain, *terms.others)
@@ -253,18 +256,18 @@ def _narrow(terms: _Terms, delegation: Delegation | None, chain: tuple[Party, ..
 
 
 def grant(
-    asked: Asked, holders: Sequence[Holder], task: Task | None, audience: str, target: ResourceServer | None
+    requested: Requested, holders: Sequence[Holder], task: Task | None, audience: str, target: ResourceServer | None
 ) -> Authority | Denied:
-    """Return what is asked when all holders have it, and the task too where it has an authority of its own."""
+    """Return the requested authority where all holders have it, and the task too if it has an authority of its own."""
     if task is not None and task.authority is not None:
         entry = task.held_at(audience)
         if entry is None:
             return Denied("target", "resource_not_in_task")
         holders = [*holders, entry]
-    if target and any(entry["type"] not in target.type_names for entry in asked.authorization_details or ()):
+    if target and any(entry["type"] not in target.type_names for entry in requested.authorization_details or ()):
         return Denied("details", "authorization_details_exceeded")
     restrictions = target.restrictions if target else {}
-    granted = narrow_authority(holders, asked.scopes, asked.authorization_details, restrictions)
+    granted = narrow_authority(holders, requested.scopes, requested.authorization_details, restrictions)
     return Denied(granted.fault, granted.reason) if isinstance(granted, Exceeded) else granted
 
 
@@ -290,9 +293,8 @@ def _task_expiry(terms: _Terms, delegation: Delegation | None) -> datetime:
 
 
 def _end(terms: _Terms, delegation: Delegation | None, parties: Sequence[Party]) -> datetime | None:
-    """Return when all tokens like this one end, renewed ones too: never later than its parent's, its task, what the
-    delegation and the tenant allow of a task, and the end that the delegation and each party have now, whether that is
-    put off later or not. None where the parent may not be renewed.
+    """Return the end of the token's renewals: the earliest of its parent's, its task's, the longest task of delegation
+    and tenant, and the ends that the delegation and each party have now. None where the parent may not be renewed.
     """
     parent, task = terms.held.parent, terms.held.task
     if parent is not None and parent.actor_ids and parent.renewable_until is None:
@@ -306,7 +308,7 @@ def _end(terms: _Terms, delegation: Delegation | None, parties: Sequence[Party])
 
 def _expiry(terms: _Terms, delegation: Delegation | None, parties: Sequence[Party], ends_at: datetime) -> datetime:
     lifetimes = [TASK_LIFETIME_MAX_S, terms.limits.lifetime_max_s]
-    bounds = [terms.held.good_until, ends_at, *(party.valid_until for party in parties)]
+    bounds = [terms.held.valid_until, ends_at, *(party.valid_until for party in parties)]
     if delegation:
         lifetimes.append(delegation.max_lifetime_s)
         bounds.append(delegation.expires_at)
@@ -321,7 +323,5 @@ def earliest(now: datetime, lifetimes_s: Sequence[int], bounds: Sequence[datetim
 
 def parties_of(allowed: Allowed, held: Held, *others: Party | None) -> tuple[Party, ...]:
     """Return every principal that the new token rests on, each once."""
-    parties: dict[UUID, Party] = {held.subject.id: held.subject}
-    parties |= {actor.id: actor for actor in allowed.chain}
-    parties |= {other.id: other for other in others if other is not None}
-    return tuple(parties.values())
+    parties = (held.subject, *allowed.chain, *filter(None, others))
+    return tuple({party.id: party for party in parties}.values())

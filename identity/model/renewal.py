@@ -1,16 +1,26 @@
-"""Deciding a renewal: a token like the one presented, as long as all that this one rests on stands. Pure."""
+"""Deciding a renewal: another edition of the presented token, while all that it rests on is active. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from identity.model.exchange import Allowed, Asked, Denied, Held, Route, TenantLimits, earliest, grant, refuse_parties
+from identity.model.exchange import (
+    Allowed,
+    Denied,
+    Held,
+    Requested,
+    Route,
+    TenantLimits,
+    earliest,
+    grant,
+    refuse_parties,
+)
 from identity.model.tenant import TASK_LIFETIME_MAX_S
 from identity.model.token import Party, TokenFacts
 
 
 def decide_renewal(
-    asked: Asked,
+    requested: Requested,
     held: Held,
     actor: Party | None,
     *,
@@ -19,16 +29,16 @@ def decide_renewal(
     limits: TenantLimits,
     now: datetime,
 ) -> Allowed | Denied:
-    """Decide whether the present actor of a token, dead of nothing but its expiry, gets another edition of it.
+    """Decide whether the present actor of a token gets another edition of it. The token may have expired.
 
-    It has the same chain and audience, and at most the same authority. A delegation that has been narrowed or has
-    ended since is the end of the token, so what is left is what today's delegations allow.
+    The new one has the same chain and audience, and at most the same authority. A delegation that was narrowed or has
+    ended since makes the token inactive, so its authority is within the delegations of today.
     """
-    denied = refuse_parties(held, actor, others, now) or _refuse_token(asked, held, actor, now)
+    denied = refuse_parties(held, actor, others, now) or _refuse_token(requested, held, actor, now)
     if denied is not None or held.parent is None:
         return denied or Denied("renewal", "not_renewable")
     parent = held.parent
-    granted = grant(asked, [parent], held.task, parent.audience, route.target)
+    granted = grant(requested, [parent], held.task, parent.audience, route.target)
     if isinstance(granted, Denied):
         return granted
     renewable_until = _end(parent, held, others, limits)
@@ -48,20 +58,20 @@ def decide_renewal(
     )
 
 
-def _refuse_token(asked: Asked, held: Held, actor: Party | None, now: datetime) -> Denied | None:
+def _refuse_token(requested: Requested, held: Held, actor: Party | None, now: datetime) -> Denied | None:
     parent = held.parent
     if parent is None or parent.renewable_until is None or not held.chain:
         return Denied("renewal", "not_renewable")
     if actor is None or held.chain[0].id != actor.id:
         return Denied("renewal", "renewal_of_another")
-    if asked.resource not in (None, parent.audience):
+    if requested.resource not in (None, parent.audience):
         return Denied("target", "audience_differs")
     return Denied("renewal", "renewable_no_more") if parent.renewable_until <= now else None
 
 
 def _end(parent: TokenFacts, held: Held, others: Sequence[Party], limits: TenantLimits) -> datetime:
-    """Return until when the new token may be renewed: no longer than the presented one, than the tenant allows, and
-    than its delegations and parties last by now.
+    """Return the end of the new token's renewals: the earliest of the presented token's, the longest task of the
+    tenant, and the ends that its delegations and parties have now.
     """
     longest = held.task.created_at + timedelta(seconds=limits.max_task_s) if held.task else None
     ends = [parent.renewable_until, longest, *(each.expires_at for each in parent.delegations)]
@@ -70,14 +80,15 @@ def _end(parent: TokenFacts, held: Held, others: Sequence[Party], limits: Tenant
 
 
 def _lifetimes(parent: TokenFacts, limits: TenantLimits) -> list[int]:
-    """Return the longest life that each delegation and the tenant allow: no parent bounds the new token for them."""
+    """Return the longest lifetimes of the tenant and of each delegation, in seconds: no parent's expiry bounds them."""
     of_delegations = [each.max_lifetime_s for each in parent.delegations if each.max_lifetime_s is not None]
     return [TASK_LIFETIME_MAX_S, limits.lifetime_max_s, *of_delegations]
 
 
 def editions_of(parent: TokenFacts) -> tuple[tuple[UUID, ...], UUID]:
-    """Return the ancestors of a renewed token, and its first edition, which is one of them: however often a token is
-    renewed, they stay the same, and the end of the first edition is the end of all.
+    """Return the ancestors of a renewed token, and its first edition, which is one of them.
+
+    Every renewal keeps them: a revocation of the first edition ends all editions.
     """
     if parent.first_jti is not None:
         return parent.ancestor_ids, parent.first_jti

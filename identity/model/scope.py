@@ -1,4 +1,4 @@
-"""Scope and audience: their grammar, and how a scope is narrowed, never widened."""
+"""Scope and audience: their grammar, and how a scope is narrowed and never widened."""
 
 import re
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ def parse_scope(text: str) -> tuple[str, ...]:
 
 
 def check_scopes(tokens: tuple[str, ...]) -> None:
-    """Refuse what is not a list of distinct scope tokens. Raises ``InvalidRequest``."""
+    """Check a list of distinct scope tokens. Raises ``InvalidRequest``."""
     if len(tokens) > SCOPES_MAX or len(set(tokens)) != len(tokens):
         raise InvalidRequest(f"scope must have at most {SCOPES_MAX} scope tokens, each once", pointer="scope")
     if not all(SCOPE_TOKEN.fullmatch(token) for token in tokens):
@@ -46,9 +46,9 @@ def check_audience(audience: str) -> str:
     return audience
 
 
-def narrow_scopes(held: Iterable[str], asked: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """Return what is asked when all of it is held; all that is held when nothing is asked; None when it would widen."""
+def narrow_scopes(held: Iterable[str], requested: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Return the requested scopes, all that are held where none are requested, or None where one is not held."""
     have = tuple(held)
-    if asked is None:
+    if requested is None:
         return have
-    return asked if set(asked) <= set(have) else None
+    return requested if set(requested) <= set(have) else None

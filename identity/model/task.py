@@ -1,4 +1,4 @@
-"""Tasks: one piece of work under a delegation. Its id is the ``txn`` of every token that serves it."""
+"""Tasks: a task is one piece of work under a delegation. Its id is the ``txn`` of every token that serves it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,10 +12,10 @@ from identity.model.delegation import Details
 from identity.model.tenant import TASK_DURATION_S
 
 TASKS_OPENED_MAX = 600_000
-"""Tasks that one actor may open in one and a half hours: a hundred a second, and a tenth more."""
+"""Tasks that one actor may open in one and a half hours: 111 a second."""
 
 TASK_SLOTS = 16
-"""Among how many rows the count of one actor is shared out, so that issuers do not wait for each other."""
+"""The rows that share the count of one actor, so that issuers do not wait for each other."""
 
 PURPOSE_CHARACTERS_MAX = 512
 AUTHORITY_MAX = 10  # resource servers that the authority of a task names
@@ -28,12 +28,12 @@ TASK_PERIODS_COUNTED = 3
 
 
 def task_period(now: datetime) -> int:
-    """Return the half hour in which tasks are counted together."""
+    """Return the number of the half hour whose tasks are counted together."""
     return int(now.timestamp()) // PERIOD_S
 
 
 class TaskState(StrEnum):
-    """Only ``open`` lets tokens live; the others are final."""
+    """Tokens are active only while their task is ``open``; the other states are final."""
 
     OPEN = "open"
     COMPLETED = "completed"
@@ -42,17 +42,17 @@ class TaskState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskAuthority(Authority):
-    """The most that a token of a task allows at ``resource``."""
+    """The most authority of a token of a task at ``resource``."""
 
     resource: str
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a task may spend; None: as much as it likes.
+    """The limits of a task; None is no limit.
 
-    ``tokens`` in all, and ``tokens_per_minute``, renewed ones among them; ``fan_out``: to how many others each actor
-    may hand it on; ``depth``: how many actors a chain may have.
+    ``tokens`` in all, and ``tokens_per_minute``, renewed ones included. ``fan_out``: the other actors to whom each
+    actor may hand it on. ``depth``: the actors of a chain.
     """
 
     tokens: int | None = None
@@ -80,9 +80,8 @@ def budget_document(budget: Budget) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a task has spent of its budget.
-
-    ``fan_out`` is the most others that one actor handed it on to; it is counted where it is limited.
+    """The used part of a budget. ``fan_out`` is the most others that one actor handed the task on to; it is counted
+    only where it is limited.
     """
 
     tokens: int = 0
@@ -101,14 +100,14 @@ class TaskActor:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a task may not outlast, in words, and until when that is."""
+    """A limit of a task's duration: its name for the answer, and its instant."""
 
     words: str
     until: datetime
 
 
 def end_of_task(expires_in_s: int | None, bounds: Sequence[Bound], now: datetime) -> datetime | Bound:
-    """Return when a task ends: as asked, else after an hour or at the first bound. Where more is asked: that bound."""
+    """Return the end of a task: as requested, else after an hour or at the first bound; a bound that is exceeded."""
     first = min(bounds, key=lambda bound: bound.until)
     if expires_in_s is None:
         return min(now + timedelta(seconds=TASK_DURATION_S), first.until)
@@ -118,12 +117,11 @@ def end_of_task(expires_in_s: int | None, bounds: Sequence[Bound], now: datetime
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """``actor_id`` is the agent that opened it, and ``subject_id`` the principal that it is for, which may be the agent
-    itself.
+    """A task. The agent ``actor_id`` opened it for the principal ``subject_id``, which may be the agent itself.
 
     Delegation, audience, scopes and details are those of the exchange that opened it, or of the first entry of
-    ``authority``; None and empty where it was opened without any. Where there is an ``authority``, its tokens are for
-    the resource servers named there, and allow no more.
+    ``authority``; None and empty where there is neither. Where there is an ``authority``, it bounds the tokens of the
+    task: their resource servers, scopes and details.
     """
 
     txn: UUID
@@ -142,7 +140,7 @@ class Task:
     budget: Budget | None = None
 
     def refuses(self, subject_id: UUID, actor_id: UUID, *, is_in_it: bool, now: datetime) -> str | None:
-        """Return why an exchange for this subject, by this actor, may not join it; None when it may.
+        """Return why an exchange for this subject by this actor may not join the task, or None.
 
         ``is_in_it``: the actor took part, and its branch was not cancelled.
         """
@@ -151,5 +149,5 @@ class Task:
         return None if self.state is TaskState.OPEN and now < self.expires_at else "task_ended"
 
     def held_at(self, resource: str) -> TaskAuthority | None:
-        """Return the most that it allows at a resource server; None where it names that one not."""
+        """Return its authority at a resource server, or None where its authority does not name that one."""
         return next((entry for entry in self.authority or () if entry.resource == resource), None)

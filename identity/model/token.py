@@ -1,4 +1,4 @@
-"""What the store knows of a token and of every party that it rests on; and when it is dead."""
+"""Issued tokens, and the parties, grants and epochs that they rest on. Why a token is not active."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,9 +27,10 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class GrantStatus:
-    """A delegation, client or resource server that a token rests on: ``holds`` is whether it still stands, group basis
-    included. ``epoch`` grows with every change that narrows it. A delegation bounds what rests on it by
-    ``max_lifetime_s`` and ``expires_at``.
+    """A delegation, client or resource server that a token rests on. ``holds``: it is active, with its group basis.
+
+    ``epoch`` grows with every change that narrows it. ``max_lifetime_s`` and ``expires_at`` are a delegation's, and
+    bound the tokens that rest on it.
     """
 
     id: str
@@ -41,7 +42,7 @@ class GrantStatus:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A pair of resource servers by which a chain left ``audience``; a deleted one is not among those that are read."""
+    """A pair of resource servers by which a chain left ``audience``. Deleted pairs are not read."""
 
     pair_id: UUID
     audience: str
@@ -49,16 +50,16 @@ class Crossing:
 
 
 Basis = Mapping[str, int]
-"""Epochs of delegations, resource servers, pairs of them and connections; each only grows."""
+"""The epochs of delegations, resource servers, pairs and connections; each only grows."""
 
 
 Memberships = tuple[Mapping[str, Any], ...]
-"""The memberships on the way from the group of each delegation down to the subject, as the store found them."""
+"""The memberships from the group of each delegation down to the subject, as the store found them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cutoff:
-    """Everything issued for ``key`` up to ``not_before`` is dead."""
+    """Every token of ``key`` that was issued up to ``not_before`` is inactive."""
 
     kind: str
     key: str
@@ -69,11 +70,11 @@ class Cutoff:
 class TokenFacts:
     """One issued token and the present state of all that it rests on, read in one statement.
 
-    A token of a connection's client has no ``subject_id``: there is nobody whom it could be for, or be traded for.
+    A token of a connection's client has no ``subject_id``, and is not traded.
     ``connection_id`` and ``upstream_key`` name the oidc connection and its subject whose token began the chain.
-    ``renewable_until``: until when its actor may renew it; None: never. ``first_jti`` is the first edition of a token
-    that was renewed. ``branch_holds``: no actor of its chain has had its branch of the task cancelled.
-    Without ``memberships`` a program issued it that kept none: what holds of its delegations says all that is known.
+    ``renewable_until`` is the end of its renewals; None: it is not renewed. ``first_jti`` is the first edition of a
+    renewed token. ``branch_holds``: no branch of the task was cancelled for an actor of its chain.
+    ``memberships`` are None for a token of a version that stored none: then its delegations say whether they hold.
     """
 
     jti: UUID
@@ -117,7 +118,7 @@ class TokenFacts:
 
     @property
     def basis(self) -> Basis:
-        """Return the epoch of each thing besides parties that it rests on and that may be narrowed."""
+        """The epoch of each delegation, resource server, pair and connection that it rests on."""
         return {
             **{f"delegation {standing.id}": standing.epoch for standing in self.delegations},
             **{f"resource {standing.id}": standing.epoch for standing in self.resources},
@@ -127,18 +128,18 @@ class TokenFacts:
 
     @property
     def audiences_left(self) -> frozenset[str]:
-        """Where the chain was before it came to the present audience."""
+        """The audiences of the chain before the present one."""
         return frozenset(crossing.audience for crossing in self.crossings)
 
 
 def inactive_reason(token: TokenFacts, now: datetime, *, may_have_expired: bool = False) -> str | None:
-    """Return why a token is dead, or None when it lives. Only what is exactly right lives: unknown is dead.
+    """Return why a token is not active, or None. A party or grant that is not known makes it inactive.
 
-    A token that is renewed may have expired, and be dead of nothing else.
+    With ``may_have_expired``, for a renewal, the expiry alone is no reason.
 
-    The epochs of the parties only grow, so their sum is what it was at issuing only when none of them was cut since;
-    and so do those of what else it rests on, with what narrows it. That holds whatever the clocks say, and is why a
-    reactivated principal's old tokens stay dead.
+    Epochs only grow: with every cut of a party, and with every change that narrows a grant. Their sums are those of
+    the issuing only while none of them has grown, whatever the clocks say. That is why the tokens of a principal stay
+    inactive after it is reactivated.
     """
     return next(
         (
@@ -148,7 +149,7 @@ def inactive_reason(token: TokenFacts, now: datetime, *, may_have_expired: bool 
                 (may_have_expired or now < token.expires_at, "expired"),
                 (not token.is_revoked, "revoked"),
                 (set(token.party_ids) <= {party.id for party in token.parties}, "party_gone"),
-                (all(lives(party, now) for party in token.parties), "party_inactive"),
+                (all(is_active(party, now) for party in token.parties), "party_inactive"),
                 (sum(party.epoch for party in token.parties) == token.epoch_sum, "party_cut_off"),
                 (_all_hold(token.clients, map(str, token.client_ids)), "client_revoked"),
                 (_all_hold(token.delegations, map(str, token.delegation_ids)), "delegation_ended"),
@@ -167,8 +168,8 @@ def inactive_reason(token: TokenFacts, now: datetime, *, may_have_expired: bool 
     )
 
 
-def lives(party: Party, now: datetime) -> bool:
-    """True when a principal is active and within its validity window. Checked at use, never left to a clean-up."""
+def is_active(party: Party, now: datetime) -> bool:
+    """True for a principal that is active and within its validity window, which is checked at each use."""
     return (
         party.state == State.ACTIVE
         and (party.valid_from is None or party.valid_from <= now)
@@ -182,57 +183,56 @@ def _all_hold(standings: Iterable[GrantStatus], needed: Iterable[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """A token about to be signed and remembered. Without a ``subject`` its client is what it is about.
+    """A token about to be signed and stored. Without a ``subject`` its ``sub`` is its client.
 
-    ``audiences`` are those of all resource servers that it rests on, the present one first. ``memberships`` are those
-    of the delegations in ``inherited_ids``; those of the others are found when it is remembered.
+    ``audiences`` are the resource servers that it rests on, the present one first. ``memberships`` are those of the
+    delegations in ``inherited_ids``; the memberships of the others are found when it is stored.
     """
 
     jti: UUID
-    txn: UUID | None
     client_id: str
-    subject: Party | None
-    actors: tuple[Party, ...]
-    parent_id: UUID | None
-    ancestor_ids: tuple[UUID, ...]
-    delegation_ids: tuple[UUID, ...]
     client_ids: tuple[str, ...]
-    parties: tuple[Party, ...]
-    depth_max: int
     audience: str
     scopes: tuple[str, ...]
-    authorization_details: Details
     issued_at: datetime
     expires_at: datetime
+    txn: UUID | None = None
+    subject: Party | None = None
+    actors: tuple[Party, ...] = ()
+    parties: tuple[Party, ...] = ()
+    parent_id: UUID | None = None
+    ancestor_ids: tuple[UUID, ...] = ()
+    first_jti: UUID | None = None
+    delegation_ids: tuple[UUID, ...] = ()
+    pair_ids: tuple[UUID, ...] = ()
+    depth_max: int = 0
+    audiences: tuple[str, ...] = ()
+    authorization_details: Details = ()
+    renewable_until: datetime | None = None
     upstream: Upstream | None = None
     connection_id: UUID | None = None
     upstream_key: str | None = None
     upstream_iat: datetime | None = None
-    pair_ids: tuple[UUID, ...] = ()
-    audiences: tuple[str, ...] = ()
     basis: Basis = field(default_factory=dict)
-    renewable_until: datetime | None = None
-    first_jti: UUID | None = None
     memberships: Memberships = ()
     inherited_ids: tuple[UUID, ...] = ()
 
     @property
     def basis_epoch_sum(self) -> int:
-        """The sum of the epochs of what else it rests on, as they were when the decision was taken."""
+        """The sum of the epochs of all but parties that it rests on, as they were when it was decided."""
         return sum(self.basis.values())
 
     @property
     def epoch_sum(self) -> int:
-        """The sum of the epochs of all parties as they were when the decision was taken."""
+        """The sum of the epochs of all parties, as they were when it was decided."""
         return sum(party.epoch for party in self.parties)
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A signed token, and what to tell the client about it. ``expires_in`` in seconds."""
+    """A signed token, and the members of the answer about it. ``expires_in`` in seconds."""
 
     access_token: str
     expires_in: int
     scopes: tuple[str, ...]
     authorization_details: Details
-    claims: Mapping[str, Any]

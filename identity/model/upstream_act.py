@@ -15,8 +15,8 @@ NAME_LENGTH_MAX = 512
 def chain_of(act: object, *, upstream_issuer: str, own_issuer: str) -> Mapping[str, Any] | None:
     """Return the whole chain with an ``iss`` in each link, or None when it is malformed, too large or names us.
 
-    A link without ``iss`` is of the upstream. None is of an issuer of ours, in whatever spelling: the links are the
-    upstream's word, and nothing that we vouch for.
+    A link without ``iss`` is of the upstream. None may be of an issuer of ours, in any spelling: the links are the
+    upstream's statements, and this server has not verified them.
     """
     links = list(links_of(act))
     if len(links) > LINKS_MAX or not all(_is_link(link, own_issuer) for link in links):
@@ -29,7 +29,7 @@ def chain_of(act: object, *, upstream_issuer: str, own_issuer: str) -> Mapping[s
 
 
 def links_of(act: object) -> Iterator[Any]:
-    """Yield each link, the present actor first; what is no object is the last."""
+    """Yield each link, the present actor first. A value that is no object is the last."""
     while True:
         yield act
         if not isinstance(act, Mapping) or "act" not in act:
@@ -62,19 +62,19 @@ def _is_name(value: object) -> bool:
 
 
 def is_issuer_of_ours(issuer: str, own_issuer: str) -> bool:
-    """True when an issuer reads like one of this server's, in whatever spelling; and when it cannot be read.
+    """True when an issuer is one of this server's in any spelling, and when it cannot be parsed.
 
-    Scheme, port, case, escapes, dots and slashes do not matter: who reads a log does not look at them either.
+    Scheme, port, case, escapes, dots and slashes do not matter: readers of a log overlook them.
     """
-    ours = _place_of(own_issuer.rpartition("/")[0])
-    theirs = _place_of(issuer)
+    ours = _host_and_path(own_issuer.rpartition("/")[0])
+    theirs = _host_and_path(issuer)
     if theirs is None or ours is None:
         return True
     return theirs[0] == ours[0] and f"{theirs[1]}/".startswith(f"{ours[1]}/")
 
 
-def _place_of(url: str) -> tuple[str, str] | None:
-    """Return host and path as plainly as they can be put; None when there is no reading."""
+def _host_and_path(url: str) -> tuple[str, str] | None:
+    """Return the host and the path of a URL in their plainest form, or None where it cannot be parsed."""
     plain = url
     for _ in range(4):
         plain = unquote(plain)

@@ -1,4 +1,4 @@
-"""How a token of an upstream issuer is read: by an allow-list. Its kind is recognised positively, or it is refused."""
+"""The rules for a token of an upstream issuer: its kind is recognised by an allow-list, or it is refused."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ KINDS_OF_TYPE: Mapping[str, frozenset[TokenKind]] = {
     ACCESS_TOKEN: frozenset({TokenKind.ACCESS_TOKEN, TokenKind.JWT_ACCESS_TOKEN}),
     JWT: frozenset(TokenKind),
 }
-"""Which kinds a client may mean by a ``subject_token_type`` (RFC 8693 §3)."""
+"""The kinds that a ``subject_token_type`` stands for (RFC 8693 §3)."""
 
 PLAIN_TYPES = frozenset({None, "jwt"})
 ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
@@ -41,7 +41,7 @@ NAMES_OF_KIND: Mapping[TokenKind, frozenset[str]] = {
     TokenKind.ACCESS_TOKEN: ACCESS_NAMES,
     TokenKind.JWT_ACCESS_TOKEN: ACCESS_NAMES,
 }
-"""What a claim that names the token's kind may say: Keycloak's ``typ`` (``ID``, ``Bearer``; not ``Refresh``,
+"""The values of a claim that names the token's kind: Keycloak's ``typ`` (``ID``, ``Bearer``; not ``Refresh``,
 ``Offline`` or ``Logout``), Cognito's ``token_use`` (``id``, ``access``), and the like of other issuers."""
 NAMING_CLAIMS = frozenset(
     {"typ", "type", "kind", "use", "usage", "purpose", "tokentyp", "tokentype", "tokenkind", "tokenuse"}
@@ -67,7 +67,7 @@ CLIENT_CLAIMS = ("client_id", "azp", "appid", "cid")
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What our tokens keep, through the whole chain, of the upstream token that they began with.
+    """The claims of an upstream token that ours keep through the whole chain.
 
     ``act`` is the upstream's own chain, each link with its ``iss``: parties of the upstream, and none of ours.
     """
@@ -85,7 +85,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """Who would act: the tenant's issuer, the actor's principal, and its client where that is the one who asks."""
+    """The actor to be: the tenant's issuer, the principal, and its client where that one makes the request."""
 
     issuer: str
     actor_id: UUID | None
@@ -93,7 +93,7 @@ class Acting:
 
 
 def type_of(header: Mapping[str, Any]) -> str | None:
-    """Return the header's ``typ`` in small letters; what is no string is of no type that is known."""
+    """Return the header's ``typ`` in small letters; for a value that is no string, one of no known type."""
     if "typ" not in header:
         return None
     named = header["typ"]
@@ -101,34 +101,32 @@ def type_of(header: Mapping[str, Any]) -> str | None:
 
 
 def may_be_of_type(header: Mapping[str, Any], token_type: str) -> bool:
-    """True when the header's ``typ`` is one of what ``subject_token_type`` says."""
+    """True when the header's ``typ`` fits the ``subject_token_type``."""
     return any(type_of(header) in TYPES_OF_KIND[kind] for kind in KINDS_OF_TYPE[token_type])
 
 
 def kind_of(header: Mapping[str, Any], claims: Mapping[str, Any], kinds: frozenset[TokenKind]) -> TokenKind | None:
-    """Return which of ``kinds`` a token is; None when it is none of them, or bears a mark of anything else."""
+    """Return which of ``kinds`` a token is; None for another kind, and for a claim of another kind."""
     if not CLAIMS_OF_OTHER_KINDS.isdisjoint(claims):
         return None
     return next((kind for kind, is_one in RECOGNISED.items() if kind in kinds and is_one(header, claims)), None)
 
 
 def is_id_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
-    """``iss``, ``sub``, ``aud``, ``exp`` and ``iat`` (OpenID Connect Core §2); and what access tokens have besides,
-    only where the token says that it is an ID token.
-    """
+    """True for an ID token (OpenID Connect Core §2): with claims of an access token only where a claim names it one."""
     names = _names_of_kind(claims)
     says_so = bool(names & ID_NAMES) or not ID_TOKEN_MARKS.isdisjoint(claims)
     return _may_be(TokenKind.ID_TOKEN, header, names) and (says_so or ACCESS_TOKEN_MARKS.isdisjoint(claims))
 
 
 def is_rfc9068_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
-    """``typ`` ``at+jwt``, ``client_id`` and ``jti`` (RFC 9068 §2.2)."""
+    """True for ``typ`` ``at+jwt`` with ``client_id`` and ``jti`` (RFC 9068 §2.2)."""
     is_one = _may_be(TokenKind.ACCESS_TOKEN, header, _names_of_kind(claims))
     return is_one and _is_name(claims.get("client_id")) and _is_name(claims.get("jti"))
 
 
 def is_jwt_access_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
-    """Names its client and its scope, as the access tokens of Entra, Keycloak, Okta and Auth0 for a person do."""
+    """True for a token with a client and a scope, as Entra, Keycloak, Okta and Auth0 issue them for a person."""
     is_one = _may_be(TokenKind.JWT_ACCESS_TOKEN, header, _names_of_kind(claims))
     has_client = any(_is_name(claims.get(claim)) for claim in CLIENT_CLAIMS)
     return is_one and has_client and _has_scope(claims) and ID_TOKEN_MARKS.isdisjoint(claims)
@@ -146,7 +144,7 @@ def _may_be(kind: TokenKind, header: Mapping[str, Any], names: frozenset[str]) -
 
 
 def _names_of_kind(claims: Mapping[str, Any]) -> frozenset[str]:
-    """Everything that the claims say of the token's kind, in one spelling; "" for what is no string."""
+    """Return the values of all claims that name the token's kind, in one spelling; "" for one that is no string."""
     said = [value for claim, value in claims.items() if _plain(claim) in NAMING_CLAIMS]
     return frozenset(_plain(value) if isinstance(value, str) else "" for value in said)
 
@@ -195,25 +193,25 @@ def fault_of(
         (lambda: "may_act" not in claims or names_actor(claims["may_act"], acting), "may_act"),
         (lambda: "act" not in claims or _upstream_chain(claims, connection, acting) is not None, "act"),
     )
-    return next((rule for holds, rule in rules if not holds()), None)
+    return next((rule for is_kept, rule in rules if not is_kept()), None)
 
 
 def _clients_named(claims: Mapping[str, Any], connection: Connection) -> tuple[object, ...]:
-    """A token whose subject is its issuer or its client is no person's, but an assertion or a client's own token."""
+    """Return the names that are no person's: a token of that ``sub`` is an assertion, or a client's own."""
     return (connection.issuer, *(claims.get(claim) for claim in CLIENT_CLAIMS))
 
 
 def _is_authorized_party(claims: Mapping[str, Any], audiences: list[str], connection: Connection) -> bool:
-    """``azp`` is there when there are several audiences, and is one of ours (OpenID Connect Core §2, §3.1.3.7)."""
+    """True when ``azp`` is an accepted audience, or absent beside a single one (OpenID Connect Core §3.1.3.7)."""
     if "azp" in claims:
         return claims["azp"] in connection.audiences
     return len(audiences) == 1
 
 
 def names_actor(may_act: object, acting: Acting) -> bool:
-    """True when ``may_act`` names who would act, by our issuer and the principal's id, or by the client's id.
+    """True when ``may_act`` names the actor, by our issuer and the principal's id, or by the client's id.
 
-    A member that cannot be compared means another party (RFC 8693 §4.4).
+    A member that cannot be compared names another party (RFC 8693 §4.4).
     """
     if not isinstance(may_act, Mapping) or not may_act.keys() <= {"iss", "sub", "client_id"}:
         return False
@@ -232,9 +230,9 @@ def _upstream_chain(claims: Mapping[str, Any], connection: Connection, acting: A
 
 
 def upstream_of(claims: Mapping[str, Any], connection: Connection, acting: Acting, now: datetime) -> Upstream:
-    """Return what our tokens keep of a token that has no fault: how and when the person signed in, and who acted.
+    """Return the claims that our tokens keep of a token without fault: of the person's sign-in, and of its actors.
 
-    A value that is malformed or too long is left out, which says less than it would and never more.
+    A value that is malformed or too long is left out.
     """
     acr, auth_time = claims.get("acr"), claims.get("auth_time", -1)
     is_past = _is_time(auth_time) and 0 <= auth_time <= now.timestamp() + LEEWAY_S

@@ -1,4 +1,4 @@
-"""The authorization endpoint (RFC 6749 §3.1): clients want one in the metadata; people do not sign in here yet."""
+"""The authorization endpoint (RFC 6749 §3.1), which refuses: clients require one in the metadata."""
 
 from collections.abc import Mapping
 from typing import NoReturn
@@ -21,13 +21,12 @@ The metadata must have the member and no empty list (RFC 8414 §2, §3.2), and c
 
 
 def refuse_authorization(slug: str) -> NoReturn:
-    """Refuse an authorization request with an error document (RFC 6749 §4.1.2.1). Raises ``InvalidRequest``,
-    ``UnauthorizedClient``.
+    """Refuse an authorization request with an error document (RFC 6749 §4.1.2.1).
 
-    It never leads to ``redirect_uri``: no client has registered one, and a URI that is not registered gets no redirect.
+    It never redirects: no client has registered a ``redirect_uri``. Raises ``InvalidRequest``, ``UnauthorizedClient``.
     """
     tenant = tenant_of(slug)
-    with refusals_audited("oauth", tenant.id, anonymous):
+    with refusals_audited("oauth", tenant.id, anonymous()):
         check_response_type(read_form() if request.method == "POST" else read_query())
     raise AssertionError("every authorization request is refused")
 

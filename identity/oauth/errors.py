@@ -1,6 +1,7 @@
 """From refusals to the errors of OAuth 2 (RFC 6749 §5.2, RFC 8693 §2.2.2, RFC 8707 §2, RFC 9396 §5)."""
 
 import json
+from dataclasses import dataclass
 
 from flask import Response, jsonify, request
 
@@ -30,63 +31,83 @@ from identity.oauth.form import RepeatedResource, tried_basic
 
 
 class UnsupportedGrantType(InvalidRequest):
-    """No such grant here (RFC 6749 §5.2)."""
+    """The grant type is not supported (RFC 6749 §5.2)."""
 
     code = "unsupported_grant_type"
 
 
 class UnsupportedResponseType(InvalidRequest):
-    """No such response type here (RFC 6749 §4.1.2.1)."""
+    """The response type is not supported (RFC 6749 §4.1.2.1)."""
 
     code = "unsupported_response_type"
 
 
-# The first that fits. What RFC 8693 calls a token that is invalid or unacceptable by policy is invalid_request.
-ERRORS: tuple[tuple[type[Refusal], int, str], ...] = (
-    (InvalidClient, 401, "invalid_client"),
-    (NotAuthenticated, 401, "invalid_client"),
-    (UnauthorizedClient, 400, "unauthorized_client"),
-    (InvalidTarget, 400, "invalid_target"),
-    (RepeatedResource, 400, "invalid_target"),
-    (InvalidScope, 400, "invalid_scope"),
-    (InvalidAuthorizationDetails, 400, "invalid_authorization_details"),
-    (PartyInactive, 400, "invalid_grant"),
-    (TooManyTasks, 429, "temporarily_unavailable"),
-    (TooManyTokens, 429, "temporarily_unavailable"),
-    (LimitExceeded, 413, "invalid_request"),
-    (Unavailable, 503, "temporarily_unavailable"),
-    (NotFound, 404, "invalid_request"),
-    (Conflict, 409, "invalid_request"),
-    (NotTheOpener, 403, "access_denied"),
-    (UnsupportedGrantType, 400, "unsupported_grant_type"),
-    (UnsupportedResponseType, 400, "unsupported_response_type"),
-    (InvalidRequest, 400, "invalid_request"),
-    (Refusal, 400, "invalid_request"),
+SPENT_FOR_GOOD = frozenset({"task_budget_spent", "task_fan_out_exceeded"})
+"""Reasons that no waiting removes."""
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthError:
+    """The answer to refusals of one ``kind``, or only to those with this ``pointer`` or one of these ``reasons``."""
+
+    kind: type[Refusal]
+    status: int
+    error: str
+    retry_after_s: int | None = None
+    pointer: str | None = None
+    reasons: frozenset[str] | None = None
+
+    def fits(self, refusal: Refusal) -> bool:
+        """Return whether it answers ``refusal``."""
+        return (
+            isinstance(refusal, self.kind)
+            and (self.pointer is None or getattr(refusal, "pointer", None) == self.pointer)
+            and (self.reasons is None or refusal.reason in self.reasons)
+        )
+
+
+# The first that fits. RFC 8693 §2.2.2: a token that is invalid, or not acceptable by policy, is invalid_request.
+ERRORS = (
+    OAuthError(InvalidClient, 401, "invalid_client"),
+    OAuthError(NotAuthenticated, 401, "invalid_client"),
+    OAuthError(UnauthorizedClient, 400, "unauthorized_client"),
+    OAuthError(InvalidTarget, 400, "invalid_target"),
+    OAuthError(RepeatedResource, 400, "invalid_target"),
+    OAuthError(InvalidScope, 400, "invalid_scope"),
+    OAuthError(InvalidAuthorizationDetails, 400, "invalid_authorization_details"),
+    OAuthError(PartyInactive, 400, "invalid_grant"),
+    OAuthError(TooManyTasks, 429, "temporarily_unavailable", retry_after_s=60),
+    OAuthError(TooManyTokens, 429, "temporarily_unavailable", reasons=SPENT_FOR_GOOD),
+    OAuthError(TooManyTokens, 429, "temporarily_unavailable", retry_after_s=60),
+    OAuthError(LimitExceeded, 413, "invalid_request"),
+    OAuthError(Unavailable, 503, "temporarily_unavailable", retry_after_s=1),
+    OAuthError(NotFound, 404, "invalid_request"),
+    OAuthError(Conflict, 409, "invalid_request"),
+    OAuthError(NotTheOpener, 403, "access_denied"),
+    OAuthError(UnsupportedGrantType, 400, "unsupported_grant_type"),
+    OAuthError(UnsupportedResponseType, 400, "unsupported_response_type"),
+    OAuthError(InvalidRequest, 400, "invalid_scope", pointer="scope"),
+    OAuthError(InvalidRequest, 400, "invalid_authorization_details", pointer="authorization_details"),
+    OAuthError(Refusal, 400, "invalid_request"),
 )
 
 
-FINAL = frozenset({"task_budget_spent", "task_fan_out_exceeded"})
-"""Reasons that no waiting mends."""
-
-
 def render_refusal(refusal: Refusal) -> Response:
-    """Return the one error answer of the token service. The reason is shown; the cause is for the log."""
+    """Return the error answer of the token service (RFC 6749 §5.2). It names the reason; the cause is for the log."""
     log_unavailable(refusal)
-    status, error = next((status, error) for kind, status, error in ERRORS if isinstance(refusal, kind))
-    if isinstance(refusal, InvalidRequest) and refusal.pointer in ("scope", "authorization_details"):
-        error = f"invalid_{refusal.pointer}"
-    response = jsonify(error=error, error_description=_describe(refusal))
-    response.status_code = status
+    found = next(each for each in ERRORS if each.fits(refusal))
+    response = jsonify(error=found.error, error_description=_describe(refusal))
+    response.status_code = found.status
     response.headers["Cache-Control"] = "no-store"
-    if status == 401 and tried_basic():
+    if found.status == 401 and tried_basic():
         response.headers["WWW-Authenticate"] = 'Basic realm="token service", charset="UTF-8"'
-    if status in (429, 503) and refusal.reason not in FINAL:
-        response.headers["Retry-After"] = "1" if status == 503 else "60"
+    if found.retry_after_s is not None:
+        response.headers["Retry-After"] = str(found.retry_after_s)
     return response
 
 
 def render_bearer_refusal(refusal: Refusal) -> Response:
-    """Return the same where a bearer token says who asks (RFC 6750 §3). Where there was none, no error is named."""
+    """Return the error answer to bearer tokens (RFC 6750 §3). Without a token it names no error."""
     response = render_refusal(refusal)
     if response.status_code == 401:
         response.set_data(json.dumps({"error": "invalid_token", "error_description": _describe(refusal)}))

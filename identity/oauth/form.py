@@ -1,15 +1,16 @@
-"""The parameters of a request: one spelling, every parameter once; those of the token service never in the URL."""
+"""The parameters of a request: each given once, and those of the token service in the body alone."""
 
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote_plus
 
-from flask import g, request
+from flask import request
 
 from identity.edge.request import FORM_BYTES_MAX, read_body
 from identity.model.errors import InvalidRequest
 
 FIELDS_MAX = 50
 FORM_TYPE = "application/x-www-form-urlencoded"
+Form = Mapping[str, str]
 
 
 class RepeatedResource(InvalidRequest):
@@ -18,19 +19,11 @@ class RepeatedResource(InvalidRequest):
     code = "invalid_target"
 
 
-def read_form() -> Mapping[str, str]:
+def read_form() -> Form:
     """Return the parameters of a POSTed form (RFC 6749 §3.2). Raises ``InvalidRequest``, ``LimitExceeded``.
 
-    An empty value counts as absent (§3.1). A token in a URL would be in every log, so a query string is refused.
-    What was read is kept: a request that is answered in a second try has only one body.
+    An empty value counts as absent (§3.1). A query string is refused: a token in a URL would be in every log.
     """
-    if "oauth_form" not in g:
-        g.oauth_form = _parse_form()
-    found: Mapping[str, str] = g.oauth_form
-    return found
-
-
-def _parse_form() -> Mapping[str, str]:
     if request.query_string:
         raise InvalidRequest("parameters belong into the body, not into the URL", reason="query_string")
     if request.mimetype != FORM_TYPE:
@@ -38,22 +31,18 @@ def _parse_form() -> Mapping[str, str]:
     return _parameters(read_body(FORM_BYTES_MAX), "body")
 
 
-def read_query() -> Mapping[str, str]:
+def read_query() -> Form:
     """Return the parameters in the URL (RFC 6749 §3.1). Raises ``InvalidRequest``."""
     if len(request.query_string) > FORM_BYTES_MAX:
         raise InvalidRequest(f"the query has more than {FORM_BYTES_MAX} bytes", reason="query_string")
     return _parameters(request.query_string, "query")
 
 
-def _parameters(form: bytes, place: str) -> Mapping[str, str]:
+def _parameters(form: bytes, part: str) -> Form:
     try:
         pairs = parse_qsl(form.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
     except ValueError:
-        raise InvalidRequest(f"the {place} is not a form of at most {FIELDS_MAX} UTF-8 fields", reason="form") from None
-    return _once(pairs)
-
-
-def _once(pairs: list[tuple[str, str]]) -> Mapping[str, str]:
+        raise InvalidRequest(f"the {part} is not a form of at most {FIELDS_MAX} UTF-8 fields", reason="form") from None
     parameters: dict[str, str] = {}
     for name, value in pairs:
         if name in parameters:
@@ -70,7 +59,7 @@ def _plain(name: str) -> str:
 
 
 def tried_basic() -> bool:
-    """Return whether the client tried HTTP Basic: only then is the challenge for it (RFC 6749 §5.2)."""
+    """Return whether the client sent HTTP Basic: only then does the challenge name it (RFC 6749 §5.2)."""
     return request.headers.get("Authorization", "").partition(" ")[0].lower() == "basic"
 
 

@@ -1,4 +1,4 @@
-"""What the tasks API reads: JSON with one meaning, of which every member is known."""
+"""The request bodies of the tasks API: strict JSON, in which every member is known."""
 
 from typing import Annotated, Any, TypeVar
 
@@ -8,12 +8,12 @@ from identity_verifier.strict_json import StrictJsonError, parse_object
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from identity.actions.presented_tokens import ExchangeRequest
-from identity.actions.task_opening import ANYWHERE, TaskRequest
+from identity.actions.task_opening import TaskRequest
 from identity.actions.upstream import decode_unverified
 from identity.edge.request import FORM_BYTES_MAX, read_body
 from identity.model.authorization_details import DETAILS_MAX, check_details
 from identity.model.errors import InvalidRequest
-from identity.model.exchange import Asked
+from identity.model.exchange import Requested
 from identity.model.scope import SCOPES_MAX, check_scopes
 from identity.model.task import (
     AUTHORITY_MAX,
@@ -28,7 +28,7 @@ from identity.model.upstream_token import KINDS_OF_TYPE
 from identity.oauth.form import RepeatedResource
 
 JSON_TYPE = "application/json"
-PLACE_LENGTH_MAX = 64  # of where a fault is, in a sentence
+LOCATION_LENGTH_MAX = 64  # of a fault, in a sentence
 PAGE, PAGE_MAX = 50, 200
 
 Purpose = Annotated[
@@ -37,25 +37,25 @@ Purpose = Annotated[
 Resource = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x20\x7f]+$")]
 Token = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TOKEN_BYTES, pattern=r"^[\x21-\x7e]+$")]
 Scope = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-Shape = TypeVar("Shape", bound=BaseModel)
+Model = TypeVar("Model", bound=BaseModel)
 
 
-class Read(BaseModel):
-    """Strict: no member is guessed, converted or ignored."""
+class RequestModel(BaseModel):
+    """Strict: every member is known, and of its type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Entry(Read):
-    """What is asked for at one resource server; what is left out is all that is held."""
+class Entry(RequestModel):
+    """The authority requested at one resource server. A member that is left out requests all that is held."""
 
     resource: Resource
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=SCOPES_MAX)] | None = None
     authorization_details: Annotated[list[dict[str, Any]], Field(max_length=DETAILS_MAX)] | None = None
 
 
-class Limits(Read):
-    """What the task may spend; what is left out is not limited."""
+class Limits(RequestModel):
+    """The budget of a task. A member that is left out is not limited."""
 
     tokens: Annotated[int, Field(ge=1, le=BUDGET_TOKENS_MAX)] | None = None
     tokens_per_minute: Annotated[int, Field(ge=1, le=BUDGET_TOKENS_PER_MINUTE_MAX)] | None = None
@@ -63,7 +63,7 @@ class Limits(Read):
     depth: Annotated[int, Field(ge=1, le=DEPTH_MAX)] | None = None
 
 
-class Proof(Read):
+class Proof(RequestModel):
     """A subject token, as in an exchange (RFC 8693 §2.1)."""
 
     subject_token: Token | None = None
@@ -79,14 +79,14 @@ class NewTask(Proof):
     budget: Limits | None = None
 
 
-class Nothing(Read):
+class Nothing(RequestModel):
     """An empty object, or no body at all."""
 
 
 def read_json() -> bytes:
-    """Return the body, or an empty object when there is none. Raises ``InvalidRequest``, ``LimitExceeded``.
+    """Return the body, or an empty object when there is none. It is kept: a second attempt has no other.
 
-    What was read is kept: a request that is answered in a second try has only one body.
+    Raises ``InvalidRequest``, ``LimitExceeded``.
     """
     if "task_body" not in g:
         g.task_body = _read_json()
@@ -105,52 +105,52 @@ def _read_json() -> bytes:
     return body
 
 
-def parse_json(shape: type[Shape], body: bytes) -> Shape:
-    """Return what ``body`` asks for. Raises ``InvalidRequest``, with the first fault and where it is."""
+def parse_json(model: type[Model], body: bytes) -> Model:
+    """Return ``body`` as a value of ``model``. Raises ``InvalidRequest``, with the first fault and its location."""
     try:
         parse_object(body)
     except StrictJsonError as error:
         raise InvalidRequest(f"the body is not acceptable JSON: {error}", reason="malformed_json") from None
     try:
-        return shape.model_validate_json(body)
+        return model.model_validate_json(body)
     except ValidationError as error:
         raise InvalidRequest(_sentence(error.errors(include_input=False, include_url=False)[0])) from None
 
 
 def _sentence(fault: Any) -> str:
-    place = ".".join(str(step) for step in fault["loc"])[:PLACE_LENGTH_MAX]
-    said = "is not a member that is known here" if fault["type"] == "extra_forbidden" else fault["msg"]
-    return f"{place or 'the body'}: {said}"
+    location = ".".join(str(step) for step in fault["loc"])[:LOCATION_LENGTH_MAX]
+    rule = "is not a member that is known here" if fault["type"] == "extra_forbidden" else fault["msg"]
+    return f"{location or 'the body'}: {rule}"
 
 
-def task_request(body: bytes) -> TaskRequest:
-    """Return the task that a body asks to open. Raises ``InvalidRequest``, ``InvalidSubjectToken``."""
+def parse_task(body: bytes) -> TaskRequest:
+    """Return the task that a body requests. Raises ``InvalidRequest``, ``InvalidSubjectToken``."""
     read = parse_json(NewTask, body)
     limits = None if read.budget is None else Budget(**read.budget.model_dump())
     return TaskRequest(
         purpose=read.purpose,
-        subject=presented(read),
+        subject=parse_proof(read),
         authority=None if read.authority is None else _authority(read.authority),
         expires_in_s=read.expires_in,
         budget=None if limits == Budget() else limits,
     )
 
 
-def _authority(entries: tuple[Entry, ...]) -> tuple[Asked, ...]:
+def _authority(entries: tuple[Entry, ...]) -> tuple[Requested, ...]:
     if len({entry.resource for entry in entries}) < len(entries):
         raise RepeatedResource("authority names each resource once", reason="repeated_parameter")
-    return tuple(map(_asked, entries))
+    return tuple(map(_requested, entries))
 
 
-def _asked(entry: Entry) -> Asked:
+def _requested(entry: Entry) -> Requested:
     if entry.scopes is not None:
         check_scopes(entry.scopes)
     details = None if entry.authorization_details is None else check_details(entry.authorization_details)
-    return Asked(entry.resource, entry.scopes, details)
+    return Requested(entry.resource, entry.scopes, details)
 
 
-def presented(read: Proof) -> ExchangeRequest | None:
-    """Return the subject token in a body, taken apart; None where there is none.
+def parse_proof(read: Proof) -> ExchangeRequest | None:
+    """Return the decoded subject token of a body, None where it has none.
 
     Raises ``InvalidRequest``, ``InvalidSubjectToken``.
     """
@@ -160,11 +160,4 @@ def presented(read: Proof) -> ExchangeRequest | None:
         return None
     if read.subject_token_type not in KINDS_OF_TYPE:
         raise InvalidRequest("subject_token_type is not supported", reason="subject_token_type")
-    return ExchangeRequest(
-        subject_token=decode_unverified(read.subject_token),
-        subject_token_type=read.subject_token_type,
-        subject_text=read.subject_token,
-        actor_token=None,
-        actor_text=None,
-        asked=ANYWHERE,
-    )
+    return ExchangeRequest(decode_unverified(read.subject_token), read.subject_token_type, None, Requested())

@@ -1,54 +1,59 @@
 """Introspection (RFC 7662) and revocation (RFC 7009)."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Self
 
-from authlib.oauth2.rfc7009 import RevocationEndpoint
-from authlib.oauth2.rfc7662 import IntrospectionEndpoint
-
-from identity.actions.introspection import introspect, parse_presented, read_token_status_facts, revoke_token
-from identity.model.client import Client
+from identity.actions.client_authentication import ClientLookup
+from identity.actions.introspection import (
+    TokenStatusFacts,
+    introspect,
+    parse_presented,
+    read_token_status_facts,
+    revoke_token,
+)
+from identity.actions.issuance import ClientCall
+from identity.actions.upstream import UnverifiedToken
+from identity.edge.runtime import Tx
 from identity.model.errors import InvalidRequest
-from identity.oauth.call import OAuthCall, present_call
-from identity.oauth.grants import AUTH_METHODS, HEADERS, Answer
+from identity.oauth.form import Form
+from identity.oauth.pipeline import Operation
 
 
-def authenticated(endpoint: Any, request: Any, *, may_have_expired: bool) -> tuple[OAuthCall, Client, Any]:
-    """Read every fact about the presented token in one statement, and authenticate the client on it."""
-    call = present_call()
-    if "token" not in call.form:
-        raise InvalidRequest("token is required", reason="token_missing")
-    presented = parse_presented(call.form["token"], call.issuer.identifier)
-    call.facts = read_token_status_facts(
-        call.tx, presented, call.credential.lookup, may_have_expired=may_have_expired, now=call.now
-    )
-    endpoint.authenticate_endpoint_client(request)
-    if call.client is None:
-        raise AssertionError("the client is authenticated before anything is told")
-    return call, call.client, presented
+@dataclass(frozen=True, slots=True)
+class Introspection(Operation[TokenStatusFacts]):
+    """The status of a token. ``token_type_hint`` is not needed and ignored (RFC 7662 §2.1)."""
 
+    may_have_expired: ClassVar[bool] = False
 
-class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
-    """Says what is true now, to those whom it concerns. ``token_type_hint`` is not needed and ignored (§2.1)."""
+    presented: UnverifiedToken | None
 
-    CLIENT_AUTH_METHODS = AUTH_METHODS
+    @classmethod
+    def parse(cls, form: Form) -> Self:
+        """Decode the token. Raises ``InvalidRequest`` where there is none."""
+        if "token" not in form:
+            raise InvalidRequest("token is required", reason="token_missing")
+        return cls(parse_presented(form["token"]))
 
-    def create_endpoint_response(self, request: Any) -> Answer:
-        """Answer (RFC 7662 §2.2)."""
-        call, client, presented = authenticated(self, request, may_have_expired=False)
-        return 200, dict(
-            introspect(call.tx, presented, call.facts, client=client, issuer=call.issuer, now=call.now)
-        ), HEADERS  # fmt: skip
-
-
-class Revocation(RevocationEndpoint):  # type: ignore[misc]
-    """Ends a token and all that was derived from it."""
-
-    CLIENT_AUTH_METHODS = AUTH_METHODS
-
-    def create_endpoint_response(self, request: Any) -> Answer:
-        """Answer (RFC 7009 §2.2: 200, whether there was something to revoke or not)."""
-        call, client, presented = authenticated(self, request, may_have_expired=True)
-        revoke_token(
-            call.tx, presented, call.facts, client=client, issuer=call.issuer, caller=call.caller, now=call.now
+    def read(self, tx: Tx, client: ClientLookup, issuer: str, now: datetime) -> TokenStatusFacts:
+        """Read the token and all that it rests on."""
+        return read_token_status_facts(
+            tx, self.presented, client, issuer=issuer, may_have_expired=self.may_have_expired, now=now
         )
-        return 200, {}, HEADERS
+
+    def perform(self, call: ClientCall, facts: TokenStatusFacts) -> Mapping[str, Any]:
+        """Return the status (RFC 7662 §2.2)."""
+        return introspect(call, self.presented, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation(Introspection):
+    """The revocation of a token, and of every token derived from it."""
+
+    may_have_expired: ClassVar[bool] = True
+
+    def perform(self, call: ClientCall, facts: TokenStatusFacts) -> Mapping[str, Any]:
+        """Revoke the token. The answer is the same where there was none (RFC 7009 §2.2)."""
+        revoke_token(call, self.presented, facts)
+        return {}

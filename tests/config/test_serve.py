@@ -50,7 +50,7 @@ import sys
 from config import respawning, web, web_process
 from config.restarts import Restarts
 from config.settings import load_settings
-from config.telemetry import configure_logging
+from server.telemetry import configure_logging
 
 
 def fail(settings):

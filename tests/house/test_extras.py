@@ -92,11 +92,11 @@ def test_each_program_starts_with_what_its_extra_installs(program: str) -> None:
 
 
 MISSING = """
-import config.extras
+import server.extras
 from click.testing import CliRunner
 from cli.main import main
 
-config.extras.find_spec = lambda name: None
+server.extras.find_spec = lambda name: None
 result = CliRunner().invoke(main, WORDS)
 assert result.exit_code == 1, result.output
 print(result.stderr)

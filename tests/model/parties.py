@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from identity.model.delegation import Delegation
-from identity.model.exchange import Asked, Held
+from identity.model.exchange import Held, Requested
 from identity.model.lifecycle import State
 from identity.model.principal import Kind
 from identity.model.resource import DetailsType, ResourceServer
@@ -98,5 +98,5 @@ def from_token(*actors: Party, parent: TokenFacts | None = None, **changed: Any)
     return replace(Held(SAM, actors, held, held.expires_at), **changed)
 
 
-def asked(**changed: Any) -> Asked:
-    return replace(Asked(ERP, None, None), **changed)
+def wants(**changed: Any) -> Requested:
+    return replace(Requested(ERP), **changed)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from identity.model.claims import act_of
 from identity.model.task import TaskState
-from identity.model.token import Cutoff, GrantStatus, inactive_reason, lives
+from identity.model.token import Cutoff, GrantStatus, inactive_reason, is_active
 from tests.model.parties import BOT, MAIL, NOW, OCR, SAM, party, soon, token
 
 RIGHT = token(OCR, BOT)
@@ -77,7 +77,7 @@ def test_the_latest_cut_off_decides_in_whatever_order_they_came(seconds: list[in
 
 def test_a_principal_lives_from_the_first_to_before_the_last_instant_of_its_window() -> None:
     bound = party(1, valid_from=NOW, valid_until=soon(1))
-    assert [lives(bound, soon(second)) for second in (-0.001, 0, 0.999, 1)] == [False, True, True, False]
+    assert [is_active(bound, soon(second)) for second in (-0.001, 0, 0.999, 1)] == [False, True, True, False]
 
 
 @pytest.mark.rfc("8693", "4.1")

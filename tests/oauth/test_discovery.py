@@ -1,9 +1,12 @@
 """What a tenant's issuer publishes (RFC 8414, OpenID Connect Discovery, RFC 7517)."""
 
+from dataclasses import replace
+
 import pytest
 
 from identity.actions.signing_keys import rotate_keys
 from identity.model.signing_key import JWKS_LIFETIME_S
+from identity.oauth.discovery import metadata_of
 from tests.fixtures import ADMINISTRATOR, Tenant, TwoTenants, claims_in
 
 PLACES = (
@@ -38,6 +41,15 @@ def test_every_endpoint_and_way_of_authenticating_is_published(acme: Tenant) -> 
     assert found["response_types_supported"] == ["none"]
     assert found["jwks_uri"] == f"{acme.issuer}/jwks"
     assert found["max_stale_seconds"] == 300
+
+
+@pytest.mark.rfc("8414", "2")
+def test_no_metadata_is_published_that_names_an_endpoint_without_tls(two_tenants: TwoTenants) -> None:
+    assert two_tenants.http.get(PLACES[0].format(slug="acme")).status_code == 200
+    tenant, runtime = two_tenants.runtime.tenants["acme"], two_tenants.runtime
+    assert metadata_of(tenant, replace(runtime, external_url="http://127.0.0.1:8080"))["issuer"].startswith("http:")
+    with pytest.raises(ValueError, match="https"):
+        metadata_of(tenant, replace(runtime, external_url="http://id.example"))
 
 
 @pytest.mark.rfc("8414", "3.2")

@@ -13,7 +13,7 @@ import pytest
 
 from identity.actions.clients import revoke_client
 from identity.actions.connections import end_connection
-from identity.actions.issuance import Issuer, issue_token
+from identity.actions.issuance import ClientCall, Issuer, issue_token
 from identity.actions.signing_keys import rotate_keys
 from identity.edge.rate_limits import Buckets
 from identity.model.cutoff import CutoffKind
@@ -242,19 +242,10 @@ def forged(tenant: Tenant, **changed: Any) -> str:
     source = provisioner(tenant, name="forger")
     right = Issue(
         jti=next_jti(tenant),
-        txn=None,
         client_id=source.client.client_id,
-        subject=None,
-        actors=(),
-        parent_id=None,
-        ancestor_ids=(),
-        delegation_ids=(),
         client_ids=(source.client.client_id,),
-        parties=(),
-        depth_max=0,
         audience=source.resource,
         scopes=("scim",),
-        authorization_details=(),
         issued_at=tenant.now,
         expires_at=tenant.now + timedelta(seconds=300),
     )
@@ -262,9 +253,9 @@ def forged(tenant: Tenant, **changed: Any) -> str:
     with tenant.tx() as tx:
         facts = itself_facts_read(tx, ClientLookup(source.client.client_id), resource=None, txn=None, now=tenant.now)
         issue = replace(right, **changed)
-        return issue_token(
-            tx, issue, facts.common, new_task=None, issuer=issuer, caller=ADMINISTRATOR, now=tenant.now
-        ).access_token
+        assert facts.common.client is not None
+        call = ClientCall(tx, facts.common.client, issuer, tenant.runtime.upstream_keys, ADMINISTRATOR, tenant.now)
+        return issue_token(call, issue, facts.common).access_token
 
 
 def next_jti(tenant: Tenant) -> Any:

@@ -1,7 +1,7 @@
 """Verify the access tokens of an Identity Foundation tenant.
 
 ``verify_token`` is the whole decision, without clock or network; ``Verifier`` adds both for a resource
-server. ``Introspector`` asks the issuer whether a token is still live, for actions that cannot be undone.
+server. ``Introspector`` queries the issuer whether a token is still live, for actions that cannot be undone.
 ``VerificationError`` is about a token, ``ConfigurationError`` about how this service is set up.
 """
 

@@ -1,4 +1,4 @@
-"""The outside of a token: three base64url parts, a small header, and bytes nobody has believed yet."""
+"""The serialization of a token (RFC 7515 §3.1): three base64url parts, a small header, and unverified bytes."""
 
 import base64
 import re

@@ -1,7 +1,7 @@
 """The two exceptions of this package, and the closed sets of what they can name.
 
-``VerificationError`` is about a token, or about an issuer that cannot be asked now. ``ConfigurationError`` is about
-how this service is set up: every token would end in it until somebody changes a setting.
+``VerificationError`` is about a token, or about an issuer that cannot be reached now. ``ConfigurationError`` is about
+how this service is set up: every token would end in it until a setting is changed.
 """
 
 from enum import Enum
@@ -56,7 +56,7 @@ ISSUER_UNREACHABLE = frozenset({Rule.KEYS_UNAVAILABLE, Rule.INTROSPECTION_UNAVAI
 class VerificationError(Exception):
     """A token was not accepted. ``rule`` says which rule failed; ``detail`` never repeats the token.
 
-    ``is_unavailable`` is true when nothing is known against the token but the issuer could not be asked:
+    ``is_unavailable`` is true when nothing is known against the token but the issuer could not be reached:
     answer 503 to it, and 401 to everything else.
     """
 
@@ -92,7 +92,7 @@ class Misconfiguration(Text):
 class ConfigurationError(ValueError):
     """This service is set up wrongly. ``code`` says in what; ``detail`` says what to change.
 
-    Answer 500 and tell the operator of this service: waiting does not help, and no other token would. ``detail``
+    Answer 500 and inform the operator of this service: waiting does not help, and no other token would. ``detail``
     never repeats a token or a secret.
     """
 

@@ -51,13 +51,13 @@ class Introspector:
     def introspect(self, token: str | None) -> Mapping[str, Any]:
         """The issuer's answer, with a true or false ``active``. No clear answer is a refusal, never a yes.
 
-        Raises ``VerificationError`` ``introspection_unavailable`` when the issuer could not be asked, ``missing``
+        Raises ``VerificationError`` ``introspection_unavailable`` when the issuer could not be reached, ``missing``
         without a token; and ``ConfigurationError`` when it refuses this client, or is no issuer.
         """
         form = {"token": check_token(token), "token_type_hint": "access_token"}
         try:
             body = self._fetch(self._endpoint, form, self._credentials)
-        except Exception as error:  # a fetch may fail in any way; each of them means that nobody vouches
+        except Exception as error:  # a fetch may fail in any way; after any of them the token is refused
             raise self._refusal(error) from error
         try:
             answer = parse_object(body)

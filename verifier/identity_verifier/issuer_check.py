@@ -1,7 +1,7 @@
-"""Does the issuer call itself as it is called here? Asked only when a token names another issuer than expected.
+"""Whether the issuer publishes another name than the configured one; checked only after a token with another issuer.
 
 One name for two hosts (``localhost`` and ``127.0.0.1``), a port too much or a capital letter: keys are found, and no
-token ever fits. The issuer's own metadata (RFC 8414 §3.3) tell such a name from somebody else's token.
+token ever fits. The issuer's own metadata (RFC 8414 §3.3) distinguishes such a name from a token of another issuer.
 """
 
 import threading
@@ -27,7 +27,7 @@ def metadata_url_beside(jwks_uri: str) -> str | None:
 
 
 class IssuerCheck:
-    """Asks at most once in ``interval_s``, and never again once the name was found to be right."""
+    """Fetches the metadata at most once in ``interval_s``, and never again once the name was found to be right."""
 
     def __init__(self, issuer: str, jwks_uri: str, fetch: Callable[[str], bytes], interval_s: int) -> None:
         self._issuer = issuer
@@ -46,7 +46,7 @@ class IssuerCheck:
     def raise_mismatch(self, now: datetime) -> None:
         """Raise ``ConfigurationError`` when the issuer calls itself otherwise, or there is none.
 
-        A thread does not wait while another one asks: its token is refused either way.
+        A thread does not wait while another one fetches: its token is refused either way.
         """
         if self._is_right or not self._lock.acquire(blocking=False):
             return

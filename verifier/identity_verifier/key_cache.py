@@ -19,7 +19,7 @@ class HeldKeys:
 @dataclass(frozen=True, slots=True)
 class CacheLimits:
     """Seconds. Fetch again after ``key_lifetime_s``; refuse after ``stale_key_lifetime_s`` without the
-    issuer; leave ``refetch_interval_s`` between two attempts, whoever asks and however they ended.
+    issuer; leave ``refetch_interval_s`` between two attempts, however they ended.
     """
 
     key_lifetime_s: int
@@ -51,7 +51,7 @@ class KeyCache:
         return held.keys
 
     def _is_settled(self, key_id: str, now: datetime) -> bool:
-        """Whether asking the issuer would be needless, or is not allowed yet and nobody else is asking."""
+        """Whether a fetch is needless, or is not allowed yet while no other thread fetches."""
         held = self._held
         if held and key_id in held.keys and not is_past(held.fetched_at, self._limits.key_lifetime_s, now):
             return True
@@ -64,7 +64,7 @@ class KeyCache:
         return self._attempted_at is None or is_past(self._attempted_at, self._limits.refetch_interval_s, now)
 
     def _refetch(self, key_id: str, now: datetime) -> None:
-        """Fetch once for all who wait. Who holds a usable key does not wait for somebody else's fetch."""
+        """Fetch once for all threads that wait. A thread with a usable key does not wait for the fetch of another."""
         held = self._held
         can_go_on = held is not None and key_id in held.keys and not self._is_dead(held, now)
         if not self._lock.acquire(blocking=not can_go_on):
@@ -97,7 +97,7 @@ def no_keys(failure: Exception | None) -> Exception:
 
 
 def reason_of(failure: Exception | None) -> str:
-    """Only our own words: a fetch of somebody else's may say anything."""
+    """Return only our own words: an injected fetch may raise any text."""
     if isinstance(failure, FetchError):
         return str(failure)
     return failure.detail if isinstance(failure, VerificationError) else ""

@@ -66,8 +66,8 @@ class KeySet:
 def parse_key_set(document: bytes | str | Mapping[str, Any]) -> KeySet:
     """Read a JWK Set (RFC 7517 §5), as bytes from the network or as an object already parsed.
 
-    A key that is not for us is left out, as the RFC asks: another type, curve, use or algorithm, no ``kid``; and so is
-    a weak one (``weakness``). Raises ``VerificationError`` with rule ``key_set`` when the document is malformed,
+    A key that is not for us is left out, as the RFC requires: another type, curve, use or algorithm, no ``kid``; and
+    so is a weak one (``weakness``). Raises ``VerificationError`` with rule ``key_set`` when the document is malformed,
     names one ``kid`` twice, or holds no usable key.
     """
     keys: dict[str, VerificationKey] = {}

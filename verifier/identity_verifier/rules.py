@@ -166,7 +166,7 @@ def tenant_of(issuer: str) -> str | None:
 
 
 def audience_is_us(claims: Claims, expected: Expected, _: datetime) -> None:
-    """One string. A list of one is refused too, or the day it holds two nobody would notice."""
+    """One string. A list of one is refused too, or a second entry would one day go unnoticed."""
     if claims.get("aud") != expected.audience:
         raise VerificationError(Rule.AUDIENCE, "aud is not exactly this audience")
 
@@ -267,11 +267,11 @@ def is_bound_to_no_key(claims: Claims, _: Expected, __: datetime) -> None:
         raise VerificationError(Rule.CONFIRMATION, "a token bound to a key needs a proof")
 
 
-def sign_in_is_well_told(claims: Claims, _: Expected, __: datetime) -> None:
+def sign_in_claims_have_their_types(claims: Claims, _: Expected, __: datetime) -> None:
     """What a policy compares is of the type that it expects, or not there (OpenID Connect Core §2)."""
     methods, at = claims.get("amr", []), claims.get("auth_time", 0)
-    is_told = isinstance(methods, list) and all(map(is_name, methods)) and is_whole(at) and 0 <= at <= MAX_SECOND
-    if not is_name_or_absent(claims, "acr") or not is_told:
+    are_typed = isinstance(methods, list) and all(map(is_name, methods)) and is_whole(at) and 0 <= at <= MAX_SECOND
+    if not is_name_or_absent(claims, "acr") or not are_typed:
         raise VerificationError(Rule.AUTHENTICATION, "acr, amr and auth_time must be of their types when present")
 
 
@@ -292,7 +292,7 @@ CLAIM_RULES: tuple[Callable[[Claims, Expected, datetime], None], ...] = (
     scope_is_a_list_of_words,
     details_are_typed_objects,
     is_bound_to_no_key,
-    sign_in_is_well_told,
+    sign_in_claims_have_their_types,
 )
 
 
