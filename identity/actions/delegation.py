@@ -8,7 +8,7 @@ from uuid import UUID
 
 from identity.model.access import Caller
 from identity.model.authority import covers_authority
-from identity.model.delegation import DELEGATIONS_MAX, Delegation, Details, check_limits, stands
+from identity.model.delegation import DELEGATIONS_MAX, Delegation, Details, check_limits, is_in_force
 from identity.model.errors import Conflict, InvalidRequest, LimitExceeded, NotFound, PreconditionFailed
 from identity.model.event import Event
 from identity.model.lifecycle import State
@@ -216,7 +216,7 @@ def _check_terms(tx: Tx, delegation: Delegation, now: datetime) -> ResourceServe
 def _check_room(tx: Tx, delegation: Delegation, now: datetime) -> None:
     """Refuse the same delegation a second time, and one more than an exchange looks at. The parties are locked."""
     for other in delegations_beside(tx, delegation):
-        if other.terms == delegation.terms and stands(other, now):
+        if other.terms == delegation.terms and is_in_force(other, now):
             raise Conflict(f"this is delegated already: {other.id}", reason="already_delegated")
     actor_id, subject_id, resource = delegation.actor_id, delegation.subject_id, delegation.resource
     if delegations_count(tx, actor_id=actor_id, subject_id=subject_id, resource=resource) >= DELEGATIONS_MAX:

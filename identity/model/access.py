@@ -1,4 +1,4 @@
-"""Who makes a request, authenticated, and what each kind of caller may do to a principal."""
+"""The authenticated caller of a request, and the principals that each kind of caller may change."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from identity.model.principal import Principal
 
 
 class CallerKind(StrEnum):
-    """How a caller proved who it is."""
+    """The kind of credential that a caller presented."""
 
     ADMINISTRATOR = "administrator"
     CONNECTION = "connection"
@@ -38,8 +38,8 @@ class Caller:
 
 
 def check_reach(caller: Caller, principal: Principal) -> None:
-    """Refuse a connection that would change what another source made (account takeover by adoption), or whom an
-    administrator protects (accounts for the emergency).
+    """Refuse a connection that would change a principal of another source (account takeover by adoption), or one that
+    an administrator protects (accounts for the emergency).
 
     Raises ``NotAllowed``.
     """

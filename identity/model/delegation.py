@@ -20,10 +20,10 @@ Details = tuple[Mapping[str, Any], ...]
 """authorization_details (RFC 9396 §2)."""
 
 PARTY_ENDED = "party_ended"
-"""Why a delegation ended whose actor or subject was deprovisioned or deleted, or lost its last owner."""
+"""The reason of an end: actor or subject was deprovisioned or deleted, or lost its last owner."""
 
 RESOURCE_DELETED = "resource_deleted"
-"""Why a delegation ended whose resource server was deleted; it stays ended when the audience is registered anew."""
+"""The reason of an end: the resource server was deleted. It stays ended when the audience is registered anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ class Delegation:
         """Return what makes it the same delegation as another: for whom, where, with what, within which limits."""
         details = sorted(json.dumps(entry, sort_keys=True) for entry in self.authorization_details)
         limits = (self.max_lifetime_s, self.max_depth, self.max_task_s, self.expires_at)
-        whom = (self.actor_id, self.subject_id, self.subject_group_id, self.resource)
-        return (*whom, frozenset(self.scopes), tuple(details), *limits)
+        parties = (self.actor_id, self.subject_id, self.subject_group_id, self.resource)
+        return (*parties, frozenset(self.scopes), tuple(details), *limits)
 
 
-def stands(delegation: Delegation, now: datetime) -> bool:
+def is_in_force(delegation: Delegation, now: datetime) -> bool:
     """True when a delegation permits anything at ``now``. Checked at use, never left to a clean-up."""
     return delegation.ended_at is None and (delegation.expires_at is None or now < delegation.expires_at)
 

@@ -42,7 +42,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a programm
         txn: UUID | None = None,
         parent: UUID | None = None,
     ) -> None:
-        """Say whom it concerns, for the audit trail."""
+        """Set the parties that it concerns, for the audit trail."""
         self.subject_id, self.actor_ids, self.txn, self.parent = subject_id, actor_ids, txn, parent
 
 

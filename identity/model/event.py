@@ -1,4 +1,4 @@
-"""What the audit trail says. No secret, token or password is ever part of an event."""
+"""Events of the audit trail. No secret, token or password is ever part of one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -23,7 +23,7 @@ DEPTH_MAX = 4
 """The most actors in one chain (OAuth Actor Profile: SHOULD support at least four)."""
 
 TASK_DURATION_S = 3600
-"""How long one task may go on, through any number of tokens, unless another duration is requested."""
+"""Seconds that one task may last, through any number of tokens, unless another duration is requested."""
 
 TASK_DURATION_MIN_S = 60
 """The shortest ``max_task_s``: less than a token lives would say nothing."""

@@ -1,6 +1,6 @@
-"""What is remembered. The only room that speaks SQL; rows leave it as frozen dataclasses.
+"""The store: the only package with SQL. Rows leave it as frozen dataclasses.
 
-``Tx`` is the type of an open transaction, bound to one tenant; ``transaction.py`` is what opens one.
+``Tx`` is the type of an open transaction of one tenant; ``transaction.py`` opens one.
 """
 
 from identity.store.tx import Tx

@@ -29,7 +29,7 @@ from identity.store.facts import (
     folded,
     presented,
 )
-from identity.store.nesting import RESOURCE_STANDS, covers
+from identity.store.nesting import HAS_RESOURCE, covers
 from identity.store.resources import TYPES, details_types_sql
 from identity.store.rows import json_of, row_reader
 from identity.store.tables import connections, delegations, resource_pairs, resources
@@ -68,12 +68,12 @@ subject AS (SELECT coalesce(
 granted AS (
     SELECT d.* FROM delegations d
      WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.subject_id = (SELECT id FROM subject)
-       AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target) AND {RESOURCE_STANDS}
+       AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target) AND {HAS_RESOURCE}
     UNION ALL
     SELECT d.* FROM (
         SELECT d.* FROM delegations d
          WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.subject_group_id IS NOT NULL
-           AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target) AND {RESOURCE_STANDS}
+           AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target) AND {HAS_RESOURCE}
          ORDER BY d.id LIMIT :delegations_max) d
      WHERE {covers("(SELECT id FROM subject)")}),
 servers AS (

@@ -18,7 +18,7 @@ from identity.model.signing_key import SigningKey
 from identity.model.task import Task
 from identity.model.token import Crossing, Cutoff, GrantStatus, Party, TokenFacts
 from identity.store.clients import auth_method_sql
-from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, TASK_STANDS, covers, memberships_hold
+from identity.store.nesting import CLIENT_IS_ACTIVE, DELEGATION_IS_IN_FORCE, TASK_IS_OPEN, covers, memberships_hold
 from identity.store.rows import json_of, row_reader
 from identity.store.tables import (
     clients,
@@ -37,7 +37,7 @@ from identity.store.tx import Tx
 CLIENT = f"""
 client AS (
     SELECT c.client_id, c.principal_id, {json_of(clients, Client, "c", auth_method=auth_method_sql("c"))} AS facts,
-           {CLIENT_STANDS} AS stands
+           {CLIENT_IS_ACTIVE} AS is_active
       FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = :client_id),
 fresh AS (
     INSERT INTO used_assertions (tenant_id, client_id, jti_hash, expires_at)
@@ -46,7 +46,7 @@ fresh AS (
         ON CONFLICT DO NOTHING RETURNING 1)"""
 
 PARTY = json_of(principals, Party, "p")
-STATE_OF_TASK = f"CASE WHEN k.state <> 'open' OR {TASK_STANDS} THEN k.state ELSE 'cancelled' END"
+STATE_OF_TASK = f"CASE WHEN k.state <> 'open' OR {TASK_IS_OPEN} THEN k.state ELSE 'cancelled' END"
 TASK = json_of(tasks, Task, "k", state=STATE_OF_TASK)
 TENANT_CUT_OFF = """(SELECT o.not_before FROM cutoffs o
       WHERE o.tenant_id = :tenant AND o.kind = 'tenant' AND o.key = CAST(:tenant AS text))"""
@@ -55,10 +55,10 @@ DELEGATION_STATUS = json_of(
     delegations,
     GrantStatus,
     "d",
-    holds=f"({DELEGATION_STANDS} AND (t.memberships IS NOT NULL OR {covers('t.subject_id')})) IS TRUE",
+    holds=f"({DELEGATION_IS_IN_FORCE} AND (t.memberships IS NOT NULL OR {covers('t.subject_id')})) IS TRUE",
 )
 LASTING = {"max_lifetime_s": "NULL", "expires_at": "NULL"}
-CLIENT_STATUS = json_of(clients, GrantStatus, "c", id="c.client_id", holds=f"{CLIENT_STANDS} IS TRUE", epoch="0",
+CLIENT_STATUS = json_of(clients, GrantStatus, "c", id="c.client_id", holds=f"{CLIENT_IS_ACTIVE} IS TRUE", epoch="0",
                         **LASTING)  # fmt: skip
 RESOURCE_STATUS = json_of(resources, GrantStatus, "v", id="v.audience", holds="v.deleted_at IS NULL", **LASTING)
 TOKEN = json_of(
@@ -117,7 +117,7 @@ KEYS = f"""(SELECT json_agg({KEY}) FROM signing_keys s
 
 COMMON = f"""
     {TENANT_CUT_OFF} AS cut_off,
-    (SELECT facts FROM client) AS client, (SELECT stands FROM client) IS TRUE AS client_stands,
+    (SELECT facts FROM client) AS client, (SELECT is_active FROM client) IS TRUE AS client_is_active,
     (SELECT count(*) FROM fresh) = 1 AS is_fresh,
     n.state AS tenant_state, n.task_lifetime_max_s, n.max_task_s, {KEYS} AS keys"""
 
@@ -158,12 +158,12 @@ class ClientLookup:
 @dataclass(frozen=True, slots=True)
 class CommonFacts:
     """The facts that every decision of the token service needs. ``is_fresh``: the assertion had not been seen before.
-    ``client_stands``: it is not revoked, nor has its principal or its connection ended. ``cut_off``: everything in the
-    tenant that was issued up to then is dead, and what was used up to then may not be known here.
+    ``client_is_active``: it is not revoked, nor has its principal or its connection ended. ``cut_off``: every token of
+    the tenant that was issued up to then is dead, and assertions that were used up to then may not be known here.
     """
 
     client: Client | None
-    client_stands: bool
+    client_is_active: bool
     is_fresh: bool
     tenant_state: str
     task_lifetime_max_s: int

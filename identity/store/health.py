@@ -14,7 +14,7 @@ SPILL = "SET LOCAL work_mem = '64kB'; SELECT count(*) FROM generate_series(1, 20
 
 @dataclass(slots=True)
 class Disk:
-    """What this process has last heard of the database's disk."""
+    """The state of the database's disk, as the last error in this process reported it."""
 
     is_full: bool = False
 

@@ -158,7 +158,7 @@ def _total(wanted: Mapping[Kind, Condition], matching: Clause) -> ColumnElement[
 def _page(
     kinds: tuple[Kind, ...], with_members: bool, where: Clause, order: CompiledOrder, total: ColumnElement[int]
 ) -> Select[Any]:
-    """Which resources are on the page is found first: what is named beside those before it is not looked up."""
+    """Return one page. Its resources are found first, and references are looked up for these alone."""
     page = (
         select(principals.c.id, order.sort_value.label("sort_value"))
         .where(where)

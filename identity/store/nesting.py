@@ -85,22 +85,22 @@ def memberships_hold(memberships: str) -> str:
              WHERE g.tenant_id = :tenant AND g.id = kept.g) IS NOT TRUE)"""
 
 
-RESOURCE_STANDS = """d.resource_end_count = (
+HAS_RESOURCE = """d.resource_end_count = (
     SELECT r.end_count FROM resources r WHERE r.tenant_id = :tenant AND r.audience = d.resource)"""
 """The condition that the resource server of the delegation ``d`` was not deleted since, or not registered anew."""
 
 SUBJECT_OF = "s.tenant_id = :tenant AND s.id = ANY (ARRAY[d.subject_id, d.subject_group_id])"
 """The condition that the principal ``s`` is the person or the group of the delegation ``d``."""
 
-DELEGATION_STANDS = f"""(d.ended_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > :now)
-    AND {RESOURCE_STANDS}
+DELEGATION_IS_IN_FORCE = f"""(d.ended_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > :now)
+    AND {HAS_RESOURCE}
     AND d.actor_end_count = (
         SELECT a.end_count FROM principals a WHERE a.tenant_id = :tenant AND a.id = d.actor_id)
     AND d.subject_end_count = (
         SELECT s.end_count FROM principals s WHERE {SUBJECT_OF}))"""
 """The condition that the delegation ``d`` has not ended, whether that has been written of it or not."""
 
-DELEGATION_SERVES = f"""({DELEGATION_STANDS} AND {STATE.format(id="d.actor_id")} = 'active'
+DELEGATION_IS_USABLE = f"""({DELEGATION_IS_IN_FORCE} AND {STATE.format(id="d.actor_id")} = 'active'
     AND (SELECT s.state FROM principals s WHERE {SUBJECT_OF}) = 'active')"""
 """The condition that the delegation ``d`` has not ended, and that neither of its parties is suspended."""
 
@@ -112,7 +112,7 @@ def covers(subject: str) -> str:
     )
 
 
-CLIENT_STANDS = """(c.revoked_at IS NULL
+CLIENT_IS_ACTIVE = """(c.revoked_at IS NULL
     AND (c.principal_id IS NULL OR (
         SELECT o.state = 'active' AND o.end_count = c.principal_end_count FROM principals o
          WHERE o.tenant_id = :tenant AND o.id = c.principal_id))
@@ -123,7 +123,7 @@ CLIENT_STANDS = """(c.revoked_at IS NULL
          WHERE v.tenant_id = :tenant AND v.audience = c.audience)))"""
 """The condition that the client ``c`` is not revoked, and that its principal, its connection and its audience stand."""
 
-TASK_STANDS = """(k.state = 'open'
+TASK_IS_OPEN = """(k.state = 'open'
     AND k.subject_epoch = (SELECT s.epoch FROM principals s WHERE s.tenant_id = :tenant AND s.id = k.subject_id)
     AND k.actor_epoch = (SELECT a.epoch FROM principals a WHERE a.tenant_id = :tenant AND a.id = k.actor_id))"""
 """The condition that the task ``k`` is open, and that neither its subject nor its opener was cut since."""

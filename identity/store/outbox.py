@@ -22,10 +22,10 @@ from identity.store.tx import Tx
 
 ATTEMPTS_MAX = 12
 LEASE = timedelta(seconds=4)
-"""How long a row that was sent, or that a worker has begun, is left alone; then it is due again."""
+"""A row that was sent, or that a worker has begun, is due again after this time."""
 
 LOST_AFTER = timedelta(seconds=20)
-"""When a row is sent again though other messages wait in the broker, and its own may be among them."""
+"""A row is sent again after this time though other messages wait in the broker, and its own may be among them."""
 
 ERROR_LENGTH_MAX = 300
 
@@ -140,7 +140,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits, over all tenants; ``oldest_s`` is the age of the oldest waiting row."""
+    """The rows that wait or were given up, over all tenants; ``oldest_s`` is the age of the oldest waiting row."""
 
     waiting: int
     dead: int

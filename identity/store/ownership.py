@@ -1,4 +1,4 @@
-"""Who answers for agents: from an owner to its agents, from a group down to the first active user in it."""
+"""Ownership: from an owner to its agents, from a group down to the first active user in it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

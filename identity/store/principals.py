@@ -1,4 +1,4 @@
-"""Principals: one row each, with those that they are named beside."""
+"""Principals: one row each, with the references of their representations."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -63,8 +63,8 @@ RETURNING p.id
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """Which rows that ended with a principal are not written down as ended yet, and what else may have to change: what
-    it owns, and the groups that it is in.
+    """True for each kind of rows that ended with a principal and are not written as ended: delegations, tasks,
+    memberships. ``owns`` and ``is_member``: agents that it owns, or groups that it is in, may have to change.
     """
 
     delegations: bool

@@ -30,7 +30,7 @@ from identity.store.locks import (
     task_key,
     token_key,
 )
-from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, TASK_STANDS, memberships_hold, path_to
+from identity.store.nesting import CLIENT_IS_ACTIVE, DELEGATION_IS_IN_FORCE, TASK_IS_OPEN, memberships_hold, path_to
 from identity.store.rows import RowMapper
 from identity.store.tables import IDS, cutoffs, tokens
 from identity.store.task_counts import TOO_MANY, count_parameters, opened
@@ -83,10 +83,10 @@ fault (reason) AS (SELECT CASE
     WHEN (SELECT epoch_sum <> :epoch_sum OR alive <> cardinality(CAST(:party_ids AS uuid[])) FROM parties)
         THEN 'party_cut_off'
     WHEN (SELECT count(*) FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = ANY (CAST(:client_ids AS text[]))
-             AND {CLIENT_STANDS}) <> cardinality(CAST(:client_ids AS text[])) THEN 'client_revoked'
+             AND {CLIENT_IS_ACTIVE}) <> cardinality(CAST(:client_ids AS text[])) THEN 'client_revoked'
     WHEN (SELECT count(*) FROM delegations d
            WHERE d.tenant_id = :tenant AND d.id = ANY (CAST(:delegation_ids AS uuid[]))
-             AND {DELEGATION_STANDS}
+             AND {DELEGATION_IS_IN_FORCE}
              AND (d.id = ANY (CAST(:inherited_ids AS uuid[])) OR d.subject_id = CAST(:subject_id AS uuid)
                   OR (SELECT p.memberships IS NOT NULL FROM paths p WHERE p.id = d.id)))
          <> cardinality(CAST(:delegation_ids AS uuid[])) THEN 'delegation_ended'
@@ -111,7 +111,7 @@ fault (reason) AS (SELECT CASE
              WHERE o.tenant_id = :tenant AND o.kind = 'subject' AND o.key = CAST(:upstream_key AS text))
         THEN 'subject_cut_off'
     WHEN CAST(:task_expires_at AS timestamptz) IS NULL AND CAST(:txn AS uuid) IS NOT NULL AND NOT EXISTS (
-            SELECT FROM tasks k WHERE k.tenant_id = :tenant AND k.txn = :txn AND k.expires_at > :now AND {TASK_STANDS})
+            SELECT FROM tasks k WHERE k.tenant_id = :tenant AND k.txn = :txn AND k.expires_at > :now AND {TASK_IS_OPEN})
         THEN 'task_ended'
     WHEN (SELECT true FROM task_actors b WHERE b.tenant_id = :tenant AND b.txn = CAST(:txn AS uuid)
              AND b.actor_id = ANY (CAST(:actor_ids AS uuid[])) AND b.ended_at IS NOT NULL LIMIT 1)

@@ -149,7 +149,7 @@ def check_role(engine: Engine) -> None:
 
 
 def _begin(connection: Connection, role: Role, bound: str = "", *, is_brief: bool = False) -> None:
-    """Nothing that a caller says is in this statement: what is wrong with it is wrong with the login."""
+    """Begin a transaction. The statement holds nothing of a request, so its errors are errors of the login."""
     try:
         _say_once_more_where_lost(connection, begin_sql(role, is_brief=is_brief) + bound)
     except (ProgrammingError, DataError) as error:

@@ -1,4 +1,4 @@
-"""Which tenants trust an upstream issuer: looked up once, before anything is served."""
+"""The tenants that trust an upstream issuer, looked up once before anything is served."""
 
 from collections.abc import Iterator
 from uuid import UUID

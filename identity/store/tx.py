@@ -30,7 +30,7 @@ class PendingEvents:
 
 
 LockKey = tuple[str, UUID | str | int]
-"""What a token may rest on: a kind, and which of it (``store.locks``)."""
+"""A kind of row that tokens rest on, and the key of one (``store.locks``)."""
 
 
 @dataclass(frozen=True, slots=True)
