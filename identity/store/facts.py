@@ -19,7 +19,7 @@ from identity.model.task import Task
 from identity.model.token import Crossing, Cutoff, GrantStatus, Party, TokenFacts
 from identity.store.clients import auth_method_sql
 from identity.store.nesting import CLIENT_IS_ACTIVE, DELEGATION_IS_IN_FORCE, TASK_IS_OPEN, covers, memberships_hold
-from identity.store.rows import json_of, row_reader
+from identity.store.rows import fields_writer, json_of, row_reader
 from identity.store.tables import (
     clients,
     connections,
@@ -222,6 +222,7 @@ SELECT {KEYS} AS keys, (SELECT facts FROM presented) AS token,
                 SELECT t.client_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :jti))) AS source
   FROM tenants n WHERE n.tenant_id = :tenant
 """)
+CLIENT_LOOKUP_FIELDS = fields_writer(ClientLookup)
 CLIENT_CREDENTIALS_FACTS = row_reader(ClientCredentialsFacts)
 TOKEN_STATUS_FACTS = row_reader(TokenStatusFacts)
 ACCESS_FACTS = row_reader(AccessFacts)
@@ -252,10 +253,4 @@ def access_facts_read(tx: Tx, *, jti: UUID | None, now: datetime) -> AccessFacts
 
 def client_parameters(tx: Tx, client: ClientLookup, now: datetime) -> dict[str, Any]:
     """Return the parameters that all these statements have: the tenant, the time and the client."""
-    return {
-        "tenant": tx.tenant_id,
-        "now": now,
-        "client_id": client.client_id,
-        "assertion_hash": client.assertion_hash,
-        "assertion_expires_at": client.assertion_expires_at,
-    }
+    return {"tenant": tx.tenant_id, "now": now, **CLIENT_LOOKUP_FIELDS(client)}

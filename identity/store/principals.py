@@ -42,7 +42,7 @@ from identity.store.references import (
     reference_columns,
     references,
 )
-from identity.store.rows import RowMapper
+from identity.store.rows import RowMapper, fields_writer
 from identity.store.tables import principal_emails, principals
 from identity.store.tables.schema import TEXTS
 from identity.store.tx import Tx, uniqueness
@@ -142,17 +142,15 @@ def _lock(kind: Kind | None) -> Select[Any]:
     return statement if kind is None else statement.where(_is_found(kind))
 
 
+PROFILE_FIELDS = fields_writer(Profile, "active", "emails", "owners", "keys")
+
+
 def _columns_of(kind: Kind, profile: Profile, principal_id: UUID) -> dict[str, Any]:
     display = profile.display_name
-    return {
+    return PROFILE_FIELDS(profile) | {
         "name": profile.name or str(principal_id),
         "name_key": _name_key(kind, profile, principal_id),
-        "external_id": profile.external_id,
-        "display_name": display,
-        "display_name_key": display.casefold() if display is not None else None,
-        "document": dict(profile.document),
-        "valid_from": profile.valid_from,
-        "valid_until": profile.valid_until,
+        "display_name_key": None if display is None else display.casefold(),
     }
 
 

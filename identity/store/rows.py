@@ -175,12 +175,13 @@ def _writer(hint: Any) -> Convert | None:
         member = _writer(arguments[1])
         return dict if member is None else lambda found: {name: member(value) for name, value in found.items()}
     if _is_dataclass(hint):
-        return _document_writer(hint)
+        return fields_writer(hint)
     return None
 
 
-def _document_writer(cls: Any) -> Convert:
-    members = {name: _writer(hint) for name, hint in _hints(cls).items()}
+def fields_writer(cls: Any, *without: str) -> Callable[[Any], dict[str, Any]]:
+    """Return what makes a dictionary of the fields of a ``cls``, but for some, as columns store them."""
+    members = {name: _writer(hint) for name, hint in _hints(cls).items() if name not in without}
 
     def write_all(value: Any) -> dict[str, Any]:
         found = {name: getattr(value, name) for name in members}

@@ -7,10 +7,11 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from identity.model.delegation import DELEGATIONS_MAX
-from identity.model.task import Task, authority_document, budget_document
+from identity.model.task import Task, budget_document
 from identity.model.token import Party
 from identity.store.locks import client_key, issue_lock, principal_key
 from identity.store.nesting import CLIENT_IS_ACTIVE, DELEGATION_IS_IN_FORCE, covers
+from identity.store.rows import fields_writer
 from identity.store.tables import tasks
 from identity.store.tables.schema import IDS
 from identity.store.task_counts import TOO_MANY, count_parameters, opened
@@ -68,6 +69,9 @@ LOOKED_THROUGH_MAX = 10 * DELEGATIONS_MAX
 """An agent's delegations for groups that are read, at most, to find one that covers a person."""
 
 
+TASK_FIELDS = fields_writer(Task, "actor_id", "created_at", "ended_at", "budget")
+
+
 def task_open(tx: Tx, task: Task, *, subject: Party, actor: Party, client_id: str, now: datetime) -> str | None:
     """Write a task; return None when that is done, else why nothing was: what was cut, or ``too_many_tasks``."""
     parties = {party.id: party for party in (subject, actor)}
@@ -77,19 +81,10 @@ def task_open(tx: Tx, task: Task, *, subject: Party, actor: Party, client_id: st
         "party_ids": list(parties),
         "epoch_sum": sum(party.epoch for party in parties.values()),
         "client_id": client_id,
-        "txn": task.txn,
-        "subject_id": task.subject_id,
-        "delegation_id": task.delegation_id,
-        "audience": task.audience,
-        "scopes": list(task.scopes),
-        "authorization_details": [dict(entry) for entry in task.authorization_details],
-        "state": task.state,
+        **TASK_FIELDS(task),
         "subject_epoch": subject.epoch,
         "actor_epoch": actor.epoch,
-        "purpose": task.purpose,
-        "authority": None if task.authority is None else authority_document(task.authority),
         "budget": None if task.budget is None else budget_document(task.budget),
-        "expires_at": task.expires_at,
         **count_parameters(task.actor_id, task.txn, now),
         "now": now,
     }

@@ -31,7 +31,7 @@ from identity.store.locks import (
     token_key,
 )
 from identity.store.nesting import CLIENT_IS_ACTIVE, DELEGATION_IS_IN_FORCE, TASK_IS_OPEN, memberships_hold, path_to
-from identity.store.rows import RowMapper
+from identity.store.rows import RowMapper, fields_writer
 from identity.store.tables import IDS, cutoffs, tokens
 from identity.store.task_counts import TOO_MANY, count_parameters, opened
 from identity.store.tx import LockKey, Tx
@@ -231,35 +231,17 @@ def _rests_on(issue: Issue) -> Iterator[LockKey]:
         yield subject_key(issue.upstream_key)
 
 
+ISSUE_FIELDS = fields_writer(Issue, "subject", "actors", "parties", "parent_id", "basis", "upstream")
+
+
 def _issue_parameters(tx: Tx, issue: Issue) -> dict[str, Any]:
-    return {
+    return ISSUE_FIELDS(issue) | {
         "tenant": tx.tenant_id,
-        "jti": issue.jti,
-        "txn": issue.txn,
-        "client_id": issue.client_id,
         "subject_id": issue.subject.id if issue.subject else None,
         "actor_ids": [actor.id for actor in issue.actors],
-        "ancestor_ids": list(issue.ancestor_ids),
-        "delegation_ids": list(issue.delegation_ids),
-        "inherited_ids": list(issue.inherited_ids),
-        "memberships": list(issue.memberships),
-        "client_ids": list(issue.client_ids),
-        "pair_ids": list(issue.pair_ids),
         "party_ids": [party.id for party in issue.parties],
         "epoch_sum": issue.epoch_sum,
         "basis_epoch_sum": issue.basis_epoch_sum,
-        "audiences": list(issue.audiences),
-        "depth_max": issue.depth_max,
-        "audience": issue.audience,
-        "scopes": list(issue.scopes),
-        "authorization_details": [dict(entry) for entry in issue.authorization_details],
-        "issued_at": issue.issued_at,
-        "expires_at": issue.expires_at,
-        "connection_id": issue.connection_id,
-        "upstream_key": issue.upstream_key,
-        "upstream_iat": issue.upstream_iat,
-        "renewable_until": issue.renewable_until,
-        "first_jti": issue.first_jti,
         "upstream": asdict(issue.upstream) if issue.upstream and issue.upstream != Upstream() else None,
     }
 
