@@ -127,7 +127,7 @@ def folded(statement: str) -> TextClause:
     return text(" ".join(statement.split()))
 
 
-ITSELF = folded(f"""
+CLIENT_CREDENTIALS = folded(f"""
 WITH {CLIENT}
 SELECT {COMMON},
     (SELECT {PARTY} FROM principals p
@@ -139,7 +139,7 @@ SELECT {COMMON},
  WHERE n.tenant_id = :tenant
 """)
 
-LIFE = folded(f"""
+TOKEN_STATUS = folded(f"""
 WITH {CLIENT}, {presented(":jti")}
 SELECT {COMMON}, (SELECT facts FROM presented) AS token, {RETIRED_KEY} AS retired_key
   FROM tenants n WHERE n.tenant_id = :tenant
@@ -228,22 +228,22 @@ TOKEN_STATUS_FACTS = row_reader(TokenStatusFacts)
 ACCESS_FACTS = row_reader(AccessFacts)
 
 
-def itself_facts_read(
+def client_credentials_facts_read(
     tx: Tx, client: ClientLookup, *, resource: str | None, txn: UUID | None, now: datetime
 ) -> ClientCredentialsFacts:
     """Read the facts that a token for the client itself is decided on."""
     parameters = client_parameters(tx, client, now) | {"resource": resource, "txn": txn}
-    return CLIENT_CREDENTIALS_FACTS(tx.execute(ITSELF, parameters).one())
+    return CLIENT_CREDENTIALS_FACTS(tx.execute(CLIENT_CREDENTIALS, parameters).one())
 
 
-def life_facts_read(
+def token_status_facts_read(
     tx: Tx, client: ClientLookup, *, jti: UUID | None, retired_kid: str | None, now: datetime
 ) -> TokenStatusFacts:
     """Read the facts that say whether one token is active. ``retired_kid`` names a key that others may not verify with
     any more.
     """
     parameters = client_parameters(tx, client, now) | {"jti": jti, "retired_kid": retired_kid}
-    return TOKEN_STATUS_FACTS(tx.execute(LIFE, parameters).one())
+    return TOKEN_STATUS_FACTS(tx.execute(TOKEN_STATUS, parameters).one())
 
 
 def access_facts_read(tx: Tx, *, jti: UUID | None, now: datetime) -> AccessFacts:

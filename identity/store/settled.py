@@ -16,7 +16,7 @@ from identity.store.rows import row_reader
 from identity.store.tx import Tx
 
 
-def _any(rows: str) -> str:
+def _exists(rows: str) -> str:
     """Return the condition that there is such a row: a scalar subquery, a look-up by key whatever statistics say."""
     return f"(SELECT true FROM {rows} LIMIT 1) IS NOT NULL"
 
@@ -24,17 +24,17 @@ def _any(rows: str) -> str:
 LIVE_DELEGATION = "delegations d WHERE d.tenant_id = :tenant AND d.ended_at IS NULL"
 OPEN_TASK = "tasks t WHERE t.tenant_id = :tenant AND t.state = 'open'"
 DELEGATIONS = " OR ".join((
-    _any(f"{LIVE_DELEGATION} AND d.max_depth > 0 AND d.actor_id = p.id AND d.actor_end_count <> p.end_count"),
-    _any(f"{LIVE_DELEGATION} AND d.subject_id = p.id AND d.subject_end_count <> p.end_count"),
-    _any(f"{LIVE_DELEGATION} AND d.subject_group_id = p.id AND d.subject_end_count <> p.end_count"),
+    _exists(f"{LIVE_DELEGATION} AND d.max_depth > 0 AND d.actor_id = p.id AND d.actor_end_count <> p.end_count"),
+    _exists(f"{LIVE_DELEGATION} AND d.subject_id = p.id AND d.subject_end_count <> p.end_count"),
+    _exists(f"{LIVE_DELEGATION} AND d.subject_group_id = p.id AND d.subject_end_count <> p.end_count"),
 ))  # fmt: skip
 TASKS = " OR ".join((
-    _any(f"{OPEN_TASK} AND t.actor_id = p.id AND t.actor_epoch < p.epoch"),
-    _any(f"{OPEN_TASK} AND t.subject_id = p.id AND t.subject_epoch < p.epoch"),
+    _exists(f"{OPEN_TASK} AND t.actor_id = p.id AND t.actor_epoch < p.epoch"),
+    _exists(f"{OPEN_TASK} AND t.subject_id = p.id AND t.subject_epoch < p.epoch"),
 ))  # fmt: skip
-IN_A_GROUP = _any("group_members m WHERE m.tenant_id = :tenant AND m.member_id = p.id")
-HAS_MEMBERS = _any("group_members m WHERE m.tenant_id = :tenant AND m.group_id = p.id")
-OWNS = _any("principal_owners o WHERE o.tenant_id = :tenant AND o.owner_id = p.id")
+IN_A_GROUP = _exists("group_members m WHERE m.tenant_id = :tenant AND m.member_id = p.id")
+HAS_MEMBERS = _exists("group_members m WHERE m.tenant_id = :tenant AND m.group_id = p.id")
+OWNS = _exists("principal_owners o WHERE o.tenant_id = :tenant AND o.owner_id = p.id")
 
 REMAINS = text(f"""
 SELECT {DELEGATIONS} AS delegations, {TASKS} AS tasks,

@@ -151,13 +151,13 @@ def check_role(engine: Engine) -> None:
 def _begin(connection: Connection, role: Role, bound: str = "", *, is_brief: bool = False) -> None:
     """Begin a transaction. The statement holds nothing of a request, so its errors are errors of the login."""
     try:
-        _say_once_more_where_lost(connection, begin_sql(role, is_brief=is_brief) + bound)
+        _execute_once_more_where_lost(connection, begin_sql(role, is_brief=is_brief) + bound)
     except (ProgrammingError, DataError) as error:
         fault = WRONG_LOGIN.get(getattr(error.orig, "sqlstate", None) or "", "role_refused")
         raise Unavailable("the database does not answer; try again", reason=fault, cause=str(error.orig)) from error
 
 
-def _say_once_more_where_lost(connection: Connection, statement: str) -> None:
+def _execute_once_more_where_lost(connection: Connection, statement: str) -> None:
     """Begin; once more where the pool's connection was lost while it was idle, for nothing was done on it yet."""
     try:
         connection.exec_driver_sql(statement)
