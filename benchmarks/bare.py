@@ -5,11 +5,11 @@ import sys
 from flask import Flask, Response, jsonify
 
 from config.settings import load_settings
-from config.web import begin_web_process, web_server
-from config.web_process import front_of
+from config.web_process import rsgi_application
 from identity.edge.admission import AdmissionMiddleware
 from identity.edge.concurrency import ConcurrencyLimiter
-from server.rsgi import Front
+from server.rsgi import RsgiApplication
+from server.web_server import begin_web_process, web_server
 
 PATH = "/bare"
 
@@ -31,11 +31,11 @@ def main(port: int) -> None:
 
     settings = load_settings(port=port)
 
-    def load(_target: str) -> Front:
+    def load(_target: str) -> RsgiApplication:
         begin_web_process()
-        return front_of(create_app(), settings)
+        return rsgi_application(create_app(), settings)
 
-    web_server(settings).serve(target_loader=load)
+    web_server(settings.host, settings.port, settings.web_processes).serve(target_loader=load)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 from sqlalchemy import Engine
 
-from identity.actions.clients import Registration, register_client
-from identity.actions.connections import create_oidc_connection, create_scim_connection
-from identity.actions.delegation import Grant, grant_delegation
+from identity.actions.clients import NewClient, register_client
+from identity.actions.connections import NewOidcConnection, create_oidc_connection, create_scim_connection
+from identity.actions.delegations import NewDelegation, grant_delegation
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.provisioning import create_principal
 from identity.actions.resources import register_resource
@@ -95,11 +95,13 @@ def _connect(tx: Tx, scim_token: str, upstream_key: ECKey, now: datetime) -> Cal
         tx, name="people", dialect=Dialect.RFC, token=scim_token, caller=ADMINISTRATOR, now=now
     )
     jwk = upstream_key.as_dict(private=False) | {"kid": "login-1", "alg": "ES256", "use": "sig"}
-    create_oidc_connection(
-        tx, name="sign-in", issuer=UPSTREAM, jwks={"keys": [jwk]}, jwks_uri=None, audiences=(PORTAL,),
-        subject_claim="sub", match=Match.EXTERNAL_ID, provisioned_by=made.id, external_url="https://identity.example",
-        allow_loopback=False, caller=ADMINISTRATOR, now=now,
+    trusted = NewOidcConnection(
+        name="sign-in", issuer=UPSTREAM, jwks={"keys": [jwk]}, jwks_uri=None, audiences=(PORTAL,),
+        subject_claim="sub", match=Match.EXTERNAL_ID, provisioned_by=made.id,
     )  # fmt: skip
+    create_oidc_connection(
+        tx, trusted, external_url="https://identity.example", allow_loopback=False, caller=ADMINISTRATOR, now=now
+    )
     return Caller(CallerKind.CONNECTION, str(made.id), "request-of-benchmark", made.id, "rfc")
 
 
@@ -174,17 +176,17 @@ def _employ(
     jwks = {"keys": [key.as_dict(private=False) | {"kid": "agent-1"}]}
     agent_client = register_client(
         tx,
-        Registration(None, agent, None, AuthMethod.PRIVATE_KEY_JWT, jwks, (), None),
+        NewClient(None, agent, None, AuthMethod.PRIVATE_KEY_JWT, jwks, (), None),
         new_secret="", caller=ADMINISTRATOR, now=now,
     )  # fmt: skip
     erp_client = register_client(
         tx,
-        Registration(None, None, ERP, AuthMethod.CLIENT_SECRET_BASIC, None, (), None),
+        NewClient(None, None, ERP, AuthMethod.CLIENT_SECRET_BASIC, None, (), None),
         new_secret=erp_secret, caller=ADMINISTRATOR, now=now,
     )  # fmt: skip
-    grant = Grant(
+    grant = NewDelegation(
         actor_id=agent, subject_id=None, subject_group_id=everyone, resource=ERP, scopes=SCOPES,
         authorization_details=(), max_lifetime_s=LIFETIME_S, max_depth=2, expires_at=None,
     )  # fmt: skip
-    grant_delegation(tx, grant, tenant_lifetime_max_s=LIFETIME_S, caller=ADMINISTRATOR, now=now)
+    grant_delegation(tx, grant, caller=ADMINISTRATOR, now=now)
     return agent_client.client_id, erp_client.client_id

@@ -3,13 +3,15 @@
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""An option or argument of a command, as a decorator."""
 
 SEGMENT = re.compile(r"[A-Za-z0-9_~][A-Za-z0-9._~-]{0,254}", re.ASCII)
 
@@ -64,3 +66,12 @@ def id_argument(name: str) -> Callable[[Command], Command]:
 tenant_argument = id_argument("tenant")
 tenant_option = click.option("--tenant", type=Segment(), default="acme", show_default=True)
 named_argument = click.argument("named", metavar="NAME_OR_ID")
+reason_option = click.option("--reason", help="Why, for the audit log.")
+
+
+def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return each first text of the pairs with all second texts that it was given with."""
+    found: dict[str, list[str]] = {}
+    for first, second in pairs:
+        found.setdefault(first, []).append(second)
+    return found

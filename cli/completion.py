@@ -24,6 +24,6 @@ def completion(shell: str) -> None:
     if found is None:
         raise AssertionError("click completes for each of these shells")
     root = click.get_current_context().find_root().command
-    # Not the subclass's: bash's asks which bash is on this machine, and the script may be for another one.
+    # Not the subclass's: that of bash runs the local bash, and the script may be for another machine.
     script = ShellComplete.source(found(root, {}, PROGRAM, VARIABLE))
     answer({"shell": shell, "script": script}, script)

@@ -38,7 +38,7 @@ def dev(context: click.Context, port: int, folder: Path, *, story: bool) -> None
         require_extra("The story", *STORY_EXTRA)
 
     def on_ready(ready: Ready) -> bool:
-        from cli.printout import document, greeting, what_next  # noqa: PLC0415 - when somebody waits no longer
+        from cli.printout import document, greeting, what_next  # noqa: PLC0415 - after the server is ready
         from dev.preparation import prepare  # noqa: PLC0415
 
         if not as_json:

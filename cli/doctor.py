@@ -1,4 +1,4 @@
-"""``identity doctor``: what is wrong with this installation, and which command or setting mends it."""
+"""``identity doctor``: the faults of this installation, each with the command or setting that mends it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -11,14 +11,14 @@ from cli.finding import Finding, ill, well
 from cli.output import answer, json_option
 from config.settings import Settings, SettingsError, load_settings
 from dev.running import running_settings
-from server.failures import told
+from server.failures import explain
 from server.process import name_sessions
 
 
 def settings_are_whole(settings: Settings) -> Finding:
     """The secrets that every process needs are set."""
     try:
-        settings.key_encryption_key_bytes  # noqa: B018 - asked for its refusal
+        settings.key_encryption_key_bytes  # noqa: B018 - raises where it is missing
     except SettingsError as error:
         return ill("settings", str(error))
     if settings.admin_token_hash is None:
@@ -31,7 +31,7 @@ NEEDED: tuple[tuple[str, Callable[[Settings], Finding]], ...] = (
     ("role", doctor_database.roles_are_had),
     ("schema", doctor_database.schema_fits),
 )
-"""What everything after it needs, in this order."""
+"""The checks that every later one needs, in this order."""
 
 OTHERS: tuple[tuple[str, Callable[[Settings], Finding | list[Finding]]], ...] = (
     ("isolation", doctor_database.tenants_are_isolated),
@@ -69,8 +69,8 @@ def doctor(context: click.Context, folder: Path) -> None:
 def _findings(folder: Path) -> Iterator[Finding]:
     try:
         settings = load_settings(**(of_folder := running_settings(folder.absolute())))
-    except Exception as error:  # whatever keeps the settings from being read is what is wrong
-        yield ill("settings", told(error))
+    except Exception as error:  # a finding, whatever it is
+        yield ill("settings", explain(error))
         return
     yield settings_are_whole(settings)
     for name, check in NEEDED:
@@ -79,7 +79,7 @@ def _findings(folder: Path) -> Iterator[Finding]:
             found = ill(name, f"that of `identity dev` does not answer: start `identity dev --data {folder}`")
         yield found
         if not found.is_well and not (name == "schema" and _is_served(settings)):
-            return  # nothing else can be asked
+            return  # no other check can be made
     for name, check_others in OTHERS:
         yield from _looked(name, check_others, settings)
 
@@ -87,7 +87,7 @@ def _findings(folder: Path) -> Iterator[Finding]:
 def _is_served(settings: Settings) -> bool:
     try:
         return doctor_database.schema_is_served(settings)
-    except Exception:  # it was said already
+    except Exception:  # an earlier finding says so
         return False
 
 
@@ -95,5 +95,5 @@ def _looked(name: str, check: Callable[[Settings], Finding | list[Finding]], set
     try:
         found = check(settings)
     except Exception as error:  # it could not be looked at, which is a finding too
-        return [ill(name, told(error))]
+        return [ill(name, explain(error))]
     return found if isinstance(found, list) else [found]

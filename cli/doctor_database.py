@@ -1,4 +1,4 @@
-"""What `identity doctor` looks at in the database."""
+"""The checks of the database by `identity doctor`."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from identity.store.transaction import check_role, untenanted
 
 
 def database_answers(settings: Settings) -> Finding:
-    """The application's login is let in."""
+    """The database accepts the application's login."""
     url = settings.database_url.get_secret_value()
     psycopg.connect(connection_string(url)).close()
     return well("database", database_address(url))
@@ -42,7 +42,7 @@ def schema_fits(settings: Settings) -> Finding:
 
 
 def schema_is_served(settings: Settings) -> bool:
-    """Return whether this version can ask the database anything at all."""
+    """Return whether this version works with the schema."""
     return schema_found(settings.owner_url).fault is None
 
 

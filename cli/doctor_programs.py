@@ -1,7 +1,7 @@
-"""What `identity doctor` looks at beside the database: web, workers, relay, broker, and the work between them.
+"""The checks of `identity doctor` beside the database: web, workers, relay, broker and outbox.
 
-A worker or relay is there when the database has a connection that bears its name. The web server is asked itself; one
-that listens somewhere else than where the settings of this process say is there when it is connected.
+A worker or relay runs where a database connection bears its name. The check of the web server requests ``/readyz``;
+where the settings of this process name another address, a connection of its name is enough.
 """
 
 import time
@@ -18,7 +18,7 @@ from identity.model.ids import PLATFORM
 from identity.store.outbox import Backlog, outbox_backlog, outbox_is_untaken
 from identity.store.programs import programs_connected
 from identity.store.transaction import transaction, untenanted
-from server.failures import told
+from server.failures import explain
 
 OLDEST_S_MAX = 60
 UNTAKEN_S_MAX = 10
@@ -36,7 +36,7 @@ def broker_answers(settings: Settings) -> list[Finding]:
     try:
         check_broker(app, settings)
     except Exception as error:  # each broker's library has errors of its own
-        return [ill("broker", told(error))]
+        return [ill("broker", explain(error))]
     finally:
         app.close()
     return [well("broker", broker_address(settings))]

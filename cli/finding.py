@@ -1,11 +1,11 @@
-"""What `identity doctor` says of one thing that it has looked at."""
+"""The outcome of one check of `identity doctor`."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. ``advice`` says what is wrong, and which command or setting mends it."""
+    """One outcome. ``advice`` says what is wrong, and which command or setting mends it."""
 
     name: str
     is_well: bool
@@ -13,10 +13,10 @@ class Finding:
 
 
 def well(name: str, remark: str = "") -> Finding:
-    """Nothing is wrong with it."""
+    """Return that a check found no fault."""
     return Finding(name, is_well=True, advice=remark)
 
 
 def ill(name: str, advice: str) -> Finding:
-    """Something is wrong with it."""
+    """Return that a check found a fault."""
     return Finding(name, is_well=False, advice=advice)

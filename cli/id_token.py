@@ -1,21 +1,19 @@
-"""``identity dev id-token``: who is meant, which connection trusts the development issuer, and the token."""
+"""``identity dev id-token``: an ID token of the development issuer for one user."""
 
 import os
 import shlex
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from cli.output import answer
-from cli.problems import CONFLICT, NOT_FOUND, Refused, printable
-from cli.remote import Pages, Remote, remote_at
+from cli.problems import CONFLICT, NOT_FOUND, Refused, close_names, hint, printable
+from cli.remote import Remote, items_of, remote_at
 from cli.sources import Access, check_token, running_dev
 from dev.installation import BrokenFolderError
 from dev.issuer import JWKS_FILE, open_issuer
 from identity.model.connection import DEVELOPMENT_ISSUER, Match
 
 LOOKED_AT_MAX = 1000  # users whose names are compared with a part of a name
-SUGGESTED_MAX = 3
 
 
 def show_id_token(named: str, tenant: str, folder: Path) -> None:
@@ -38,7 +36,7 @@ def show_id_token(named: str, tenant: str, folder: Path) -> None:
 
 
 def _connection(remote: Remote, tenant: str, folder: Path) -> dict[str, Any]:
-    found = _all(remote.pages(f"/tenants/{tenant}/connections", limit=LOOKED_AT_MAX))
+    found = items_of(remote.pages(f"/tenants/{tenant}/connections", limit=LOOKED_AT_MAX))
     trusting = [one for one in found if one["issuer"] == DEVELOPMENT_ISSUER and one["ended_at"] is None]
     if not trusting:
         raise Refused(
@@ -52,32 +50,23 @@ def _connection(remote: Remote, tenant: str, folder: Path) -> dict[str, Any]:
     return connection
 
 
-def _all(pages: Pages) -> list[dict[str, Any]]:
-    return [one for page in pages for one in page["items"]]
-
-
 def _user(remote: Remote, tenant: str, named: str) -> dict[str, Any]:
     """Return the one user of that name, or whose name begins with it before the @."""
     path = f"/tenants/{tenant}/principals"
     exact: list[dict[str, Any]] = remote.get(path, kind="user", name=named, limit=2)["items"]
     if len(exact) == 1:
         return exact[0]
-    users = exact or _all(remote.pages(path, limit=LOOKED_AT_MAX, kind="user"))
+    users = exact or items_of(remote.pages(path, limit=LOOKED_AT_MAX, kind="user"))
     names = {one["name"]: one for one in users}
     meant = [name for name in names if name.partition("@")[0].lower() == named.lower()]
     if len(exact or meant) > 1:
-        told = ", ".join(printable(one["id"] if exact else one["name"]) for one in (exact or [names[n] for n in meant]))
-        raise Refused(f"more than one user of {tenant} is called {named!r}: {told}", CONFLICT)
+        candidates = ", ".join(map(printable, [one["id"] for one in exact] or meant))
+        raise Refused(f"more than one user of {tenant} is called {named!r}: {candidates}", CONFLICT)
     if not meant:
-        raise Refused(f"there is no user {named!r} in {tenant}{_suggested(named, list(names))}", NOT_FOUND)
+        spellings = {name.partition("@")[0].lower(): name for name in names} | {name.lower(): name for name in names}
+        close = map(printable, close_names(named, spellings))
+        raise Refused(f"there is no user {named!r} in {tenant}{hint(close)}", NOT_FOUND)
     return names[meant[0]]
-
-
-def _suggested(named: str, names: list[str]) -> str:
-    parts = {name.partition("@")[0].lower(): name for name in names} | {name.lower(): name for name in names}
-    close = get_close_matches(named.lower(), parts, n=SUGGESTED_MAX)
-    told = list(dict.fromkeys(printable(parts[one]) for one in close))
-    return f"; did you mean {' or '.join(told)}?" if told else ""
 
 
 def _subject(user: dict[str, Any], connection: dict[str, Any]) -> str:

@@ -4,17 +4,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import click
 
 from cli.arguments import after_option
-from cli.remote import Pages, Remote
+from cli.remote import Pages, Remote, items_of
 from cli.showing import show_list, show_stream
 from cli.times import Time
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 LIMIT, LIMIT_MAX = 200, 100_000
 BEFORE_FOLLOWING = 10  # items that are shown first, as tail does
@@ -22,7 +20,7 @@ POLL_S = 2.0
 EARLIEST = str(UUID(int=0))
 OVERLAP_MS = 10_000  # a row may be committed this long after one with a higher id
 
-OPTIONS = (
+LOG_OPTIONS = (
     click.option("--since", type=Time(), help="Only from this time on: 2026-11-30T10:00:00Z, or 15m, 2h, 3d ago."),
     click.option("--until", type=Time(), help="Only before this time."),
     click.option("--oldest-first", is_flag=True, help="Begin with the oldest. Default: the newest."),
@@ -45,19 +43,12 @@ class Reading:
     after: str | None
 
 
-def log_options(command: Command) -> Command:
-    """Give a command the options of a log."""
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command
-
-
-def reading_of(options: dict[str, Any]) -> Reading:
-    """Take the options of a log out of a command's. Raises ``click.UsageError``."""
-    reading = Reading(**{name: options.pop(name) for name in Reading.__slots__})
+def with_reading(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a command's values with those of ``LOG_OPTIONS`` as one ``reading``. Raises ``click.UsageError``."""
+    reading = Reading(**{name: values.pop(name) for name in Reading.__slots__})
     if reading.follow and (reading.until or reading.after or reading.oldest_first):
         raise click.UsageError("--follow goes with none of --until, --after and --oldest-first")
-    return reading
+    return values | {"reading": reading}
 
 
 def show_log(
@@ -82,8 +73,7 @@ def pages_of(remote: Remote, path: str, reading: Reading, query: Mapping[str, ob
 
 def followed(remote: Remote, path: str, first: int, query: Mapping[str, object]) -> Iterator[dict[str, Any]]:
     """Yield the newest ``first`` items, oldest of them first, and then what comes, each item once."""
-    newest = [page["items"] for page in remote.pages(path, limit=first, order="desc", **query)]
-    items = [item for page in newest for item in page][::-1]
+    items = items_of(remote.pages(path, limit=first, order="desc", **query))[::-1]
     seen = {item["id"] for item in items}
     if items:  # what is older is not new, though it is read again with what may be committed late
         seen |= {item["id"] for item in _behind(remote, path, seen, query) if item["id"] < items[0]["id"]}
@@ -98,8 +88,7 @@ def followed(remote: Remote, path: str, first: int, query: Mapping[str, object])
 def _behind(remote: Remote, path: str, seen: set[str], query: Mapping[str, object]) -> list[dict[str, Any]]:
     """Return what is behind the newest item that was seen, and what may have been committed after it."""
     place = overlapping(max(seen, default=EARLIEST))
-    pages = remote.pages(path, limit=LIMIT_MAX, after=place, order="asc", **query)
-    return [item for page in pages for item in page["items"]]
+    return items_of(remote.pages(path, limit=LIMIT_MAX, after=place, order="asc", **query))
 
 
 def overlapping(id_: str) -> str:

@@ -1,12 +1,11 @@
 """The command ``identity``. A command is one line here; its module is imported when it is used."""
 
-from collections.abc import Callable
 from importlib import import_module
 
 import click
 
 from cli.failures import explained
-from cli.output import Answering, errors_are_json, errors_told, json_option
+from cli.output import JsonGroup, errors_are_json, errors_in_json, json_option
 from cli.sources import PROFILE_KEY, URL_KEY
 
 COMMANDS = {
@@ -43,7 +42,7 @@ COMMANDS = {
 """Name of the command, and the module that holds a click command of that name, hyphens apart."""
 
 
-class Commands(Answering):
+class Commands(JsonGroup):
     """Commands found by name; a failure is one sentence, not a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -68,24 +67,19 @@ class Commands(Answering):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command, and say what is wrong in words."""
-        with errors_told(lambda: errors_are_json(ctx)), explained():
+        with errors_in_json(lambda: errors_are_json(ctx)), explained():
             return super().invoke(ctx)
-
-
-def _keep(key: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
-    def keep(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
-        context.meta[key] = value
-
-    return keep
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="identity-foundation")
-@click.option("--profile", expose_value=False, callback=_keep(PROFILE_KEY), help="Use the profile of this name.")
-@click.option("--url", expose_value=False, callback=_keep(URL_KEY), help="Ask the installation at this URL.")
+@click.option("--profile", help="Use the profile of this name.")
+@click.option("--url", help="Ask the installation at this URL.")
 @json_option
-def main() -> None:
-    """Identity Foundation: who is asking, for whom, in which tenant, for which task, and is it still true."""
+@click.pass_context
+def main(context: click.Context, profile: str | None, url: str | None) -> None:
+    """Identity Foundation: who acts, for whom, in which tenant, for which task, and is it still true."""
+    context.meta[PROFILE_KEY], context.meta[URL_KEY] = profile, url
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``identity migrate``: bring the schema to where this version needs it, or back."""
+"""``identity migrate``: move the schema to the revision of this version, or back."""
 
 import click
 
@@ -12,7 +12,7 @@ from server.process import name_sessions
 @json_option
 @click.pass_context
 def migrate(context: click.Context) -> None:
-    """Bring the database's schema up to date (up), back (down), or say where it is (status, sql)."""
+    """Move the database's schema up to date (up), back (down), or say where it is (status, sql)."""
     name_sessions("migrate")
     if context.invoked_subcommand is None:
         context.invoke(up)
@@ -25,7 +25,7 @@ def up(to: str) -> None:
     """Apply what is missing, beside the running programs: whatever gives way to a request is tried again."""
     owner_url = load_settings().owner_url
     database.migrate(owner_url, to)
-    _tell_state(owner_url)
+    _show_state(owner_url)
 
 
 @migrate.command()
@@ -36,17 +36,17 @@ def down(to: str, lose_data: bool) -> None:
     """Take back what came after a revision, with no program running that needs it."""
     owner_url = load_settings().owner_url
     database.migrate_down(owner_url, to, lose_data=lose_data)
-    _tell_state(owner_url)
+    _show_state(owner_url)
 
 
 @migrate.command()
 @json_option
 def status() -> None:
     """Say where the schema is, where it should be, and whether this version can serve on it."""
-    _tell_state(load_settings().owner_url)
+    _show_state(load_settings().owner_url)
 
 
-def _tell_state(owner_url: str) -> None:
+def _show_state(owner_url: str) -> None:
     schema, head = database.schema_found(owner_url), database.head_revision()
     answer(
         {

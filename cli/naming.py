@@ -1,17 +1,19 @@
-"""Names instead of ids: which one is meant, which ones could be meant, and what is almost called so."""
+"""Names in place of ids: the id of a name, the candidates of an ambiguous one, suggestions for an unknown one."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+import click
+
 from cli.output import is_json
-from cli.problems import CONFLICT, NOT_FOUND, Refused, printable
+from cli.problems import CONFLICT, NOT_FOUND, Refused, close_names, hint, printable
 from cli.remote import Remote
 
 CANDIDATES_MAX = 20
 LOOKED_THROUGH_MAX = 200
-"""How many names are read, in one request, to find one that is almost what was typed."""
+"""The number of names that one request reads to find suggestions."""
 
 NOUNS = {"user": "user", "group": "group", "agent": "agent", "service_account": "service account"}
 
@@ -39,6 +41,33 @@ def connection_id(remote: Remote, tenant: str, named: str) -> str:
     return _the_one("connection", named, live or found, ("kind", "created_at", "ended_at"))
 
 
+class Named(click.ParamType[str]):
+    """A name or an id. ``find`` returns the id; ``with_ids`` calls it, since a command line knows no tenant."""
+
+    name = "text"
+
+    def __init__(self, find: Callable[[Remote, str, str], str]) -> None:
+        self.find = find
+
+
+PRINCIPAL = Named(principal_id)
+USER, GROUP = (Named(partial(principal_id, kind=kind)) for kind in ("user", "group"))
+CONNECTION = Named(connection_id)
+
+
+def with_ids(remote: Remote, tenant: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the present command's options, with ids in place of names.
+
+    An option that may be repeated, and is not given, has the value None.
+    """
+    found = {name: None if value == () else value for name, value in values.items()}
+    for parameter in click.get_current_context().command.params:
+        named = found.get(parameter.name or "")
+        if isinstance(parameter.type, Named) and isinstance(named, str):
+            found[parameter.name or ""] = parameter.type.find(remote, tenant, named)
+    return found
+
+
 def id_in(named: str) -> str | None:
     """Return the id that was given, or None where it is a name."""
     try:
@@ -48,7 +77,7 @@ def id_in(named: str) -> str | None:
 
 
 def names_of(remote: Remote, tenant: str, ids: Iterable[str | None]) -> dict[str, str]:
-    """Return what people call principals, by id; those that were deleted are not among them."""
+    """Return the names of principals by id; deleted ones are left out."""
     wanted = sorted({id_ for id_ in ids if id_ is not None})
     names: dict[str, str] = {}
     for start in range(0, len(wanted), LOOKED_THROUGH_MAX):
@@ -61,9 +90,9 @@ def names_of(remote: Remote, tenant: str, ids: Iterable[str | None]) -> dict[str
 def with_names(
     remote: Remote, tenant: str, pages: Iterable[Mapping[str, Any]], columns: Mapping[str, Sequence[str]]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the pages with what people call the principals: each column, and the members whose ids it shows by name.
+    """Yield the pages with the names of principals. ``columns`` holds each column and the members whose ids it shows.
 
-    With ``--json`` pages stay as they are, and nothing is asked.
+    With ``--json`` pages stay as they are, and no request is sent.
     """
     for page in pages:
         if is_json():
@@ -96,10 +125,8 @@ def _names(remote: Remote, path: str, **query: str | None) -> list[str]:
 
 
 def _unknown(noun: str, named: str, tenant: str, names: Iterable[str]) -> Refused:
-    folded = {name.casefold(): name for name in names}
-    close = [folded[name] for name in get_close_matches(named.casefold(), folded)]
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    words = printable(f"there is no {noun} called {named!r} in {tenant}{hint}")
+    close = close_names(named, {name.casefold(): name for name in names})
+    words = printable(f"there is no {noun} called {named!r} in {tenant}{hint(close)}")
     return Refused(words, NOT_FOUND, code="unknown_name", suggestions=close or None)
 
 

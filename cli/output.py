@@ -1,4 +1,4 @@
-"""How a command answers: words for a person, one JSON document with ``--json``; errors too."""
+"""The output of commands: text, or one JSON document with ``--json``; errors too."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ USAGE, FAILED = "usage", "failed"
 
 
 def _remember(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    context.meta[KEY] = value or context.meta.get(KEY, False)  # said before or after a subcommand, it holds
+    context.meta[KEY] = value or context.meta.get(KEY, False)  # before or after a subcommand
 
 
 def json_option(command: Command) -> Command:
@@ -29,17 +29,17 @@ def json_option(command: Command) -> Command:
 
 
 def is_json() -> bool:
-    """Say whether the caller asked for JSON."""
+    """Return whether the caller wants JSON."""
     return bool(click.get_current_context().meta.get(KEY))
 
 
 def answer(document: object, words: str) -> None:
-    """Print ``document`` as JSON if that was asked for, else ``words``."""
+    """Print ``document`` where ``--json`` is given, else ``words``."""
     click.echo(json.dumps(document, default=str) if is_json() else words)
 
 
-class ToldInJson(click.ClickException):
-    """An error as one JSON object on standard error, with the exit status that it has in words."""
+class JsonError(click.ClickException):
+    """An error as one JSON object on standard error, with the exit status of its text form."""
 
     def __init__(self, error: click.ClickException) -> None:
         super().__init__(error.format_message())
@@ -52,40 +52,40 @@ class ToldInJson(click.ClickException):
 
 
 def document_of(error: click.ClickException) -> dict[str, Any]:
-    """Return an error as ``--json`` tells it; ``code`` is stable."""
-    told: dict[str, Any] = {"code": FAILED, "message": error.format_message(), "exit_status": error.exit_code}
+    """Return an error as ``--json`` prints it; ``code`` is stable."""
+    document: dict[str, Any] = {"code": FAILED, "message": error.format_message(), "exit_status": error.exit_code}
     if isinstance(error, Refused):
-        return told | {"code": error.code} | error.more
-    return told | {"code": USAGE} if isinstance(error, click.UsageError) else told
+        return document | {"code": error.code} | error.more
+    return document | {"code": USAGE} if isinstance(error, click.UsageError) else document
 
 
 def errors_are_json(context: click.Context) -> bool:
-    """Say whether errors are told in JSON: an error of usage comes before all options were read."""
+    """Return whether errors are printed as JSON. A usage error may precede the option among the words."""
     return bool(context.meta.get(KEY) or context.meta.get(WORDS_KEY))
 
 
 @contextmanager
-def errors_told(is_asked: Callable[[], bool]) -> Iterator[None]:
-    """Tell errors in JSON where that was asked for."""
+def errors_in_json(is_wanted: Callable[[], bool]) -> Iterator[None]:
+    """Raise the errors of the block as ``JsonError`` where ``is_wanted`` returns true."""
     try:
         yield
-    except ToldInJson:
+    except JsonError:
         raise
     except click.ClickException as error:
-        if is_asked() and not isinstance(error, click.exceptions.NoArgsIsHelpError):
-            raise ToldInJson(error) from error
+        if is_wanted() and not isinstance(error, click.exceptions.NoArgsIsHelpError):
+            raise JsonError(error) from error
         raise
 
 
-class Answering(click.Group):
-    """The command ``identity`` as it answers: ``--json`` holds for the words that cannot be read, too."""
+class JsonGroup(click.Group):
+    """The command ``identity``: ``--json`` holds for its own usage errors, too."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """Read the options before the first command."""
         among_words = "--json" in args[: args.index("--") if "--" in args else None]
-        with errors_told(lambda: among_words):
+        with errors_in_json(lambda: among_words):
             context = super().make_context(info_name, args, parent, **extra)
         context.meta[WORDS_KEY] = among_words
         return context

@@ -1,19 +1,17 @@
 """``identity agent``, ``service-account``, ``user`` and ``group``: the same commands for each kind of principal."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import click
 
-from cli.arguments import after_option, limit_option, named_argument, tenant_argument
+from cli.arguments import named_argument, reason_option
 from cli.naming import NOUNS, principal_id
-from cli.output import json_option
-from cli.remote import connect
-from cli.showing import show_list, show_one
+from cli.noun import Item, Noun, Target, Values
+from cli.remote import Remote
+from cli.showing import show_one
 from identity.model.lifecycle import Credentials
-
-Command = Callable[..., Any]
-Option = Callable[[Command], Command]
 
 COLUMNS = ("id", "name", "display_name", "state", "external_id")
 STATES = ("active", "suspended", "deprovisioned")
@@ -25,83 +23,49 @@ VERBS = {
     "unprotect": "Let the identity provider change {a} again.",
 }
 
-CREDENTIALS_OPTION = click.option(
+credentials_option = click.option(
     "--credentials",
     type=click.Choice([choice.value for choice in Credentials]),
     help="What becomes of its clients and delegations: keep them for `reactivate`, or end them for good (revoke). Where"
     " it is left out, they are kept.",
 )
+FILTERS = (
+    click.option("--state", type=click.Choice(STATES), help="Only those in this state."),
+    click.option("--protected", "is_protected", flag_value="true",
+                 help="Only those that no identity provider can change."),
+)  # fmt: skip
 
 
-def commands_for(kind: str, words: str, *, has_kind_option: bool = False) -> click.Group:
-    """Return the commands for one kind; ``--kind`` asks for another one where it is an option."""
-    group = click.Group(kind.replace("_", "-"), help=words)
+def commands_for(kind: str, summary: str, *, has_kind_option: bool = False) -> click.Group:
+    """Return the commands for one kind; ``--kind`` chooses another one where it is an option."""
+
+    def find(remote: Remote, tenant: str, values: Values) -> str:
+        return principal_id(remote, tenant, values.pop("named"), values.pop("kind", kind))
+
+    def with_kind(values: Values) -> Values:
+        return {"kind": kind} | values
+
+    noun = Noun(kind.replace("_", "-"), summary, "/tenants/{tenant}/principals", COLUMNS, Item(named_argument, find))
     kind_option = click.option("--kind", type=click.Choice(list(NOUNS)), default=kind, show_default=True)
-    option: Option = kind_option if has_kind_option else _unchanged
-    noun = NOUNS[kind]
-    a_noun = f"an {noun}" if noun[0] == "a" else f"a {noun}"
-    _add_list(group, kind, f"List {noun}s.", option)
-    _add_show(group, kind, f"Show {a_noun}, with its owners and groups.", option)
+    kinds = (kind_option,) if has_kind_option else ()
+    called = NOUNS[kind]
+    a_principal = f"an {called}" if called[0] == "a" else f"a {called}"
+    noun.add_list(f"List {called}s.", *kinds, *FILTERS, prepare=with_kind)
+    noun.add_show(f"Show {a_principal}, with its owners and groups.", *kinds)
     for verb, sentence in VERBS.items():
-        _add_verb(group, kind, verb, sentence.format(a=a_noun), option)
-    return group
+        options = (reason_option, credentials_option) if verb == "suspend" else (reason_option,)
+        noun.add(verb, sentence.format(a=a_principal), partial(_change, verb), *options, *kinds)
+    return noun
 
 
-def _unchanged(command: Command) -> Command:
-    return command
-
-
-def _add_list(group: click.Group, default: str, words: str, kind_option: Option) -> None:
-    @group.command("list", help=words)
-    @tenant_argument
-    @kind_option
-    @click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
-    @click.option("--protected", is_flag=True, help="Only those that no identity provider can change.")
-    @limit_option
-    @after_option
-    @json_option
-    def list_(
-        tenant: str, state: str | None, protected: bool, limit: int, after: str | None, kind: str = default
-    ) -> None:
-        only = {"is_protected": "true"} if protected else {}
-        path = f"/tenants/{tenant}/principals"
-        show_list(connect().pages(path, limit=limit, after=after, kind=kind, state=state, **only), *COLUMNS)
-
-
-def _add_show(group: click.Group, default: str, words: str, kind_option: Option) -> None:
-    @group.command(help=words)
-    @tenant_argument
-    @named_argument
-    @kind_option
-    @json_option
-    def show(tenant: str, named: str, kind: str = default) -> None:
-        remote = connect()
-        show_one(remote.get(f"/tenants/{tenant}/principals/{principal_id(remote, tenant, named, kind)}"))
-
-
-def _add_verb(group: click.Group, default: str, verb: str, words: str, kind_option: Option) -> None:
-    credentials_option: Option = CREDENTIALS_OPTION if verb == "suspend" else _unchanged
-
-    @group.command(verb, help=words)
-    @tenant_argument
-    @named_argument
-    @click.option("--reason", help="Why, for the audit log.")
-    @credentials_option
-    @kind_option
-    @json_option
-    def change(
-        tenant: str, named: str, reason: str | None, credentials: str | None = None, kind: str = default
-    ) -> None:
-        remote = connect()
-        whom = principal_id(remote, tenant, named, kind)
-        asked = {"reason": reason, "credentials": credentials}
-        answered = remote.post(f"/tenants/{tenant}/principals/{whom}/{verb}", asked)
-        restored = answered.get("restored")
-        show_one(answered, in_words={} if restored is None else {"restored": _in_words(restored)})
+def _change(verb: str, target: Target, values: Values) -> None:
+    changed = target.remote.post(f"{target.path}/{verb}", values)
+    restored = changed.get("restored")
+    show_one(changed, in_words={} if restored is None else {"restored": _in_words(restored)})
 
 
 def _in_words(restored: Mapping[str, Any]) -> str:
-    """Return what lives again: `2 clients (ID ID), 5 delegations`."""
+    """Return what is in force again: `2 clients (ID ID), 5 delegations`."""
     clients, number = restored["clients"], restored["delegations"]
     ids = f" ({' '.join(clients)})" if clients else ""
     delegations = (

@@ -1,4 +1,4 @@
-"""What `identity dev` prints: where it is ready, and commands to paste into a shell (sh, bash, zsh) as they stand."""
+"""The output of `identity dev`: its address, and commands to paste into a shell (sh, bash, zsh)."""
 
 import shlex
 import shutil
@@ -59,7 +59,7 @@ def _token_lines(ready: Ready) -> list[str]:
 
 
 def what_next(ready: Ready, prepared: Prepared) -> str:
-    """Return what there is to try, and what could not be done."""
+    """Return the commands to try, and the faults of the start."""
     parts = []
     if prepared.story:
         tenant, txn = prepared.story["tenant"], prepared.story["txn"]
@@ -70,15 +70,15 @@ def what_next(ready: Ready, prepared: Prepared) -> str:
     elif prepared.example is None and ready.admin_token is not None:
         parts += [f"For a tenant with people, agents and commands to try, start with: {program()} dev --story"]
     if commands := _commands(ready, prepared):
-        parts += ["\n".join(_told(commands, prepared.sam_state))]
+        parts += ["\n".join(_numbered(commands, prepared.sam_state))]
     return "\n\n".join([*parts, "Ctrl-C stops everything; what is kept stays in the data folder."])
 
 
 def _fault(prepared: Prepared) -> str | None:
     """Return why there is no tenant to try."""
     if prepared.is_taken:
-        told = "The tenant acme was made by an earlier version or by an administrator, and is left as it is."
-        return f"{told} Another folder gets one to try: {program()} dev --story --data FOLDER"
+        taken = "The tenant acme was made by an earlier version or by an administrator, and is left as it is."
+        return f"{taken} Another folder gets one to try: {program()} dev --story --data FOLDER"
     if prepared.fault:
         return f"The tenant acme is not whole; the next start goes on with it. {prepared.fault}"
     return None
@@ -116,9 +116,9 @@ def _assigned(variable: str, value: str) -> str:
 def _exchanged(
     issuer: str, example: ExampleTenant, client: str, subject: tuple[str, str], resource: str, scope: str
 ) -> str:
-    """Return what a shell replaces by the token that a client exchanges a subject token for, or by the error."""
+    """Return a command substitution: the token that a client gets for a subject token, or the error."""
     token_type, token = subject
-    asked = _curl(
+    call = _curl(
         f"{issuer}/oauth/token",
         _basic(example, client),
         f"-d grant_type={EXCHANGE}",
@@ -127,7 +127,7 @@ def _exchanged(
         f"-d resource={resource} -d scope={scope}",
         f"| {WITHOUT_THE_REST}",
     )
-    return f"$({asked})"
+    return f"$({call})"
 
 
 def _introspect(issuer: str, example: ExampleTenant, client: str, token: str) -> str:
@@ -165,7 +165,7 @@ def program() -> str:
     return shlex.quote(str(called.absolute()))
 
 
-def _told(commands: dict[str, str], sam_state: str) -> list[str]:
+def _numbered(commands: dict[str, str], sam_state: str) -> list[str]:
     """Return the commands with what each does."""
     sentences = {
         "exchange": "invoice-bot exchanges an ID token of Sam for a task token:",

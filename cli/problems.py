@@ -1,7 +1,8 @@
-"""What was refused, in the words of the command line: options instead of JSON pointers, and an exit status."""
+"""Refusals in the terms of the command line: options in place of JSON pointers, and an exit status."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -12,23 +13,12 @@ EXIT_CODES = {400: MALFORMED, 401: NOT_AUTHENTICATED, 403: NOT_AUTHENTICATED, 40
               412: CONFLICT, 413: MALFORMED, 415: MALFORMED, 503: UNREACHABLE}  # fmt: skip
 """Of the commands that ask the admin API, and stable: 0 done, 1 anything else, 2 wrong usage."""
 
-OPTIONS = {
-    "actor_id": "actor",
-    "authorization_details": "details",
-    "authorization_details_types": "types",
-    "display_name": "name",
-    "principal_id": "principal",
-    "subject_group_id": "group",
-    "subject_id": "subject",
-}
-"""The command line's name of a member of the admin API, where it is another one."""
-
 MEMBER = re.compile(r"([A-Za-z0-9_]+)(?:\[[0-9]+\])*(?= )")
 """What a sentence of the admin API about a member begins with."""
 
 
 class Refused(click.ClickException):
-    """What was refused, with its exit status; ``more`` is what ``--json`` tells besides code and message."""
+    """A refusal with its exit status; ``more`` are members that ``--json`` prints besides code and message."""
 
     def __init__(self, message: str, exit_code: int, *, code: str = "refused", **more: Any) -> None:
         super().__init__(message)
@@ -38,7 +28,7 @@ class Refused(click.ClickException):
 
 
 def refusal_of(answer: httpx2.Response, problem: Mapping[str, Any], advice: str | None) -> Refused:
-    """Return what the admin API refused, as a person who typed a command reads it."""
+    """Return a refusal of the admin API in the terms of the command line."""
     exit_code = EXIT_CODES.get(answer.status_code, 1)
     if "detail" not in problem:
         words = f"{answer.url} answered {answer.status_code}, not as the admin API does: check the URL"
@@ -48,9 +38,9 @@ def refusal_of(answer: httpx2.Response, problem: Mapping[str, Any], advice: str 
     first, *rest = [each["message"] for each in faults] or [str(problem["detail"])]
     lines = [f"{first} ({code})", *(f"  {line}" for line in rest)]
     lines += [] if advice is None else [f"  {advice}"]
-    told = {"pointer": faults[0]["pointer"], "option": faults[0]["option"], "errors": faults} if faults else {}
+    where = {"pointer": faults[0]["pointer"], "option": faults[0]["option"], "errors": faults} if faults else {}
     message = "\n".join(printable(line) for line in [*lines, f"  request {request_id}"])
-    return Refused(message, exit_code, code=code, request_id=request_id, detail=first, advice=advice, **told)
+    return Refused(message, exit_code, code=code, request_id=request_id, detail=first, advice=advice, **where)
 
 
 def _fault(fault: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,13 +61,23 @@ def option_of(pointer: str) -> str | None:
     """Return the option or argument of the present command that a pointer or parameter is about."""
     context = click.get_current_context(silent=True)
     member = pointer.lstrip("/").split("/")[0]
-    wanted = {member, OPTIONS.get(member, member)}
     for parameter in [] if context is None else context.command.params:
-        if (parameter.name or "").rstrip("_") in wanted:
+        if (parameter.name or "").rstrip("_") == member:
             return parameter.human_readable_name if isinstance(parameter, click.Argument) else parameter.opts[0]
     return None
 
 
+def close_names(typed: str, names: Mapping[str, str]) -> list[str]:
+    """Return up to three of the names, whose spellings in lower case are the keys, that are almost ``typed``."""
+    return list(dict.fromkeys(names[spelling] for spelling in get_close_matches(typed.casefold(), names)))
+
+
+def hint(names: Iterable[str]) -> str:
+    """Return the end of a sentence that suggests these names; nothing where there is none."""
+    shown = " or ".join(names)
+    return f"; did you mean {shown}?" if shown else ""
+
+
 def printable(text: object) -> str:
-    """Return one line that can do nothing to a terminal, whatever a source has called somebody."""
+    """Return one line without control characters, which a name from a source may contain."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(text))

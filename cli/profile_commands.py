@@ -1,4 +1,4 @@
-"""``identity login``, ``logout``, ``whoami`` and ``status``: which installation commands ask, and as whom."""
+"""``identity login``, ``logout``, ``whoami`` and ``status``: the installation and token of other commands."""
 
 import sys
 from typing import Any
@@ -31,11 +31,11 @@ def _named(name: str | None) -> str:
 def login(url: str, name: str | None) -> None:
     """Keep URL and an administrator's token in a profile.
 
-    The token is asked for without being shown, or read from standard input. It is checked before it is kept.
+    The token is read from standard input; a terminal does not show it. It is checked before it is kept.
     """
     name = _named(name)
     file, url = profile_file(name), checked_url(url, "URL")
-    token = _asked_token(url)
+    token = _read_token(url)
     check_token(token, "standard input")
     remote_at(Access(url, token, "the input of this command")).get("/tenants", limit=1)
     write_profile(name, Profile(url, token))
@@ -43,7 +43,7 @@ def login(url: str, name: str | None) -> None:
     answer(document, f"Logged in to {url}. The profile {name!r} is in {file}.")
 
 
-def _asked_token(url: str) -> str:
+def _read_token(url: str) -> str:
     if sys.stdin.isatty():
         return str(click.prompt(f"Administrator's token for {url}", hide_input=True, err=True)).strip()
     token = sys.stdin.readline(TOKEN_BYTES_MAX).strip()
@@ -79,10 +79,10 @@ def status() -> None:
     wanted = wanted_access()
     access = _access_or_none()
     url = access.url if access is not None else wanted.url or URL
-    told = {"url": url, **_readiness(url), "token_from": None if access is None else access.origin}
-    told["token_accepted"] = None if access is None else _is_accepted(access)
-    show_one(told)
-    if not told["ready"]:
+    shown = {"url": url, **_readiness(url), "token_from": None if access is None else access.origin}
+    shown["token_accepted"] = None if access is None else _is_accepted(access)
+    show_one(shown)
+    if not shown["ready"]:
         sys.exit(UNREACHABLE)
 
 

@@ -1,7 +1,7 @@
-"""Commands that ask a running installation: the admin API over HTTP, and what its refusals mean in words."""
+"""The admin API of a running installation, called over HTTP. Refusals are raised as sentences."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import httpx2
 
-from cli.problems import NOT_AUTHENTICATED, UNREACHABLE, Refused, printable, refusal_of
+from cli.problems import UNREACHABLE, Refused, refusal_of
 from cli.sources import (
     Access,
     Source,
@@ -22,21 +22,20 @@ from cli.sources import (
 )
 from config.settings import is_loopback
 
-__all__ = ["NOT_AUTHENTICATED", "SOURCES", "UNREACHABLE", "Pages", "Refused", "Remote", "connect", "printable"]
-
 TIMEOUT_S = 15.0
 ATTEMPTS = 3
 PAUSE_S = 0.5  # before a request whose answer was lost is sent again, under the same Idempotency-Key
 PAGE = 200
 
 Pages = Iterator[dict[str, Any]]
+CLEARED = object()
 
 ADVICE = {503: "The installation cannot reach its database; `identity doctor` says more."}
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """One installation, asked as its administrator."""
+    """The admin API of one installation."""
 
     http: httpx2.Client
     origin: str
@@ -44,21 +43,21 @@ class Remote:
 
     def get(self, path: str, **query: object) -> dict[str, Any]:
         """Return one document; a query member that is None is left out."""
-        return self._ask("GET", path, query=query)
+        return self._send("GET", path, query=query)
 
     def post(self, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
         """Ask for a change once, however often it must be sent; a member that is None is left out."""
         given = {name: value for name, value in (body or {}).items() if value is not None}
-        return self._ask("POST", path, body=given, headers={"Idempotency-Key": str(uuid4())})
+        return self._send("POST", path, body=given, headers={"Idempotency-Key": str(uuid4())})
 
-    def patch(self, path: str, body: Mapping[str, object], *, cleared: Sequence[str] = ()) -> dict[str, Any]:
-        """Change what is given and not None; what is ``cleared`` has no value any more."""
-        given = {name: value for name, value in body.items() if value is not None}
-        return self._ask("PATCH", path, body=given | dict.fromkeys(cleared))
+    def patch(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Change members; one that is None is left out, and one that is ``CLEARED`` loses its value."""
+        given = {name: None if value is CLEARED else value for name, value in body.items() if value is not None}
+        return self._send("PATCH", path, body=given)
 
     def delete(self, path: str) -> None:
         """End what ``path`` names."""
-        self._ask("DELETE", path)
+        self._send("DELETE", path)
 
     def pages(self, path: str, *, limit: int, **query: object) -> Pages:
         """Yield the pages of a list as they come, until there are ``limit`` items; each says where the rest begins."""
@@ -70,7 +69,7 @@ class Remote:
             if cursor is None:
                 return
 
-    def _ask(
+    def _send(
         self,
         method: str,
         path: str,
@@ -94,6 +93,11 @@ class Remote:
         raise Refused(lost, UNREACHABLE, code="unreachable")
 
 
+def items_of(pages: Pages) -> list[dict[str, Any]]:
+    """Return the items of all pages."""
+    return [item for page in pages for item in page["items"]]
+
+
 SOURCES: tuple[Source, ...] = (of_named_profile, of_environment, of_profile, of_development)
 """In this order; the first that has a token for the installation that is wanted."""
 
@@ -104,12 +108,12 @@ def connect() -> Remote:
 
 
 def remote_at(access: Access) -> Remote:
-    """Return an installation, asked with the token that is for it."""
+    """Return the admin API of an installation, called with its token."""
     http = httpx2.Client(
         base_url=f"{access.url}/admin/v1",
         headers={"Authorization": f"Bearer {access.token}", "Accept": "application/json"},
         timeout=TIMEOUT_S,
-        follow_redirects=False,  # a token goes where it was told to, nowhere else
+        follow_redirects=False,  # the token is sent to this server alone
         trust_env=not is_loopback(urlsplit(access.url).hostname or ""),
     )
     return Remote(http, access.origin)

@@ -106,13 +106,13 @@ def _words(done: list[RestoredTenant], traffic_from: datetime | None) -> Iterato
         return
     for each in done:
         did = "everything issued until then is dead" if each.is_new else "that was done before"
-        yield f"{each.slug}  restored to {_told(each.restored_to)}; cut off at {_told(each.cut_off)}: {did}"
+        yield f"{each.slug}  restored to {_time(each.restored_to)}; cut off at {_time(each.cut_off)}: {did}"
         for source in each.sources:
-            heard = "never heard" if source.last_heard_at is None else f"last heard {_told(source.last_heard_at)}"
+            heard = "never heard" if source.last_heard_at is None else f"last heard {_time(source.last_heard_at)}"
             yield f"    full cycle of {source.name} ({source.dialect}, {source.id}), {heard}"
-    yield f"\nBefore traffic is let in, at {_told(traffic_from)} or later:"
+    yield f"\nBefore traffic is let in, at {_time(traffic_from)} or later:"
     yield from (f"  {number}. {sentence}" for number, sentence in enumerate(BEFORE_TRAFFIC, 1))
 
 
-def _told(instant: datetime) -> str:
+def _time(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -13,8 +13,8 @@ from server.process import name_sessions
 from server.telemetry import configure_logging
 
 
-def _when_told_to_stop(stop: Callable[[], object]) -> None:
-    """Take SIGTERM and SIGINT from the first step on: what runs the program takes them only when it is ready."""
+def _on_stop_signal(stop: Callable[[], object]) -> None:
+    """Call ``stop`` at SIGTERM and SIGINT from the first step on; the program's own handlers come later."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop())
 
@@ -32,7 +32,7 @@ def _settings(program: str, **overrides: object) -> Settings:
 @json_option
 def serve(host: str | None, port: int | None) -> None:
     """Run the web server. (--json has no answer to shape: it runs until it is stopped.)"""
-    _when_told_to_stop(sys.exit)
+    _on_stop_signal(sys.exit)
     from config.web import run_web  # noqa: PLC0415
 
     run_web(_settings("serve", host=host, port=port))
@@ -43,21 +43,19 @@ def serve(host: str | None, port: int | None) -> None:
 @json_option
 def worker(pool: str | None) -> None:
     """Run a worker: it does what follows from a change. Any number may run."""
-    _when_told_to_stop(sys.exit)
-    from config.celery import Duties, run_worker  # noqa: PLC0415
-    from identity.actions.reconciliation import observe_quiet, reconcile_principal  # noqa: PLC0415
-    from scim.bulk.tasks import perform  # noqa: PLC0415
+    _on_stop_signal(sys.exit)
+    from config.celery import run_worker  # noqa: PLC0415
 
     chosen = None if pool is None else ("prefork" if pool == "prefork" else "threads")
-    run_worker(_settings("worker"), Duties(reconcile_principal, observe_quiet, perform), pool=chosen)  # type: ignore[arg-type]
+    run_worker(_settings("worker"), pool=chosen)  # type: ignore[arg-type]
 
 
 @click.command()
 @json_option
 def relay() -> None:
-    """Run a relay: it tells the workers what has changed. Any number may run."""
+    """Run a relay: it passes each change on to the workers. Any number may run."""
     stopped = threading.Event()
-    _when_told_to_stop(stopped.set)
+    _on_stop_signal(stopped.set)
     from config.celery import run_relay_until  # noqa: PLC0415
 
     run_relay_until(_settings("relay"), stopped.is_set)

@@ -1,4 +1,4 @@
-"""What a person sees: a table for many, lines for one, a secret with a word of care."""
+"""The text and JSON of lists, of one document, and of a secret that is shown once."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -62,9 +62,9 @@ def show_one(document: Item, *, shown_once: str | None = None, in_words: Mapping
     members that are objects.
     """
     width = max(map(len, document), default=0)
-    told = {name: in_words.get(name, value) for name, value in document.items()}
-    lines = [f"{name:<{width}}  {cell(value)}" for name, value in told.items() if value not in (None, [], "")]
-    if shown_once is not None and shown_once in document:
+    members = {name: in_words.get(name, value) for name, value in document.items()}
+    lines = [f"{name:<{width}}  {cell(value)}" for name, value in members.items() if value not in (None, [], "")]
+    if shown_once is not None and document.get(shown_once):
         lines += ["", f"Save this {shown_once.replace('_', ' ')} now. It will not be shown again."]
     answer(dict(document), "\n".join(lines))
 

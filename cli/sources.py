@@ -22,7 +22,7 @@ URL_KEY, PROFILE_KEY = "cli.url", "cli.profile"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What was asked for: a URL and what named it, and a profile that an option named."""
+    """The URL that options or the environment name, the source of that URL, and the profile of an option."""
 
     url: str | None
     named_by: str
@@ -97,7 +97,7 @@ def running_dev(folder: Path) -> DevAccess:
 
 
 def wanted_access() -> Wanted:
-    """Return what the options and IDENTITY_URL ask for. Raises ``Refused`` for a URL that cannot be asked."""
+    """Return the installation that the options and IDENTITY_URL name. Raises ``Refused`` for an unusable URL."""
     meta = click.get_current_context().meta
     option = meta.get(URL_KEY)
     url, named_by = (option, "--url") if option else (os.environ.get("IDENTITY_URL") or None, "IDENTITY_URL")

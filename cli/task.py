@@ -2,63 +2,38 @@
 
 import click
 
-from cli.arguments import after_option, id_argument, limit_option, tenant_argument
-from cli.naming import names_of, principal_id, with_names, with_names_in
-from cli.output import answer, is_json, json_option
-from cli.remote import connect
-from cli.showing import show_list, show_one
+from cli.arguments import reason_option
+from cli.naming import PRINCIPAL, names_of, with_names_in
+from cli.noun import Noun, Target, Values, by_id
+from cli.output import answer, is_json
+from cli.showing import show_one
 from cli.task_tree import ids_in, lines_of, readable
 
-COLUMNS = ("txn", "actor", "subject", "audience", "state", "expires_at")
-NAMES = {"actor": ("actor_id",), "subject": ("subject_id",)}
+task = Noun(
+    "task",
+    "Manage tasks.",
+    "/tenants/{tenant}/tasks",
+    ("txn", "actor", "subject", "audience", "state", "expires_at"),
+    by_id("txn"),
+    {"actor": ("actor_id",), "subject": ("subject_id",)},
+)
 
 
-@click.group()
-def task() -> None:
-    """Manage tasks."""
-
-
-@task.command("list")
-@tenant_argument
-@click.option("--principal", help="Only those that this principal is a party to, by name or id.")
-@limit_option
-@after_option
-@json_option
-def list_(tenant: str, principal: str | None, limit: int, after: str | None) -> None:
-    """List tasks, ended ones among them."""
-    remote = connect()
-    whose = None if principal is None else principal_id(remote, tenant, principal)
-    pages = remote.pages(f"/tenants/{tenant}/tasks", limit=limit, after=after, principal=whose)
-    show_list(with_names(remote, tenant, pages, NAMES), *COLUMNS)
-
-
-@task.command()
-@tenant_argument
-@id_argument("txn")
-@json_option
-def show(tenant: str, txn: str) -> None:
-    """Show one task: its purpose, its authority, and what it spent of its budget."""
-    remote = connect()
-    found = with_names_in(remote, tenant, remote.get(f"/tenants/{tenant}/tasks/{txn}"), NAMES)
+def _show(target: Target, _values: Values) -> None:
+    found = with_names_in(target.remote, target.tenant, target.remote.get(target.path), task.names)
     show_one(found if is_json() else readable(found))
 
 
-@task.command()
-@tenant_argument
-@id_argument("txn")
-@json_option
-def tree(tenant: str, txn: str) -> None:
-    """Draw who did what in a task: each token below the one that it was traded for."""
-    remote = connect()
-    found = remote.get(f"/tenants/{tenant}/tasks/{txn}/tree")
-    answer(found, "" if is_json() else "\n".join(lines_of(found, names_of(remote, tenant, ids_in(found)))))
+def _show_tree(target: Target, _values: Values) -> None:
+    remote = target.remote
+    found = remote.get(f"{target.path}/tree")
+    answer(found, "" if is_json() else "\n".join(lines_of(found, names_of(remote, target.tenant, ids_in(found)))))
 
 
-@task.command()
-@tenant_argument
-@id_argument("txn")
-@click.option("--reason", help="Why, for the audit log.")
-@json_option
-def cancel(tenant: str, txn: str, reason: str | None) -> None:
-    """End a task and every token that serves it, at once."""
-    show_one(connect().post(f"/tenants/{tenant}/tasks/{txn}/cancel", {"reason": reason}))
+task.add_list(
+    "List tasks, ended ones among them.",
+    click.option("--principal", type=PRINCIPAL, help="Only those that this principal is a party to, by name or id."),
+)
+task.add("show", "Show one task: its purpose, its authority, and what it spent of its budget.", _show)
+task.add("tree", "Draw who did what in a task: each token below the one that it was traded for.", _show_tree)
+task.add_post("cancel", "End a task and every token that serves it, at once.", reason_option, below="/cancel")

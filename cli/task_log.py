@@ -54,6 +54,6 @@ def described(event: Event, names: Mapping[str, str]) -> str:
     return ": ".join(str(part) for part in (event["type"], parties, issued, event["reason"]) if part)
 
 
-def authority_in(told: Mapping[str, Any]) -> str:
+def authority_in(token: Mapping[str, Any]) -> str:
     """Return what a token allows, and where."""
-    return f"{told.get('scope') or 'no scope'} at {told.get('audience')}"
+    return f"{token.get('scope') or 'no scope'} at {token.get('audience')}"

@@ -1,4 +1,4 @@
-"""The web application: its parts are put together here, and nowhere else."""
+"""The web application, composed."""
 
 import re
 from typing import Any
@@ -9,7 +9,6 @@ from werkzeug.exceptions import HTTPException
 
 from config.database import engine_of
 from config.readiness import Readiness
-from config.root import add_root
 from config.settings import Settings
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.signing_keys import KeyRing
@@ -21,6 +20,7 @@ from identity.edge.concurrency import ConcurrencyLimiter
 from identity.edge.headers import guard_every_answer
 from identity.edge.metrics import add_metrics
 from identity.edge.rate_limits import BURST_S
+from identity.edge.root import add_root
 from identity.edge.runtime import Runtime, utc_now
 from identity.model.rate import Rate
 from identity.oauth.routes import blueprint as oauth
@@ -30,14 +30,14 @@ from scim.protected_resource import blueprint as protected_resource
 from scim.routes import blueprint as scim
 from scim.routes import on_http_exception as scim_error
 
-# What no route matched still lies below a surface, which has its own form of an error.
+# A path without a route still lies below a surface, which has its own form of an error.
 SURFACES = ((re.compile(r"/t/[^/]+/scim/v2(/|$)"), scim_error), (re.compile(r"/admin/v1(/|$)"), admin_error))
 
 log = structlog.get_logger(__name__)
 
 
 def make_runtime(settings: Settings) -> Runtime:
-    """Return what the edges share: engine, keys, clock, network."""
+    """Return the runtime of the edges: engine, keys, clock, network."""
     encryption = EnvelopeEncryption(settings.key_encryption_key_bytes)
     return Runtime(
         engine=engine_of(settings, pool_size=settings.database_pool_size),
@@ -54,7 +54,7 @@ def make_runtime(settings: Settings) -> Runtime:
         allow_development_issuer=settings.allow_development_issuer,
         body_bytes_max=settings.body_bytes_max,
         scim_rate=Rate(per_s=settings.scim_requests_per_s, burst=BURST_S * settings.scim_requests_per_s),
-        turns=ConcurrencyLimiter(places=settings.web_places),
+        limiter=ConcurrencyLimiter(max_running=settings.web_places),
     )
 
 
@@ -67,20 +67,20 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Flask:
 
 
 def readiness_of(runtime: Runtime) -> Readiness:
-    """Return what is known of the database of one process, of which nothing is known yet."""
+    """Return the readiness of one process, before the first look at the database."""
     return Readiness(
         runtime.engine, runtime.clock, runtime.encryption, allow_development_issuer=runtime.allow_development_issuer
     )
 
 
 def assemble_app(shared: Runtime, readiness: Readiness) -> Flask:
-    """Return the application, whatever the database says: nothing may ask it before it ``is_isolated``."""
+    """Return the application without a look at the database. It serves nothing before the readiness ``is_isolated``."""
     app = Flask("identity", static_folder=None)
     app.extensions["identity"] = shared
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # one spelling of a path, or none
     app.url_map.strict_slashes = True
-    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # nothing is told to who proved nothing
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # an anonymous caller learns no methods
     guard_every_answer(app)
     for blueprint in (oauth, tasks, scim, protected_resource, admin):
         app.register_blueprint(blueprint)
@@ -88,12 +88,12 @@ def assemble_app(shared: Runtime, readiness: Readiness) -> Flask:
     add_health(app, readiness)
     add_metrics(app)
     add_last_resort(app)
-    app.wsgi_app = AdmissionMiddleware(app.wsgi_app, shared.turns, shared.tenants)  # type: ignore[assignment]
+    app.wsgi_app = AdmissionMiddleware(app.wsgi_app, shared.limiter, shared.tenants)  # type: ignore[assignment]
     return app
 
 
 def add_health(app: Flask, readiness: Readiness) -> None:
-    """Say whether the process lives and can serve; ``reason`` is the part that is at fault."""
+    """Answer whether the process lives and can serve; ``reason`` is the part that is at fault."""
 
     @app.get("/livez")
     def livez() -> Response:
@@ -103,12 +103,12 @@ def add_health(app: Flask, readiness: Readiness) -> None:
     def readyz() -> Any:
         found = readiness.look()
         if found.fault is not None:
-            return jsonify(status="not ready", reason=found.fault, **found.told()), 503
-        return jsonify(status="ready", **found.told())
+            return jsonify(status="not ready", reason=found.fault, **found.members()), 503
+        return jsonify(status="ready", **found.members())
 
 
 def add_last_resort(app: Flask) -> None:
-    """Answer what no edge answered. Never a stack trace on the wire."""
+    """Answer errors that no edge answered, without a stack trace."""
 
     @app.errorhandler(HTTPException)
     def routing(error: HTTPException) -> Any:

@@ -1,4 +1,4 @@
-"""The three brokers (a queue in the same PostgreSQL, Redis, RabbitMQ): what Celery is told, and whether one answers."""
+"""The three brokers (a queue in the same PostgreSQL, Redis, RabbitMQ): their options, and whether one answers."""
 
 from types import ModuleType
 from typing import Any
@@ -29,7 +29,7 @@ def transport_of(settings: Settings) -> ModuleType:
 
 
 def configuration(settings: Settings, role: Role) -> Options:
-    """Return what Celery is told of the broker that is set, and let it find the transport."""
+    """Return Celery's options for the broker that is set, and register its transport."""
     transport_of(settings).register_transport()
     if settings.broker_url is None:
         return _in_postgresql(settings, role)
@@ -38,7 +38,7 @@ def configuration(settings: Settings, role: Role) -> Options:
 
 
 def check_broker(app: Celery, settings: Settings) -> None:
-    """Connect to the broker, and ask it how much waits. Raises the broker's own errors."""
+    """Connect to the broker, and count its messages. Raises the broker's own errors."""
     connection = app.connection_for_write()
     try:
         connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)

@@ -1,4 +1,4 @@
-"""The schema of the database: where it is, where it should be, how it gets there, and which programs it serves.
+"""The database of an installation, its schema, the migrations, and the programs that a schema serves.
 
 Alembic takes a fifth of a second to import, so only what migrates imports it.
 """
@@ -74,13 +74,13 @@ def broker_address(settings: Settings) -> str:
 
 
 class MigrationError(Failure):
-    """The schema cannot be brought to where it was asked to be; the message says why."""
+    """The schema cannot be migrated as requested; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """What a database says of itself: its revision, None where nothing was ever migrated; and the oldest revision whose
-    program it serves.
+    """The schema of a database: its revision, None before the first migration; and the oldest revision whose program it
+    serves.
     """
 
     revision: str | None
@@ -111,7 +111,7 @@ class Schema:
 
 
 def migrate(owner_url: str, to: str = "head") -> None:
-    """Bring the schema up to a revision. Each migration is tried again for a minute while others hold the locks that it
+    """Upgrade the schema to a revision. Each migration is tried again for a minute while others hold the locks that it
     needs, and only one migrator runs at a time.
 
     Raises ``MigrationError``; ``sqlalchemy.exc.OperationalError`` when a lock was never free: run it again.
@@ -123,7 +123,7 @@ def migrate(owner_url: str, to: str = "head") -> None:
 
 
 def migrate_down(owner_url: str, to: str, *, lose_data: bool = False) -> None:
-    """Bring the schema back to a revision. Raises ``MigrationError``, also when rows or columns would be lost and
+    """Downgrade the schema to a revision. Raises ``MigrationError``, also when rows or columns would be lost and
     ``lose_data`` does not say that they may be.
     """
     from alembic import command  # noqa: PLC0415
@@ -154,7 +154,7 @@ def _refuse_unknown(owner_url: str, to: str) -> Schema:
 
 
 def migration_sql(owner_url: str) -> str:
-    """Return the SQL from an empty database to the head, for whoever applies migrations by hand."""
+    """Return the SQL from an empty database to the head, for operators who apply migrations by hand."""
     from alembic import command  # noqa: PLC0415
 
     text = StringIO()
@@ -182,21 +182,21 @@ def head_revision() -> str:
 
 
 def schema_seen(connection: "Connection") -> Schema:
-    """Return what the schema says of itself: one statement, which the application's role may run."""
+    """Return the schema, in one statement that the application's role may run."""
     return _schema(connection.exec_driver_sql(CURRENT).scalar_one_or_none())
 
 
 def schema_of(engine: "Engine") -> Schema:
-    """Return the same, in a transaction of the engine's role."""
+    """Return the schema, in a transaction of the engine's role."""
     with untenanted(engine) as connection:
         try:
             return schema_seen(connection)
-        except ProgrammingError:  # no table that says so, or none that this role may read: of before there were roles
+        except ProgrammingError:  # no version table, or none that this role may read: a schema from before the roles
             return Schema(None)
 
 
 def schema_found(url: str) -> Schema:
-    """Return what the database behind ``url`` says of itself.
+    """Return the schema of the database behind ``url``.
 
     Raises ``psycopg.OperationalError`` when it cannot be reached.
     """

@@ -1,5 +1,5 @@
-"""No program of an installation serves or works before the database says that it isolates tenants from each other,
-gives the program its role, and, where the program waits for announcements, lets it hear them.
+"""The checks before a program serves or works: the database isolates tenants from each other, grants the program its
+role, and delivers announcements where the program waits for them.
 """
 
 import secrets
@@ -39,8 +39,8 @@ def refuse_unisolated(
     """Wait until the database answers and is migrated, or ``stopped``.
 
     To wait for anything else is of no use. Raises ``Unavailable``, which names every fault of the login, or says that
-    ``role`` is not had, that nothing is heard, or that only a later version can serve on the schema; and the driver's
-    own error when the database refuses the login or is not there.
+    ``role`` is not granted, that no announcement arrives, or that only a later version can serve on the schema. Raises
+    the driver's own error when the database refuses the login or does not exist.
     """
     with engine_for_once(settings, role=role) as engine:
         while not stopped() and not _is_checked(settings, engine, listens=listens):
@@ -48,7 +48,7 @@ def refuse_unisolated(
 
 
 def _is_checked(settings: Settings, engine: Engine, *, listens: bool = False, serves: bool = False) -> bool:
-    """Return False where it is worth asking again."""
+    """Return False where another try may succeed."""
     try:
         check_role(engine)
         check_isolation(engine)
@@ -85,7 +85,7 @@ def _is_served(schema: Schema) -> bool:
 
 
 def check_hearing(settings: Settings, engine: Engine) -> None:
-    """Announce something and listen to it. Raises ``Unavailable`` when it is not heard."""
+    """Send an announcement and listen. Raises ``Unavailable`` when it does not arrive."""
     channel = f"identity_heard_{secrets.token_hex(8)}"
     if not is_heard(connection_string(settings.listen_url), engine, channel=channel, seconds=HEARD_WITHIN_S):
         raise Unavailable(

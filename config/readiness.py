@@ -1,7 +1,7 @@
-"""Whether this process can serve, and if not, which part is at fault: what /readyz says.
+"""Readiness, for /readyz: whether this process can serve, and if not, which part is at fault.
 
-The broker is no part of that: tokens need none. Nor is the clock, which is only told: where the database's is wrong,
-every process would be taken out of service.
+The broker is no part of it: tokens need none. Nor is the clock, of which the answer only warns: where the database's is
+wrong, every process would be taken out of service.
 """
 
 import threading
@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look has found: the part that is not ready, None where all are, and what there is to say of it.
+    """The result of a look: the part that is not ready, None where all are, and a detail of it.
 
     ``clock_ahead_s`` is by how many seconds this process's clock is ahead of the database's, where that is known.
     """
@@ -52,19 +52,19 @@ class Found:
     detail: str | None = None
     clock_ahead_s: float | None = None
 
-    def told(self) -> dict[str, Any]:
+    def members(self) -> dict[str, Any]:
         """Return the members of an answer beside the fault."""
-        told: dict[str, Any] = {} if self.detail is None else {"detail": self.detail}
+        members: dict[str, Any] = {} if self.detail is None else {"detail": self.detail}
         if self.clock_ahead_s is None:
-            return told
-        told["clock_ahead_s"] = round(self.clock_ahead_s, 1)
+            return members
+        members["clock_ahead_s"] = round(self.clock_ahead_s, 1)
         if abs(self.clock_ahead_s) > CLOCK_OFF_S_MAX:
-            told["warning"] = "this process's clock is not the database's: tokens and assertions go by it"
-        return told
+            members["warning"] = "this process's clock is not the database's: tokens and assertions go by it"
+        return members
 
 
 class Readiness:
-    """What is known of the database of one process. Any thread may ask."""
+    """The readiness of one process. Any thread may use it."""
 
     def __init__(
         self,
@@ -78,19 +78,19 @@ class Readiness:
         self._allow_development_issuer = allow_development_issuer
         self._seal_in_doubt = encryption
         """None once it has opened a key of the database: keys are never sealed anew."""
-        self._told: Fault | None = None
+        self._logged: Fault | None = None
         self.is_isolated = False
         """True once row-level security was seen to bind the login, and no tenant to trust the development issuer:
         nothing is served before.
         """
 
     def look(self) -> Found:
-        """Return which part is not ready, if any. The log is told when that changes."""
+        """Return which part is not ready, if any; log it when that changes."""
         found, error = self._look()
-        if found.fault != self._told:
-            told = "not_ready" if found.fault else "ready_again"
-            log.warning(told, reason=found.fault, detail=found.detail, error=error)
-            self._told = found.fault
+        if found.fault != self._logged:
+            change = "not_ready" if found.fault else "ready_again"
+            log.warning(change, reason=found.fault, detail=found.detail, error=error)
+            self._logged = found.fault
         return found
 
     def _look(self) -> tuple[Found, str | None]:
@@ -125,7 +125,7 @@ class Readiness:
         return None
 
     def _key(self, found: Found) -> Found:
-        """Return what was found, unless the key-encryption key is another than the one that sealed the signing keys."""
+        """Return ``found``, unless the key-encryption key is another than the one that encrypted the signing keys."""
         if self._seal_in_doubt is None or found.fault not in (None, "read_only"):
             return found
         sealed = look_at_keys(self._engine, self._seal_in_doubt, self._clock())
@@ -156,7 +156,7 @@ def _schema_fault(connection: Connection) -> str | None:
 
 
 def ask_until_isolated(readiness: Readiness, pause: Callable[[float], None] = time.sleep) -> None:
-    """Ask the database now, and if need be in a thread of its own, until it has said that it isolates tenants."""
+    """Look at the database now, and if need be in a thread of its own, until it isolates tenants."""
 
     def ask_on() -> None:
         while not readiness.is_isolated:

@@ -1,6 +1,5 @@
-"""Whether the key-encryption key is the one that sealed what the database holds: asked before anything needs it."""
+"""Whether the key-encryption key is the one that encrypted the signing keys in the database: checked at the start."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,7 +16,7 @@ from identity.store.tenants import tenant_ids
 from identity.store.transaction import transaction
 
 LOOKED_AT = 2
-"""Tenants from either end of the registry whose newest signing key is opened."""
+"""Tenants from either end of the registry whose newest signing key is decrypted."""
 
 WRONG_KEY = (
     "IDENTITY_KEY_ENCRYPTION_KEY is not the key that sealed the signing keys in this database: set that one. Where it "
@@ -27,30 +26,27 @@ WRONG_KEY = (
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """How many signing keys, of those that were looked at, the key-encryption key opens, and how many it does not."""
+    """How many of the sampled signing keys the key-encryption key decrypts, and how many it does not."""
 
     opened: int
     refused: int
 
     @property
     def is_wrong_key(self) -> bool:
-        """True when it opens none of them."""
+        """True when it decrypts none of them."""
         return self.refused > 0 and self.opened == 0
 
 
 def look_at_keys(engine: Engine, encryption: EnvelopeEncryption, now: datetime) -> Sealed:
-    """Open a signing key of the oldest tenants and of the newest ones, each in a transaction of its own.
+    """Decrypt a signing key of the oldest tenants and of the newest ones, each in a transaction of its own.
 
-    Raises ``Unavailable`` and SQLAlchemy's errors when the database cannot be asked.
+    Raises ``Unavailable`` and SQLAlchemy's errors when the database does not answer.
     """
-    found = list(_looks(engine, encryption, now))
-    return Sealed(found.count(True), found.count(False))
-
-
-def _looks(engine: Engine, encryption: EnvelopeEncryption, now: datetime) -> Iterator[bool | None]:
+    found: list[bool | None] = []
     for tenant_id in _tenants(engine):
         with transaction(engine, tenant_id) as tx:
-            yield is_key_opened(tx, encryption=encryption, now=now)
+            found.append(is_key_opened(tx, encryption=encryption, now=now))
+    return Sealed(found.count(True), found.count(False))
 
 
 def _tenants(engine: Engine) -> dict[TenantId, None]:
@@ -60,7 +56,7 @@ def _tenants(engine: Engine) -> dict[TenantId, None]:
 
 
 def refuse_wrong_key(settings: Settings) -> None:
-    """Raises ``Unavailable`` when the key opens nothing; while the database cannot be asked, it is not known wrong."""
+    """Raises ``Unavailable`` when the key decrypts nothing. Without an answer of the database, no key is wrong."""
     try:
         with engine_for_once(settings) as engine:
             found = look_at_keys(engine, EnvelopeEncryption(settings.key_encryption_key_bytes), datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""The line that a program logs when it starts: what runs and where, its database and broker, how many tenants."""
+"""The log line of a start: program, version and address, database and broker, and the number of tenants."""
 
 from importlib.metadata import version
 
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 def log_start(settings: Settings, program: str, *, role: Role = "identity_app", address: str | None = None) -> None:
-    """Log what starts. It holds no login and no password; a database that does not answer has no known tenants."""
+    """Log the start of a program, without login and password. A database that does not answer has no known tenants."""
     where = {} if address is None else {"address": address, "external_url": settings.external_url}
     log.info(
         "started",
@@ -34,7 +34,7 @@ def log_start(settings: Settings, program: str, *, role: Role = "identity_app", 
 
 
 def tenants_counted(settings: Settings) -> int | str | None:
-    """Return how many tenants there are, of more than ``COUNTED_MAX`` only that; None where nobody answers."""
+    """Return how many tenants there are, as a text beyond ``COUNTED_MAX``; None without an answer."""
     try:
         with engine_for_once(settings) as engine, transaction(engine, PLATFORM) as tx:
             found = len(tenant_ids(tx, limit=COUNTED_MAX + 1))

@@ -1,4 +1,4 @@
-"""One web process: its application, and what is around it. Nothing else imports this: it counts for the metrics."""
+"""One web process, composed. Nothing else imports this module: an import of it counts for the metrics."""
 
 import sys
 from collections.abc import Callable
@@ -13,23 +13,23 @@ from identity.edge.admission import AdmissionMiddleware
 from identity.edge.concurrency import MAX_QUEUED
 from identity.edge.refusal_counts import keep_writing_refusals
 from server.access_log import AccessLog
-from server.request_bodies import Bodies
-from server.rsgi import Front
+from server.request_bodies import RequestBodies
+from server.rsgi import RsgiApplication
 from server.telemetry import configure_logging
 
-REFUSALS_WRITTEN_EVERY_S = 5.0  # so long may the count of a minute that is over stay unwritten
-REFUSING_THREADS = 8  # beside those of places and seats: who is refused is refused at once
+REFUSALS_WRITTEN_EVERY_S = 5.0  # how long the count of a minute that is over may stay unwritten
+REFUSING_THREADS = 8  # beside those of running and queued requests, so a refusal is immediate
 
 
-def serve(settings: Settings) -> Front:
-    """Return what granian calls in one web process; it answers the probes before there is a database."""
+def serve(settings: Settings) -> RsgiApplication:
+    """Return the application of one web process; it answers the probes before there is a database."""
     configure_logging(settings.log_format, settings.log_level)
     shared = make_runtime(settings)
     readiness = readiness_of(shared)
     app = assemble_app(shared, readiness)
     ask_until_isolated(readiness)
     keep_writing_refusals(shared.refusals, shared.engine, shared.clock, every_s=REFUSALS_WRITTEN_EVERY_S)
-    return front_of(app, settings, is_open=lambda: readiness.is_isolated, access=access_log(settings))
+    return rsgi_application(app, settings, is_ready=lambda: readiness.is_isolated, access=access_log(settings))
 
 
 def access_log(settings: Settings, stream: TextIO = sys.stderr) -> AccessLog | None:
@@ -38,13 +38,13 @@ def access_log(settings: Settings, stream: TextIO = sys.stderr) -> AccessLog | N
     return AccessLog(stream) if is_on else None
 
 
-def front_of(
-    app: Flask, settings: Settings, *, is_open: Callable[[], bool] = lambda: True, access: AccessLog | None = None
-) -> Front:
-    """Return what granian calls, for an application behind a ``AdmissionMiddleware``."""
-    door = app.wsgi_app
-    if not isinstance(door, AdmissionMiddleware):
-        raise TypeError("only behind turns may an application be served")
+def rsgi_application(
+    app: Flask, settings: Settings, *, is_ready: Callable[[], bool] = lambda: True, access: AccessLog | None = None
+) -> RsgiApplication:
+    """Return the application as granian calls it, behind its ``AdmissionMiddleware``."""
+    admission = app.wsgi_app
+    if not isinstance(admission, AdmissionMiddleware):
+        raise TypeError("an application is served behind its limiter only")
     threads = settings.web_places + MAX_QUEUED + REFUSING_THREADS
-    bodies = Bodies(settings.body_bytes_max)
-    return Front(app, whose=door.whose, bodies=bodies, threads=threads, is_open=is_open, access=access)
+    bodies = RequestBodies(settings.body_bytes_max)
+    return RsgiApplication(admission, bodies=bodies, threads=threads, is_ready=is_ready, access=access)

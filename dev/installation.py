@@ -12,7 +12,7 @@ from pathlib import Path
 
 from server.failures import Failure
 from server.private_files import make_private_folder, open_private, read_toml, replace_private
-from server.process import lent_account
+from server.process import unprivileged_account
 
 FILE = "installation.toml"
 LOCK = "lock"
@@ -74,7 +74,7 @@ def lock_folder(folder: Path) -> int:
 
     Raises ``FolderInUseError``.
     """
-    make_private_folder(folder, passable_by=lent_account())
+    make_private_folder(folder, passable_by=unprivileged_account())
     descriptor = open_private(folder / LOCK, os.O_RDWR)
     for _ in range(LOCK_ATTEMPTS):
         try:

@@ -24,7 +24,7 @@ import psycopg
 
 from server.failures import Failure
 from server.private_files import make_private_folder, open_private, write_private
-from server.process import Account, end_with_parent, lent_account, stop_process
+from server.process import Account, end_with_parent, stop_process, unprivileged_account
 
 OWNER = "identity"
 LOGIN = "identity_web"
@@ -91,7 +91,7 @@ def start_cluster(folder: Path, *, durable: bool = True, binaries: Path | None =
     The server ends with the *thread* that called this (a parent-death signal), so call it from the main one.
     Without ``durable`` a crash may lose the data: for tests. Raises ``PostgresUnavailableError``.
     """
-    account = lent_account()
+    account = unprivileged_account()
     home = _home(folder.resolve(), account)
     data = home / "postgres"
     chosen, version = _choose_binaries(data, account, binaries)
@@ -115,7 +115,7 @@ def start_again(cluster: Cluster) -> Cluster:
 
     Whoever uses it waits until it answers; if it cannot start, its process ends. Raises ``PostgresUnavailableError``.
     """
-    account = lent_account()
+    account = unprivileged_account()
     binaries, _ = _choose_binaries(cluster.data, account, None)
     return replace(cluster, process=_launch(binaries, cluster.data, cluster.socket_folder, account, durable=True))
 

@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing of whatever reads what a stranger sends, with the oracles of the tests attached."""
+"""Coverage-guided fuzzing of the parsers of untrusted input, with the oracles of the tests."""

@@ -31,9 +31,11 @@ def fuzzed(target: str, runs: int) -> dict[str, Any]:
     """Run one target in a process of its own, for libFuzzer ends the one it is in."""
     report, log = FOLDER / f"{target}.json", FOLDER / f"{target}.log"
     report.unlink(missing_ok=True)
-    with log.open("w") as told:
+    with log.open("w") as written:
         command = [sys.executable, "-m", "fuzz.one", target, str(runs), str(FOLDER)]
-        done = subprocess.run(command, stdout=told, stderr=told, check=False, env=os.environ | {"PYTHONHASHSEED": "0"})
+        done = subprocess.run(
+            command, stdout=written, stderr=written, check=False, env=os.environ | {"PYTHONHASHSEED": "0"}
+        )
     tally: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {"inputs": 0, "differences": 0}
     if tally["inputs"] < runs:  # it was ended: a hang, memory, a crash of the interpreter; the log says which
         tally = {"seconds": 0, "examples": {}, "exceptions": 0, **tally}

@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 @dataclass
 class Tally:
-    """What was asked, and what was found; ``examples`` by kind: the input in hexadecimal, and what is wrong."""
+    """The inputs and the findings of one target. ``examples`` by kind: the input in hexadecimal, and the fault."""
 
     target: str
     inputs: int = 0

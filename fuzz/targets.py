@@ -13,7 +13,7 @@ from uuid import UUID
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.model.errors import InvalidRequest, LimitExceeded, Refusal
 from identity.model.ids import TenantId
-from identity.model.listing import Place
+from identity.model.listing import Position
 from scim.bulk.request import BULK_ID, Bulk, parse_bulk, references_in, resolved, units_of
 from scim.dialects import DIALECTS, Dialect
 from scim.filter.sorting import parse_sort
@@ -69,7 +69,7 @@ def a_patch(data: bytes) -> str | None:
         try:
             body = parse_body(data[2:])
         except (InvalidRequest, LimitExceeded):
-            return None  # what a body is, another target asks
+            return None  # another target compares bodies
     after = differences.patched(document, body, dialect)
     unreadable = differences.unreadable(after) if isinstance(after, dict) else None
     return unreadable or differences.patch_difference(document, body, after if dialect == "rfc" else None)
@@ -162,10 +162,10 @@ def a_cursor(data: bytes) -> str | None:
     expected = None
     if is_made(data):
         choose = making.chooser(data[2:])
-        expected = Cursor(Place(choose(VALUES), UUID(int=choose(range(9)))), choose([False, True]))
-        text = _damaged(cursors.close(expected), choose)
+        expected = Cursor(Position(choose(VALUES), UUID(int=choose(range(9)))), choose([False, True]))
+        text = _damaged(cursors.encrypt(expected), choose)
     try:
-        found = cursors.open(text)
+        found = cursors.decrypt(text)
     except InvalidRequest as refused:
         return None if refused.reason in ("invalidCursor", "expiredCursor") else f"refused as {refused.reason}"
     return None if found == expected else f"{text} opens as {found}"
@@ -181,22 +181,22 @@ def a_list(data: bytes) -> str | None:
     """Sorting, projection and pages, of one resource type and of all."""
     choose = making.chooser(data[1:])
     if is_made(data):
-        asked = _made_query(choose)
+        requested = _made_query(choose)
     else:
         parts = [*text_of(data[1:]).split("\n"), "", "", "", ""]
-        asked = {"sortBy": parts[0], "attributes": parts[1], "count": parts[2], "startIndex": parts[3]}
+        requested = {"sortBy": parts[0], "attributes": parts[1], "count": parts[2], "startIndex": parts[3]}
     types = [resource_types()["Users"], *resource_types().values()][: 1 + len(data) % 2 * len(resource_types())]
     try:
-        query = query_of_body({"schemas": [SEARCH_SCHEMA], **asked})
+        query = query_of_body({"schemas": [SEARCH_SCHEMA], **requested})
         if query.sort_by:
             parse_sort(query.sort_by, types, descending=query.descending)
         wanted = query.attributes or query.excluded_attributes
-        asked_for = parse_projection(wanted, None, differences.user_type())
+        selected = parse_projection(wanted, None, differences.user_type())
         left_out = parse_projection(None, wanted, differences.user_type())
     except Refusal as refused:
         return None if isinstance(refused, InvalidRequest) else f"refused as {refused!r}"
     whole = {**differences.rendered(choose(DOCUMENTS)), "id": "1"}
-    shown, rest = asked_for.apply(whole), left_out.apply(whole)
+    shown, rest = selected.apply(whole), left_out.apply(whole)
     if not (plain.is_part(shown, whole) and plain.is_part(rest, whole)):
         return f"{shown} or {rest} is no part of {whole}"
     missing = {"schemas", "id"} - (shown.keys() & rest.keys())
@@ -211,13 +211,13 @@ def a_list(data: bytes) -> str | None:
 
 
 def _made_query(choose: making.Choose) -> dict[str, Any]:
-    asked: dict[str, Any] = {}
+    query: dict[str, Any] = {}
     for name in ("sortBy", "attributes", "excludedAttributes", "count", "startIndex", "sortOrder", "cursor", "filter"):
         if choose([True, False]):
             continue
         paths = [choose([*making.TEXT_PATHS, *making.OTHER_PATHS]) for _ in range(choose([1, 2, 5]))]
-        asked[name] = choose([",".join(paths), paths[0], paths, 5, -1, 2**63, "9" * 30, None, True, "descending", ""])
-    return asked
+        query[name] = choose([",".join(paths), paths[0], paths, 5, -1, 2**63, "9" * 30, None, True, "descending", ""])
+    return query
 
 
 TARGETS: Mapping[str, Callable[[bytes], str | None]] = {

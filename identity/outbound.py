@@ -1,4 +1,4 @@
-"""The one way out: small answers from public addresses over TLS, connected to the address that was checked."""
+"""Outbound HTTP: small documents from public addresses over TLS, connected to the address that was checked."""
 
 import ssl
 import threading
@@ -36,7 +36,7 @@ SPECIAL_PURPOSE = tuple(
 )
 """Every block of the IANA IPv4 Special-Purpose Address Registry, the IPv4 multicast addresses (RFC 5771), and every
 block of the IANA IPv6 registry within ``GLOBAL_UNICAST``. The few that are globally reachable (AS112, AMT, anycast
-protocols) are refused too: no issuer publishes keys there. ``is_global`` is not asked, for it differs between Pythons.
+protocols) are refused too: no issuer publishes keys there. ``is_global`` is not used, for it differs between Pythons.
 """
 
 Resolve = Callable[[str, int], Iterable[Any]]
@@ -49,8 +49,8 @@ HEADERS = [("Accept", "application/json"), ("Accept-Encoding", "identity"), ("Us
 class Lookup:
     """Looks names up within ``TIMEOUT_S``, which the system's resolver does not promise.
 
-    A look-up that takes longer is given up, and its thread ends when the resolver answers; there are at most
-    ``LOOKUPS_MAX`` of them, and then others are refused.
+    A look-up that takes longer is given up, and its thread ends when the resolver answers. There are at most
+    ``LOOKUPS_MAX`` threads; further look-ups are refused.
     """
 
     resolve: Resolve
@@ -81,7 +81,7 @@ class Lookup:
     def _answer(self, host: str, port: int) -> set[str] | Exception:
         try:
             return {str(found[4][0]) for found in self.resolve(host, port)}
-        except Exception as error:  # of whatever kind, it belongs to the thread that waits
+        except Exception as error:  # of any class: the thread that waits raises it
             return error
         finally:
             self._free.release()
@@ -165,7 +165,7 @@ class HurriedStream(httpcore2.NetworkStream):
         return HurriedStream(inner, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
-        """Tell of the socket."""
+        """Return a property of the socket."""
         return self._stream.get_extra_info(info)
 
     def _left(self, timeout: float | None) -> float:
@@ -199,7 +199,7 @@ def make_fetch(*, allow_loopback: bool, resolve: Resolve = getaddrinfo) -> Calla
 
 
 def check_url(url: str, *, allow_http: bool) -> None:
-    """Refuse what is not a plain https URL of a host. Raises ``FetchError``."""
+    """Refuse any URL but a plain https URL of a host. Raises ``FetchError``."""
     try:
         parts = urlsplit(url)
         is_plain = bool(parts.hostname) and parts.port != 0 and url.isascii() and url.isprintable()

@@ -27,10 +27,7 @@ TENANT_SHARE = 4
 
 
 BULKS_MAX = 2
-"""Of one connection at a time in one process; each holds a place (``ConcurrencyLimiter``) for as long as it takes."""
-
-
-KNOWN_TOKENS_MAX = 10_000
+"""Of one connection at a time in one process; each holds a slot (``ConcurrencyLimiter``) for as long as it takes."""
 
 
 @contextmanager
@@ -61,10 +58,10 @@ def _offered_token(tenant: Tenant) -> str:
 def bulk_call(tenant_id: TenantId, connection_id: UUID | None) -> Iterator[None]:
     """Let a connection do few Bulks at a time, and all connections of a tenant few together. Raises ``RateLimited``."""
     shared = runtime()
-    of_tenant = max(1, shared.turns.places // 2 - 1)  # of the places that a tenant may have, one stays for the rest
+    of_tenant = max(1, shared.limiter.max_running // 2 - 1)  # one slot of a tenant's half stays for the rest
     with (
-        shared.bulks.slot((tenant_id, connection_id), most=BULKS_MAX),
-        shared.bulks.slot(tenant_id, most=of_tenant),
+        shared.bulk_quota.slot((tenant_id, connection_id), most=BULKS_MAX),
+        shared.bulk_quota.slot(tenant_id, most=of_tenant),
     ):
         yield
 
@@ -80,12 +77,10 @@ def authenticate(tx: Tx, tenant: Tenant, token: str, *, now: datetime) -> Caller
             authenticate_source(tx, token, issuer=issuer_for(tenant), request_id=request_id(), now=now)
         )
     except NotAuthenticated:
-        proved.pop(place, None)  # what it proved once it proves no more, and takes nothing of the connection's any more
+        proved.remove(place)  # what it proved once it proves no more, and takes nothing of the connection's any more
         raise
     if caller.connection_id is not None and place not in proved:
-        if len(proved) >= KNOWN_TOKENS_MAX:
-            proved.clear()
-        proved[place] = caller.connection_id
+        proved.put(place, caller.connection_id)
         take_of_connection(tenant.id, caller.connection_id)
     return caller
 

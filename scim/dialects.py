@@ -1,6 +1,6 @@
-"""What real identity providers send and mean by it: each quirk is one named function, each dialect a list of them.
+"""Dialects of identity providers: each deviation from the standard is one named function, each dialect a list of them.
 
-No rule guesses a destructive reading: what would empty a group, unset ``active`` or delete is done only when asked for.
+No rule guesses a destructive meaning: only an explicit request empties a group, unassigns ``active`` or deletes.
 """
 
 import json
@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from identity.model.query import And, Comparison, Condition, Operator
-from scim.errors import refuse, shown_name
+from identity.model.schema import Attribute, Mutability, Type
+from scim.errors import ScimType, refuse, shown_name
 from scim.filter.paths import Path
-from scim.schema.resource_types import Attribute, Mutability, ResourceType, Type, every_resource
+from scim.schema.resource_types import ResourceType
 from scim.schema.values import ValueRule
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -22,7 +23,7 @@ ENTERPRISE_1_1 = "urn:scim:schemas:extension:enterprise:1.0"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One PATCH operation as sent. ``has_value`` tells an absent value from null."""
+    """One PATCH operation as sent. ``has_value`` distinguishes an absent value from null."""
 
     op: Literal["add", "remove", "replace"]
     path: str | None
@@ -46,7 +47,7 @@ def booleans_as_text(attribute: Attribute, value: Any) -> Any:
 
 
 def references_as_text(attribute: Attribute, value: Any) -> Any:
-    """Entra sends ``manager`` as ``"271"``, as ``[{"value": "271"}]``, and as ``""`` for nobody."""
+    """Entra sends ``manager`` as ``"271"``, as ``[{"value": "271"}]``, and as ``""`` for no manager."""
     if not attribute.is_link or attribute.multi_valued:
         return value
     if isinstance(value, list) and len(value) == 1:
@@ -99,11 +100,11 @@ def enterprise_urn_misspelt(type_: ResourceType, operation: Operation) -> Operat
 
 
 SPELLINGS = {"validfrom": "validity.from", "validuntil": "validity.until"}
-"""Drafts put the validity window at the top of an agent; one complex attribute holds both ends together."""
+"""Drafts define both ends of the validity window as top-level attributes; here one complex attribute has both."""
 
 
 def window_spelt_flat(type_: ResourceType, operation: Operation) -> Operation:
-    """The agent drafts' ``validFrom`` and ``validUntil``: left out silently, an agent would never end."""
+    """The agent drafts' ``validFrom`` and ``validUntil``: if they were ignored, an agent would never expire."""
     path = SPELLINGS.get((operation.path or "").lower())
     if path is None or not _has_window(type_):
         return operation
@@ -115,7 +116,7 @@ def _has_window(type_: ResourceType) -> bool:
 
 
 def body_with_window(type_: ResourceType, body: dict[str, Any]) -> dict[str, Any]:
-    """The same at the top of a body."""
+    """Return a body with ``validFrom`` and ``validUntil`` as the validity window."""
     flat = {key: SPELLINGS[key.lower()].split(".")[1] for key in body if key.lower() in SPELLINGS}
     if not flat or not _has_window(type_):
         return body
@@ -126,9 +127,9 @@ def body_with_window(type_: ResourceType, body: dict[str, Any]) -> dict[str, Any
 
 
 def extension_attributes_unqualified(type_: ResourceType, operation: Operation) -> Operation:
-    """A path without a URN that only one extension knows is that extension's: Entra sends ``manager`` so.
+    """A path without a URN that only one extension has is that extension's: Entra sends ``manager``.
 
-    Every dialect reads it, in bodies too: nothing else can be meant.
+    Every dialect reads it, also in bodies: it has no other meaning.
     """
     path = operation.path
     if path is None or ":" in path:
@@ -147,11 +148,11 @@ def enterprise_key_misspelt(type_: ResourceType, body: dict[str, Any]) -> dict[s
 
 
 def urns_of_scim_1_1(type_: ResourceType, body: dict[str, Any]) -> dict[str, Any]:
-    """OneLogin's stock template says ``urn:scim:schemas:core:1.0``: the endpoint says which resource that is."""
+    """OneLogin's template sends ``urn:scim:schemas:core:1.0`` for any resource type; the endpoint determines it."""
     urns = {CORE_1_1: type_.schema.id} | ({ENTERPRISE_1_1: ENTERPRISE} if type_.schema_of(ENTERPRISE) else {})
     read = {urns.get(key.lower(), key): value for key, value in body.items()}
     if len(read) != len(body):
-        refuse("invalidSyntax", "the extension appears twice, under two spellings of its URN", ENTERPRISE)
+        refuse(ScimType.INVALID_SYNTAX, "the extension appears twice, under two spellings of its URN", ENTERPRISE)
     return {
         key: [urns.get(str(urn).lower(), urn) for urn in value]
         if key.lower() == "schemas" and isinstance(value, list)
@@ -161,10 +162,10 @@ def urns_of_scim_1_1(type_: ResourceType, body: dict[str, Any]) -> dict[str, Any
 
 
 def nothing_unknown(type_: ResourceType, body: dict[str, Any]) -> dict[str, Any]:
-    """The interoperability profile refuses what no schema defines, so that nothing is lost silently."""
-    for place, urn in enumerate(_listed_urns(body), 1):
+    """The interoperability profile refuses attributes that no schema defines, so that none is lost silently."""
+    for position, urn in enumerate(_listed_urns(body), 1):
         if type_.schema_of(urn) is None:
-            refuse("invalidSyntax", f"element {place} is not a schema of {type_.name}", "schemas")
+            refuse(ScimType.INVALID_SYNTAX, f"element {position} is not a schema of {type_.name}", "schemas")
     for key, value in body.items():
         extension = type_.extensions.get(key.lower())
         if extension is not None and isinstance(value, dict):
@@ -182,7 +183,7 @@ def _listed_urns(body: dict[str, Any]) -> list[str]:
 
 def _check_known(attribute: Attribute | None, name: str, value: Any) -> None:
     if attribute is None:
-        refuse("invalidSyntax", f"no schema defines {shown_name(name)}")
+        refuse(ScimType.INVALID_SYNTAX, f"no schema defines {shown_name(name)}")
     for element in value if isinstance(value, list) else [value]:
         if isinstance(element, dict) and attribute.is_complex and attribute.sub_attributes:
             for key, item in element.items():
@@ -193,7 +194,7 @@ def _check_known(attribute: Attribute | None, name: str, value: Any) -> None:
 
 
 def values_hold_nothing_unknown(operation: Operation, path: Path) -> None:
-    """``nothing_unknown`` for the value of a PATCH operation; its path is held by ``unknown_path``."""
+    """``nothing_unknown`` for the value of a PATCH operation; ``unknown_path`` is for its path."""
     whole = path.sub or path.attribute
     if whole is not None and operation.op != "remove":
         _check_known(whole, whole.name, operation.value)
@@ -202,17 +203,17 @@ def values_hold_nothing_unknown(operation: Operation, path: Path) -> None:
 def elements_change_by_sub_attributes(operation: Operation, path: Path) -> None:
     """The profile changes ``emails[...].value``, never ``emails[...]``.
 
-    It names no other way to take away one member of a group, so a selected element can still be removed.
+    It has no other way to remove one member of a group, so an operation may remove a selected element.
     """
     if path.selection is not None and path.sub is None and operation.op != "remove":
-        refuse("invalidPath", "a path with a selection must name the sub-attribute that changes")
+        refuse(ScimType.INVALID_PATH, "a path with a selection must name the sub-attribute that changes")
 
 
 def selections_are_plain(operation: Operation, path: Path) -> None:
     """The profile selects by ``eq`` and ``and`` only."""
     del operation
     if path.selection is not None and not _is_plain(path.selection):
-        refuse("invalidSyntax", "a selection must consist of eq and and")
+        refuse(ScimType.INVALID_SYNTAX, "a selection must consist of eq and and")
 
 
 def _is_plain(selection: Condition) -> bool:
@@ -226,11 +227,11 @@ def _is_plain(selection: Condition) -> bool:
 
 
 def many_values_are_an_array(operation: Operation, path: Path) -> None:
-    """The profile wants an array for a multi-valued attribute, of one value too."""
+    """The profile requires an array for a multi-valued attribute, also for one value."""
     attribute = path.attribute
     whole = attribute is not None and attribute.multi_valued and path.sub is None and path.selection is None
     if whole and operation.op != "remove" and not isinstance(operation.value, list):
-        refuse("invalidValue", "must be an array", attribute.name if attribute else None)
+        refuse(ScimType.INVALID_VALUE, "must be an array", attribute.name if attribute else None)
 
 
 # --- dialects --------------------------------------------------------------------------------------------------
@@ -238,17 +239,17 @@ def many_values_are_an_array(operation: Operation, path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one kind of source speaks.
+    """The dialect of one kind of source.
 
-    ``creates_what_it_selects``: add or replace on ``emails[type eq "work"].value`` makes one when none is there.
+    ``creates_what_it_selects``: add or replace on ``emails[type eq "work"].value`` creates a missing element.
     ``keys_are_paths``: in an operation without a path, keys are paths: ``name.givenName``, ``urn:...:employeeNumber``.
     ``ignores_what_it_cannot_set``: in such an operation read-only and unknown keys are no error, as in a PUT.
     ``wants_no_body_of_a_group``: PATCH of a group answers 204.
     ``wants_paths``: an operation without a path is ``invalidSyntax``.
-    ``replaces_whole``: replace on ``name`` leaves nothing of the old one; RFC 7644 §3.5.2.3 leaves what is not named.
+    ``replaces_whole``: replace on ``name`` keeps no old member; RFC 7644 §3.5.2.3 keeps those that are absent.
     ``changes_one_element``: a selection of several elements is ``invalidFilter``.
-    ``unknown_path``: the ``scimType`` for a path that no schema knows.
-    ``conforms_to_profile``: what ServiceProviderConfig says of the interoperability profile; nothing where it is None.
+    ``unknown_path``: the ``scimType`` for a path that no schema has.
+    ``conforms_to_profile``: the value of ``interopProfileConformant`` in ServiceProviderConfig; absent for None.
     """
 
     name: str
@@ -263,7 +264,7 @@ class Dialect:
     wants_paths: bool = False
     replaces_whole: bool = False
     changes_one_element: bool = False
-    unknown_path: str = "invalidPath"
+    unknown_path: ScimType = ScimType.INVALID_PATH
     conforms_to_profile: bool | None = None
 
 
@@ -281,8 +282,8 @@ INTEROP = Dialect(  # draft-zollner-scim-interop-profile-02: stricter than the s
     wants_paths=True,
     replaces_whole=True,
     changes_one_element=True,
-    unknown_path="invalidSyntax",
-    conforms_to_profile=False,  # docs/scim.md says what is wanting
+    unknown_path=ScimType.INVALID_SYNTAX,
+    conforms_to_profile=False,  # docs/scim.md lists the deviations
 )
 ENTRA = Dialect(
     "entra",
@@ -302,8 +303,8 @@ ENTRA_COMPLIANT = Dialect(  # with aadOptscim062020 in the tenant URL: booleans 
 )
 OKTA = Dialect("okta", ignores_what_it_cannot_set=True)
 ONELOGIN = Dialect("onelogin", body_rules=(urns_of_scim_1_1,))
-# What is known of these two is what every dialect reads: JumpCloud removes members by value, SailPoint replaces a part
-# of ``name``. They have names of their own so that a rule which is found later reaches the right connections.
+# Every dialect reads the known deviations of these two: JumpCloud removes members by value, SailPoint replaces a
+# part of ``name``. They have names of their own, so that a later rule applies to the right connections.
 JUMPCLOUD = Dialect("jumpcloud")
 SAILPOINT = Dialect("sailpoint")
 
@@ -313,18 +314,18 @@ DIALECTS = {
 
 
 def dialect_named(name: str | None) -> Dialect:
-    """Return a connection's dialect; one that nobody knows is the standard's own."""
+    """Return a connection's dialect; for an unknown name, that of the standard."""
     return DIALECTS.get(name or "rfc", RFC)
 
 
 def is_known(type_: ResourceType, key: str) -> bool:
-    """Return whether a key of a body names anything of the resource."""
+    """Return whether a key of a body names an attribute or an extension of the resource."""
     is_window = key.lower() in SPELLINGS and _has_window(type_)
     return is_window or bool(type_.attribute(key) or type_.schema_of(key) or type_.extension_of(key))
 
 
 def is_settable(type_: ResourceType, key: str) -> bool:
-    """Return whether a client may write what a key of a body names."""
+    """Return whether a client may write the attribute that a key of a body names."""
     attribute = type_.attribute(key)
     if attribute is None:
         return is_known(type_, key)
@@ -332,9 +333,8 @@ def is_settable(type_: ResourceType, key: str) -> bool:
 
 
 def check_schemas(type_: ResourceType, schemas: Any) -> None:
-    """Refuse a body that does not say which resource it is (RFC 7643 §3.1). Other URNs in it are no error."""
-    named = every_resource().attributes["schemas"].name
+    """Refuse ``schemas`` without the core schema of the type (RFC 7643 §3.1). Other URNs are no error."""
     if not (isinstance(schemas, list) and all(isinstance(urn, str) for urn in schemas)):
-        refuse("invalidSyntax", "must be an array of URNs", named)
+        refuse(ScimType.INVALID_SYNTAX, "must be an array of URNs", "schemas")
     if type_.schema.id.lower() not in {urn.lower() for urn in schemas}:
-        refuse("invalidSyntax", f"must contain {type_.schema.id}", named)
+        refuse(ScimType.INVALID_SYNTAX, f"must contain {type_.schema.id}", "schemas")

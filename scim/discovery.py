@@ -1,13 +1,14 @@
-"""What a client may learn of this server (RFC 7644 §4): read from what is enforced, so the two cannot differ."""
+"""Discovery (RFC 7644 §4), made from the limits and schemas that the server enforces."""
 
 from typing import Any
 
 from identity.model.client import SCIM_SCOPE
 from identity.model.provisioning_event import EventUri
+from identity.model.schema import Schema
 from scim.dialects import Dialect
 from scim.limits import BULK_OPERATIONS_MAX, CURSOR_LIFETIME_S, PAGE_SIZE, PAGE_SIZE_MAX
 from scim.resource.locations import Endpoints
-from scim.schema.resource_types import ResourceType, Schema
+from scim.schema.resource_types import ResourceType
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:"
 LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
@@ -15,13 +16,13 @@ LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 Json = dict[str, Any]
 
 
-SECURITY_EVENTS = {"securityEvents": {"asyncRequest": "request", "eventUris": [str(uri) for uri in EventUri]}}
-
-
 def service_provider_config(
     base_url: str, metadata_url: str, body_bytes_max: int, dialect: Dialect, *, with_additions: bool
 ) -> Json:
-    """Return the ServiceProviderConfig (RFC 7643 §5, RFC 9865 §4); ``with_additions`` of later documents, too."""
+    """Return the ServiceProviderConfig (RFC 7643 §5, RFC 9865 §4).
+
+    ``with_additions`` adds the members of RFC 9967 §4 and of the interoperability profile.
+    """
     return {
         "schemas": [CORE + "ServiceProviderConfig"],
         "patch": {"supported": True},
@@ -62,9 +63,9 @@ def service_provider_config(
 
 
 def _additions(dialect: Dialect) -> Json:
-    """RFC 9967 §4, and what the interoperability profile wants said to those who speak by it."""
+    events = {"asyncRequest": "request", "eventUris": [str(uri) for uri in EventUri]}
     conforms = dialect.conforms_to_profile
-    return SECURITY_EVENTS if conforms is None else {**SECURITY_EVENTS, "interopProfileConformant": conforms}
+    return {"securityEvents": events} | ({} if conforms is None else {"interopProfileConformant": conforms})
 
 
 def render_resource_types(endpoints: Endpoints) -> dict[str, Json]:
@@ -102,12 +103,7 @@ def _schema(schema: Schema, base_url: str) -> Json:
     }
 
 
-def list_response(resources: list[Json], *, total: int, start_index: int) -> Json:
-    """Return a ListResponse (RFC 7644 §3.4.2)."""
-    return {
-        "schemas": [LIST_SCHEMA],
-        "totalResults": total,
-        "startIndex": start_index,
-        "itemsPerPage": len(resources),
-        "Resources": resources,
-    }
+def list_response(resources: list[Json], paging: Json | None = None) -> Json:
+    """Return a ListResponse (RFC 7644 §3.4.2). Without ``paging`` the resources are the whole list."""
+    paging = {"totalResults": len(resources), "startIndex": 1} if paging is None else paging
+    return {"schemas": [LIST_SCHEMA], **paging, "itemsPerPage": len(resources), "Resources": resources}

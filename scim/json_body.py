@@ -1,13 +1,12 @@
-"""The JSON of a request: strict, bounded, and only what a database text and a 64-bit integer can hold."""
+"""The JSON of a request (RFC 8259): strict, bounded, and storable as database text and 64-bit integers."""
 
 import json
 import math
 from typing import Any
 
 from identity.model.errors import LimitExceeded
-from identity.model.query import MARKS_MAX, has_too_many_marks
-from scim.errors import refuse
-from scim.filter.grammar import UNSTORABLE
+from identity.model.query import MARKS_MAX, UNSTORABLE, has_too_many_marks
+from scim.errors import ScimType, refuse
 from scim.limits import DEPTH_MAX, INTEGER_MAX, VALUES_MAX
 
 
@@ -19,10 +18,10 @@ def parse_body(body: bytes, values_max: int = VALUES_MAX) -> dict[str, Any]:
     try:
         parsed = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        # A UnicodeDecodeError and a JSONDecodeError are ValueErrors; so is an integer of 4,301 digits.
-        refuse("invalidSyntax", f"the body is not JSON: {_shown(error)}")
+        # ValueError: UnicodeDecodeError, JSONDecodeError, and an integer of more than 4,300 digits.
+        refuse(ScimType.INVALID_SYNTAX, f"the body is not JSON: {_shown(error)}")
     if not isinstance(parsed, dict):
-        refuse("invalidSyntax", "the body is not a JSON object")
+        refuse(ScimType.INVALID_SYNTAX, "the body is not a JSON object")
     _check(parsed, values_max)
     return parsed
 
@@ -30,12 +29,12 @@ def parse_body(body: bytes, values_max: int = VALUES_MAX) -> dict[str, Any]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        refuse("invalidSyntax", "a member name appears twice in one object")
+        refuse(ScimType.INVALID_SYNTAX, "a member name appears twice in one object")
     return found
 
 
 def _no_constant(name: str) -> Any:
-    refuse("invalidSyntax", f"{name} is not JSON")
+    refuse(ScimType.INVALID_SYNTAX, f"{name} is not JSON")
 
 
 def _shown(error: Exception) -> str:
@@ -43,7 +42,7 @@ def _shown(error: Exception) -> str:
 
 
 def _check(parsed: Any, values_max: int) -> None:
-    """Look at every value and name, level by level."""
+    """Check every value and name, level by level. Raises ``InvalidRequest``, ``LimitExceeded``."""
     level, values = [parsed], 1
     for depth in range(DEPTH_MAX + 1):
         inner: list[Any] = []
@@ -59,7 +58,7 @@ def _check(parsed: Any, values_max: int) -> None:
         if values > values_max:
             raise LimitExceeded(f"the body must have at most {values_max} values and member names")
         if depth == DEPTH_MAX and any(isinstance(value, dict | list) for value in level):
-            refuse("invalidSyntax", f"JSON must be nested at most {DEPTH_MAX} deep")
+            refuse(ScimType.INVALID_SYNTAX, f"JSON must be nested at most {DEPTH_MAX} deep")
         level = inner
 
 
@@ -67,12 +66,12 @@ def _check_simple(value: Any) -> None:
     match value:
         case str():
             if UNSTORABLE.search(value):
-                refuse("invalidValue", "a string must not contain NUL or half of a surrogate pair")
+                refuse(ScimType.INVALID_VALUE, "a string must not contain NUL or half of a surrogate pair")
             if has_too_many_marks(value):
-                refuse("invalidValue", f"a string must have at most {MARKS_MAX} combining marks in a row")
+                refuse(ScimType.INVALID_VALUE, f"a string must have at most {MARKS_MAX} combining marks in a row")
         case int():
             if abs(value) > INTEGER_MAX:
-                refuse("invalidValue", "an integer must fit into 64 bits")
+                refuse(ScimType.INVALID_VALUE, "an integer must fit into 64 bits")
         case float():
             if not math.isfinite(value):
-                refuse("invalidValue", "a number is out of range")
+                refuse(ScimType.INVALID_VALUE, "a number is out of range")

@@ -1,6 +1,6 @@
-"""Every limit of this edge but a body's bytes (a setting of the house), with its unit.
+"""Every limit of the SCIM edge with its unit, except for the bytes of a body, which are a setting.
 
-What the protocol can tell, ServiceProviderConfig tells from here.
+ServiceProviderConfig publishes those for which it has members (RFC 7643 §5).
 """
 
 DEPTH_MAX = 32  # nested JSON arrays and objects
@@ -29,9 +29,9 @@ BULK_OPERATIONS_MAX = 1_000
 BULK_WORK_MAX = 10 * PATCH_WORK_MAX  # of all PATCHes of a Bulk together
 BULK_ID_CHARACTERS_MAX = 256
 
-ASYNC_VALUES_MIN = 100  # operations and values of a PATCH; a smaller one is done before its result can be asked for
+ASYNC_VALUES_MIN = 100  # operations and values of a PATCH; a smaller one is done before a client could poll its result
 ASYNC_WAIT_S_MAX = 10  # for a Bulk; a thread of the web process works as long
-ASYNC_RETRY_S = 2  # until it is worth asking for a result again
+ASYNC_RETRY_S = 2  # until a client should poll a result again
 
 UNIQUE_CHARACTERS_MAX = 512  # of a value that a tenant's schema says is unique, as sent and as compared
 EXTERNAL_ID_CHARACTERS_MAX = 512  # an index entry holds 2,700 bytes

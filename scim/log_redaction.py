@@ -11,6 +11,7 @@ from typing import Any
 from identity.model.errors import InvalidRequest
 from identity.model.ids import parse_id
 from identity.model.provisioning_log import CUT, ITEMS_MAX, MASK, is_secret_name, names_a_secret, shortened, text_of
+from identity.model.schema import Attribute, Returned, Schema
 from scim.bulk.request import BULK_ID, METHODS, PATH
 from scim.dialects import (
     Operation,
@@ -18,11 +19,11 @@ from scim.dialects import (
     extension_attributes_unqualified,
     window_spelt_flat,
 )
-from scim.errors import is_name
+from scim.errors import ScimType, is_name
 from scim.filter.grammar import Lexer, parse
 from scim.filter.paths import parse_path
 from scim.filter.resolve import parse_filter, parse_filter_of_all
-from scim.schema.resource_types import Attribute, ResourceType, Returned, Schema
+from scim.schema.resource_types import ResourceType
 from scim.search.query import NAMES, SEARCH_SCHEMA
 
 OPERATION_RULES = (enterprise_urn_misspelt, window_spelt_flat, extension_attributes_unqualified)
@@ -278,7 +279,7 @@ def _filter(text: str, types: Types) -> str:
 def _without_literals(text: str, filter_: str) -> str:
     """Return the text of a filter or path with its literals masked; of one that the grammar does not have, nothing."""
     try:
-        parse(filter_, "invalidFilter")
+        parse(filter_, ScimType.INVALID_FILTER)
         tokens = list(Lexer().tokenize(text))
     except (InvalidRequest, ValueError):
         return MASK

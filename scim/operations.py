@@ -14,7 +14,7 @@ from identity.model.work import Work
 from scim.conditions import Conditions
 from scim.patch.request import apply_patch, parse_patch
 from scim.provisioning_log import note_created, note_status, noted
-from scim.resource.document import amended_profile, new_profile, read_resource, replaced_profile, working_document
+from scim.resource.document import amended_profile, new_profile, patchable_document, read_resource, replaced_profile
 from scim.resource.projection import Projection
 from scim.responses import dialect_of
 from scim.schema.resource_types import ResourceType
@@ -72,13 +72,13 @@ def patch(
     wanted = parse_patch(body, type_, dialect, within)
 
     def amend(current: Resource) -> Amendment:
-        document, change = apply_patch(wanted, working_document(current))
+        document, change = apply_patch(wanted, patchable_document(current))
         return Amendment(amended_profile(document, type_, current), change)
 
     resource = _amend(call, type_, resource_id, amend, conditions, shown)
     # A group answers without its members, so an answer to a change of members would tell only what did not change.
     silent = type_.kind is Kind.GROUP and (dialect.wants_no_body_of_a_group or wanted.touches_members)
-    return resource, silent and shown.asked is None
+    return resource, silent and shown.requested is None
 
 
 def delete(call: Call, type_: ResourceType, resource_id: str, conditions: Conditions) -> None:
@@ -110,7 +110,7 @@ def _amend(
     resource = amend_principal(
         call.tx, type_.kind, principal_id, noted(amend), expected_version=expected, caller=call.caller, now=call.now
     )
-    if shown.asked is not None and shown.shows("members") and type_.kind is Kind.GROUP:
+    if shown.requested is not None and shown.shows("members") and type_.kind is Kind.GROUP:
         return get(call, type_, resource_id, with_members=True)
     return resource
 

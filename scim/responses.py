@@ -16,11 +16,11 @@ from identity.model.errors import RateLimited, Refusal
 from identity.model.principal import Resource
 from scim.challenge import challenge_of
 from scim.dialects import Dialect, dialect_named
-from scim.errors import error_body, refuse, render_refusal
+from scim.errors import ScimType, error_body, refuse, render_refusal
 from scim.json_body import parse_body
 from scim.limits import BYTES_PER_VALUE, VALUES_MAX
 from scim.provisioning_log import note_body
-from scim.resource.document import etag, render
+from scim.resource.document import render
 from scim.resource.locations import Endpoints
 from scim.resource.projection import Projection
 from scim.schema.resource_types import ResourceType
@@ -46,7 +46,7 @@ def sent_body() -> bytes:
 def sent_json(body: bytes) -> Json:
     """Return the JSON object in a body. Raises ``InvalidRequest``, ``LimitExceeded``."""
     if request.mimetype and request.mimetype not in MEDIA_TYPES:
-        refuse("invalidSyntax", "the media type of the body must be application/scim+json")
+        refuse(ScimType.INVALID_SYNTAX, "the media type of the body must be application/scim+json")
     sent = parse_body(body, max(VALUES_MAX, runtime().body_bytes_max // BYTES_PER_VALUE))
     note_body(sent)
     return sent
@@ -71,7 +71,7 @@ def answer(body: Json, *, status: int = 200) -> Response:
 def resource_headers(resource: Resource, type_: ResourceType, endpoints: Endpoints) -> dict[str, str]:
     """Return the version and the place of a resource."""
     where = endpoints.location_at(type_, resource.principal.id)
-    return {"ETag": etag(resource.principal), "Content-Location": where}
+    return {"ETag": resource.principal.entity_tag, "Content-Location": where}
 
 
 def resource_answer(

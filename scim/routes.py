@@ -24,7 +24,6 @@ from scim.conditions import Conditions
 from scim.discovery import list_response, render_resource_types, render_schemas, service_provider_config
 from scim.errors import error_body
 from scim.provisioning_log import note_status, note_type, scim_call
-from scim.resource.document import etag
 from scim.resource.locations import Endpoints, base_url, endpoints_of
 from scim.resource.projection import Projection, parse_projection
 from scim.responses import (
@@ -73,7 +72,7 @@ def read(slug: str, endpoint: str, resource_id: str) -> Response:
         resource = operations.get(call, type_, resource_id, with_members=shown.shows("members"))
         is_known = _conditions().is_known(resource.principal.version)
     if is_known:
-        return Response(status=304, headers={"ETag": etag(resource.principal)})
+        return Response(status=304, headers={"ETag": resource.principal.entity_tag})
     return resource_answer(resource, type_, endpoints, shown)
 
 
@@ -227,7 +226,7 @@ def discover(slug: str, kind: str) -> Response:
     with scim_call(slug) as call:
         _refuse_a_filter()
         found = list(RENDERED[kind](endpoints_of(call, slug)).values())
-    return answer(list_response(found, total=len(found), start_index=1))
+    return answer(list_response(found))
 
 
 @blueprint.get("/ResourceTypes/<name>", defaults={"kind": "ResourceTypes"})

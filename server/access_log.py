@@ -1,4 +1,4 @@
-"""The access log: one line of JSON for each request, whoever answered it, written once the answer is on its way.
+"""The access log: one line of JSON for each request, answered or refused, written after the response is sent.
 
 It holds no path, query or header that a caller chose: the route is the rule that matched, the caller a kind and an id.
 A request that was refused before it was read has neither.
@@ -19,7 +19,7 @@ ID_LENGTH_MAX = 39
 
 
 class AccessLog:
-    """Writes a line with one write, past the log of everything else: it is asked for every request."""
+    """Writes each line with one write, past the other logs: it is called for every request."""
 
     def __init__(self, stream: TextIO) -> None:
         self._write = stream.write  # of standard error, which keeps no line back

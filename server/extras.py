@@ -1,4 +1,4 @@
-"""What an extra of the distribution installs, looked for before anything is started that would miss it half-way."""
+"""The extras of the distribution: a program looks for the modules that it needs before it starts anything."""
 
 from importlib.util import find_spec
 
@@ -6,7 +6,7 @@ from server.failures import Failure
 
 
 def missing_extra(what: str, extra: str, *modules: str) -> str | None:
-    """Return what to tell an operator when modules of an extra are not there; None when all are."""
+    """Return a sentence for the operator when modules of an extra are missing; None when none is."""
     missing = [name for name in modules if find_spec(name) is None]
     return f"{what} needs {' and '.join(missing)}: pip install 'identity-foundation[{extra}]'" if missing else None
 

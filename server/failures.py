@@ -1,7 +1,7 @@
-"""What is wrong, in one sentence that says what to do: for every command, and for the processes that a command starts.
+"""Failures: one sentence that says what is wrong and what to do. For every command, and the processes that it starts.
 
-``RULES`` is the list of the failures that were foreseen. An error that none of them knows is a defect: it gets a
-reference, and the log level debug shows where it came from.
+``RULES`` is the list of the failures that were foreseen. An error without a rule is a defect: it gets a reference, and
+the log level debug shows where it came from.
 
 Every command imports this, so drivers and the log are imported only when something has failed.
 """
@@ -79,15 +79,15 @@ def sentence_of(error: BaseException) -> str | None:
 
 
 def unforeseen(error: BaseException) -> str:
-    """Return what to say of an error that ``sentence_of`` does not know. The same fault has the same reference."""
+    """Return the sentence for an error without a rule. The same fault has the same reference."""
     return (
         f"unexpected {type(error).__name__} (reference {reference_of(error)}). It is a defect: please report it, with "
         "what is shown when the command runs with IDENTITY_LOG_LEVEL=debug"
     )
 
 
-def told(error: BaseException) -> str:
-    """Return the one sentence for an error, foreseen or not."""
+def explain(error: BaseException) -> str:
+    """Return the sentence for an error, foreseen or not."""
     return sentence_of(error) or unforeseen(error)
 
 
@@ -99,13 +99,13 @@ def reference_of(error: BaseException) -> str:
 
 
 def is_login_refused(error: BaseException) -> bool:
-    """True where the database answers, and will never let this login in as it is: there is no sense in waiting."""
+    """True where the database answers, and refuses the login as it is configured: to wait is of no use."""
     said = str(_driver_error(error) or "")
     return bool(LOGIN_REFUSED.search(said) or DATABASE_MISSING.search(said))
 
 
 def is_broker_login_refused(error: BaseException) -> bool:
-    """The same of the broker."""
+    """True where the broker answers, and refuses the login."""
     return any(_is_of_broker(each) and BROKER_LOGIN_REFUSED.search(str(each)) for each in _chain(error))
 
 

@@ -1,7 +1,6 @@
-"""The management listener beside the web processes: /metrics on an address of its own, never where the world asks.
+"""The management listener beside the web processes: /metrics on an address of its own, never on the public one.
 
-If its port cannot be had it says so, and the web processes serve without it: that nobody can look is no reason to
-refuse everybody.
+If its port is not free it logs so, and the web processes serve without it: without metrics the service still works.
 """
 
 import os
@@ -15,16 +14,16 @@ from contextlib import contextmanager
 from server.process import end_with_parent, stop_process
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Where prometheus_client looks, *when it is imported*, for the folder into which each process writes its numbers."""
+"""Names the folder into which each process writes its numbers. prometheus_client reads it *when it is imported*."""
 
 STOP_S = 2.0
 
 
 @contextmanager
 def managed(host: str, port: int, log_format: str) -> Iterator[None]:
-    """Count for the management listener, and let it listen, until the block ends. Port 0 is none.
+    """Run the management listener until the block ends, with a folder for the numbers of all web processes.
 
-    Nothing may have imported ``prometheus_client`` before.
+    Port 0 is none. Nothing may have imported ``prometheus_client`` before.
     """
     if port == 0:
         yield

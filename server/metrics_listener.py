@@ -32,13 +32,13 @@ def answer(environ: "WSGIEnvironment", start: "StartResponse") -> "Iterable[byte
         return []
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    told = generate_latest(registry)
-    start("200 OK", [("Content-Type", CONTENT_TYPE_LATEST), ("Content-Length", str(len(told)))])
-    return [told]
+    body = generate_latest(registry)
+    start("200 OK", [("Content-Type", CONTENT_TYPE_LATEST), ("Content-Length", str(len(body)))])
+    return [body]
 
 
 class Listener(ThreadingMixIn, WSGIServer):
-    """Answers each in a thread of its own, so that who asks slowly keeps no other waiting."""
+    """Answers each request in a thread of its own, so a slow one keeps no other waiting."""
 
     daemon_threads = True
 
@@ -55,11 +55,11 @@ class Request(WSGIRequestHandler):
     timeout = REQUEST_S_MAX
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing: it is asked every few seconds."""
+        """Log nothing: Prometheus requests every few seconds."""
 
 
 def listen(host: str, port: int) -> None:
-    """Serve until told to stop. Raises ``OSError`` when the address cannot be had."""
+    """Serve until SIGTERM. Raises ``OSError`` when the address is not free."""
     server = Listener6 if ":" in host else Listener
     with make_server(host, port, answer, server_class=server, handler_class=Request) as listener:
         listener.serve_forever()
@@ -75,8 +75,8 @@ def remove_folder(folder: Path) -> None:
 
 
 def main() -> None:
-    """Run the listener until told to end; then the folder, which is in the environment, goes with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us stops us
+    """Run the listener until SIGTERM, then remove the folder that the environment names."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     host, port = sys.argv[1], int(sys.argv[2])
     try:
@@ -84,7 +84,7 @@ def main() -> None:
     except OSError as error:
         _log_refused(host, port, error)
         while True:
-            signal.pause()  # for the folder's sake: the web processes write into it all the same
+            signal.pause()  # the web processes write into the folder all the same, which is removed at the end
     finally:
         remove_folder(Path(os.environ[FOLDER]))
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from server.failures import Failure
 
 ENDING_S = 2.0
-"""How long a server that was told to stop, or killed, may take to give its port back."""
+"""How long a server that is stopping, or was killed, may take to free its port."""
 
 LOOK_S = 0.05
 

@@ -16,7 +16,7 @@ PASSABLE_FOLDER_MODE = 0o710
 def make_private_folder(folder: Path, passable_by: Account | None = None) -> None:
     """Make a folder and those above it that are missing; one that is there keeps its mode.
 
-    Another account (the one that root lends to PostgreSQL) may pass through it, and list nothing.
+    Another account (the unprivileged one that runs PostgreSQL for root) may pass through it, and list nothing.
     """
     if folder.is_dir():
         return

@@ -1,4 +1,4 @@
-"""Child processes that never outlive us: how they start, how they stop, whose account they use."""
+"""Child processes that never outlive their parent: how they start and stop, and under which account they run."""
 
 import ctypes
 import os
@@ -15,7 +15,7 @@ from server.failures import Failure
 SignalName = Literal["SIGINT", "SIGTERM", "SIGQUIT", "SIGKILL"]
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-LENT_ACCOUNTS = ("postgres", "nobody")
+UNPRIVILEGED_ACCOUNTS = ("postgres", "nobody")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +26,19 @@ class Account:
     gid: int
 
 
-def lent_account() -> Account | None:
-    """Return the account that root lends to programs that refuse to be root; None for an ordinary user."""
+def unprivileged_account() -> Account | None:
+    """Return the account for programs that refuse to run as root; None where this process is not root."""
     if os.geteuid() != 0:
         return None
-    for name in LENT_ACCOUNTS:
+    for name in UNPRIVILEGED_ACCOUNTS:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
         return Account(entry.pw_uid, entry.pw_gid)
-    raise Failure(f"root needs one of the accounts {', '.join(LENT_ACCOUNTS)} to run PostgreSQL as: make one of them")
+    raise Failure(
+        f"root needs one of the accounts {', '.join(UNPRIVILEGED_ACCOUNTS)} to run PostgreSQL as: make one of them"
+    )
 
 
 def end_with_parent(name: SignalName, *, parent: int | None = None) -> Callable[[], None]:
@@ -51,15 +53,15 @@ def end_with_parent(name: SignalName, *, parent: int | None = None) -> Callable[
 
     def prepare() -> None:
         prctl(PR_SET_PDEATHSIG, number)
-        if os.getppid() != parent:  # it died before we asked to be told
+        if os.getppid() != parent:  # it died before the call of prctl
             os._exit(1)
 
     return prepare
 
 
 def name_sessions(program: str) -> None:
-    """Let the database show which program each connection of this process, and of its children, belongs to."""
-    os.environ["PGAPPNAME"] = f"identity {program}"  # read by libpq, whoever connects
+    """Name the connections of this process and its children after the program, for the database to show."""
+    os.environ["PGAPPNAME"] = f"identity {program}"  # read by libpq, for every connection
 
 
 def follow_parent() -> None:
@@ -70,7 +72,7 @@ def follow_parent() -> None:
 def stop_process(
     process: subprocess.Popen[bytes], *, gentle: SignalName, firm: SignalName = "SIGKILL", wait_s: float
 ) -> int:
-    """Ask gently, then firmly, then do not ask; return the exit status."""
+    """Send the gentle signal, then the firm one, then SIGKILL; return the exit status."""
     for name in (gentle, firm):
         if process.poll() is not None:
             return process.returncode

@@ -1,9 +1,8 @@
-"""Bodies on their way: read without a thread, within a time, and with no more memory than there is for all of them.
+"""Request bodies: read without a thread, within a time limit, and within a limit of memory for all of them.
 
-A body has ``BODY_S`` to come, and longer as far as it comes at ``BODY_BYTES_PER_S``. What is held of unfinished bodies
-is shared out between parties as places are (``model.turns``). A party that needs more than its share gives up the one
-of its own that has been on its way for longest: who sends slowly makes room for who sends now, and is told so when its
-time is over.
+A body has ``BODY_S`` to arrive, and longer while it arrives at ``BODY_BYTES_PER_S``. Tenants share the memory of
+unfinished bodies, as they share slots (``model.fair_share``). A tenant that needs more than its share gives up its
+oldest unfinished body: a slow request makes room for a new one, and is refused when its time is over.
 
 Everything here belongs to the thread of one event loop.
 """
@@ -12,29 +11,28 @@ import asyncio
 import re
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any
 
 from identity.model.errors import LimitExceeded, RateLimited
 
 BODY_S = 5.0
 BODY_BYTES_PER_S = 16_384
-"""As slow as a body may be: 128 kbit/s. Apache's mod_reqtimeout asks for 500 bytes/s after 20 s."""
+"""The slowest rate of a body: 128 kbit/s. Apache's mod_reqtimeout demands 500 bytes/s after 20 s."""
 
 SMALL_BYTES = 65_536
 """Read in one piece where the length is known: every form of the token service, and nearly every resource."""
 
 CHUNK_BYTES_MIN = 512
-"""A chunk counts for at least so much of what a body may have: each takes room, however little is in it."""
+"""The least that a chunk counts for: each takes memory, however little is in it."""
 
 CHUNKS_FREE = 8
 CHUNKS_PER_S = 500
-"""Of one party, those that are smaller than that and come after the first ones of a body: each is work for us, and none
-for who sends it."""
+"""Of one tenant, smaller ones after the first of a body: each is work for this process, and none for the sender."""
 
 HELD_BODIES = 64
-"""So many bodies of the largest permitted size may be on their way at once."""
+"""So many bodies of the largest permitted size may be unfinished at once."""
 
 GIVEN_UP = "too much of this is going on; ask again"
 LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -44,72 +42,50 @@ class BodyTooSlow(Exception):  # noqa: N818 - an answer, not a programming error
     """The body did not come in time."""
 
 
-class Headers(Protocol):
-    """Header fields by their names in lower case."""
-
-    def get(self, key: str, default: str) -> str:
-        """Return a value, or ``default`` when there is none."""
-        ...
-
-    def __contains__(self, key: str) -> bool:
-        """Return whether there is such a field."""
-        ...
-
-
-class Sender(Protocol):
-    """What granian hands over of a request: its body whole, or piece by piece."""
-
-    def __call__(self) -> Awaitable[bytes]:
-        """Return the whole body."""
-        ...
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        """Return its pieces."""
-        ...
-
-
 @dataclass(slots=True, eq=False)
 class Reading:
-    """One body on its way. ``held_bytes`` is what it takes of its party's share."""
+    """One unfinished body. ``held_bytes`` is its part of its tenant's share."""
 
-    party: Hashable
+    tenant_key: Hashable
     deadline: asyncio.Timeout
     held_bytes: int = 0
     is_given_up: bool = False
 
 
 @dataclass(slots=True)
-class Bodies:
-    """All bodies that are on their way to one process."""
+class RequestBodies:
+    """All unfinished bodies of one process."""
 
     bytes_max: int
     clock: Callable[[], float] = time.monotonic  # which event loops count by
     body_s: float = BODY_S
     _readings: dict[Hashable, dict[Reading, None]] = field(default_factory=lambda: defaultdict(dict))
-    """Of each party, in the order in which they began."""
+    """Of each tenant, the oldest first."""
     _held_bytes: dict[Hashable, int] = field(default_factory=lambda: defaultdict(int))
     _all_bytes: int = 0
     _next_chunk_s: dict[Hashable, float] = field(default_factory=dict)
 
-    async def read(self, sender: Sender, headers: Headers, party: Hashable) -> bytes:
-        """Return the body that the application will ask for, or what came of it before the connection was lost.
+    async def read(self, sender: Any, headers: Mapping[str, str], tenant_key: Hashable) -> bytes:
+        """Return the body of a request, or what came of it before the connection was lost.
 
-        One that says that it is too large is left to be refused, and of one that does not say no more is read than
-        shows it. Raises ``BodyTooSlow``, ``RateLimited`` when it is given up for another, ``LimitExceeded`` when it
-        comes in crumbs.
+        ``sender`` is granian's: awaited, it returns the whole body; iterated, its pieces. ``headers`` finds a field by
+        its name in lower case. A body with too large a Content-Length is left for the application to refuse; of one
+        without a length, no more is read than shows its size. Raises ``BodyTooSlow``; ``RateLimited`` when the body is
+        given up for another; ``LimitExceeded`` when it comes in too many small chunks.
         """
         is_chunked, length = "transfer-encoding" in headers, _length_of(headers)
         if not is_chunked and not 0 < length <= self.bytes_max:
             return b""
         began_s = self.clock()
-        reading = Reading(party, asyncio.timeout_at(began_s + self.body_s))
-        self._readings[party][reading] = None
+        reading = Reading(tenant_key, asyncio.timeout_at(began_s + self.body_s))
+        self._readings[tenant_key][reading] = None
         try:
             async with reading.deadline:
                 if is_chunked or length > SMALL_BYTES:
                     return await self._read_pieces(reading, sender, is_chunked, began_s + self.body_s)
                 self._hold(reading, length)
-                return await sender()
+                whole: bytes = await sender()
+                return whole
         except RuntimeError:  # granian's, for a connection that was lost
             return b""
         except TimeoutError:
@@ -120,10 +96,10 @@ class Bodies:
             refusal = error
         finally:
             self._forget(reading)
-        await asyncio.sleep(began_s + self.body_s - self.clock())  # whoever is told at once begins anew at once
+        await asyncio.sleep(began_s + self.body_s - self.clock())  # a client refused at once would try again at once
         raise refusal
 
-    async def _read_pieces(self, reading: Reading, sender: Sender, is_chunked: bool, until_s: float) -> bytes:
+    async def _read_pieces(self, reading: Reading, sender: Any, is_chunked: bool, until_s: float) -> bytes:
         pieces, received, counted = [], 0, 0
         async for piece in sender:
             size = max(len(piece), CHUNK_BYTES_MIN if is_chunked else 0)
@@ -137,26 +113,26 @@ class Bodies:
                 )
             self._hold(reading, size)
             if len(piece) < CHUNK_BYTES_MIN and len(pieces) > CHUNKS_FREE:
-                await self._turn_of_chunk(reading.party)
+                await self._wait_for_chunk(reading.tenant_key)
             if not reading.deadline.expired():
                 reading.deadline.reschedule(until_s + received / BODY_BYTES_PER_S)
         return b"".join(pieces)
 
-    async def _turn_of_chunk(self, party: Hashable) -> None:
+    async def _wait_for_chunk(self, tenant_key: Hashable) -> None:
         now_s = self.clock()
-        turn_s = max(now_s, self._next_chunk_s.get(party, 0.0))
-        self._next_chunk_s[party] = turn_s + 1 / CHUNKS_PER_S
+        turn_s = max(now_s, self._next_chunk_s.get(tenant_key, 0.0))
+        self._next_chunk_s[tenant_key] = turn_s + 1 / CHUNKS_PER_S
         await asyncio.sleep(turn_s - now_s)
 
     # --- memory ---
 
     def _hold(self, reading: Reading, size: int) -> None:
-        """Take ``size`` bytes of the party's share. Raises ``RateLimited`` when all that it holds is younger."""
-        party = reading.party
-        if reading.is_given_up:  # it has heard nothing of that yet
+        """Take ``size`` bytes of the tenant's share. Raises ``RateLimited`` when all its other bodies are younger."""
+        tenant_key = reading.tenant_key
+        if reading.is_given_up:  # its deadline has not ended it yet
             raise RateLimited(GIVEN_UP, wait_s=1.0)
-        while self._held_bytes[party] + size > self._share_bytes(party):
-            oldest = next(iter(self._readings[party]), reading)
+        while self._held_bytes[tenant_key] + size > self._share_bytes(tenant_key):
+            oldest = next(iter(self._readings[tenant_key]), reading)
             if oldest is reading:
                 raise RateLimited(GIVEN_UP, wait_s=1.0)
             self._forget(oldest)
@@ -164,25 +140,25 @@ class Bodies:
                 oldest.is_given_up = True
                 oldest.deadline.reschedule(self.clock())
         reading.held_bytes += size
-        self._held_bytes[party] += size
+        self._held_bytes[tenant_key] += size
         self._all_bytes += size
 
-    def _share_bytes(self, party: Hashable) -> int:
-        """Half of what the other parties leave: so there is always some for one more."""
-        return (HELD_BODIES * self.bytes_max - (self._all_bytes - self._held_bytes[party])) // 2
+    def _share_bytes(self, tenant_key: Hashable) -> int:
+        """Return half of what the other tenants leave: so there is always some for one more."""
+        return (HELD_BODIES * self.bytes_max - (self._all_bytes - self._held_bytes[tenant_key])) // 2
 
     def _forget(self, reading: Reading) -> None:
-        """Give back what a body held; doing it twice is doing it once."""
-        party, held = reading.party, reading.held_bytes
+        """Give back the memory of a body; doing it twice is doing it once."""
+        tenant_key, held = reading.tenant_key, reading.held_bytes
         reading.held_bytes = 0
         self._all_bytes -= held
-        self._held_bytes[party] -= held
-        self._readings[party].pop(reading, None)
-        if not self._readings[party]:
-            del self._readings[party], self._held_bytes[party]
-            self._next_chunk_s.pop(party, None)
+        self._held_bytes[tenant_key] -= held
+        self._readings[tenant_key].pop(reading, None)
+        if not self._readings[tenant_key]:
+            del self._readings[tenant_key], self._held_bytes[tenant_key]
+            self._next_chunk_s.pop(tenant_key, None)
 
 
-def _length_of(headers: Headers) -> int:
+def _length_of(headers: Mapping[str, str]) -> int:
     length = headers.get("content-length", "")
     return int(length) if LENGTH.fullmatch(length) else 0

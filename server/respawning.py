@@ -1,7 +1,7 @@
-"""granian's server, with other rules for web processes that end, and for how they are told to.
+"""granian's server, with other rules for web processes that end, and for the signals that end them.
 
-granian's own ends for good, with everybody who is served, when a web process ends twice within six seconds. What is
-replaced here is private to granian, whose version is pinned; ``tests/config/test_serve.py`` holds it.
+granian's own server ends for good, and serves no request, when a web process ends twice within six seconds. The methods
+replaced here are private to granian, whose version is pinned; ``tests/config/test_serve.py`` tests them.
 """
 
 import signal
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class RespawningServer(Server):  # type: ignore[misc, valid-type]
-    """Starts a web process that has ended again, after growing pauses; ends for good when none could ever be started.
+    """Starts a web process again after its end, with growing pauses; ends for good when none can start.
 
     ``has_loaded`` is set by a web process once it has its application.
     """
@@ -35,7 +35,7 @@ class RespawningServer(Server):  # type: ignore[misc, valid-type]
         self.restarts = Restarts()
 
     def _serve_loop(self, spawn_target: Callable[..., None], target_loader: Callable[..., Any]) -> None:
-        """Take the place of granian's: return when told to stop, or when there is no sense in going on."""
+        """Replace granian's loop: return after a signal to stop, or when the web processes cannot start."""
         restarts, start_at = self.restarts, dict[int, float]()
         for index in range(self.workers):
             restarts.note_start(str(index), time.monotonic())
@@ -74,7 +74,7 @@ class RespawningServer(Server):  # type: ignore[misc, valid-type]
             self.wrks[index] = worker
 
     def _stop_workers(self) -> None:
-        """Take the place of granian's, which asks once: a process that was only beginning then has not heard of it."""
+        """Replace granian's method, which sends one SIGTERM: a process that was only beginning then does not get it."""
         ends_at = time.monotonic() + self.workers_kill_timeout
         while (alive := [worker for worker in self.wrks if worker.is_alive()]) and time.monotonic() < ends_at:
             for worker in alive:
@@ -97,13 +97,13 @@ def take_signals() -> None:
 
 
 def _signals_once(_loop: Any) -> WorkerSignal:
-    told = WorkerSignal()
+    stop = WorkerSignal()
 
-    def tell(*_: Any) -> None:
+    def on_signal(*_: Any) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        told.set()
+        stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, tell)
-    return told
+        signal.signal(number, on_signal)
+    return stop

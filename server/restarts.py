@@ -1,15 +1,15 @@
-"""When a program that has ended is started again: what ends seldom at once, what keeps ending after growing pauses."""
+"""When a program that has ended is started again: at once, or after growing pauses where it keeps ending."""
 
 from dataclasses import dataclass, field
 
 FORGOTTEN_AFTER_S = 60.0
-"""Of life: what ran for so long has started well, however often it had ended before."""
+"""A program that ran for so long has started well, however often it had ended before."""
 
 LIVED_S = 10.0
 PAUSE_MAX_S = 10.0
 SHORT_PAUSE_MAX_S = 2.0
 ENDS_MAX = 5
-"""In a row, of what never lived: it cannot start."""
+"""Ends in a row after which a program that never worked cannot start."""
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Restarts:
     ends: dict[str, int] = field(default_factory=dict)
     started_at: dict[str, float] = field(default_factory=dict)
     lived: set[str] = field(default_factory=set)
-    """What was seen to work at least once."""
+    """Programs that worked at least once."""
 
     def note_start(self, name: str, now: float) -> None:
         """Remember when a program was started."""
@@ -46,7 +46,7 @@ class Restarts:
     def pause_s(self, ends: int, *, is_needed: bool = False) -> float:
         """Return how long to wait after that many ends: not at all, then twice as long each time, up to a limit.
 
-        What others cannot do without ``is_needed``, and never away for long.
+        The limit is short for a program that others need (``is_needed``).
         """
         longest_s = SHORT_PAUSE_MAX_S if is_needed else PAUSE_MAX_S
         return 0.0 if ends <= 1 else min(self.first_pause_s * 2.0 ** min(ends - 2, 30), longest_s)

@@ -1,7 +1,7 @@
-"""What granian hands requests to: it waits for a body without a thread, and then lets a thread run the application.
+"""The application as granian calls it: it waits for a body without a thread, and then runs the request in one.
 
-The web server's WSGI gives every request a thread as soon as its head is there, and a body that comes slowly keeps it.
-Here one event loop waits for all bodies (``config.bodies``); a request that runs in a thread is here whole.
+The web server's WSGI gives every request a thread with its headers, and a slow body keeps that thread. Here one event
+loop waits for all bodies (``server.request_bodies``); a request that runs in a thread is complete.
 """
 
 import asyncio
@@ -15,74 +15,71 @@ from typing import TYPE_CHECKING, Any
 
 from structlog.contextvars import clear_contextvars, get_contextvars
 
-from identity.edge.admission import PROBES
-from identity.edge.early_refusals import NOT_READY, TOO_LARGE, TOO_MANY, TOO_SLOW, Refused
+from identity.edge.admission import PROBES, AdmissionMiddleware
+from identity.edge.early_refusals import NOT_READY, TOO_LARGE, TOO_MANY, TOO_SLOW, EarlyRefusal
 from identity.edge.metrics import count_refused
 from identity.model.errors import LimitExceeded, RateLimited, Unavailable
 from server.access_log import AccessLog, Known
-from server.request_bodies import Bodies, BodyTooSlow
+from server.request_bodies import BodyTooSlow, RequestBodies
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
 
 PROBING_THREADS = 2
-"""Of their own: what says whether this process is well waits for nobody."""
+"""Health probes have threads of their own, so they never wait for other requests."""
 
 FIXED = {
     "SCRIPT_NAME": "",
     "wsgi.version": (1, 0),
     "wsgi.errors": sys.stderr,
-    "wsgi.input_terminated": True,  # it ends where the body ends; Werkzeug asks
+    "wsgi.input_terminated": True,  # it ends where the body ends, which Werkzeug wants to know
     "wsgi.multithread": True,
     "wsgi.multiprocess": True,
     "wsgi.run_once": False,
 }
 OWN_NAMES = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
-REFUSALS: dict[type[Exception], dict[str, Refused]] = {
+REFUSALS: dict[type[Exception], dict[str, EarlyRefusal]] = {
     Unavailable: NOT_READY,
     BodyTooSlow: TOO_SLOW,
     RateLimited: TOO_MANY,
     LimitExceeded: TOO_LARGE,
 }
 
-Whose = Callable[[str], tuple[Hashable, str]]
-
 
 @dataclass(slots=True)
 class Heading:
-    """What a WSGI application says before its body."""
+    """Status and header fields of a WSGI application's response."""
 
     status: int = 500
     headers: list[tuple[str, str]] | None = None
 
     def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Any:
-        """Take it down (PEP 3333 ``start_response``); nothing here writes by the function that it may return."""
+        """Keep them (PEP 3333 ``start_response``). The write function that PEP 3333 lets this return is not used."""
         self.status, self.headers = int(status[:3]), headers
 
     @property
     def request_id(self) -> str | None:
-        """The id under which the caller knows the request."""
+        """The id of the request that the caller sees."""
         return next((value for name, value in self.headers or () if name == "X-Request-Id"), None)
 
 
-class Front:
-    """The application as granian calls it (RSGI). ``whose`` tells whose turn a path needs, and its surface.
+class RsgiApplication:
+    """The application as granian calls it (RSGI).
 
-    Until ``is_open``, all but the probes is refused. At most ``threads`` requests are in the application at once.
+    Until ``is_ready``, every request but the probes is refused. At most ``threads`` requests run at once.
     """
 
     def __init__(
         self,
-        application: "WSGIApplication",
+        admission: AdmissionMiddleware,
         *,
-        whose: Whose,
-        bodies: Bodies,
+        bodies: RequestBodies,
         threads: int,
-        is_open: Callable[[], bool] = lambda: True,
+        is_ready: Callable[[], bool] = lambda: True,
         access: AccessLog | None = None,
     ) -> None:
-        self._application, self._whose, self._bodies, self._is_open = application, whose, bodies, is_open
+        self._admission, self._bodies, self._is_ready = admission, bodies, is_ready
         self._threads = ThreadPoolExecutor(threads, "request")
         self._probing = ThreadPoolExecutor(PROBING_THREADS, "probe")
         self._access = access
@@ -91,40 +88,40 @@ class Front:
         """Answer one request."""
         path, began_s = scope.path.encode().decode("latin-1"), time.perf_counter()  # as PEP 3333 has it
         threads, body = self._probing, b""
-        party: Hashable = None
+        tenant_key: Hashable = None
         if path not in PROBES:
-            party, surface = self._whose(path)
+            tenant_key, surface = self._admission.tenant_key_of(path)
             try:
-                if not self._is_open():
+                if not self._is_ready():
                     raise Unavailable("nothing is known of the database yet")
-                threads, body = self._threads, await self._bodies.read(protocol, scope.headers, party)
+                threads, body = self._threads, await self._bodies.read(protocol, scope.headers, tenant_key)
             except tuple(REFUSALS) as refusal:
                 heading = _refuse(protocol, REFUSALS[type(refusal)][surface])
                 count_refused(surface, scope.method, heading.status)
-                self._note(scope.method, heading, party, began_s, {})
+                self._note(scope.method, heading, tenant_key, began_s, {})
                 return
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(threads, self._run, scope, protocol, path, body, party, began_s)
+        await loop.run_in_executor(threads, self._run, scope, protocol, path, body, tenant_key, began_s)
 
-    def _run(self, scope: Any, protocol: Any, path: str, body: bytes, party: Hashable, began_s: float) -> None:
+    def _run(self, scope: Any, protocol: Any, path: str, body: bytes, tenant_key: Hashable, began_s: float) -> None:
         clear_contextvars()  # of the request that this thread had before
         heading = Heading()
-        chunks = self._application(environ_of(scope, path, body), heading)
+        chunks = self._admission(environ_of(scope, path, body), heading)
         try:
             _respond(protocol, heading, chunks)
         finally:
             if hasattr(chunks, "close"):
                 chunks.close()
             if path not in PROBES or heading.status != 200:
-                self._note(scope.method, heading, party, began_s, get_contextvars())
+                self._note(scope.method, heading, tenant_key, began_s, get_contextvars())
 
-    def _note(self, method: str, heading: Heading, party: Hashable, began_s: float, known: Known) -> None:
+    def _note(self, method: str, heading: Heading, tenant_key: Hashable, began_s: float, known: Known) -> None:
         if self._access is not None:
-            tenant, took_s = party[0] if isinstance(party, tuple) else None, time.perf_counter() - began_s
+            tenant, took_s = tenant_key[0] if isinstance(tenant_key, tuple) else None, time.perf_counter() - began_s
             self._access.note(method, heading.status, tenant, heading.request_id, took_s, known)
 
 
-def _refuse(protocol: Any, refused: Refused) -> Heading:
+def _refuse(protocol: Any, refused: EarlyRefusal) -> Heading:
     heading = Heading()
     _respond(protocol, heading, refused.answer(heading))
     return heading

@@ -1,7 +1,6 @@
 """Logs: one line of JSON each (pretty on a terminal), never with a token, a secret or a password.
 
-Whoever works on a request binds ``request_id`` and ``tenant`` in ``structlog.contextvars``: every line shows
-them.
+The code of a request binds ``request_id`` and ``tenant`` in ``structlog.contextvars``: every line shows them.
 """
 
 import logging
@@ -60,11 +59,11 @@ def configure_logging(
     for name in ("alembic", "kombu", "httpx2", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("kombu.connection").setLevel(logging.ERROR)  # "no hostname": a queue in PostgreSQL has none
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # who uses the pool says it better, and once
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # the user of the pool logs it better, and once
 
 
 def redact(_logger: object, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Take out whatever is named like a secret or looks like one."""
+    """Remove every value that is named like a secret or looks like one."""
     for name, value in line.items():
         line[name] = _redacted(name, value)
     return line

@@ -25,9 +25,14 @@ from werkzeug.serving import make_server
 from config.app import create_app
 from config.settings import Settings
 from identity.actions.audit import list_events
-from identity.actions.clients import Registration, register_client
-from identity.actions.connections import create_oidc_connection, create_scim_connection, list_connections
-from identity.actions.delegation import Grant, grant_delegation
+from identity.actions.clients import NewClient, register_client
+from identity.actions.connections import (
+    NewOidcConnection,
+    create_oidc_connection,
+    create_scim_connection,
+    list_connections,
+)
+from identity.actions.delegations import NewDelegation, grant_delegation
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.lifecycle import change_state
 from identity.actions.provisioning import create_principal
@@ -142,17 +147,16 @@ def plant(engine: Engine, slug: str, encryption: EnvelopeEncryption) -> Seeded:
 def trust(tx: Tx, issuer: str, **more: Any) -> UUID:
     """Trust an upstream issuer, whose ``sub`` is the externalId that the directory gives."""
     values = {"jwks": None, "jwks_uri": None, "audiences": (PORTAL,), "match": Match.EXTERNAL_ID} | more
+    allowed = values.pop("allow_development", False)
+    members = {"subject_claim": "sub", "provisioned_by": directory(tx).id} | values
     return create_oidc_connection(
         tx,
-        name=issuer,
-        issuer=issuer,
-        subject_claim=values.pop("subject_claim", "sub"),
-        provisioned_by=directory(tx).id,
+        NewOidcConnection(name=issuer, issuer=issuer, **members),
         external_url=EXTERNAL_URL,
         allow_loopback=True,
+        allow_development=allowed,
         caller=ADMINISTRATOR,
         now=BEGIN,
-        **values,
     ).id
 
 
@@ -200,7 +204,7 @@ def employ(tx: Tx, name: str, owner: UUID, *, signs: bool = False) -> Agent:
 
 def register(tx: Tx, *, principal_id: UUID | None = None, audience: str | None = None, signs: bool = False) -> Client:
     key, secret = ECKey.generate_key("P-256"), f"idf_client_{uuid4().hex}"
-    asked = Registration(
+    asked = NewClient(
         client_name=None,
         principal_id=principal_id,
         audience=audience,
@@ -215,9 +219,11 @@ def register(tx: Tx, *, principal_id: UUID | None = None, audience: str | None =
 
 def let_act(tx: Tx, actor_id: UUID, group_id: UUID | None, **changed: Any) -> UUID:
     """Let an agent act for the members of a group at the ERP."""
-    grant = Grant(actor_id, None, group_id, ERP, SCOPES, DETAILS, max_lifetime_s=120, max_depth=4, expires_at=None)
+    grant = NewDelegation(
+        actor_id, None, group_id, ERP, SCOPES, DETAILS, max_lifetime_s=120, max_depth=4, expires_at=None
+    )
     wanted = replace(grant, **changed)
-    return grant_delegation(tx, wanted, tenant_lifetime_max_s=300, caller=ADMINISTRATOR, now=BEGIN).id
+    return grant_delegation(tx, wanted, caller=ADMINISTRATOR, now=BEGIN).id
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,9 @@
-"""The default broker: a queue in the same PostgreSQL, through kombu's pgmq transport without its sharp edges.
+"""The default broker: a queue in the same PostgreSQL, through kombu's pgmq transport with four differences.
 
-The migration makes the queue, so no running process needs the right to make one; connections keep every
-option of the database URL (TLS among them); the consumer listens instead of polling, and looks by itself
-every two seconds for messages whose reader has died.
-
-Each message is read as text and built anew (``workers.messages``); one that cannot be is moved to the queue's archive.
+* A migration makes the queue, so no running process needs the right to make one.
+* Connections keep every option of the database URL, TLS among them.
+* The consumer listens instead of polling, and reads every two seconds for messages of a worker that has died.
+* Each message is read as text and built anew (``workers.messages``); one that cannot be read goes to the archive.
 """
 
 import threading
@@ -18,6 +17,7 @@ from pgmq import PGMQueue
 
 from identity.store.notices import Notices
 from identity.store.queue import QueuePool, Received, message_set_aside, queue_read, queue_waiting
+from workers.acknowledgement import acknowledging
 from workers.messages import (
     MESSAGE_BYTES_MAX,
     SET_ASIDE_MAX,
@@ -25,7 +25,6 @@ from workers.messages import (
     build_envelope,
     read_envelope,
 )
-from workers.settling import settling
 
 CHANNEL = "queue"
 LOOK_S = 2.0  # how late a message is found again after its visibility timeout
@@ -37,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 class QueueChannel(pgmq.Channel):
-    """A channel that uses the queue that is there and never makes, binds or counts one."""
+    """A channel on the existing queue. It makes, binds and counts none."""
 
     supports_fanout = False
 
@@ -54,7 +53,7 @@ class QueueChannel(pgmq.Channel):
         pass
 
     def _size(self, queue: str) -> int:
-        return 0  # asked at every declaration, and needed by nobody there
+        return 0  # kombu counts at every declaration, and does not use the number
 
     def waiting(self) -> int:
         """Return how many messages wait for a worker, ``COUNTED_MAX`` at most."""
@@ -86,14 +85,14 @@ class QueueChannel(pgmq.Channel):
         self.connection._deliver(envelope, queue)
 
     def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
-        """Say that a message is done."""
-        with settling(self.qos, delivery_tag):
+        """Acknowledge a message: its work is done."""
+        with acknowledging(self.qos, delivery_tag):
             super().basic_ack(delivery_tag, multiple=multiple)  # type: ignore[no-untyped-call]
         self.connection.room.set()
 
     def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Give a message back, or move it to the archive."""
-        with settling(self.qos, delivery_tag):
+        with acknowledging(self.qos, delivery_tag):
             if not requeue:
                 self._set_aside(self.qos.get(delivery_tag).delivery_info["pgmq_msg_id"], "rejected")
             super().basic_reject(delivery_tag, requeue=requeue)  # type: ignore[no-untyped-call]
@@ -120,7 +119,7 @@ class QueueTransport(pgmq.Transport):
         self.room = threading.Event()
 
     def verify_connection(self, connection: Any) -> bool:
-        """Answer without a question: kombu asks before every look, and what is broken raises in the look itself."""
+        """Answer without a statement: kombu calls this before every read, and a broken connection fails in the read."""
         return self.pool is not None and not self.pool.closed
 
     def _create_pgmq_client(self) -> PGMQueue:

@@ -1,4 +1,4 @@
-"""Celery's consumer, which no message and no fault of a transport ends."""
+"""Celery's consumer, made to survive every message and every fault of a transport."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,14 +9,14 @@ from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 
 from identity.model.errors import first_line
-from workers.watch import Pulse
+from workers.liveness import Heartbeat
 
 log = structlog.get_logger(__name__)
 celery_log = get_logger(__name__)
 
 
 class LastingConsumer(Consumer):  # type: ignore[misc]
-    """Rejects what cannot be handled, so that the broker sets it aside, and reconnects after any other fault.
+    """Rejects a message that cannot be handled, so that the broker sets it aside; reconnects after any other fault.
 
     A message that breaks the connection itself comes back, and is set aside when it was delivered too often.
     """
@@ -24,15 +24,15 @@ class LastingConsumer(Consumer):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.channel_errors = (Exception,)  # with ``broker_channel_error_retry``: any fault is followed by another try
-        self.pulse: Pulse = self.app.pulse
+        self.heartbeat: Heartbeat = self.app.heartbeat
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long that takes; look for the broker every second, not less and less often."""
 
         def on_error(error: Exception, pause_s: float) -> None:
-            self.pulse.beat()  # who looks for the broker is not deaf: to start anew would only take longer
-            told = {"error": type(error).__name__, "detail": first_line(error)}
-            log.warning("broker_does_not_answer", **told, looks_again_in_s=pause_s)
+            self.heartbeat.beat()  # a program that looks for the broker is not stuck: to start anew would take longer
+            detail = {"error": type(error).__name__, "detail": first_line(error)}
+            log.warning("broker_does_not_answer", **detail, looks_again_in_s=pause_s)
 
         conn.ensure_connection(
             on_error, max_retries=None, callback=maybe_shutdown, interval_start=0.2, interval_step=0.2, interval_max=1.0
@@ -44,7 +44,7 @@ class LastingConsumer(Consumer):  # type: ignore[misc]
         handle = super().create_task_handler(*arguments, **options)
 
         def on_message(message: Any) -> None:
-            self.pulse.beat()
+            self.heartbeat.beat()
             foreign = getattr(message, "foreign", None)
             if foreign is not None:
                 log.error("message_set_aside", reason=foreign)

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-RECONCILE = "identity.reconcile"
+RUN_OUTBOX_ROWS = "identity.reconcile"
+"""Its name is older than the second kind of row, and is part of what programs of two versions say to each other."""
+
 SWEEP = "identity.sweep"
 ROWS_MAX = 50
-ARGUMENTS = {RECONCILE: range(2, ROWS_MAX + 2), SWEEP: range(1)}
+ARGUMENTS = {RUN_OUTBOX_ROWS: range(2, ROWS_MAX + 2), SWEEP: range(1)}
 """How many UUIDs each task takes: the tenant and rows of the outbox."""
 
 DELIVERIES_MAX = 5
@@ -88,7 +90,7 @@ def read_envelope(text: str | bytes | None, *, delivery: int | None = None) -> t
 def build_envelope(
     task: TaskMessage, *, queue: str, delivery_tag: str, deliveries: int, origin: Mapping[str, object] | None = None
 ) -> dict[str, Any]:
-    """Return ``task`` as kombu takes it from ``queue``; ``origin`` joins what tells the transport where it was."""
+    """Return ``task`` as kombu takes it from ``queue``; ``origin`` is where the transport found it."""
     return {
         "body": b64encode(task.body()).decode(),
         "content-type": "application/json",

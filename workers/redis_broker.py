@@ -13,6 +13,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
 from redis import Redis
 
+from workers.acknowledgement import acknowledging
 from workers.messages import (
     MESSAGE_BYTES_MAX,
     SET_ASIDE_MAX,
@@ -20,7 +21,6 @@ from workers.messages import (
     build_envelope,
     read_envelope,
 )
-from workers.settling import settling
 
 QUEUE = "celery"
 SET_ASIDE = "identity.set_aside"
@@ -47,13 +47,13 @@ class QueueQoS(kombu_redis.QoS):
     """What kombu keeps of messages under way, in Redis itself."""
 
     def ack(self, delivery_tag: str) -> None:
-        """Say that a message is done."""
-        with settling(self, delivery_tag):
+        """Acknowledge a message: its work is done."""
+        with acknowledging(self, delivery_tag):
             super().ack(delivery_tag)  # type: ignore[no-untyped-call]
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Give a message back, or set it aside."""
-        with settling(self, delivery_tag):
+        with acknowledging(self, delivery_tag):
             if not requeue:
                 message = self.get(delivery_tag)  # type: ignore[no-untyped-call]
                 self.channel.set_aside(json.dumps(message._raw).encode(), "rejected")

@@ -12,12 +12,12 @@ import httpx2
 
 from cli.arguments import Segment
 from cli.output import json_option
-from cli.remote import NOT_AUTHENTICATED, UNREACHABLE, Refused, printable
+from cli.problems import NOT_AUTHENTICATED, UNREACHABLE, Refused, printable
 from cli.scim.load.file import Form
 from cli.scim.load.lines import NotLoaded
-from cli.scim.load.run import Asked, load_file
+from cli.scim.load.run import LoadOptions, load_file
 from cli.scim.selftest import discovery, groups, users
-from cli.scim.selftest.asking import Asking, Result, Verdict, run_checks
+from cli.scim.selftest.run import Result, Run, Verdict, run_checks
 from cli.scim.server import TOKEN_HELP, VARIABLE, bearer_token, scim_client
 from cli.showing import show_list
 
@@ -41,12 +41,12 @@ def scim() -> None:
 @json_option
 def check(base_url: str, token: str | None, sources: tuple[str, ...]) -> None:
     with scim_client(base_url, bearer_token(token), TIMEOUT_S) as http:
-        asking = Asking(http, mark=secrets.token_hex(6))
-        _check_reachable(asking)
+        run = Run(http, mark=secrets.token_hex(6))
+        _check_reachable(http)
         try:
-            results = list(run_checks(asking, frozenset(sources)))
+            results = list(run_checks(run, frozenset(sources)))
         finally:
-            left = asking.clean_up()
+            left = run.clean_up()
     results += [Result("Clean up", path, Verdict.FAILED, "could not be deleted") for path in left]
     _show(results)
     if any(result.verdict is Verdict.FAILED for result in results):
@@ -80,7 +80,7 @@ def load(
         if refused is not None and _is_same(refused, file):
             raise click.UsageError("the refused lines would be written over FILE")
         with scim_client(base_url, bearer_token(token), BULK_TIMEOUT_S) as http, _keeping(refused) as keep:
-            tally = load_file(http, file, Asked(endpoint, Form(form) if form else None, dry_run=dry_run), keep)
+            tally = load_file(http, file, LoadOptions(endpoint, Form(form) if form else None, dry_run=dry_run), keep)
     if tally.refused:
         raise click.exceptions.Exit(1)
 
@@ -135,11 +135,11 @@ def _keeping(path: Path | None) -> Iterator[Callable[[NotLoaded], None]]:
         yield keep
 
 
-def _check_reachable(asking: Asking) -> None:
+def _check_reachable(http: httpx2.Client) -> None:
     try:
-        answer = asking.http.get("/Users", params={"count": "1"})
+        answer = http.get("/Users", params={"count": "1"})
     except httpx2.HTTPError as error:
-        raise Refused(f"{asking.http.base_url} does not answer ({type(error).__name__})", UNREACHABLE) from error
+        raise Refused(f"{http.base_url} does not answer ({type(error).__name__})", UNREACHABLE) from error
     if answer.status_code in (401, 403):
         raise Refused(f"the server refuses this token ({answer.status_code})", NOT_AUTHENTICATED)
 

@@ -1,5 +1,6 @@
-"""What an answer of a SCIM server must be, as pure checks: of ours and of anybody else's."""
+"""Pure checks of the responses of any SCIM server, and the response that they check."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +13,12 @@ MEDIA_TYPE = "application/scim+json"
 
 
 class UnmetError(Exception):
-    """An answer is not what the standard wants. The text says what it was."""
+    """A response breaks the standard; the message says how."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. ``headers`` are keyed in lower case; ``body`` is None where there was no JSON object."""
+    """A response. The keys of ``headers`` are in lower case; ``body`` is None where there is no JSON object."""
 
     status: int
     headers: Mapping[str, str]
@@ -27,6 +28,16 @@ class Answer:
     def member(self, name: str) -> Any:
         """Return a member of the body, in whatever case it is spelt (RFC 7643 §2.1)."""
         return next((value for key, value in (self.body or {}).items() if key.lower() == name.lower()), None)
+
+
+def answer_of(status: int, headers: Mapping[str, str], content: bytes) -> Answer:
+    """Return the answer that a response holds."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        found = None
+    lower = {name.lower(): value for name, value in headers.items()}
+    return Answer(status, lower, found if isinstance(found, dict) else None, content.decode(errors="replace"))
 
 
 def expect(condition: object, what: str) -> None:
@@ -79,9 +90,9 @@ def expect_list(answer: Answer) -> list[Mapping[str, Any]]:
 def expect_error(answer: Answer, status: int, *scim_types: str) -> None:
     """Refuse what is not a SCIM error of that status and, where it is named, ``scimType`` (RFC 7644 §3.12)."""
     expect_json(answer, status)
-    schemas, told = answer.member("schemas"), answer.member("status")
+    schemas, said = answer.member("schemas"), answer.member("status")
     expect(isinstance(schemas, list) and ERROR_SCHEMA in schemas, "the error does not say that it is one (schemas)")
-    expect(told == str(status), f"status is {told!r} instead of the text {str(status)!r}")
+    expect(said == str(status), f"status is {said!r} instead of the text {str(status)!r}")
     found = answer.member("scimType")
     shown = " or ".join(scim_types)
     expect(not scim_types or found in scim_types, f"scimType is {found!r} instead of {shown}")

@@ -67,6 +67,6 @@ def scim_client(base_url: str, token: str, timeout_s: float) -> httpx2.Client:
             "User-Agent": "identity-scim",
         },
         timeout=timeout_s,
-        follow_redirects=False,  # a token goes where it was told to, nowhere else
+        follow_redirects=False,  # the token is sent to this server alone
         trust_env=not is_loopback(parts.hostname),
     )

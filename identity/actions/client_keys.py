@@ -1,11 +1,11 @@
-"""Public keys of clients, parsed once per registered version and not per request."""
+"""Public keys of clients, parsed once for each version of a registration and not for each request."""
 
 from dataclasses import dataclass, field
-from uuid import UUID
 
 from identity_verifier import KeySet, VerificationError, parse_key_set
 from joserfc.jwk import JWKRegistry
 
+from identity.actions.bounded_cache import BoundedCache
 from identity.model.client import Client
 from identity.model.ids import TenantId
 
@@ -15,23 +15,18 @@ EMPTY = KeySet({})
 
 @dataclass(frozen=True, slots=True)
 class ClientKeys:
-    """What is kept is keyed by the version of the registration, so it is never wrong."""
+    """Key sets by the version of the registration: a kept one is never out of date."""
 
-    _parsed: dict[tuple[UUID, str, int], KeySet] = field(default_factory=dict)
+    _parsed: BoundedCache[tuple[TenantId, str, int], KeySet] = field(default_factory=lambda: BoundedCache(PARSED_MAX))
 
     def of(self, tenant_id: TenantId, client: Client) -> KeySet:
         """Return the client's usable public keys; empty when there is none."""
-        place = (tenant_id, client.client_id, client.version)
-        found = self._parsed.get(place)
-        if found is None:
-            if len(self._parsed) >= PARSED_MAX:
-                self._parsed.clear()
-            found = self._parsed.setdefault(place, parse_client_keys(client))
-        return found
+        key = (tenant_id, client.client_id, client.version)
+        return self._parsed.get_or_make(key, lambda: parse_client_keys(client))
 
 
 def parse_client_keys(client: Client) -> KeySet:
-    """Parse a registered JWK Set; a key without ``kid`` goes by its thumbprint (RFC 7638)."""
+    """Parse a registered JWK Set; a key without ``kid`` is named by its thumbprint (RFC 7638)."""
     keys = [dict(jwk) for jwk in (client.jwks or {}).get("keys", ())]
     for jwk in keys:
         if not jwk.get("kid"):

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from identity.actions.jwks import KEYS_MAX, check_jwks
+from identity.actions.preconditions import require
 from identity.actions.principals import check_actor
 from identity.model.access import Caller
 from identity.model.client import CLIENTS_MAX, SCIM_SCOPE, AuthMethod, Client, GrantType
@@ -31,10 +32,12 @@ from identity.store.events import event_insert
 from identity.store.resources import resource_server_get, resource_servers_lock
 from identity.store.tokens import cutoff_set
 
+UNKNOWN = "no client with this id"
 
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """What is asked for. ``grant_types`` None means all that such a client can use."""
+
+@dataclass(frozen=True)
+class NewClient:
+    """Client metadata of a registration (RFC 7591 §2). ``grant_types`` None: all that such a client can use."""
 
     client_name: str | None
     principal_id: UUID | None
@@ -46,61 +49,53 @@ class Registration:
     connection_id: UUID | None = None
 
 
-def register_client(tx: Tx, asked: Registration, *, new_secret: str, caller: Caller, now: datetime) -> Client:
+def register_client(tx: Tx, requested: NewClient, *, new_secret: str, caller: Caller, now: datetime) -> Client:
     """Write a new client of an active agent or service account, of a resource server that introspects, of both where
     the first runs the second, or of a live SCIM connection.
 
     ``new_secret`` becomes its secret when it authenticates with one; only the hash is stored.
     Raises ``InvalidRequest``, ``Conflict``.
     """
-    check_scopes(asked.scopes)
-    principal_end_count, audience_end_count = _check_party(tx, asked)
+    check_scopes(requested.scopes)
+    principal_end_count, audience_end_count = _check_party(tx, requested)
+    changed = {
+        "jwks": _jwks_of(requested),
+        "scopes": _scopes_of(requested),
+        "grant_types": _grant_types_of(requested),
+        "secret_hash": hash_secret(new_secret) if requested.auth_method.has_secret else None,
+    }
     client = Client(
-        client_id=str(tx.new_id()),
-        client_name=asked.client_name,
-        principal_id=asked.principal_id,
-        audience=asked.audience,
-        connection_id=asked.connection_id,
-        auth_method=asked.auth_method,
-        secret_hash=hash_secret(new_secret) if asked.auth_method.has_secret else None,
-        jwks=_jwks_of(asked),
-        scopes=_scopes_of(asked),
-        grant_types=_grant_types_of(asked),
-        version=1,
-        created_at=now,
-        revoked_at=None,
+        **{**vars(requested), **changed}, client_id=str(tx.new_id()), version=1, created_at=now, revoked_at=None
     )
     client_insert(tx, client, principal_end_count=principal_end_count, audience_end_count=audience_end_count)
-    _tell(tx, "client.registered", client, {"auth_method": client.auth_method}, caller=caller, now=now)
+    _record(tx, "client.registered", client, {"auth_method": client.auth_method}, caller=caller, now=now)
     return client
 
 
 def get_client(tx: Tx, client_id: str) -> Client:
     """Return one client, revoked or not. Raises ``NotFound``."""
-    return _there(client_get(tx, client_id))
+    return require(client_get(tx, client_id), UNKNOWN)
 
 
-def list_clients(tx: Tx, *, principal_id: UUID | None, after: str | None, limit: int) -> list[Client]:
-    """Return one page of clients, revoked ones among them."""
-    return client_list(tx, principal_id=principal_id, after=after, limit=limit)
+list_clients = client_list
 
 
 def rotate_client_secret(tx: Tx, client_id: str, *, new_secret: str, caller: Caller, now: datetime) -> Client:
     """Replace the secret at once: the old one is refused from now on. Raises ``NotFound``, ``Conflict``."""
-    client = _live(client_lock(tx, client_id))
+    client = _active(client_lock(tx, client_id))
     if not client.auth_method.has_secret:
         raise Conflict("this client authenticates with a key", reason="client_has_no_secret")
     changed = client_update(tx, client_id, {"secret_hash": hash_secret(new_secret)})
-    _tell(tx, "client.secret_rotated", changed, {}, caller=caller, now=now)
+    _record(tx, "client.secret_rotated", changed, {}, caller=caller, now=now)
     return changed
 
 
 def add_client_key(tx: Tx, client_id: str, jwk: Mapping[str, Any], *, caller: Caller, now: datetime) -> Client:
-    """Register another public key beside the present ones. Adding it twice is adding it once.
+    """Register another public key beside the present ones. Repeating it changes nothing.
 
     Raises ``NotFound``, ``Conflict``, ``InvalidRequest``, ``LimitExceeded``.
     """
-    client = _live(client_lock(tx, client_id))
+    client = _active(client_lock(tx, client_id))
     present = _keys_of(client)
     [added] = check_jwks({"keys": [dict(jwk)]}, pointer="/jwk")["keys"]
     if added in present:
@@ -114,7 +109,7 @@ def add_client_key(tx: Tx, client_id: str, jwk: Mapping[str, Any], *, caller: Ca
 
 def remove_client_key(tx: Tx, client_id: str, kid: str, *, caller: Caller, now: datetime) -> Client:
     """Refuse a key from now on. Raises ``NotFound``; ``Conflict`` for the last one, which must be replaced first."""
-    client = _live(client_lock(tx, client_id))
+    client = _active(client_lock(tx, client_id))
     present = _keys_of(client)
     left = [key for key in present if key["kid"] != kid]
     if len(left) == len(present):
@@ -126,25 +121,25 @@ def remove_client_key(tx: Tx, client_id: str, kid: str, *, caller: Caller, now: 
 
 def revoke_client(tx: Tx, client_id: str, *, caller: Caller, now: datetime) -> None:
     """End a client and every token that it obtained, for ever. Raises ``NotFound``."""
-    client = _there(client_lock(tx, client_id))
+    client = require(client_lock(tx, client_id), UNKNOWN)
     if client.revoked_at is not None:
         return
     client_revoke(tx, client_id, now=now)
     cutoff_set(tx, CutoffKind.CLIENT, client_id, reason="client_revoked", now=now)
-    _tell(tx, "client.revoked", client, {}, caller=caller, now=now)
+    _record(tx, "client.revoked", client, {}, caller=caller, now=now)
 
 
-def _check_party(tx: Tx, asked: Registration) -> tuple[int, int]:
-    """Check what the client shall be of, and hold it; return the end counters of a principal and a resource server."""
-    if (asked.connection_id is None) == (asked.principal_id is None and asked.audience is None):
+def _check_party(tx: Tx, requested: NewClient) -> tuple[int, int]:
+    """Lock the owner of the new client; return the end counts of its principal and of its resource server, or 0."""
+    if (requested.connection_id is None) == (requested.principal_id is None and requested.audience is None):
         raise InvalidRequest(
             "a client is of a principal_id, an audience or both, or of a connection_id", pointer="/principal_id"
         )
-    if asked.connection_id is not None:
-        _check_connection(tx, asked.connection_id)
+    if requested.connection_id is not None:
+        _check_connection(tx, requested.connection_id)
     return (
-        0 if asked.principal_id is None else _check_principal(tx, asked.principal_id),
-        0 if asked.audience is None else _check_audience(tx, asked.audience, asked.principal_id),
+        0 if requested.principal_id is None else _check_principal(tx, requested.principal_id),
+        0 if requested.audience is None else _check_audience(tx, requested.audience, requested.principal_id),
     )
 
 
@@ -173,7 +168,7 @@ def _check_audience(tx: Tx, audience: str, principal_id: UUID | None) -> int:
 
 
 def _check_connection(tx: Tx, connection_id: UUID) -> None:
-    """Hold the connection, so that it does not end before its client is there to end with it."""
+    """Lock the connection, so that it does not end before its client is written."""
     connection = connection_lock(tx, connection_id)
     if connection is None or connection.kind is not ConnectionKind.SCIM:
         raise InvalidRequest("no SCIM connection has this id", pointer="/connection_id", reason="unknown_connection")
@@ -181,37 +176,37 @@ def _check_connection(tx: Tx, connection_id: UUID) -> None:
         raise Conflict("the connection was ended", reason="connection_ended")
 
 
-def _jwks_of(asked: Registration) -> Mapping[str, Any] | None:
-    if asked.auth_method is AuthMethod.PRIVATE_KEY_JWT:
-        if asked.jwks is None:
+def _jwks_of(requested: NewClient) -> Mapping[str, Any] | None:
+    if requested.auth_method is AuthMethod.PRIVATE_KEY_JWT:
+        if requested.jwks is None:
             raise InvalidRequest("private_key_jwt requires jwks", pointer="/jwks", reason="jwks_required")
-        return check_jwks(asked.jwks)
-    if asked.jwks is not None:
-        raise InvalidRequest(f"jwks must be absent for {asked.auth_method}", pointer="/jwks")
+        return check_jwks(requested.jwks)
+    if requested.jwks is not None:
+        raise InvalidRequest(f"jwks must be absent for {requested.auth_method}", pointer="/jwks")
     return None
 
 
-def _scopes_of(asked: Registration) -> tuple[str, ...]:
-    if asked.connection_id is None:
-        return asked.scopes
-    if asked.scopes not in ((), (SCIM_SCOPE,)):
+def _scopes_of(requested: NewClient) -> tuple[str, ...]:
+    if requested.connection_id is None:
+        return requested.scopes
+    if requested.scopes not in ((), (SCIM_SCOPE,)):
         raise InvalidRequest(f"scope must be {SCIM_SCOPE} for a client of a connection", pointer="/scope")
     return (SCIM_SCOPE,)
 
 
-def _grant_types_of(asked: Registration) -> tuple[GrantType, ...]:
-    if asked.connection_id is not None:
-        if asked.grant_types not in (None, (GrantType.CLIENT_CREDENTIALS,)):
+def _grant_types_of(requested: NewClient) -> tuple[GrantType, ...]:
+    if requested.connection_id is not None:
+        if requested.grant_types not in (None, (GrantType.CLIENT_CREDENTIALS,)):
             raise InvalidRequest(
                 "grant_types must be client_credentials for a client of a connection", pointer="/grant_types"
             )
         return (GrantType.CLIENT_CREDENTIALS,)
-    if asked.principal_id is not None:
-        return tuple(GrantType) if asked.grant_types is None else asked.grant_types
-    if asked.grant_types or asked.scopes:
+    if requested.principal_id is not None:
+        return tuple(GrantType) if requested.grant_types is None else requested.grant_types
+    if requested.grant_types or requested.scopes:
         raise InvalidRequest(
             "grant_types and scope must be absent for a client of a resource server: it only introspects",
-                        pointer="/grant_types" if asked.grant_types else "/scope")  # fmt: skip
+                        pointer="/grant_types" if requested.grant_types else "/scope")  # fmt: skip
     return ()
 
 
@@ -226,23 +221,18 @@ def _write_keys(
 ) -> Client:
     checked = check_jwks({"keys": keys})
     changed = client_update(tx, client.client_id, {"jwks": checked})
-    _tell(tx, type_, changed, {"kid": kid}, caller=caller, now=now)
+    _record(tx, type_, changed, {"kid": kid}, caller=caller, now=now)
     return changed
 
 
-def _there(client: Client | None) -> Client:
-    if client is None:
-        raise NotFound("no client with this id")
-    return client
-
-
-def _live(client: Client | None) -> Client:
-    if _there(client).revoked_at is not None:
+def _active(client: Client | None) -> Client:
+    found = require(client, UNKNOWN)
+    if found.revoked_at is not None:
         raise Conflict("the client is revoked; a revocation cannot be undone", reason="client_revoked")
-    return _there(client)
+    return found
 
 
-def _tell(tx: Tx, type_: str, client: Client, detail: Mapping[str, Any], *, caller: Caller, now: datetime) -> None:
-    of = {"audience": client.audience, "connection_id": client.connection_id and str(client.connection_id)}
-    told = {"client_id": client.client_id, **{name: value for name, value in of.items() if value}, **detail}
-    event_insert(tx, Event(type=type_, subject_id=client.principal_id, detail=told), caller=caller, now=now)
+def _record(tx: Tx, type_: str, client: Client, detail: Mapping[str, Any], *, caller: Caller, now: datetime) -> None:
+    owner = {"audience": client.audience, "connection_id": client.connection_id and str(client.connection_id)}
+    members = {"client_id": client.client_id, **{name: value for name, value in owner.items() if value}, **detail}
+    event_insert(tx, Event(type=type_, subject_id=client.principal_id, detail=members), caller=caller, now=now)

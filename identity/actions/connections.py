@@ -1,13 +1,14 @@
 """Connections: create, read, change, rotate their tokens, end them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
 from identity.actions.jwks import check_jwks
+from identity.actions.preconditions import check_version, require
 from identity.model.access import Caller
 from identity.model.connection import (
     DEFAULT_POLICY,
@@ -22,7 +23,7 @@ from identity.model.connection import (
     narrows,
 )
 from identity.model.credential import ConnectionToken, hash_secret
-from identity.model.errors import Conflict, InvalidRequest, LimitExceeded, NotFound, PreconditionFailed
+from identity.model.errors import Conflict, InvalidRequest, LimitExceeded
 from identity.model.event import Event
 from identity.store import Tx
 from identity.store.clients import connection_clients_revoke
@@ -47,6 +48,8 @@ OVERLAP_MAX_S = 30 * 24 * 3600
 
 LIVE_TOKENS_MAX = 5
 URL_LENGTH_MAX = 512
+POLICY = frozenset(member.name for member in fields(UpstreamPolicy))
+UNKNOWN = "no connection with this id"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -56,100 +59,99 @@ def create_scim_connection(
     """Let a source push principals with ``token``, of which only the hash is stored."""
     connection = connection_insert(tx, {"kind": ConnectionKind.SCIM, "name": name, "dialect": dialect}, now=now)
     connection_token_insert(tx, connection.id, hash_secret(token), now=now)
-    _tell(tx, "connection.created", connection, {"kind": "scim", "dialect": dialect}, caller=caller, now=now)
+    _record(tx, "connection.created", connection, {"kind": "scim", "dialect": dialect}, caller=caller, now=now)
     return connection
+
+
+@dataclass(frozen=True, slots=True)
+class NewOidcConnection:
+    """An upstream issuer, and the audiences and policy under which its tokens are accepted."""
+
+    name: str
+    issuer: str
+    jwks_uri: str | None
+    jwks: Mapping[str, Any] | None
+    audiences: tuple[str, ...]
+    subject_claim: str
+    match: Match
+    provisioned_by: UUID | None
+    policy: UpstreamPolicy = DEFAULT_POLICY
 
 
 def create_oidc_connection(
     tx: Tx,
+    requested: NewOidcConnection,
     *,
-    name: str,
-    issuer: str,
-    jwks_uri: str | None,
-    jwks: Mapping[str, Any] | None,
-    audiences: tuple[str, ...],
-    subject_claim: str,
-    match: Match,
-    provisioned_by: UUID | None,
-    policy: UpstreamPolicy = DEFAULT_POLICY,
     external_url: str,
     allow_loopback: bool,
     allow_development: bool = False,
     caller: Caller,
     now: datetime,
 ) -> Connection:
-    """Trust the tokens that an upstream issuer signs for ``audiences`` (OpenID Connect Core §3.1.3.7).
+    """Trust the tokens that an upstream issuer signs for the audiences (OpenID Connect Core §3.1.3.7).
 
     An ``externalId`` names a person only together with the source that gave it: that match needs ``provisioned_by``.
     Raises ``InvalidRequest``; ``AlreadyExists`` when a live connection trusts the issuer already.
     """
+    issuer, jwks_uri, jwks = requested.issuer, requested.jwks_uri, requested.jwks
     check_issuer(issuer, external_url=external_url, allow_loopback=allow_loopback, allow_development=allow_development)
     if (jwks_uri is None) == (jwks is None):
         raise InvalidRequest("exactly one of jwks_uri and jwks must be given", pointer="/jwks_uri")
     if jwks_uri is not None:
         check_url(jwks_uri, pointer="/jwks_uri", allow_loopback=allow_loopback)
-    _check_provisioner(tx, match, provisioned_by)
-    values = {
+    _check_provisioner(tx, requested.match, requested.provisioned_by)
+    members = {name: value for name, value in asdict(requested).items() if name != "policy"}
+    checked = {
         "kind": ConnectionKind.OIDC,
-        "name": name,
-        "issuer": issuer,
-        "jwks_uri": jwks_uri,
         "jwks": None if jwks is None else check_jwks(jwks),
-        "audiences": list(audiences),
-        "subject_claim": check_subject_claim(subject_claim),
-        "match": match,
-        "provisioned_by": provisioned_by,
-        **_policy_row(asdict(policy)),
+        "audiences": list(requested.audiences),
+        "subject_claim": check_subject_claim(requested.subject_claim),
     }
-    connection = connection_insert(tx, values, now=now)
-    detail = {"kind": "oidc", "issuer": issuer, **_policy_row(asdict(policy))}
-    _tell(tx, "connection.created", connection, detail, caller=caller, now=now)
+    policy = _policy_row(asdict(requested.policy))
+    connection = connection_insert(tx, members | checked | policy, now=now)
+    detail = {"kind": "oidc", "issuer": issuer, **policy}
+    _record(tx, "connection.created", connection, detail, caller=caller, now=now)
     return connection
 
 
 def get_connection(tx: Tx, connection_id: UUID) -> Connection:
     """Return one connection, ended or not. Raises ``NotFound``."""
-    return _there(connection_get(tx, connection_id))
+    return require(connection_get(tx, connection_id), UNKNOWN)
 
 
-def list_connections(tx: Tx, *, name: str | None = None, after: UUID | None, limit: int) -> list[Connection]:
-    """Return one page of connections, ended ones among them."""
-    return connection_list(tx, name=name, after=after, limit=limit)
+list_connections = connection_list
 
 
 def change_connection(
     tx: Tx,
     connection_id: UUID,
+    changes: Mapping[str, Any],
     *,
-    name: str | None,
-    dialect: Dialect | None,
-    policy: Mapping[str, Any],
     expected_version: int | None,
     caller: Caller,
     now: datetime,
 ) -> Connection:
-    """Give a connection another name or dialect, or members of its ``UpstreamPolicy`` other values.
+    """Change a connection's ``name`` or ``dialect``, or members of its ``UpstreamPolicy``.
 
-    Where it takes fewer upstream tokens than before, the tokens that began with one of them end.
+    Where it accepts fewer upstream tokens than before, the tokens that began with one of them end.
     Raises ``NotFound``, ``Conflict``, ``PreconditionFailed``, ``InvalidRequest``.
     """
-    connection = _live(connection_lock(tx, connection_id))
-    if expected_version is not None and expected_version != connection.version:
-        raise PreconditionFailed("the connection has changed since the version in If-Match")
-    if dialect is not None and connection.kind is not ConnectionKind.SCIM:
+    connection = _active(connection_lock(tx, connection_id))
+    check_version("connection", connection.version, expected_version)
+    if "dialect" in changes and connection.kind is not ConnectionKind.SCIM:
         raise InvalidRequest("dialect is for SCIM connections only", pointer="/dialect")
+    policy = {name: value for name, value in changes.items() if name in POLICY}
     if policy and connection.kind is not ConnectionKind.OIDC:
         raise InvalidRequest("this member is for OIDC connections only", pointer=f"/{min(policy)}")
     present = {"name": connection.name, "dialect": connection.dialect, **_policy_row(asdict(connection.policy))}
-    wanted = {"name": name, "dialect": dialect, **_policy_row(policy)}
-    values = {key: new for key, new in wanted.items() if new not in (None, present[key])}
+    values = {name: new for name, new in _policy_row(changes).items() if new != present[name]}
     if not values:
         return connection
     is_narrowed = narrows(connection.policy, replace(connection.policy, **policy))
     write = connection_narrow if is_narrowed else connection_update
-    changed = _there(write(tx, connection_id, values))
+    changed = require(write(tx, connection_id, values), UNKNOWN)
     detail = {"changed": sorted(values), "is_narrowed": is_narrowed}
-    _tell(tx, "connection.changed", changed, detail, caller=caller, now=now)
+    _record(tx, "connection.changed", changed, detail, caller=caller, now=now)
     return changed
 
 
@@ -159,40 +161,41 @@ def rotate_connection_token(
     """Add ``token``; return until when the present ones live on. Raises ``NotFound``, ``Conflict``, ``InvalidRequest``,
     ``LimitExceeded`` when too many overlap.
     """
-    connection = _live(connection_lock(tx, connection_id))
+    connection = _active(connection_lock(tx, connection_id))
     if connection.kind is not ConnectionKind.SCIM:
         raise InvalidRequest("only a SCIM connection has tokens", pointer="/", reason="not_a_scim_connection")
     if not 0 <= overlap_s <= OVERLAP_MAX_S:
         raise InvalidRequest(f"overlap_s must be 0 to {OVERLAP_MAX_S} seconds", pointer="/overlap_s")
     until = now + timedelta(seconds=overlap_s)
-    if overlap_s and _count_live(tx, connection_id, now) >= LIVE_TOKENS_MAX:
+    if overlap_s and _count_active(tx, connection_id, now) >= LIVE_TOKENS_MAX:
         raise LimitExceeded(
             f"{LIVE_TOKENS_MAX} tokens are active already; rotate with overlap_s 0 to revoke them",
             reason="too_many_tokens",
         )
     connection_tokens_expire(tx, connection_id, at=until)
     connection_token_insert(tx, connection_id, hash_secret(token), now=now)
-    _tell(tx, "connection.token_rotated", connection, {"overlap_s": overlap_s}, caller=caller, now=now)
+    _record(tx, "connection.token_rotated", connection, {"overlap_s": overlap_s}, caller=caller, now=now)
     return until
 
 
 def list_connection_tokens(tx: Tx, connection_id: UUID) -> list[ConnectionToken]:
-    """Return what may be shown of a connection's tokens, newest first. Raises ``NotFound``."""
-    _there(connection_get(tx, connection_id))
+    """Return the public members of a connection's tokens, newest first. Raises ``NotFound``."""
+    get_connection(tx, connection_id)
     return connection_tokens_list(tx, connection_id)
 
 
 def end_connection(tx: Tx, connection_id: UUID, *, caller: Caller, now: datetime) -> None:
-    """Refuse everything from this source from now on, and end the tokens that rest on a token of it; what it
-    provisioned stays. Raises ``NotFound``.
+    """Refuse every request of this source from now on, and end the tokens that rest on a token of it.
+
+    The principals that it provisioned stay. Raises ``NotFound``.
     """
-    connection = _there(connection_lock(tx, connection_id))
+    connection = require(connection_lock(tx, connection_id), UNKNOWN)
     if connection.ended_at is not None:
         return
     connection_end(tx, connection_id, now=now)
     connection_tokens_expire(tx, connection_id, at=now)
     revoked = connection_clients_revoke(tx, connection_id, now=now)
-    _tell(
+    _record(
         tx, "connection.ended", connection, {"kind": connection.kind, "clients": len(revoked)}, caller=caller, now=now
     )
 
@@ -206,7 +209,7 @@ def end_development_connection(tx: Tx, *, caller: Caller, now: datetime) -> UUID
 
 
 def check_issuer(issuer: str, *, external_url: str, allow_loopback: bool, allow_development: bool = False) -> None:
-    """Refuse what cannot be an upstream issuer, and our own issuers: trusting oneself confuses tenants.
+    """Refuse a URL that cannot be an upstream issuer, and the issuers of this installation.
 
     The development issuer is trusted where that is allowed, and in one spelling. Raises ``InvalidRequest``.
     """
@@ -265,25 +268,20 @@ def _check_provisioner(tx: Tx, match: Match, connection_id: UUID | None) -> None
         raise InvalidRequest("no active SCIM connection has this id", pointer="/provisioned_by")
 
 
-def _count_live(tx: Tx, connection_id: UUID, now: datetime) -> int:
+def _count_active(tx: Tx, connection_id: UUID, now: datetime) -> int:
     tokens = connection_tokens_list(tx, connection_id)
     return sum(token.revoked_at is None and (token.expires_at is None or token.expires_at > now) for token in tokens)
 
 
-def _there(connection: Connection | None) -> Connection:
-    if connection is None:
-        raise NotFound("no connection with this id")
-    return connection
-
-
-def _live(connection: Connection | None) -> Connection:
-    if _there(connection).ended_at is not None:
+def _active(connection: Connection | None) -> Connection:
+    found = require(connection, UNKNOWN)
+    if found.ended_at is not None:
         raise Conflict("the connection was ended", reason="connection_ended")
-    return _there(connection)
+    return found
 
 
-def _tell(
+def _record(
     tx: Tx, type_: str, connection: Connection, detail: Mapping[str, Any], *, caller: Caller, now: datetime
 ) -> None:
-    told = {"connection_id": str(connection.id), **detail}
-    event_insert(tx, Event(type=type_, detail=told), caller=caller, now=now)
+    members = {"connection_id": str(connection.id), **detail}
+    event_insert(tx, Event(type=type_, detail=members), caller=caller, now=now)

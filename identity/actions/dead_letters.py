@@ -1,4 +1,4 @@
-"""What becomes of news that the workers gave up on."""
+"""Dead letters: outbox rows that the workers gave up on. An administrator replays or discards them."""
 
 from datetime import datetime
 from uuid import UUID
@@ -13,28 +13,25 @@ from identity.store.async_requests import async_request_finish
 from identity.store.events import event_insert
 from identity.store.outbox import outbox_discard, outbox_list, outbox_lock_any, outbox_replay
 
-
-def list_outbox(tx: Tx, state: OutboxState, *, after: UUID | None, limit: int) -> list[OutboxRow]:
-    """Return one page of the rows in one state, oldest first."""
-    return outbox_list(tx, state, after=after, limit=limit)
+list_outbox = outbox_list
 
 
 def replay_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime) -> OutboxRow:
-    """Try again what was given up. What waits already is left alone. Raises ``NotFound``, ``Conflict``."""
+    """Let the workers try a dead row again; a row that waits stays as it is. Raises ``NotFound``, ``Conflict``."""
     row = _locked(tx, outbox_id)
     if row.state is OutboxState.WAITING:
         return row
     if row.state is OutboxState.DONE:
         raise Conflict("the outbox row is done or was discarded already", reason="outbox_done")
     replayed = outbox_replay(tx, outbox_id)
-    _tell(tx, "outbox.replayed", row, caller=caller, now=now)
+    _record(tx, "outbox.replayed", row, caller=caller, now=now)
     return replayed
 
 
 def discard_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime) -> OutboxRow:
-    """Close what was given up, without its work. Raises ``NotFound``; ``Conflict`` while it is still tried.
+    """Close a dead row, without its work. Raises ``NotFound``; ``Conflict`` while workers still try it.
 
-    Of an asynchronous request the result can be read from then on: what was done before it was given up.
+    The result of an asynchronous request can be read from then on: the operations that were done before.
     """
     row = _locked(tx, outbox_id)
     if row.state is OutboxState.WAITING:
@@ -44,7 +41,7 @@ def discard_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetim
     discarded = outbox_discard(tx, outbox_id)
     if row.kind == OUTBOX_KIND:
         async_request_finish(tx, outbox_id, now=now)
-    _tell(tx, "outbox.discarded", row, caller=caller, now=now)
+    _record(tx, "outbox.discarded", row, caller=caller, now=now)
     return discarded
 
 
@@ -55,6 +52,6 @@ def _locked(tx: Tx, outbox_id: UUID) -> OutboxRow:
     return row
 
 
-def _tell(tx: Tx, type_: str, row: OutboxRow, *, caller: Caller, now: datetime) -> None:
+def _record(tx: Tx, type_: str, row: OutboxRow, *, caller: Caller, now: datetime) -> None:
     detail = {"outbox_id": str(row.id), "kind": row.kind, "attempts": row.attempts}
     event_insert(tx, Event(type=type_, subject_id=row.principal_id, detail=detail), caller=caller, now=now)

@@ -1,4 +1,4 @@
-"""What a tenant defines itself: schemas in versions, resource types, and which schemas extend which type."""
+"""Definitions of a tenant: schemas in versions, resource types, and the schemas that extend each type."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from identity.actions.preconditions import check_version, require
 from identity.model.access import Caller
-from identity.model.errors import AlreadyExists, Conflict, InvalidRequest, LimitExceeded, NotFound, PreconditionFailed
+from identity.model.errors import AlreadyExists, Conflict, InvalidRequest, LimitExceeded
 from identity.model.event import Event
 from identity.model.resource_type import (
     BUILT_IN,
@@ -44,6 +45,8 @@ from identity.store.definitions import (
 )
 from identity.store.events import event_insert
 
+list_schemas = schema_list
+
 
 def read_definitions(tx: Tx) -> Definitions:
     """Return all that the tenant defined."""
@@ -61,9 +64,7 @@ def get_schema(tx: Tx, schema_id: str) -> DefinedSchema:
 def get_schema_versions(tx: Tx, schema_id: str) -> Sequence[DefinedSchema]:
     """Return every version of a schema, newest first. Raises ``NotFound``."""
     found = schema_versions(tx, schema_id) if ID.fullmatch(schema_id) else ()
-    if not found:
-        raise NotFound("this tenant has no schema with this id")
-    return found
+    return require(found or None, "this tenant has no schema with this id")
 
 
 def define_schema(tx: Tx, document: Mapping[str, Any], *, caller: Caller, now: datetime) -> DefinedSchema:
@@ -81,12 +82,12 @@ def define_schema(tx: Tx, document: Mapping[str, Any], *, caller: Caller, now: d
     _check_size(schema.json, present)
     defined = DefinedSchema(schema.id, 1, schema.json, now)
     schema_insert(tx, defined)
-    _tell(tx, "schema.defined", {"schema": schema.id, "version": 1}, caller=caller, now=now)
+    _record(tx, "schema.defined", {"schema": schema.id, "version": 1}, caller=caller, now=now)
     return defined
 
 
 def _check_apart(id_: str, other: str) -> None:
-    """A name behind an id is an attribute's: an id may not go on where another ends."""
+    """Refuse an id that another one extends: a name after an id and a colon is that of an attribute."""
     if id_ == other:
         raise AlreadyExists("the tenant has a schema with this id already", reason="schema_taken")
     if id_.startswith(f"{other}:") or other.startswith(f"{id_}:"):
@@ -96,7 +97,7 @@ def _check_apart(id_: str, other: str) -> None:
 
 
 def _check_size(document: Mapping[str, Any], others: Sequence[DefinedSchema]) -> None:
-    """Every process keeps what is in use parsed, and /Schemas answers it whole. Raises ``LimitExceeded``."""
+    """Limit the schemas of a tenant together: each process keeps them parsed. Raises ``LimitExceeded``."""
     characters = sum(len(json.dumps(each)) for each in (document, *(other.document for other in others)))
     if characters > DOCUMENTS_CHARACTERS_MAX:
         raise LimitExceeded(
@@ -114,13 +115,13 @@ def change_schema(
     caller: Caller,
     now: datetime,
 ) -> DefinedSchema:
-    """Write a new version: what ``changes`` does not name stays. Nothing stored may change its meaning.
+    """Write a new version. Absent members stay; no stored value may change its meaning.
 
     Raises ``NotFound``, ``PreconditionFailed``, ``InvalidRequest``, ``Conflict``, ``LimitExceeded``.
     """
     catalogue_hold(tx)
     current = get_schema(tx, schema_id)
-    _check_version(current.version, expected_version)
+    check_version("definition", current.version, expected_version)
     new = check_document({**current.document, **changes, "id": current.id})
     if new.json == current.document:
         return current
@@ -131,7 +132,7 @@ def change_schema(
     check_evolution(read_schema(current.document), new, is_core=is_core)
     defined = DefinedSchema(current.id, current.version + 1, new.json, now)
     schema_insert(tx, defined)
-    _tell(tx, "schema.changed", {"schema": current.id, "version": defined.version}, caller=caller, now=now)
+    _record(tx, "schema.changed", {"schema": current.id, "version": defined.version}, caller=caller, now=now)
     return defined
 
 
@@ -143,7 +144,7 @@ def delete_schema(tx: Tx, schema_id: str, *, caller: Caller, now: datetime) -> N
     if users:
         raise Conflict(f"the resource type {users[0]} uses this schema", reason="schema_in_use")
     schema_delete(tx, schema.id)
-    _tell(tx, "schema.deleted", {"schema": schema.id, "version": schema.version}, caller=caller, now=now)
+    _record(tx, "schema.deleted", {"schema": schema.id, "version": schema.version}, caller=caller, now=now)
 
 
 def _schemas_of(type_: DefinedType) -> set[str | None]:
@@ -154,7 +155,7 @@ def _schemas_of(type_: DefinedType) -> set[str | None]:
 
 
 def list_types(tx: Tx, *, now: datetime) -> list[DefinedType]:
-    """Return every resource type: ours, as the tenant extended them, and its own."""
+    """Return every resource type: built-in ones, as the tenant extended them, and its own."""
     defined = type_list(tx)
     extended = {type_.name: type_ for type_ in defined if type_.is_built_in}
     ours = [extended.get(name) or _unextended(name, now) for name in BUILT_IN]
@@ -164,9 +165,7 @@ def list_types(tx: Tx, *, now: datetime) -> list[DefinedType]:
 def get_type(tx: Tx, name: str, *, now: datetime) -> DefinedType:
     """Return one resource type. Raises ``NotFound``."""
     found = next((type_ for type_ in list_types(tx, now=now) if type_.name.lower() == name.lower()), None)
-    if found is None:
-        raise NotFound("no resource type with this name")
-    return found
+    return require(found, "no resource type with this name")
 
 
 def define_type(
@@ -175,7 +174,7 @@ def define_type(
     name: str,
     endpoint: str,
     description: str,
-    schema: str,
+    core_schema: str,
     extensions: Sequence[Extension],
     caller: Caller,
     now: datetime,
@@ -190,7 +189,7 @@ def define_type(
             f"a tenant may have at most {RESOURCE_TYPES_MAX} resource types", reason="too_many_resource_types"
         )
     known = {each.id.lower(): each for each in schema_list(tx)}
-    core = known.get(schema.lower())
+    core = known.get(core_schema.lower())
     if core is None:
         raise InvalidRequest("this tenant has no schema with this id", pointer="/schema", reason="unknown_schema")
     check_core(read_schema(core.document))
@@ -198,35 +197,36 @@ def define_type(
     name, endpoint = check_name(name), check_endpoint(endpoint)
     defined = DefinedType(name, kind_of(name), endpoint, description, core.id, checked, 1, now, now)
     type_insert(tx, defined)
-    _tell(tx, "resource_type.defined", {"name": name, "schema": core.id}, caller=caller, now=now)
+    _record(tx, "resource_type.defined", {"name": name, "schema": core.id}, caller=caller, now=now)
     return defined
 
 
 def change_type(
     tx: Tx,
     name: str,
+    changes: Mapping[str, Any],
     *,
-    description: str | None,
-    extensions: Sequence[Extension] | None,
     expected_version: int | None,
     caller: Caller,
     now: datetime,
 ) -> DefinedType:
-    """Describe a resource type anew, or change what extends it: ours too.
+    """Change the ``description`` or ``extensions`` of a resource type; a built-in one has only the latter.
 
     An extension goes only when no resource has values of it, and becomes required only when every resource has.
     Raises ``NotFound``, ``PreconditionFailed``, ``InvalidRequest``, ``Conflict``.
     """
     catalogue_hold(tx)
     current = get_type(tx, name, now=now)
-    _check_version(current.version, expected_version)
-    if current.is_built_in and description is not None:
+    check_version("definition", current.version, expected_version)
+    if current.is_built_in and "description" in changes:
         raise InvalidRequest("the description of a built-in resource type cannot be changed", pointer="/description")
     wanted = current.extensions
-    if extensions is not None:
-        wanted = _check_extensions(extensions, {each.id.lower(): each for each in schema_list(tx)}, current.schema)
+    if "extensions" in changes:
+        known = {each.id.lower(): each for each in schema_list(tx)}
+        wanted = _check_extensions(changes["extensions"], known, current.schema)
         _check_resources(tx, current, wanted)
-    changed = replace(current, description=description or current.description, extensions=wanted, updated_at=now)
+    description = changes.get("description") or current.description
+    changed = replace(current, description=description, extensions=wanted, updated_at=now)
     if replace(changed, updated_at=current.updated_at) == current:
         return current
     if current.version == 0:
@@ -234,7 +234,7 @@ def change_type(
     else:
         type_update(tx, changed)
     detail = {"name": current.name, "extensions": [extension.schema for extension in wanted]}
-    _tell(tx, "resource_type.changed", detail, caller=caller, now=now)
+    _record(tx, "resource_type.changed", detail, caller=caller, now=now)
     return replace(changed, version=current.version + 1)
 
 
@@ -244,10 +244,10 @@ def delete_type(tx: Tx, name: str, *, caller: Caller, now: datetime) -> None:
     current = get_type(tx, name, now=now)
     if current.is_built_in:
         raise Conflict("a built-in resource type cannot be deleted", reason="built_in")
-    type_delete(tx, current.name)  # first: it waits for who is creating one, and then the question sees it
+    type_delete(tx, current.name)  # first: it waits for a creator of a resource, which the next statement then sees
     if has_resources(tx, current.kind):
         raise Conflict("resources of this type exist; delete them first", reason="resource_type_in_use")
-    _tell(tx, "resource_type.deleted", {"name": current.name}, caller=caller, now=now)
+    _record(tx, "resource_type.deleted", {"name": current.name}, caller=caller, now=now)
 
 
 def _unextended(name: str, now: datetime) -> DefinedType:
@@ -282,10 +282,5 @@ def _check_resources(tx: Tx, current: DefinedType, wanted: Sequence[Extension]) 
             )
 
 
-def _check_version(version: int, expected: int | None) -> None:
-    if expected is not None and expected != version:
-        raise PreconditionFailed("the definition has changed since the version in If-Match")
-
-
-def _tell(tx: Tx, type_: str, detail: Mapping[str, Any], *, caller: Caller, now: datetime) -> None:
+def _record(tx: Tx, type_: str, detail: Mapping[str, Any], *, caller: Caller, now: datetime) -> None:
     event_insert(tx, Event(type=type_, detail=dict(detail)), caller=caller, now=now)

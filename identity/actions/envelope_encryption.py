@@ -1,4 +1,4 @@
-"""Sealing secrets that must be read again: AES-256-GCM under the deployment's key-encryption key."""
+"""Encryption of secrets that must be read again: AES-256-GCM under the deployment's key-encryption key."""
 
 import secrets
 from typing import Final
@@ -14,7 +14,7 @@ KEY_BYTES: Final = 32
 
 
 class EnvelopeEncryption:
-    """Seals and opens bytes for one tenant and one purpose; what is sealed for one opens for no other."""
+    """Encrypts and decrypts bytes for one tenant and one purpose; they decrypt for no other."""
 
     def __init__(self, key_encryption_key: bytes) -> None:
         if len(key_encryption_key) != KEY_BYTES:
@@ -27,10 +27,10 @@ class EnvelopeEncryption:
         return nonce + self._cipher.encrypt(nonce, plain, _context(tenant_id, purpose))
 
     def decrypt(self, sealed: bytes, *, tenant_id: TenantId, purpose: str) -> bytes:
-        """Return what was sealed. Raises ``Unavailable`` when the key, tenant or purpose is another."""
+        """Return the plain bytes. Raises ``Unavailable`` when the key, tenant or purpose is another."""
         try:
             return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _context(tenant_id, purpose))
-        except (InvalidTag, ValueError):  # the latter for what is too short to have been sealed
+        except (InvalidTag, ValueError):  # the latter for fewer bytes than a nonce
             raise Unavailable(
                 "a stored secret cannot be decrypted",
                 cause="is IDENTITY_KEY_ENCRYPTION_KEY the key that encrypted it?",

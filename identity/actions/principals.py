@@ -1,15 +1,15 @@
-"""Principals as an administrator meets them: read, suspend, reactivate, deprovision, protect."""
+"""Principals: read, suspend, reactivate, deprovision and protect them, by an administrator."""
 
 from datetime import datetime
 from uuid import UUID
 
 from identity.actions.lifecycle import Changed, change_state
+from identity.actions.preconditions import require
 from identity.model.access import Caller
-from identity.model.errors import Conflict, InvalidRequest, NotFound
+from identity.model.errors import Conflict, InvalidRequest
 from identity.model.event import Event
 from identity.model.lifecycle import SUSPENSIONS, Credentials, State, Transition
 from identity.model.principal import ACTORS, Principal, Resource
-from identity.model.selection import PrincipalSelection
 from identity.store import Tx
 from identity.store.events import event_insert
 from identity.store.lifecycle import ownership_notice_insert
@@ -17,23 +17,20 @@ from identity.store.ownership import is_unowned
 from identity.store.principal_list import principal_list
 from identity.store.principals import principal_get, principal_lock, principal_protect, resource_get
 
-
-def list_principals(tx: Tx, wanted: PrincipalSelection, *, after: UUID | None, limit: int) -> list[Principal]:
-    """Return one page of the living principals, in the order of creation."""
-    return principal_list(tx, wanted, after=after, limit=limit)
+UNKNOWN = "no principal with this id"
 
 
-def get_any_principal(tx: Tx, principal_id: UUID) -> Resource:
-    """Return one living principal of whatever kind, with its owners and groups. Raises ``NotFound``."""
-    principal = principal_get(tx, principal_id)
-    resource = None if principal is None else resource_get(tx, principal.kind, principal_id, with_members=False)
-    if resource is None:
-        raise NotFound("no principal with this id")
-    return resource
+list_principals = principal_list
+
+
+def get_principal(tx: Tx, principal_id: UUID) -> Resource:
+    """Return one living principal of any kind, with its owners and groups. Raises ``NotFound``."""
+    principal = require(principal_get(tx, principal_id), UNKNOWN)
+    return require(resource_get(tx, principal.kind, principal_id, with_members=False), UNKNOWN)
 
 
 def check_actor(tx: Tx, principal_id: UUID, *, pointer: str = "/principal_id") -> Principal:
-    """Return an active agent or service account, and hold it. Raises ``InvalidRequest``, ``Conflict``."""
+    """Lock and return an active agent or service account. Raises ``InvalidRequest``, ``Conflict``."""
     principal = principal_lock(tx, principal_id)
     if principal is None or principal.kind not in ACTORS:
         raise InvalidRequest(
@@ -53,7 +50,7 @@ def suspend(
     caller: Caller,
     now: datetime,
 ) -> Principal:
-    """Stop a principal at once, and everything that rests on it, whatever its source says from now on.
+    """Suspend a principal at once, and everything that rests on it; no source reactivates it.
 
     Its clients and delegations come back with ``reactivate``, or end for good; the latter also where an earlier
     suspension kept them. Raises ``NotFound``, ``NotAllowed``, ``Conflict``.
@@ -62,16 +59,15 @@ def suspend(
 
 
 def deprovision(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Principal:
-    """End a principal's access as if its source had said so. Raises ``NotFound``, ``Conflict``."""
+    """Deprovision a principal as its source would. Raises ``NotFound``, ``Conflict``."""
     return change_state(tx, principal_id, Transition.DEPROVISION, reason=reason, caller=caller, now=now).principal
 
 
 def reactivate(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: datetime) -> Changed:
-    """Let a principal begin again, with none of its old tokens and tasks; after a suspension that kept them with its
-    clients and delegations, which are told, after anything else without.
+    """Reactivate a principal, without its old tokens and tasks, and return it with the restored.
 
-    Raises ``NotFound``, ``Conflict``; the latter also for an agent whose owners are all gone, which the workers
-    would only suspend again.
+    Its clients and delegations are restored after a suspension that kept them. Raises ``NotFound``, ``Conflict``; the
+    latter also for an agent without an active owner, which the workers would suspend again.
     """
     changed = change_state(tx, principal_id, Transition.REACTIVATE, reason=reason, caller=caller, now=now)
     if changed.principal.kind in ACTORS and is_unowned(tx, principal_id):
@@ -92,14 +88,12 @@ def unprotect(tx: Tx, principal_id: UUID, *, reason: str, caller: Caller, now: d
 def _set_protection(
     tx: Tx, principal_id: UUID, *, is_protected: bool, reason: str, caller: Caller, now: datetime
 ) -> Principal:
-    principal = principal_lock(tx, principal_id)
-    if principal is None:
-        raise NotFound("no principal with this id")
+    principal = require(principal_lock(tx, principal_id), UNKNOWN)
     if principal.is_protected is is_protected:
         return principal
     changed = principal_protect(tx, principal, is_protected=is_protected)
     if not is_protected:
-        ownership_notice_insert(tx, principal_id)  # whoever answered for it may have gone meanwhile
+        ownership_notice_insert(tx, principal_id)  # its owners may have left meanwhile
     past = "protected" if is_protected else "unprotected"
     event_insert(
         tx, Event(type=f"{principal.kind}.{past}", subject_id=principal_id, reason=reason), caller=caller, now=now

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from identity.actions.lifecycle import apply_state, bring
+from identity.actions.lifecycle import transition
 from identity.model.access import Caller, check_reach
 from identity.model.difference import differences
 from identity.model.errors import InvalidRequest, NotFound, PreconditionFailed
@@ -141,7 +141,8 @@ def delete_principal(
     if principal is None:
         raise NotFound("no resource with this id")
     check_change(principal, expected_version, caller)
-    apply_state(tx, principal, Transition.DELETE, reason="deleted_by_source", caller=caller, now=now)
+    deleted = transition(tx, principal, Transition.DELETE, reason="deleted_by_source", now=now)
+    event_insert(tx, *deleted.events, caller=caller, now=now)
 
 
 def check_window(profile: Profile) -> None:
@@ -187,7 +188,7 @@ def _write_owners(tx: Tx, current: Resource, profile: Profile, *, now: datetime)
     owners = owners_replace(tx, principal.id, profile.owners, now=now)
     principal = principal_touch(tx, principal.id, now=now)
     if not owners and principal.state is State.ACTIVE:
-        abandoned = bring(tx, principal, Transition.SUSPEND_UNOWNED, reason="no_owner", now=now)
+        abandoned = transition(tx, principal, Transition.SUSPEND_UNOWNED, reason="no_owner", now=now)
         principal, events = abandoned.principal, abandoned.events
     return replace(current, principal=principal, owners=owners), events
 
@@ -216,7 +217,7 @@ def _write_state(
     verb, reason = (
         (Transition.SOURCE_REACTIVATE, "active_true") if profile.active else (Transition.DEPROVISION, "active_false")
     )
-    changed = bring(tx, principal, verb, reason=reason, now=now)
+    changed = transition(tx, principal, verb, reason=reason, now=now)
     return changed.principal, changed.events
 
 

@@ -1,8 +1,6 @@
-"""What others are told of the directory's changes (RFC 9967)."""
+"""Provisioning events of the directory's changes (RFC 9967): read and sign them."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
 
 from identity.actions.issuance import sign
 from identity.actions.signing_keys import KeyRing
@@ -12,10 +10,7 @@ from identity.store import Tx
 from identity.store.provisioning_events import provisioning_event_list
 from identity.store.signing_keys import signing_keys_list
 
-
-def list_provisioning_events(tx: Tx, *, after: UUID | None, limit: int) -> Sequence[RecordedProvisioningEvent]:
-    """Return one page of what there is to tell, oldest first."""
-    return provisioning_event_list(tx, after=after, limit=limit)
+list_provisioning_events = provisioning_event_list
 
 
 def sign_provisioning_event(

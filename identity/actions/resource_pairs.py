@@ -1,4 +1,4 @@
-"""Pairs of resource servers: what of one allows what of another. Write, read, change, delete."""
+"""Pairs of resource servers: register, read, change, delete."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from identity.actions.preconditions import check_version, require
 from identity.model.access import Caller
-from identity.model.errors import AlreadyExists, InvalidRequest, LimitExceeded, NotFound, PreconditionFailed
+from identity.model.errors import AlreadyExists, InvalidRequest, LimitExceeded
 from identity.model.event import Event
 from identity.model.ids import parse_id
 from identity.model.resource import ResourceServer
@@ -26,8 +27,10 @@ from identity.store.resource_pairs import (
 )
 from identity.store.resources import resource_server_find, resource_server_get, resource_servers_lock
 
+UNKNOWN = "there is no such pair of resource servers"
 
-def register_pair(
+
+def register_resource_pair(
     tx: Tx,
     *,
     source: str,
@@ -39,7 +42,7 @@ def register_pair(
 ) -> ResourcePair:
     """Let tokens for ``source`` be traded for tokens for ``target``, each an audience or an id of a resource server.
 
-    Saying the same again changes nothing. Raises ``InvalidRequest``; ``AlreadyExists`` when the two are a pair
+    Repeating it changes nothing. Raises ``InvalidRequest``; ``AlreadyExists`` when the two are a pair
     otherwise; ``LimitExceeded``.
     """
     first, second = _audience(tx, source), _audience(tx, target)
@@ -53,62 +56,53 @@ def register_pair(
         raise AlreadyExists("there is a pair of these two already", reason="pair_taken")
     _check_room(tx, wanted)
     resource_pair_insert(tx, wanted)
-    _tell(tx, "resource_pair.registered", wanted, caller=caller, now=now)
+    _record(tx, "resource_pair.registered", wanted, caller=caller, now=now)
     return wanted
 
 
-def get_pair(tx: Tx, pair_id: UUID) -> ResourcePair:
+def get_resource_pair(tx: Tx, pair_id: UUID) -> ResourcePair:
     """Return one pair. Raises ``NotFound``."""
-    return _there(resource_pair_get(tx, pair_id))
+    return require(resource_pair_get(tx, pair_id), UNKNOWN)
 
 
-def list_pairs(tx: Tx, *, after: UUID | None, limit: int) -> list[ResourcePair]:
-    """Return one page of pairs."""
-    return resource_pair_list(tx, after=after, limit=limit)
+list_resource_pairs = resource_pair_list
 
 
-def change_pair(
+def change_resource_pair(
     tx: Tx, pair_id: UUID, changes: Mapping[str, Any], *, expected_version: int | None, caller: Caller, now: datetime
 ) -> ResourcePair:
-    """Give a pair other ``scopes`` or ``authorization_details_types``; less than before ends the tokens that crossed.
+    """Change the ``scopes`` or ``authorization_details_types`` of a pair; less than before ends the crossed tokens.
 
     Raises ``NotFound``, ``PreconditionFailed``, ``InvalidRequest``.
     """
-    found = get_pair(tx, pair_id)
+    found = get_resource_pair(tx, pair_id)
     resource_servers_lock(tx, {found.source, found.target})
-    before = _there(resource_pair_lock(tx, pair_id))
-    if expected_version is not None and expected_version != before.version:
-        raise PreconditionFailed("the pair has changed since the version in If-Match")
+    before = require(resource_pair_lock(tx, pair_id), UNKNOWN)
+    check_version("pair", before.version, expected_version)
     after = check_pair(replace(before, **changes), *_both(tx, before))
     if after == before:
         return before
     is_narrowed = narrows(before, after)
     changed = resource_pair_update(tx, after, is_narrowed=is_narrowed)
-    _tell(tx, "resource_pair.changed", changed, caller=caller, now=now, is_narrowed=is_narrowed)
+    _record(tx, "resource_pair.changed", changed, caller=caller, now=now, is_narrowed=is_narrowed)
     return changed
 
 
-def delete_pair(tx: Tx, pair_id: UUID, *, caller: Caller, now: datetime) -> None:
-    """Let nothing cross any more, and end the tokens that crossed. Raises ``NotFound``."""
-    deleted = _there(resource_pair_delete(tx, pair_id))
-    _tell(tx, "resource_pair.deleted", deleted, caller=caller, now=now)
-
-
-def _there(pair: ResourcePair | None) -> ResourcePair:
-    if pair is None:
-        raise NotFound("there is no such pair of resource servers")
-    return pair
+def delete_resource_pair(tx: Tx, pair_id: UUID, *, caller: Caller, now: datetime) -> None:
+    """Delete a pair, and end the tokens that crossed by it. Raises ``NotFound``."""
+    deleted = require(resource_pair_delete(tx, pair_id), UNKNOWN)
+    _record(tx, "resource_pair.deleted", deleted, caller=caller, now=now)
 
 
 def _audience(tx: Tx, named: str) -> str:
-    """Return the audience that is named, or that of the resource server of an id, which no audience looks like."""
+    """Return an audience as it is, or the audience of the resource server with this id; no audience is an id."""
     id_ = parse_id(named)
     found = None if id_ is None else resource_server_find(tx, id_)
     return found.audience if found else named
 
 
 def _both(tx: Tx, pair: ResourcePair) -> tuple[ResourceServer, ResourceServer]:
-    """Return the two resource servers, whose rows are held, so that neither changes meanwhile."""
+    """Return the two resource servers of a pair; their rows are locked."""
     return _server(tx, pair.source, "/from"), _server(tx, pair.target, "/to")
 
 
@@ -129,7 +123,7 @@ def _check_room(tx: Tx, pair: ResourcePair) -> None:
         )
 
 
-def _tell(tx: Tx, type_: str, pair: ResourcePair, *, caller: Caller, now: datetime, **more: bool) -> None:
+def _record(tx: Tx, type_: str, pair: ResourcePair, *, caller: Caller, now: datetime, **more: bool) -> None:
     detail = {
         "pair_id": str(pair.id),
         "from": pair.source,

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from identity.actions.preconditions import check_version, require
 from identity.actions.principals import check_actor
 from identity.model.access import Caller
-from identity.model.errors import InvalidRequest, LimitExceeded, NotFound, PreconditionFailed
+from identity.model.errors import InvalidRequest, LimitExceeded
 from identity.model.event import Event
 from identity.model.resource import (
     TYPES_MAX,
@@ -45,9 +46,10 @@ def register_resource(
     caller: Caller,
     now: datetime,
 ) -> ResourceServer:
-    """Let tokens be asked for ``audience``, which ``principal_id`` runs. Saying the same again changes nothing.
+    """Let tokens be requested for ``audience``, which ``principal_id`` runs. Repeating it changes nothing.
 
-    Our own issuers are audiences already, for tokens that prove an actor: nobody may have others issued for them.
+    The issuers of this installation are audiences already, for tokens that prove an actor: no other token may be
+    issued for them.
 
     Raises ``InvalidRequest``; ``Conflict`` for a principal that is not active; ``AlreadyExists`` when it is registered
     otherwise.
@@ -65,21 +67,16 @@ def register_resource(
         check_actor(tx, principal_id)
     wanted = ResourceServer(tx.new_id(), audience, principal_id, scopes, types, now)
     registered = resource_server_insert(tx, wanted)
-    _tell(tx, "resource.registered", registered, {}, caller=caller, now=now)
+    _record(tx, "resource.registered", registered, {}, caller=caller, now=now)
     return registered
 
 
 def get_resource(tx: Tx, resource_id: UUID) -> ResourceServer:
     """Return one resource server. Raises ``NotFound``."""
-    found = resource_server_find(tx, resource_id)
-    if found is None:
-        raise NotFound("no resource server is registered with this audience")
-    return found
+    return require(resource_server_find(tx, resource_id), "no resource server is registered with this audience")
 
 
-def list_resources(tx: Tx, *, audience: str | None, after: str | None, limit: int) -> list[ResourceServer]:
-    """Return one page of resource servers, or the one that is named."""
-    return resource_server_list(tx, audience=audience, after=after, limit=limit)
+list_resources = resource_server_list
 
 
 def change_resource(
@@ -93,12 +90,12 @@ def change_resource(
 ) -> ResourceServer:
     """Give a resource server other ``scopes``, ``authorization_details_types`` or ``principal_id``.
 
-    Where it offers less than before, the tokens that rest on it end. Who runs it no longer loses the clients that have
-    its audience. Raises ``NotFound``, ``PreconditionFailed``, ``InvalidRequest``, ``Conflict``.
+    Where it offers less than before, the tokens that rest on it end. A principal that no longer runs it loses the
+    clients that have its audience. Raises ``NotFound``, ``PreconditionFailed``, ``InvalidRequest``, ``Conflict``.
     """
     if changes.get("principal_id") is not None:
         check_actor(tx, changes["principal_id"])  # principals are locked before what refers to them
-    before = _held(tx, resource_id, expected_version)
+    before = _locked(tx, resource_id, expected_version)
     after = _checked(replace(before, **changes), before)
     if after == before:
         return before
@@ -106,7 +103,7 @@ def change_resource(
     changed = resource_server_update(tx, after, is_narrowed=is_narrowed)
     _end_runner(tx, before, after, now)
     detail = {"changed": sorted(changes), "is_narrowed": is_narrowed}
-    _tell(tx, "resource.changed", changed, detail, caller=caller, now=now)
+    _record(tx, "resource.changed", changed, detail, caller=caller, now=now)
     return changed
 
 
@@ -115,26 +112,26 @@ def delete_resource(
 ) -> None:
     """Delete a resource server, and with it its pairs, its clients, the delegations at it and the tokens for it.
 
-    What rests on it stays ended when its audience is registered anew. Raises ``NotFound``, ``PreconditionFailed``.
+    Everything that rests on it stays ended when its audience is registered anew.
+    Raises ``NotFound``, ``PreconditionFailed``.
     """
-    server = _held(tx, resource_id, expected_version)
+    server = _locked(tx, resource_id, expected_version)
     resource_server_delete(tx, server.audience, now=now)
     pairs = resource_pairs_delete(tx, server.audience)
     _end_runner(tx, server, None, now)
-    _tell(tx, "resource.deleted", server, {"pairs": pairs}, caller=caller, now=now)
+    _record(tx, "resource.deleted", server, {"pairs": pairs}, caller=caller, now=now)
 
 
-def _held(tx: Tx, resource_id: UUID, expected_version: int | None) -> ResourceServer:
-    """Return a resource server whose row is held: as it is when the lock is there, and not as it was before."""
+def _locked(tx: Tx, resource_id: UUID, expected_version: int | None) -> ResourceServer:
+    """Lock a resource server and return it as it is after the lock."""
     resource_servers_lock(tx, {get_resource(tx, resource_id).audience})
     server = get_resource(tx, resource_id)
-    if expected_version is not None and expected_version != server.version:
-        raise PreconditionFailed("the resource server has changed since the version in If-Match")
+    check_version("resource server", server.version, expected_version)
     return server
 
 
 def _checked(after: ResourceServer, before: ResourceServer) -> ResourceServer:
-    """Return a changed resource server, with the types that it lost kept apart."""
+    """Return a changed resource server whose removed types are in ``retired_types``."""
     check_scopes(after.scopes)
     check_changed_types(before, after.authorization_details_types, after.scopes)
     ever = (*before.authorization_details_types, *before.retired_types)
@@ -147,13 +144,13 @@ def _checked(after: ResourceServer, before: ResourceServer) -> ResourceServer:
 
 
 def _end_runner(tx: Tx, before: ResourceServer, after: ResourceServer | None, now: datetime) -> None:
-    """End the clients that speak for the principal and its resource server, where it is that no more."""
+    """Revoke the clients of the runner at its resource server, when it no longer runs it."""
     if before.principal_id is not None and (after is None or after.principal_id != before.principal_id):
         runner_clients_revoke(tx, before.principal_id, before.audience, now=now)
 
 
-def _tell(
+def _record(
     tx: Tx, type_: str, server: ResourceServer, detail: Mapping[str, Any], *, caller: Caller, now: datetime
 ) -> None:
-    told = {"resource_id": str(server.id), "audience": server.audience, **detail}
-    event_insert(tx, Event(type=type_, subject_id=server.principal_id, detail=told), caller=caller, now=now)
+    members = {"resource_id": str(server.id), "audience": server.audience, **detail}
+    event_insert(tx, Event(type=type_, subject_id=server.principal_id, detail=members), caller=caller, now=now)

@@ -1,7 +1,7 @@
-"""A tenant after its database was restored to a point in time: what ended since is back, and nothing of that is known.
+"""A tenant after its database was restored to a point in time: credentials that ended since are valid again.
 
-So everything that was issued before ends once more. The cut-off of the tenant is one for each person, client and token
-in it: tokens, upstream tokens and client assertions from before are refused, whether they are on record or not.
+So everything that was issued before ends once more. The tenant's cut-off holds for each person, client and token in it:
+tokens, upstream tokens and client assertions from before are refused, whether they are on record or not.
 """
 
 from datetime import datetime
@@ -29,7 +29,7 @@ def restore_tenant(
     caller: Caller,
     now: datetime,
 ) -> RestoredTenant:
-    """Cut off all that was issued, sign with a new key alone, and tell which sources must say everything again.
+    """Cut off all that was issued, sign with a new key alone, and return the sources that must provision again.
 
     Without ``restored_to`` it is the instant of the last event on record. Doing it twice for one point is doing it
     once.
@@ -50,14 +50,14 @@ def _last_recorded(tx: Tx, tenant: Tenant) -> datetime:
     last = event_last(tx)
     if last is None:
         return tenant.created_at
-    told = last.event.detail.get("restored_to") if last.event.type == EVENT else None
-    return last.at if told is None else datetime.fromisoformat(told)
+    point = last.event.detail.get("restored_to") if last.event.type == EVENT else None
+    return last.at if point is None else datetime.fromisoformat(point)
 
 
 def _cut_off(
     tx: Tx, point: datetime, cut_off: datetime, *, encryption: EnvelopeEncryption, caller: Caller, now: datetime
 ) -> None:
-    """A key that was given up after the point, perhaps because it was stolen, is back too: none of them signs again."""
+    """Cut off, and revoke every key: one that was revoked after the point is valid again, and may be stolen."""
     cutoff_set(tx, CutoffKind.TENANT, str(tx.tenant_id), reason="restored", now=cut_off)
     signing_keys_revoke(tx)
     create_signing_key(tx, encryption=encryption, activates_at=now, caller=caller, now=now)

@@ -1,4 +1,4 @@
-"""Forgetting what can no longer matter. Correctness never waits for it: everything is checked when it is used."""
+"""Retention: expired rows are deleted. No decision depends on it: every row is checked when it is used."""
 
 from datetime import datetime
 
@@ -9,5 +9,5 @@ ROWS_IN_ONE_GO = 1_000
 
 
 def sweep_expired(tx: Tx, *, now: datetime) -> bool:
-    """Delete one batch of outlived rows of a tenant; True when there may be more."""
+    """Delete one batch of expired rows of a tenant; True when there may be more."""
     return expired_delete(tx, limit=ROWS_IN_ONE_GO, now=now) == ROWS_IN_ONE_GO

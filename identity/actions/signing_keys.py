@@ -1,13 +1,14 @@
 """Signing keys of a tenant: create, rotate, publish. Parsed once per process."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from identity_verifier import KeySet, VerificationKey, parse_key_set
 from joserfc.jwk import ECKey
 
+from identity.actions.bounded_cache import BoundedCache
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.model.access import Caller
 from identity.model.errors import LimitExceeded, Unavailable
@@ -29,8 +30,6 @@ from identity.store.signing_keys import (
     signing_keys_lock,
     signing_keys_retire,
 )
-
-Parsed = TypeVar("Parsed")
 
 ALGORITHM = "ES256"
 PURPOSE = "signing-key"
@@ -75,9 +74,7 @@ def rotate_keys(tx: Tx, *, encryption: EnvelopeEncryption, caller: Caller, now: 
     return create_signing_key(tx, encryption=encryption, activates_at=activation, caller=caller, now=now)
 
 
-def list_signing_keys(tx: Tx, *, now: datetime) -> list[SigningKey]:
-    """Return the keys that may still verify."""
-    return signing_keys_list(tx, now=now)
+list_signing_keys = signing_keys_list
 
 
 def is_key_opened(tx: Tx, *, encryption: EnvelopeEncryption, now: datetime) -> bool | None:
@@ -102,16 +99,16 @@ class KeyRing:
 
     def __init__(self, encryption: EnvelopeEncryption) -> None:
         self._seal = encryption
-        self._private: dict[tuple[TenantId, str], ECKey] = {}
-        self._public: dict[tuple[TenantId, str], VerificationKey] = {}
+        self._private: BoundedCache[tuple[TenantId, str], ECKey] = BoundedCache(PARSED_MAX)
+        self._public: BoundedCache[tuple[TenantId, str], VerificationKey] = BoundedCache(PARSED_MAX)
 
     def private(self, tenant_id: TenantId, key: SigningKey) -> ECKey:
         """Return the private half of ``key``."""
-        return _kept(self._private, (tenant_id, key.kid), lambda: self._open(tenant_id, key))
+        return self._private.get_or_make((tenant_id, key.kid), lambda: self._open(tenant_id, key))
 
     def public(self, tenant_id: TenantId, keys: Iterable[SigningKey]) -> KeySet:
         """Return the public halves of ``keys``."""
-        return KeySet({key.kid: _kept(self._public, (tenant_id, key.kid), partial(_parse, key)) for key in keys})
+        return KeySet({key.kid: self._public.get_or_make((tenant_id, key.kid), partial(_parse, key)) for key in keys})
 
     def kept(self, tenant_id: TenantId, kid: str) -> KeySet:
         """Return the public half of that name, or an empty set where this process does not keep it."""
@@ -130,13 +127,4 @@ def _parse(key: SigningKey) -> VerificationKey:
     found = parse_key_set({"keys": [key.public_jwk]}).find(key.kid)
     if found is None:
         raise AssertionError("a key of ours is one that our verifier accepts")
-    return found
-
-
-def _kept(kept: dict[tuple[TenantId, str], Parsed], key: tuple[TenantId, str], make: Callable[[], Parsed]) -> Parsed:
-    found = kept.get(key)
-    if found is None:
-        if len(kept) >= PARSED_MAX:
-            kept.clear()
-        found = kept.setdefault(key, make())
     return found

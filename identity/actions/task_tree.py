@@ -1,4 +1,4 @@
-"""Who did what in a task, from the audit log."""
+"""The tree of a task's tokens, from the audit log."""
 
 from uuid import UUID
 
@@ -8,11 +8,11 @@ from identity.store import Tx
 from identity.store.events import event_list
 
 TREE_EVENTS_MAX = 1_000
-"""Events that one tree is drawn from, the first ones; the audit log by ``txn`` has the rest, page by page."""
+"""The tree shows the first events of the task; the audit log by ``txn`` has the rest."""
 
 
-def draw_task(tx: Tx, txn: UUID) -> TaskTree:
-    """Return the tree of a task, which may be swept already: events stay. Raises ``NotFound``."""
+def get_task_tree(tx: Tx, txn: UUID) -> TaskTree:
+    """Return the tree of a task; its row may be deleted already, since events stay. Raises ``NotFound``."""
     events = event_list(tx, txn=txn, limit=TREE_EVENTS_MAX + 1)
     if not events:
         raise NotFound("no task with this txn")

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
+from identity.actions.preconditions import require
 from identity.model.access import Caller
 from identity.model.cutoff import CutoffKind
-from identity.model.errors import Conflict, NotFound
+from identity.model.errors import Conflict
 from identity.model.event import Event
 from identity.model.task import Spent, Task, TaskState
 from identity.store import Tx
@@ -19,25 +20,20 @@ ENDINGS = {TaskState.CANCELLED: "task.cancelled", TaskState.COMPLETED: "task.com
 
 def get_task(tx: Tx, txn: UUID) -> Task:
     """Return one task, ended or not. Raises ``NotFound``."""
-    found = task_get(tx, txn)
-    if found is None:
-        raise NotFound("no task with this txn")
-    return found
+    return require(task_get(tx, txn), "no task with this txn")
 
 
-def list_tasks(tx: Tx, *, principal_id: UUID | None, after: UUID | None, limit: int) -> list[Task]:
-    """Return one page of tasks, ended ones among them."""
-    return task_list(tx, principal_id=principal_id, after=after, limit=limit)
+list_tasks = task_list
 
 
 def spent_of(tx: Tx, tasks: Iterable[Task]) -> dict[UUID, Spent]:
-    """Return what each of these tasks has spent that has a budget; the others are not among them."""
+    """Return the expense of each of these tasks that has a budget, by ``txn``."""
     budgeted = [task.txn for task in tasks if task.budget is not None]
     return dict.fromkeys(budgeted, Spent()) | (tasks_spent(tx, budgeted) if budgeted else {})
 
 
 def cancel_task(tx: Tx, txn: UUID, *, reason: str, caller: Caller, now: datetime) -> Task:
-    """End a task and every token that serves it, at once. Cancelling it twice is cancelling it once.
+    """End a task and every token that serves it, at once. Repeating it changes nothing.
 
     Raises ``NotFound``; ``Conflict`` when it was completed.
     """
@@ -45,7 +41,7 @@ def cancel_task(tx: Tx, txn: UUID, *, reason: str, caller: Caller, now: datetime
 
 
 def end_task(tx: Tx, txn: UUID, state: TaskState, *, reason: str, caller: Caller, now: datetime) -> Task:
-    """Bring a task into one of its final states, with every token that serves it.
+    """Move a task to one of its final states, and end every token that serves it.
 
     Raises ``NotFound``; ``Conflict`` when it is in the other one.
     """
@@ -56,6 +52,6 @@ def end_task(tx: Tx, txn: UUID, state: TaskState, *, reason: str, caller: Caller
             raise Conflict(f"the task is {found.state}", reason="task_ended")
         return found
     cutoff_set(tx, CutoffKind.TASK, str(txn), reason=reason, now=now)
-    told = Event(type=ENDINGS[state], subject_id=ended.subject_id, actor_ids=(ended.actor_id,), txn=txn, reason=reason)
-    event_insert(tx, told, caller=caller, now=now)
+    event = Event(type=ENDINGS[state], subject_id=ended.subject_id, actor_ids=(ended.actor_id,), txn=txn, reason=reason)
+    event_insert(tx, event, caller=caller, now=now)
     return ended

@@ -4,17 +4,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from identity.actions.envelope_encryption import EnvelopeEncryption
+from identity.actions.preconditions import require
 from identity.actions.signing_keys import create_signing_key
 from identity.model.access import Caller
-from identity.model.errors import NotFound
 from identity.model.event import Event
 from identity.model.tenant import Tenant, check_slug
 from identity.store import Tx
 from identity.store.events import event_insert
-from identity.store.tenants import tenant_find, tenant_insert, tenant_list, tenant_update
+from identity.store.tenants import tenant_find, tenant_get, tenant_insert, tenant_list, tenant_update
 
 
 def create_tenant(
@@ -30,27 +29,24 @@ def create_tenant(
     return tenant
 
 
-def change_tenant(tx: Tx, before: Tenant, changes: Mapping[str, Any], *, caller: Caller, now: datetime) -> Tenant:
-    """Give a tenant another ``display_name``, ``task_lifetime_max_s`` or ``max_task_s``.
+def change_tenant(tx: Tx, changes: Mapping[str, Any], *, caller: Caller, now: datetime) -> Tenant:
+    """Change the ``display_name``, ``task_lifetime_max_s`` or ``max_task_s`` of the transaction's tenant.
 
-    Limits are held against what is issued from then on; what was issued stays as it is.
+    Limits apply to tokens and tasks from then on; earlier ones stay as they are.
     """
+    before = tenant_get(tx)
     if replace(before, **changes) == before:
         return before
     after = tenant_update(tx, changes)
-    told = {name: value for name, value in changes.items() if value != getattr(before, name)}
-    event_insert(tx, Event(type="tenant.changed", detail={"slug": after.slug, **told}), caller=caller, now=now)
+    changed = {name: value for name, value in changes.items() if value != getattr(before, name)}
+    event_insert(tx, Event(type="tenant.changed", detail={"slug": after.slug, **changed}), caller=caller, now=now)
     return after
 
 
 def resolve_tenant(tx: Tx, slug: str) -> Tenant:
     """Return the tenant that a URL names. Raises ``NotFound``."""
-    tenant = tenant_find(tx, slug)
-    if tenant is None:
-        raise NotFound("there is no such tenant")
-    return tenant
+    return require(tenant_find(tx, slug), "there is no such tenant")
 
 
-def list_tenants(tx: Tx, *, after: UUID | None, limit: int) -> list[Tenant]:
-    """Return one page of tenants."""
-    return tenant_list(tx, after=after, limit=limit)
+list_tenants = tenant_list
+get_tenant = tenant_get

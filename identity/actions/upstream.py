@@ -11,6 +11,7 @@ from identity_verifier import FetchError, KeySet, VerificationError, parse_key_s
 from identity_verifier.envelope import Envelope, take_apart
 from identity_verifier.strict_json import StrictJsonError, parse_object
 
+from identity.actions.bounded_cache import BoundedCache
 from identity.model.connection import DEVELOPMENT_ISSUER, Connection
 from identity.model.errors import Refusal, Unavailable
 from identity.model.ids import TenantId
@@ -56,9 +57,9 @@ class UpstreamKeys:
 
     fetch: Callable[[str], bytes]
     allow_development: bool = False
-    _sets: dict[CacheKey, Fetched] = field(default_factory=dict)
-    _tried: dict[CacheKey, datetime] = field(default_factory=dict)
-    _turns: dict[CacheKey, threading.Lock] = field(default_factory=dict)
+    _sets: BoundedCache[CacheKey, Fetched] = field(default_factory=lambda: BoundedCache(SETS_MAX))
+    _tried: BoundedCache[CacheKey, datetime] = field(default_factory=lambda: BoundedCache(SETS_MAX))
+    _turns: BoundedCache[CacheKey, threading.Lock] = field(default_factory=lambda: BoundedCache(SETS_MAX))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, tenant_id: TenantId, connection: Connection, key_id: str, now: datetime) -> KeySet:
@@ -88,8 +89,7 @@ class UpstreamKeys:
         """Fetch the keys; keep the old ones when that fails. Callers wait while another one fetches the same keys."""
         cache_key = (tenant_id, connection.id, connection.version)
         with self._lock:
-            self._make_room()
-            turn = self._turns.setdefault(cache_key, threading.Lock())
+            turn = self._turns.get_or_make(cache_key, threading.Lock)
         with turn:
             if not self._was_tried(cache_key, now):
                 self._fetch(cache_key, connection, now)
@@ -100,11 +100,11 @@ class UpstreamKeys:
 
     def _fetch(self, cache_key: CacheKey, connection: Connection, now: datetime) -> None:
         try:
-            self._sets[cache_key] = Fetched(parse_key_set(self.fetch(str(connection.jwks_uri))), now)
+            self._sets.put(cache_key, Fetched(parse_key_set(self.fetch(str(connection.jwks_uri))), now))
         except (FetchError, VerificationError):
             return
         finally:
-            self._tried[cache_key] = now
+            self._tried.put(cache_key, now)
 
     def _was_tried(self, cache_key: CacheKey, now: datetime) -> bool:
         tried = self._tried.get(cache_key)
@@ -121,16 +121,8 @@ class UpstreamKeys:
                 kept = Fetched(parse_key_set(jwks), now)
             except VerificationError:
                 raise InvalidSubjectToken("the connection has no usable key", reason="upstream_keys") from None
-            with self._lock:
-                self._make_room()
-                self._sets[cache_key] = kept
+            self._sets.put(cache_key, kept)
         return kept.keys
-
-    def _make_room(self) -> None:
-        if max(len(self._sets), len(self._tried), len(self._turns)) >= SETS_MAX:
-            self._sets.clear()
-            self._tried.clear()
-            self._turns.clear()
 
 
 def _within(lifetime: timedelta, since: datetime, now: datetime) -> bool:

@@ -1,196 +1,210 @@
 """Connections: the sources that feed a tenant."""
 
-from dataclasses import asdict, fields
+from dataclasses import fields
+from datetime import datetime
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from identity.actions.connections import (
-    change_connection,
-    create_oidc_connection,
-    create_scim_connection,
-    end_connection,
-    get_connection,
-    list_connection_tokens,
-    list_connections,
-    rotate_connection_token,
-)
-from identity.actions.provisioning_log import list_requests
-from identity.admin import requests, responses, responses_connections
-from identity.admin.endpoints import operation
-from identity.admin.parsing import cut_page, expected_version, known_id, read_id_cursor, write_cursor
-from identity.admin.tenants import tenant_of_call
+from pydantic import ConfigDict, Field, RootModel, StringConstraints, ValidationInfo, model_validator
+
+from identity.actions import connections as actions
+from identity.admin.endpoints import delete, get, listing, operation, patch
+from identity.admin.requests import Change, JsonObject, Line, Name, Page, RequestModel
+from identity.admin.responses import Items, ResponseModel, members_of
 from identity.edge.call import Call
 from identity.edge.runtime import new_secret, runtime
-from identity.model.connection import Connection, ConnectionKind, UpstreamPolicy
+from identity.model.connection import (
+    AGE_MAX_S,
+    AGE_MIN_S,
+    DEFAULT_POLICY,
+    ConnectionKind,
+    Dialect,
+    Match,
+    TokenKind,
+    UpstreamAct,
+    UpstreamPolicy,
+)
 from identity.model.credential import SCIM_TOKEN_PREFIX
-from identity.model.provisioning_log import RecordedRequest
 from identity.model.tenant import issuer_of, scim_url_of
 
-POLICY = tuple(member.name for member in fields(UpstreamPolicy))
+CONNECTIONS = "/tenants/{tenant}/connections"
+CONNECTION = f"{CONNECTIONS}/{{connection_id}}"
+POLICY = {member.name for member in fields(UpstreamPolicy)}
+
+TokenKinds = Annotated[tuple[TokenKind, ...], Field(min_length=1, max_length=len(TokenKind))]
+AgeSeconds = Annotated[int, Field(ge=AGE_MIN_S, le=AGE_MAX_S)]
 
 
-def _members(call: Call, connection: Connection) -> dict[str, object]:
-    members = responses_connections.Connection.model_validate(connection).model_dump()
-    if connection.kind is ConnectionKind.SCIM:
-        members["scim_base_url"] = scim_url_of(issuer_of(runtime().external_url, tenant_of_call(call).slug))
-        return members
-    return members | asdict(connection.policy)
+class NewScimConnection(RequestModel):
+    """A source that pushes principals by SCIM 2.0."""
+
+    kind: Literal["scim"]
+    name: Name
+    dialect: Dialect = Dialect.RFC
 
 
-def _connection(call: Call, connection: Connection) -> responses_connections.Connection:
-    return responses_connections.Connection.model_validate(_members(call, connection))
+class NewOidcConnection(RequestModel):
+    """An upstream issuer whose tokens may name a person (OpenID Connect)."""
+
+    kind: Literal["oidc"]
+    name: Name
+    issuer: Line
+    jwks_uri: Line | None = None
+    jwks: JsonObject | None = None
+    audiences: Annotated[tuple[Line, ...], Field(min_length=1, max_length=20)]
+    subject_claim: Annotated[str, StringConstraints(min_length=1, max_length=128)] = "sub"
+    match: Match = Match.SUBJECT
+    provisioned_by: UUID | None = None
+    token_kinds: TokenKinds = DEFAULT_POLICY.token_kinds
+    max_age_s: AgeSeconds = DEFAULT_POLICY.max_age_s
+    max_lifetime_s: AgeSeconds = DEFAULT_POLICY.max_lifetime_s
+    upstream_act: UpstreamAct = DEFAULT_POLICY.upstream_act
 
 
-@operation(
-    "POST",
-    "/tenants/{tenant}/connections",
-    body=requests.NewConnection,
-    answer=responses_connections.CreatedConnection,
-    status=201,
-)
-def create_connection(call: Call, asked: requests.NewConnection) -> responses_connections.CreatedConnection:
+class NewConnection(RootModel[Annotated[NewScimConnection | NewOidcConnection, Field(discriminator="kind")]]):
+    """A source that feeds the tenant."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class ConnectionChange(Change):
+    """What is left out stays as it is."""
+
+    name: Name | None = None
+    dialect: Dialect | None = None
+    token_kinds: TokenKinds | None = None
+    max_age_s: AgeSeconds | None = None
+    max_lifetime_s: AgeSeconds | None = None
+    upstream_act: UpstreamAct | None = None
+
+
+class TokenRotation(RequestModel):
+    """A new bearer token; the present ones live on for ``overlap_s`` seconds."""
+
+    overlap_s: Annotated[int, Field(ge=0, le=actions.OVERLAP_MAX_S)] = actions.OVERLAP_S
+
+
+class ConnectionPage(Page):
+    """Connections, of one name if it is given."""
+
+    name: Name | None = None
+
+
+class Connection(ResponseModel):
+    """A scim connection has a dialect and a base URL, an oidc one the members from ``issuer`` on."""
+
+    id: UUID
+    kind: ConnectionKind
+    name: str
+    dialect: Dialect | None
+    scim_base_url: str | None = None
+    issuer: str | None
+    jwks_uri: str | None
+    jwks: JsonObject | None
+    audiences: list[str]
+    subject_claim: str | None
+    match: Match | None
+    provisioned_by: UUID | None
+    token_kinds: list[TokenKind] | None = None
+    max_age_s: int | None = None
+    max_lifetime_s: int | None = None
+    upstream_act: UpstreamAct | None = None
+    version: int
+    created_at: datetime
+    ended_at: datetime | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def with_members_of_its_kind(cls, connection: Any, info: ValidationInfo[Call]) -> dict[str, Any]:
+        """Add the base URL of a scim connection, the policy of an oidc one."""
+        members = members_of(connection)
+        if members["kind"] is ConnectionKind.OIDC:
+            return members | members_of(members["policy"])
+        return members | {"scim_base_url": scim_url_of(issuer_of(runtime().external_url, info.context.slug))}
+
+
+class CreatedConnection(Connection):
+    """With ``token``, a scim connection's bearer token: shown here and never again."""
+
+    token: str | None = None
+
+
+class ConnectionList(Items[Connection]):
+    """Connections in the order of creation, ended ones among them."""
+
+
+class ConnectionToken(ResponseModel):
+    """What is known of a bearer token; the token itself is not."""
+
+    id: UUID
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class ConnectionTokens(ResponseModel):
+    """The tokens of one connection, newest first."""
+
+    items: list[ConnectionToken]
+    next_cursor: None = None
+
+
+class RotatedToken(ResponseModel):
+    """``token`` is shown here and never again; the others live until ``previous_expires_at``."""
+
+    token: str
+    previous_expires_at: datetime
+
+
+@operation("POST", CONNECTIONS, body=NewConnection, response=CreatedConnection, status=201)
+def create_connection(call: Call, requested: NewConnection) -> Any:
     """Create a connection; the bearer token of a scim connection is shown once."""
-    if isinstance(asked.root, requests.NewOidcConnection):
-        return responses_connections.CreatedConnection.model_validate(_members(call, _create_oidc(call, asked.root)))
+    members = requested.root.model_dump(exclude={"kind", *POLICY})
+    if isinstance(requested.root, NewOidcConnection):
+        policy = UpstreamPolicy(**requested.root.model_dump(include=POLICY))
+        return actions.create_oidc_connection(
+            call.tx,
+            actions.NewOidcConnection(**members, policy=policy),
+            external_url=runtime().external_url,
+            allow_loopback=runtime().allow_loopback,
+            allow_development=runtime().allow_development_issuer,
+            caller=call.caller,
+            now=call.now,
+        )
     token = new_secret(SCIM_TOKEN_PREFIX)
-    created = create_scim_connection(
-        call.tx, name=asked.root.name, dialect=asked.root.dialect, token=token, caller=call.caller, now=call.now
-    )
-    return responses_connections.CreatedConnection.model_validate({**_members(call, created), "token": token})
+    created = actions.create_scim_connection(call.tx, **members, token=token, caller=call.caller, now=call.now)
+    return members_of(created) | {"token": token}
 
 
-def _create_oidc(call: Call, asked: requests.NewOidcConnection) -> Connection:
-    return create_oidc_connection(
-        call.tx,
-        name=asked.name,
-        issuer=asked.issuer,
-        jwks_uri=asked.jwks_uri,
-        jwks=asked.jwks,
-        audiences=asked.audiences,
-        subject_claim=asked.subject_claim,
-        match=asked.match,
-        provisioned_by=asked.provisioned_by,
-        policy=UpstreamPolicy(asked.token_kinds, asked.max_age_s, asked.max_lifetime_s, asked.upstream_act),
-        external_url=runtime().external_url,
-        allow_loopback=runtime().allow_loopback,
-        allow_development=runtime().allow_development_issuer,
-        caller=call.caller,
-        now=call.now,
-    )
-
-
-@operation(
-    "GET", "/tenants/{tenant}/connections", query=requests.ConnectionPage, answer=responses_connections.ConnectionList
+listing(
+    CONNECTIONS,
+    actions.list_connections,
+    "List connections, of one name if it is given",
+    ConnectionList,
+    query=ConnectionPage,
 )
-def list_connections_(call: Call, page: requests.ConnectionPage) -> responses_connections.ConnectionList:
-    """List connections, of one name if it is given."""
-    rows = list_connections(call.tx, name=page.name, after=read_id_cursor(page.after), limit=page.limit + 1)
-    shown, cursor = cut_page(rows, page.limit, lambda connection: write_cursor(str(connection.id)))
-    return responses_connections.ConnectionList(items=[_connection(call, row) for row in shown], next_cursor=cursor)
-
-
-@operation("GET", "/tenants/{tenant}/connections/{connection_id}", answer=responses_connections.Connection)
-def get_connection_(call: Call, connection_id: UUID) -> responses_connections.Connection:
-    """Read one connection."""
-    return _connection(call, get_connection(call.tx, connection_id))
-
-
-@operation(
-    "PATCH",
-    "/tenants/{tenant}/connections/{connection_id}",
-    body=requests.ConnectionChange,
-    answer=responses_connections.Connection,
+get(CONNECTION, actions.get_connection, "Read one connection", Connection)
+patch(
+    CONNECTION,
+    actions.change_connection,
+    "Change a connection's name, the dialect of a scim one, or which tokens of an oidc one are taken",
+    Connection,
+    body=ConnectionChange,
 )
-def change_connection_(
-    call: Call, asked: requests.ConnectionChange, connection_id: UUID
-) -> responses_connections.Connection:
-    """Change a connection's name, the dialect of a scim one, or which tokens of an oidc one are taken."""
-    changed = change_connection(
-        call.tx,
-        connection_id,
-        name=asked.name,
-        dialect=asked.dialect,
-        policy=asked.model_dump(include=set(POLICY), exclude_none=True),
-        expected_version=expected_version(),
-        caller=call.caller,
-        now=call.now,
-    )
-    return _connection(call, changed)
-
-
-@operation("DELETE", "/tenants/{tenant}/connections/{connection_id}")
-def end_connection_(call: Call, connection_id: UUID) -> None:
-    """End a connection; what it provisioned stays."""
-    end_connection(call.tx, connection_id, caller=call.caller, now=call.now)
-
-
-@operation("GET", "/tenants/{tenant}/connections/{connection_id}/tokens", answer=responses_connections.ConnectionTokens)
-def list_connection_tokens_(call: Call, connection_id: UUID) -> responses_connections.ConnectionTokens:
-    """List what is known of a connection's bearer tokens."""
-    tokens = list_connection_tokens(call.tx, connection_id)
-    return responses_connections.ConnectionTokens(
-        items=[responses_connections.ConnectionToken.model_validate(token) for token in tokens], next_cursor=None
-    )
-
-
-@operation(
-    "POST",
-    "/tenants/{tenant}/connections/{connection_id}/tokens",
-    body=requests.TokenRotation,
-    answer=responses_connections.RotatedToken,
-    status=201,
+delete(CONNECTION, actions.end_connection, "End a connection; what it provisioned stays")
+get(
+    f"{CONNECTION}/tokens",
+    actions.list_connection_tokens,
+    "List what is known of a connection's bearer tokens",
+    ConnectionTokens,
 )
-def rotate_connection_token_(
-    call: Call, asked: requests.TokenRotation, connection_id: UUID
-) -> responses_connections.RotatedToken:
+
+
+@operation("POST", f"{CONNECTION}/tokens", body=TokenRotation, response=RotatedToken, status=201)
+def rotate_connection_token(call: Call, requested: TokenRotation, connection_id: UUID) -> dict[str, Any]:
     """Give a connection a new bearer token, shown once; the present ones live on for a while."""
     token = new_secret(SCIM_TOKEN_PREFIX)
-    until = rotate_connection_token(
-        call.tx, connection_id, token=token, overlap_s=asked.overlap_s, caller=call.caller, now=call.now
+    until = actions.rotate_connection_token(
+        call.tx, connection_id, token=token, overlap_s=requested.overlap_s, caller=call.caller, now=call.now
     )
-    return responses_connections.RotatedToken(token=token, previous_expires_at=until)
-
-
-@operation(
-    "GET",
-    "/tenants/{tenant}/connections/{connection_id}/requests",
-    query=requests.RequestPage,
-    answer=responses.RequestList,
-)
-def list_requests_(call: Call, page: requests.RequestPage, connection_id: UUID) -> responses.RequestList:
-    """Read what a connection asked in the last days: what came, what changed, what was refused and why."""
-    rows = list_requests(
-        call.tx,
-        connection_id,
-        principal_id=page.principal,
-        name=page.name,
-        outcome=page.outcome,
-        span=page.span,
-        order=page.order,
-        after=None if page.after is None else known_id(page.after),
-        limit=page.limit + 1,
-    )
-    shown, cursor = cut_page(rows, page.limit, lambda recorded: str(recorded.id))
-    return responses.RequestList(items=[_request(row) for row in shown], next_cursor=cursor)
-
-
-def _request(recorded: RecordedRequest) -> responses.Request:
-    asked = recorded.request
-    return responses.Request(
-        id=recorded.id,
-        at=recorded.at,
-        connection_id=recorded.connection_id,
-        request_id=recorded.request_id,
-        method=asked.method,
-        path=asked.path,
-        resource_type=asked.resource_type,
-        principal_id=asked.principal_id,
-        name=asked.name,
-        outcome=asked.outcome,
-        status=asked.status,
-        scim_type=asked.scim_type,
-        reason=asked.reason,
-        detail=asked.detail,
-        duration_ms=asked.duration_ms,
-        body=asked.body,
-        changes=[responses.Change(attribute=c.attribute, old=c.old, new=c.new) for c in asked.changes],
-    )
+    return {"token": token, "previous_expires_at": until}

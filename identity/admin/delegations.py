@@ -1,144 +1,125 @@
 """Delegations."""
 
 from datetime import datetime
+from functools import partial
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from identity.actions.delegation import (
-    Grant,
-    change_delegation,
-    end_delegation,
-    get_delegation,
-    grant_delegation,
-    list_delegations,
-    list_delegations_in_force,
-)
-from identity.admin import requests, requests_resources, responses
-from identity.admin.endpoints import operation
-from identity.admin.parsing import (
-    changes_in,
-    cut_page,
-    expected_version,
-    known_id,
-    known_instant,
-    read_cursor,
-    read_id_cursor,
-    write_cursor,
-)
-from identity.admin.tenants import present_tenant
+from pydantic import AwareDatetime, Field
+
+from identity.actions import delegations as actions
+from identity.admin.endpoints import delete, get, operation, patch
+from identity.admin.paging import Cursor, parse_cursor_id, parse_cursor_instant, read_page
+from identity.admin.requests import Change, JsonObject, Line, Page, RequestModel, Scope, TaskSeconds
+from identity.admin.responses import Items, ResponseModel
 from identity.edge.call import Call
-from identity.model.authorization_details import check_details
-from identity.model.delegation import Delegation
-from identity.model.tenant import TASK_DURATION_S, TASK_LIFETIME_S
+from identity.model import delegation
+from identity.model.scope import SCOPES_MAX
+from identity.model.tenant import DEPTH_MAX, TASK_LIFETIME_MAX_S
+
+DELEGATIONS = "/tenants/{tenant}/delegations"
+DELEGATION = f"{DELEGATIONS}/{{delegation_id}}"
+BY_EXPIRY = Cursor({"expires_at": parse_cursor_instant, "id": parse_cursor_id})
+
+LifetimeSeconds = Annotated[int, Field(ge=1, le=TASK_LIFETIME_MAX_S)]
+Depth = Annotated[int, Field(ge=1, le=DEPTH_MAX)]
+Details = Annotated[list[JsonObject], Field(max_length=20)]
+Scopes = Annotated[tuple[Scope, ...], Field(max_length=SCOPES_MAX)]
 
 
-@operation(
-    "POST", "/tenants/{tenant}/delegations", body=requests.NewDelegation, answer=responses.Delegation, status=201
-)
-def grant_delegation_(call: Call, asked: requests.NewDelegation) -> responses.Delegation:
+class NewDelegation(RequestModel):
+    """Standing permission for an agent to act for a user, or for the members of a group. Seconds.
+
+    An empty list of authorization details says the same as none: the scopes are not restricted.
+    """
+
+    actor_id: UUID
+    subject_id: UUID | None = None
+    subject_group_id: UUID | None = None
+    resource: Line
+    scopes: Scopes = ()
+    authorization_details: Details = []  # noqa: RUF012 - pydantic copies a default
+    max_lifetime_s: LifetimeSeconds | None = None
+    max_depth: Depth = 1
+    max_task_s: TaskSeconds | None = None
+    expires_at: AwareDatetime | None = None
+
+
+class DelegationChange(Change):
+    """What is left out stays as it is; an ``expires_at`` of null says that the delegation does not expire."""
+
+    NULLABLE = frozenset({"expires_at"})
+
+    scopes: Scopes | None = None
+    authorization_details: Details | None = None
+    max_lifetime_s: LifetimeSeconds | None = None
+    max_depth: Depth | None = None
+    max_task_s: TaskSeconds | None = None
+    expires_at: AwareDatetime | None = None
+
+
+class DelegationPage(Page):
+    """Delegations of one actor, or for one subject (a user or a group).
+
+    With ``active``, those that have neither ended nor expired, the next to expire first.
+    """
+
+    actor_id: Annotated[UUID | None, Field(alias="actor")] = None
+    subject_id: Annotated[UUID | None, Field(alias="subject")] = None
+    active: Literal["true"] | None = None
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """The parties; the action itself depends on ``active``."""
+        return {"actor_id": self.actor_id, "subject_id": self.subject_id}
+
+
+class Delegation(ResponseModel):
+    """Standing permission to act for a user, or for the members of a group. Seconds."""
+
+    id: UUID
+    actor_id: UUID
+    subject_id: UUID | None
+    subject_group_id: UUID | None
+    resource: str
+    scopes: list[str]
+    authorization_details: list[JsonObject]
+    max_lifetime_s: int
+    max_depth: int
+    max_task_s: int
+    granted_by: str
+    version: int
+    created_at: datetime
+    expires_at: datetime | None
+    ended_at: datetime | None
+    ended_reason: str | None
+
+
+class DelegationList(Items[Delegation]):
+    """Delegations in the order of creation, ended ones among them; active ones by when they expire."""
+
+
+@operation("POST", DELEGATIONS, body=NewDelegation, response=Delegation, status=201)
+def grant_delegation(call: Call, requested: NewDelegation) -> delegation.Delegation:
     """Let an agent act for a user, or for the members of a group, at one resource server."""
-    tenant = present_tenant(call)
-    longest = tenant.task_lifetime_max_s
-    grant = Grant(
-        actor_id=asked.actor_id,
-        subject_id=asked.subject_id,
-        subject_group_id=asked.subject_group_id,
-        resource=asked.resource,
-        scopes=asked.scopes,
-        authorization_details=check_details(asked.authorization_details),
-        max_lifetime_s=min(TASK_LIFETIME_S, longest) if asked.max_lifetime_s is None else asked.max_lifetime_s,
-        max_depth=asked.max_depth,
-        max_task_s=min(TASK_DURATION_S, tenant.max_task_s) if asked.max_task_s is None else asked.max_task_s,
-        expires_at=asked.expires_at,
-    )
-    granted = grant_delegation(
-        call.tx,
-        grant,
-        tenant_lifetime_max_s=longest,
-        tenant_max_task_s=tenant.max_task_s,
-        caller=call.caller,
-        now=call.now,
-    )
-    return responses.Delegation.model_validate(granted)
+    wanted = actions.NewDelegation(**dict(requested))
+    return actions.grant_delegation(call.tx, wanted, caller=call.caller, now=call.now)
 
 
-@operation("GET", "/tenants/{tenant}/delegations", query=requests.DelegationPage, answer=responses.DelegationList)
-def list_delegations_(call: Call, page: requests.DelegationPage) -> responses.DelegationList:
-    """List delegations, of one actor or for one subject; those that are active, if that is asked."""
-    if page.active is not None:
-        return _active_delegations(call, page)
-    rows = list_delegations(
-        call.tx,
-        actor_id=page.actor,
-        subject_id=page.subject,
-        after=read_id_cursor(page.after),
-        limit=page.limit + 1,
-    )
-    shown, cursor = cut_page(rows, page.limit, lambda delegation: write_cursor(str(delegation.id)))
-    return responses.DelegationList(
-        items=[responses.Delegation.model_validate(delegation) for delegation in shown], next_cursor=cursor
-    )
+@operation("GET", DELEGATIONS, query=DelegationPage, response=DelegationList)
+def list_delegations(call: Call, page: DelegationPage) -> dict[str, Any]:
+    """List delegations, of one actor or for one subject; those that are active, if that is requested."""
+    if page.active is None:
+        return read_page(call, page, actions.list_delegations)
+    return read_page(call, page, partial(actions.list_delegations_in_force, now=call.now), cursor=BY_EXPIRY)
 
 
-def _active_delegations(call: Call, page: requests.DelegationPage) -> responses.DelegationList:
-    rows = list_delegations_in_force(
-        call.tx,
-        actor_id=page.actor,
-        subject_id=page.subject,
-        after=_expiry_and_id(page.after),
-        limit=page.limit + 1,
-        now=call.now,
-    )
-    shown, cursor = cut_page(rows, page.limit, _expiry_cursor)
-    return responses.DelegationList(
-        items=[responses.Delegation.model_validate(row) for row in shown], next_cursor=cursor
-    )
-
-
-def _expiry_cursor(delegation: Delegation) -> str:
-    expiry = "" if delegation.expires_at is None else delegation.expires_at.isoformat()
-    return write_cursor(expiry, str(delegation.id))
-
-
-def _expiry_and_id(cursor: str | None) -> tuple[datetime | None, UUID] | None:
-    key = read_cursor(cursor, length=2)
-    if key is None:
-        return None
-    return known_instant(key[0]) if key[0] else None, known_id(key[1])
-
-
-@operation("GET", "/tenants/{tenant}/delegations/{delegation_id}", answer=responses.Delegation)
-def get_delegation_(call: Call, delegation_id: UUID) -> responses.Delegation:
-    """Read one delegation."""
-    return responses.Delegation.model_validate(get_delegation(call.tx, delegation_id))
-
-
-@operation(
-    "PATCH",
-    "/tenants/{tenant}/delegations/{delegation_id}",
-    body=requests_resources.DelegationChange,
-    answer=responses.Delegation,
+get(DELEGATION, actions.get_delegation, "Read one delegation", Delegation)
+patch(
+    DELEGATION,
+    actions.change_delegation,
+    "Change what a delegation permits; less than before ends the tokens that rest on it",
+    Delegation,
+    body=DelegationChange,
 )
-def change_delegation_(
-    call: Call, asked: requests_resources.DelegationChange, delegation_id: UUID
-) -> responses.Delegation:
-    """Change what a delegation permits; less than before ends the tokens that rest on it."""
-    tenant, changes = present_tenant(call), changes_in(asked, "expires_at")
-    if "authorization_details" in changes:
-        changes["authorization_details"] = check_details(changes["authorization_details"])
-    changed = change_delegation(
-        call.tx,
-        delegation_id,
-        changes,
-        tenant_lifetime_max_s=tenant.task_lifetime_max_s,
-        tenant_max_task_s=tenant.max_task_s,
-        expected_version=expected_version(),
-        caller=call.caller,
-        now=call.now,
-    )
-    return responses.Delegation.model_validate(changed)
-
-
-@operation("DELETE", "/tenants/{tenant}/delegations/{delegation_id}")
-def end_delegation_(call: Call, delegation_id: UUID) -> None:
-    """End a delegation, and every token that rests on it."""
-    end_delegation(call.tx, delegation_id, caller=call.caller, now=call.now)
+delete(DELEGATION, actions.end_delegation, "End a delegation, and every token that rests on it")

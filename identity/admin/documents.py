@@ -1,12 +1,13 @@
-"""What describes the API itself; anybody may read it."""
+"""Public documents that describe the API itself."""
 
 from typing import Any
 
 from pydantic import RootModel
 
-from identity.admin import openapi, responses
+from identity.admin import openapi
 from identity.admin.endpoints import operation
-from identity.admin.errors import KINDS, type_url
+from identity.admin.errors import KINDS, Kind, type_url
+from identity.admin.responses import ProblemType, members_of
 from identity.model.errors import NotFound
 
 
@@ -14,16 +15,16 @@ class OpenApiDocument(RootModel[dict[str, Any]]):
     """An OpenAPI 3.1 document."""
 
 
-@operation("GET", "/openapi.json", answer=OpenApiDocument, is_public=True)
-def get_openapi() -> OpenApiDocument:
+@operation("GET", "/openapi.json", response=OpenApiDocument, is_public=True)
+def get_openapi() -> dict[str, Any]:
     """Read this document."""
-    return OpenApiDocument(openapi.document())
+    return openapi.document()
 
 
-@operation("GET", "/problems/{kind}", answer=responses.ProblemType, is_public=True)
-def get_problem_type(kind: str) -> responses.ProblemType:
+@operation("GET", "/problems/{kind}", response=ProblemType, is_public=True)
+def get_problem_type(kind: str) -> dict[str, Any]:
     """Read what a problem's type means."""
-    known = KINDS.get(kind)
+    known: Kind | None = KINDS.get(kind)
     if known is None:
         raise NotFound("there is no such kind of problem")
-    return responses.ProblemType(type=type_url(kind), title=known.title, status=known.status, meaning=known.meaning)
+    return members_of(known) | {"type": type_url(kind)}

@@ -79,7 +79,7 @@ def problem(
         "request_id": request_id(),
     }
     if faults:
-        document["errors"] = [{"pointer": pointer, "detail": said} for pointer, said in faults]
+        document["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in faults]
     body = json.dumps(document, ensure_ascii=True).encode()
     response = Response(body, status=known.status, content_type="application/problem+json")
     if known.status == 401:
@@ -90,19 +90,19 @@ def problem(
 
 
 def answer_refusal(refusal: Refusal) -> Response:
-    """Translate what the house refuses."""
+    """Return the problem of a refusal by the core."""
     log_unavailable(refusal)
     return problem(_kind_of(refusal), refusal.detail, code=refusal.reason, faults=_faults_of(refusal))
 
 
 def answer_http_exception(error: HTTPException) -> Response:
-    """Translate what the framework refuses while it reads a request."""
+    """Return the problem of a refusal by the framework, while it reads a request."""
     kind = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
     return problem(kind.get(error.code or 500, "invalid_value"), error.description or error.name)
 
 
 def answer_unexpected(error: Exception) -> Response:
-    """Tell the log everything and the caller nothing."""
+    """Return an opaque problem; the log has the exception."""
     log.error("unexpected", error=type(error).__name__, endpoint=request.endpoint, exc_info=error)
     return problem("server_error", "the request could not be answered; nothing was changed")
 

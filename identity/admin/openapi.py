@@ -1,10 +1,10 @@
-"""The OpenAPI 3.1 document, drawn from the same declarations that serve the requests."""
+"""The OpenAPI 3.1 document, generated from the declarations that serve the requests."""
 
 from functools import cache
 from typing import Any
 
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 
 from identity.admin.endpoints import NAMES, OPERATIONS, Operation
 from identity.admin.errors import KINDS
@@ -30,7 +30,6 @@ IF_MATCH: dict[str, Any] = {
 @cache
 def document() -> dict[str, Any]:
     """Return the document. Paths begin with /admin/v1, so that it needs no server entry."""
-    schemas = _schemas()
     paths: dict[str, dict[str, Any]] = {}
     for declared in OPERATIONS:
         paths.setdefault(f"/admin/v1{declared.path}", {})[declared.method.lower()] = _operation(declared)
@@ -41,7 +40,7 @@ def document() -> dict[str, Any]:
         "security": [{"administrator": []}],
         "paths": paths,
         "components": {
-            "schemas": schemas,
+            "schemas": _schemas(),
             "responses": {"Problem": {
                 "description": "A problem (RFC 9457): " + ", ".join(sorted(KINDS)),
                 "content": {"application/problem+json": {"schema": {"$ref": REFERENCE.format(model="Problem")}}},
@@ -52,30 +51,35 @@ def document() -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    asked = {model for declared in OPERATIONS if (model := declared.body) is not None}
-    answered = {model for declared in OPERATIONS if (model := declared.answer) is not None} | {Problem}
-    modes: list[tuple[type[BaseModel], Any]] = [
-        *((model, "validation") for model in sorted(asked, key=lambda model: model.__name__)),
-        *((model, "serialization") for model in sorted(answered, key=lambda model: model.__name__)),
-    ]
-    _, drawn = models_json_schema(modes, ref_template=REFERENCE)
-    schemas: dict[str, Any] = drawn["$defs"]
+    """Return the JSON schema of every request body and response, by name."""
+    requests = {declared.body for declared in OPERATIONS if declared.body}
+    responses = {declared.response for declared in OPERATIONS if declared.response} | {Problem}
+    modes: list[tuple[JsonSchemaMode, set[type]]] = [("validation", requests), ("serialization", responses)]
+    _, generated = TypeAdapter.json_schemas(
+        [
+            (model.__name__, mode, TypeAdapter(model))
+            for mode, models in modes
+            for model in sorted(models, key=lambda model: model.__name__)
+        ],
+        ref_template=REFERENCE,
+    )
+    schemas: dict[str, Any] = generated["$defs"]
     return schemas
 
 
 def _operation(declared: Operation) -> dict[str, Any]:
-    drawn: dict[str, Any] = {
+    described: dict[str, Any] = {
         "operationId": declared.name,
         "summary": declared.summary,
         "parameters": [*map(_path_parameter, declared.parameters), *_query_parameters(declared), *_headers(declared)],
-        "responses": {str(declared.status): _answered(declared), "default": {"$ref": "#/components/responses/Problem"}},
+        "responses": {str(declared.status): _response(declared), "default": {"$ref": "#/components/responses/Problem"}},
     }
     if declared.body is not None:
         schema = {"$ref": REFERENCE.format(model=declared.body.__name__)}
-        drawn["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     if declared.is_public:
-        drawn["security"] = []
-    return drawn
+        described["security"] = []
+    return described
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
@@ -89,21 +93,27 @@ def _query_parameters(declared: Operation) -> list[dict[str, Any]]:
     schema = declared.query.model_json_schema(ref_template=REFERENCE)
     shared = schema.get("$defs", {})
     return [
-        {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": _inlined(drawn, shared)}
-        for name, drawn in schema["properties"].items()
+        {
+            "name": name,
+            "in": "query",
+            "required": name in schema.get("required", ()),
+            "schema": _inlined(member, shared),
+        }
+        for name, member in schema["properties"].items()
     ]
 
 
-def _inlined(drawn: Any, shared: dict[str, Any]) -> Any:
-    match drawn:
+def _inlined(schema: Any, shared: dict[str, Any]) -> Any:
+    """Return a schema with each reference replaced by the definition that it names."""
+    match schema:
         case {"$ref": str(reference)}:
             return _inlined(shared[reference.rsplit("/", 1)[-1]], shared)
         case dict():
-            return {name: _inlined(member, shared) for name, member in drawn.items()}
+            return {name: _inlined(member, shared) for name, member in schema.items()}
         case list():
-            return [_inlined(item, shared) for item in drawn]
+            return [_inlined(item, shared) for item in schema]
         case _:
-            return drawn
+            return schema
 
 
 def _headers(declared: Operation) -> list[dict[str, Any]]:
@@ -112,11 +122,11 @@ def _headers(declared: Operation) -> list[dict[str, Any]]:
     return [IF_MATCH] if declared.method == "PATCH" else []
 
 
-def _answered(declared: Operation) -> dict[str, Any]:
-    if declared.answer is None:
+def _response(declared: Operation) -> dict[str, Any]:
+    if declared.response is None:
         return {"description": "Done; there is nothing to show."}
-    schema = {"$ref": REFERENCE.format(model=declared.answer.__name__)}
+    schema = {"$ref": REFERENCE.format(model=declared.response.__name__)}
     return {
-        "description": (declared.answer.__doc__ or declared.summary).strip(),
+        "description": (declared.response.__doc__ or declared.summary).strip(),
         "content": {"application/json": {"schema": schema}},
     }

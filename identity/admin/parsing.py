@@ -1,14 +1,9 @@
-"""Reading a request: JSON with one meaning, queries without repetition, opaque cursors."""
+"""Parse a request: JSON with one meaning, queries without repetition, the headers of idempotency and versions."""
 
-import base64
-import binascii
 import hashlib
-import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
-from uuid import UUID
 
 from flask import request
 from identity_verifier.strict_json import StrictJsonError, parse_object
@@ -19,7 +14,6 @@ from identity.admin.errors import Faulty, UnsupportedMediaType
 from identity.admin.sentences import name_of, phrase_of, steps_of, without_echoes
 from identity.edge.request import read_body
 from identity.model.errors import InvalidRequest
-from identity.model.ids import parse_id
 
 BODY_BYTES_MAX = 128 * 1024
 """Twenty RSA keys with their certificates, or twenty rich authorization details, with room to spare."""
@@ -30,7 +24,6 @@ POINTER_LENGTH_MAX = 256
 NAME_LENGTH_MAX = 64  # in a sentence
 
 Model = TypeVar("Model", bound=BaseModel)
-T = TypeVar("T")
 
 
 def read_json_body() -> bytes:
@@ -44,7 +37,7 @@ def read_json_body() -> bytes:
 
 
 def parse_body(model: type[Model], body: bytes) -> Model:
-    """Return what ``body`` asks for. Raises ``InvalidRequest``, with every fault and where it is."""
+    """Return the model of a JSON body. Raises ``InvalidRequest``, with every fault and its location."""
     try:
         document = parse_object(body)
     except StrictJsonError as error:
@@ -59,7 +52,7 @@ def parse_body(model: type[Model], body: bytes) -> Model:
 
 
 def parse_query(model: type[Model]) -> Model:
-    """Return what the query string asks for. Raises ``InvalidRequest``."""
+    """Return the model of the query string. Raises ``InvalidRequest``."""
     given = request.args.to_dict(flat=False)
     repeated = [name for name, values in given.items() if len(values) > 1]
     if repeated:
@@ -80,12 +73,12 @@ def idempotency_key(body: bytes) -> IdempotentRequest | None:
         return None
     if not IDEMPOTENCY_KEY.fullmatch(key):
         raise InvalidRequest("an Idempotency-Key is 1 to 255 visible ASCII characters", pointer="Idempotency-Key")
-    asked = b"\n".join((request.method.encode(), request.full_path.encode("utf-8", "surrogatepass"), body))
-    return IdempotentRequest(hashlib.sha256(key.encode()).digest(), hashlib.sha256(asked).digest())
+    requested = b"\n".join((request.method.encode(), request.full_path.encode("utf-8", "surrogatepass"), body))
+    return IdempotentRequest(hashlib.sha256(key.encode()).digest(), hashlib.sha256(requested).digest())
 
 
 def expected_version() -> int | None:
-    """Return the version that If-Match names (RFC 9110 §13.1.1), None where any will do. Raises ``InvalidRequest``."""
+    """Return the version that If-Match names (RFC 9110 §13.1.1), None for any. Raises ``InvalidRequest``."""
     header = request.headers.get("If-Match")
     if header is None or header.strip() == "*":
         return None
@@ -95,66 +88,10 @@ def expected_version() -> int | None:
     return int(match.group(1))
 
 
-def changes_in(asked: BaseModel, *nullable: str) -> dict[str, Any]:
-    """Return the members that a PATCH gives another value; null is one only where it says something (RFC 7396 §1)."""
-    given = {name: getattr(asked, name) for name in asked.model_fields_set}
-    return {name: value for name, value in given.items() if value is not None or name in nullable}
-
-
-def write_cursor(*key: str) -> str:
-    """Return a page's last key as opaque text."""
-    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
-
-
-def read_cursor(cursor: str | None, *, length: int = 1) -> tuple[str, ...] | None:
-    """Return the key in a cursor. Raises ``InvalidRequest``."""
-    if cursor is None:
-        return None
-    try:
-        key = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError, RecursionError):
-        key = None
-    if not isinstance(key, list) or len(key) != length or not all(isinstance(part, str) for part in key):
-        raise InvalidRequest("the cursor is not one of ours", pointer="after")
-    if any("\0" in part or not part.isprintable() for part in key):
-        raise InvalidRequest("the cursor is not one of ours", pointer="after")
-    return tuple(key)
-
-
-def read_id_cursor(cursor: str | None) -> UUID | None:
-    """Return the id in a cursor. Raises ``InvalidRequest``."""
-    key = read_cursor(cursor)
-    return None if key is None else known_id(key[0])
-
-
-def known_id(text: str) -> UUID:
-    """Return the id after which a page begins. Raises ``InvalidRequest``."""
-    found = parse_id(text)
-    if found is None:
-        raise InvalidRequest("the cursor is not one of ours", pointer="after")
-    return found
-
-
-def known_instant(text: str) -> datetime:
-    """Return the instant behind which a page begins. Raises ``InvalidRequest``."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise InvalidRequest("the cursor is not one of ours", pointer="after")
-    return found
-
-
-def cut_page(rows: Sequence[T], limit: int, write: Callable[[T], str]) -> tuple[Sequence[T], str | None]:
-    """Return at most ``limit`` of ``rows``, and where the next page begins when there are more."""
-    return (rows[:limit], write(rows[limit - 1])) if len(rows) > limit else (rows, None)
-
-
 def _fault(found: Any, document: dict[str, Any]) -> tuple[str, str]:
-    place = _place(steps_of(found), document)
-    name = name_of(place)
-    return pointer_to(place), f"{name[:NAME_LENGTH_MAX] or 'the body'} {phrase_of(found, name)}"
+    location = _location(steps_of(found), document)
+    name = name_of(location)
+    return pointer_to(location), f"{name[:NAME_LENGTH_MAX] or 'the body'} {phrase_of(found, name)}"
 
 
 def _fault_of_query(found: Any) -> tuple[str, str]:
@@ -162,21 +99,21 @@ def _fault_of_query(found: Any) -> tuple[str, str]:
     return name, f"{name[:NAME_LENGTH_MAX]} {phrase_of(found, name)}"
 
 
-def _place(steps: Sequence[str | int], document: Any) -> list[str | int]:
-    """Return the steps without the names of variants, which are not part of the document; the last may be missing."""
-    place, here = [], document
+def _location(steps: Sequence[str | int], document: Any) -> list[str | int]:
+    """Return the steps without the names of variants, which are no part of the document. The last may be missing."""
+    location, here = [], document
     for number, step in enumerate(steps, 1):
         if step in here if isinstance(here, dict) else isinstance(here, list):
-            place.append(step)
+            location.append(step)
             here = here[step]
         elif number == len(steps) and isinstance(here, dict):
-            place.append(step)
-    return place
+            location.append(step)
+    return location
 
 
-def pointer_to(place: Sequence[str | int]) -> str:
+def pointer_to(location: Sequence[str | int]) -> str:
     """Return a JSON pointer (RFC 6901)."""
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in place)
+    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in location)
     return "".join(f"/{step}" for step in steps)[:POINTER_LENGTH_MAX]
 
 

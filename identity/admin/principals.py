@@ -1,151 +1,142 @@
-"""Principals: who is there, and who must stop."""
+"""Principals: read, and change their state or protection."""
 
 from collections.abc import Callable
-from functools import partial
+from datetime import datetime
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from identity.actions.federated_subjects import link_subject, list_subjects, unlink_subject
-from identity.actions.principals import (
-    deprovision,
-    get_any_principal,
-    list_principals,
-    protect,
-    reactivate,
-    suspend,
-    unprotect,
-)
-from identity.admin import requests, responses
-from identity.admin.endpoints import operation
-from identity.admin.parsing import cut_page, read_id_cursor, write_cursor
-from identity.edge.call import Call
-from identity.model.principal import Principal
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from identity.actions import principals as actions
+from identity.admin.endpoints import get, listing, post
+from identity.admin.requests import PAGE_MAX, Name, Page, PrincipalKind, Reason
+from identity.admin.responses import Flattened, Items, ResponseModel
+from identity.model.lifecycle import Credentials, State
 from identity.model.selection import PrincipalSelection
 
-
-def _principal(principal: Principal) -> responses.Principal:
-    return responses.Principal.model_validate(principal)
-
-
-@operation("GET", "/tenants/{tenant}/principals", query=requests.PrincipalPage, answer=responses.PrincipalList)
-def list_principals_(call: Call, page: requests.PrincipalPage) -> responses.PrincipalList:
-    """List the living principals, of one kind, name or state, or those that no source may change."""
-    wanted = PrincipalSelection(page.kind, page.name, page.state, page.is_protected is not None, page.ids)
-    rows = list_principals(call.tx, wanted, after=read_id_cursor(page.after), limit=page.limit + 1)
-    shown, cursor = cut_page(rows, page.limit, lambda principal: write_cursor(str(principal.id)))
-    return responses.PrincipalList(items=[_principal(principal) for principal in shown], next_cursor=cursor)
+PRINCIPALS = "/tenants/{tenant}/principals"
+PRINCIPAL = f"{PRINCIPALS}/{{principal_id}}"
 
 
-@operation("GET", "/tenants/{tenant}/principals/{principal_id}", answer=responses.PrincipalInFull)
-def get_principal(call: Call, principal_id: UUID) -> responses.PrincipalInFull:
-    """Read one principal, with its owners and groups."""
-    found = get_any_principal(call.tx, principal_id)
-    return responses.PrincipalInFull.model_validate(
-        _principal(found.principal).model_dump()
-        | {
-            "owners": [responses.Reference.model_validate(owner) for owner in found.owners],
-            "groups": [responses.Reference.model_validate(group) for group in found.groups],
-        }
-    )
+class Suspension(Reason):
+    """The reason, for the audit log; and whether clients and delegations are kept for ``reactivate``, or end for good
+    (``revoke``), also those that an earlier suspension kept.
+    """
+
+    credentials: Credentials = Credentials.KEEP
 
 
-def _change(
-    call: Call, verb: Callable[..., Principal], asked: requests.Reason, principal_id: UUID
-) -> responses.Principal:
-    return _principal(verb(call.tx, principal_id, reason=asked.reason, caller=call.caller, now=call.now))
+def _split(text: Any) -> Any:
+    """Return the parts of a list that commas separate."""
+    return text.split(",") if isinstance(text, str) else text
 
 
-@operation(
-    "POST",
-    "/tenants/{tenant}/principals/{principal_id}/suspend",
-    body=requests.Suspension,
-    answer=responses.Principal,
+Ids = Annotated[tuple[UUID, ...], BeforeValidator(_split), Field(max_length=PAGE_MAX)]
+
+
+class PrincipalPage(Page):
+    """Principals of one kind, of one name (compared without case), in one state, those that no source may change, or
+    those whose ids are given, separated by commas.
+    """
+
+    kind: PrincipalKind | None = None
+    name: Name | None = None
+    state: Literal[State.ACTIVE, State.SUSPENDED, State.DEPROVISIONED] | None = None
+    is_protected: Literal["true"] | None = None
+    ids: Annotated[Ids, WithJsonSchema({"type": "string"})] | None = None
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """The selection, as one value."""
+        is_protected = self.is_protected is not None
+        return {"wanted": PrincipalSelection(self.kind, self.name, self.state, is_protected, self.ids)}
+
+
+class Reference(ResponseModel):
+    """A principal named from another."""
+
+    id: UUID
+    kind: PrincipalKind
+    display_name: str | None
+
+
+class Principal(ResponseModel):
+    """A user, group, agent or service account."""
+
+    id: UUID
+    kind: PrincipalKind
+    state: State
+    is_held: bool
+    is_protected: bool
+    name: str
+    display_name: str | None
+    external_id: str | None
+    connection_id: UUID | None
+    valid_from: datetime | None
+    valid_until: datetime | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class PrincipalInFull(Flattened, Principal):
+    """With those who answer for it and the groups that it is in."""
+
+    INNER = "principal"
+
+    owners: list[Reference]
+    groups: list[Reference]
+
+
+class Restored(ResponseModel):
+    """The clients that live again, 50 at most, and how many delegations do, without those whose other party is not
+    active. At most 1,000 are looked at; ``has_more_delegations`` when there may be more.
+    """
+
+    clients: list[str]
+    delegations: int
+    has_more_delegations: bool
+
+
+class ReactivatedPrincipal(Flattened, Principal):
+    """With the clients and delegations that live again with it. Tokens and tasks stay ended."""
+
+    INNER = "principal"
+
+    restored: Restored
+
+
+class PrincipalList(Items[Principal]):
+    """Living principals in the order of creation."""
+
+
+TRANSITIONS: tuple[tuple[Callable[..., Any], type[Principal], type[Reason], str], ...] = (
+    (
+        actions.suspend,
+        Principal,
+        Suspension,
+        "Stop a principal at once, and everything that rests on it, until an administrator reactivates it",
+    ),
+    (
+        actions.reactivate,
+        ReactivatedPrincipal,
+        Reason,
+        "Let a principal begin again, with the clients and delegations that its suspension kept, and no old token",
+    ),
+    (actions.deprovision, Principal, Reason, "End a principal's access, and everything that rests on it"),
+    (actions.protect, Principal, Reason, "Let no source change a principal; only administrators do"),
+    (actions.unprotect, Principal, Reason, "Give a principal back to its source"),
 )
-def suspend_principal(call: Call, asked: requests.Suspension, principal_id: UUID) -> responses.Principal:
-    """Stop a principal at once, and everything that rests on it, until an administrator reactivates it."""
-    return _change(call, partial(suspend, credentials=asked.credentials), asked, principal_id)
+"""Each is a path below the principal, named like its action."""
 
-
-@operation(
-    "POST",
-    "/tenants/{tenant}/principals/{principal_id}/reactivate",
-    body=requests.Reason,
-    answer=responses.ReactivatedPrincipal,
+listing(
+    PRINCIPALS,
+    actions.list_principals,
+    "List the living principals, of one kind, name or state, or those that no source may change",
+    PrincipalList,
+    query=PrincipalPage,
 )
-def reactivate_principal(call: Call, asked: requests.Reason, principal_id: UUID) -> responses.ReactivatedPrincipal:
-    """Let a principal begin again, with the clients and delegations that its suspension kept, and no old token."""
-    changed = reactivate(call.tx, principal_id, reason=asked.reason, caller=call.caller, now=call.now)
-    restored = responses.Restored.model_validate(changed.restored)
-    return responses.ReactivatedPrincipal(**_principal(changed.principal).model_dump(), restored=restored)
-
-
-@operation(
-    "POST",
-    "/tenants/{tenant}/principals/{principal_id}/deprovision",
-    body=requests.Reason,
-    answer=responses.Principal,
-)
-def deprovision_principal(call: Call, asked: requests.Reason, principal_id: UUID) -> responses.Principal:
-    """End a principal's access, and everything that rests on it."""
-    return _change(call, deprovision, asked, principal_id)
-
-
-@operation(
-    "POST",
-    "/tenants/{tenant}/principals/{principal_id}/protect",
-    body=requests.Reason,
-    answer=responses.Principal,
-)
-def protect_principal(call: Call, asked: requests.Reason, principal_id: UUID) -> responses.Principal:
-    """Let no source change a principal; only administrators do."""
-    return _change(call, protect, asked, principal_id)
-
-
-@operation(
-    "POST",
-    "/tenants/{tenant}/principals/{principal_id}/unprotect",
-    body=requests.Reason,
-    answer=responses.Principal,
-)
-def unprotect_principal(call: Call, asked: requests.Reason, principal_id: UUID) -> responses.Principal:
-    """Give a principal back to its source."""
-    return _change(call, unprotect, asked, principal_id)
-
-
-@operation("GET", "/tenants/{tenant}/principals/{principal_id}/subjects", answer=responses.Subjects)
-def list_subjects_(call: Call, principal_id: UUID) -> responses.Subjects:
-    """List what upstream issuers call a user."""
-    links = list_subjects(call.tx, principal_id)
-    return responses.Subjects(items=[responses.Subject.model_validate(link) for link in links], next_cursor=None)
-
-
-@operation(
-    "POST",
-    "/tenants/{tenant}/principals/{principal_id}/subjects",
-    body=requests.NewSubject,
-    answer=responses.Subject,
-    status=201,
-)
-def link_subject_(call: Call, asked: requests.NewSubject, principal_id: UUID) -> responses.Subject:
-    """Let a subject of an oidc connection mean this user."""
-    linked = link_subject(
-        call.tx,
-        principal_id,
-        connection_id=asked.connection_id,
-        subject=asked.subject,
-        caller=call.caller,
-        now=call.now,
-    )
-    return responses.Subject.model_validate(linked)
-
-
-@operation("DELETE", "/tenants/{tenant}/principals/{principal_id}/subjects", query=requests.SubjectName)
-def unlink_subject_(call: Call, asked: requests.SubjectName, principal_id: UUID) -> None:
-    """Let a subject of an oidc connection mean nobody."""
-    unlink_subject(
-        call.tx,
-        principal_id,
-        connection_id=asked.connection_id,
-        subject=asked.subject,
-        caller=call.caller,
-        now=call.now,
-    )
+get(PRINCIPAL, actions.get_principal, "Read one principal, with its owners and groups", PrincipalInFull)
+for transition, response, body, summary in TRANSITIONS:
+    verb = transition.__name__
+    post(f"{PRINCIPAL}/{verb}", transition, summary, response, body=body, name=f"{verb}_principal")

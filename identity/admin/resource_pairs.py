@@ -1,71 +1,82 @@
 """Pairs of resource servers."""
 
+from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from identity.actions.resource_pairs import change_pair, delete_pair, get_pair, list_pairs, register_pair
-from identity.admin import requests, requests_resources, responses_resources
-from identity.admin.endpoints import operation
-from identity.admin.parsing import changes_in, cut_page, expected_version, read_id_cursor, write_cursor
-from identity.edge.call import Call
-from identity.model.resource_pair import ResourcePair
+from pydantic import ConfigDict, Field
+
+from identity.actions import resource_pairs as actions
+from identity.admin.endpoints import delete, get, listing, patch, post
+from identity.admin.requests import Change, Line, RequestModel, Scope
+from identity.admin.responses import Items, ResponseModel
+from identity.model.resource import TYPES_MAX
+from identity.model.scope import SCOPES_MAX
+
+PAIRS = "/tenants/{tenant}/resource-pairs"
+PAIR = f"{PAIRS}/{{pair_id}}"
+
+Allowed = Annotated[tuple[Scope, ...], Field(min_length=1, max_length=SCOPES_MAX)]
 
 
-def _pair(pair: ResourcePair) -> responses_resources.ResourcePair:
-    return responses_resources.ResourcePair.model_validate(pair)
+class NewResourcePair(RequestModel):
+    """Which scopes of one resource server allow which of another, and which types of authorization details which.
+
+    ``from`` and ``to`` name the two by audience or id.
+    """
+
+    source: Annotated[Line, Field(alias="from")]
+    target: Annotated[Line, Field(alias="to")]
+    scopes: Annotated[dict[Scope, Allowed], Field(max_length=SCOPES_MAX, default_factory=dict)]
+    authorization_details_types: Annotated[dict[Scope, Scope], Field(max_length=TYPES_MAX, default_factory=dict)]
 
 
-@operation(
-    "POST",
-    "/tenants/{tenant}/resource-pairs",
-    body=requests_resources.NewResourcePair,
-    answer=responses_resources.ResourcePair,
+class ResourcePairChange(Change):
+    """What is left out stays as it is."""
+
+    scopes: Annotated[dict[Scope, Allowed], Field(max_length=SCOPES_MAX)] | None = None
+    authorization_details_types: Annotated[dict[Scope, Scope], Field(max_length=TYPES_MAX)] | None = None
+
+
+class ResourcePair(ResponseModel):
+    """What of one resource server allows what of another: scopes, and types of authorization details."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    id: UUID
+    source: Annotated[str, Field(serialization_alias="from")]
+    target: Annotated[str, Field(serialization_alias="to")]
+    scopes: dict[str, list[str]]
+    authorization_details_types: dict[str, str]
+    version: int
+    created_at: datetime
+
+
+class ResourcePairList(Items[ResourcePair]):
+    """Pairs of resource servers in the order of creation."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+
+post(
+    PAIRS,
+    actions.register_resource_pair,
+    "Let tokens for one resource server be exchanged for tokens for another. Repeating it changes nothing",
+    ResourcePair,
+    body=NewResourcePair,
     status=201,
 )
-def register_resource_pair(call: Call, asked: requests_resources.NewResourcePair) -> responses_resources.ResourcePair:
-    """Let tokens for one resource server be exchanged for tokens for another. Repeating it changes nothing."""
-    registered = register_pair(
-        call.tx,
-        source=asked.source,
-        target=asked.target,
-        scopes=asked.scopes,
-        authorization_details_types=asked.authorization_details_types,
-        caller=call.caller,
-        now=call.now,
-    )
-    return _pair(registered)
-
-
-@operation("GET", "/tenants/{tenant}/resource-pairs", query=requests.Page, answer=responses_resources.ResourcePairList)
-def list_resource_pairs(call: Call, page: requests.Page) -> responses_resources.ResourcePairList:
-    """List pairs of resource servers."""
-    rows = list_pairs(call.tx, after=read_id_cursor(page.after), limit=page.limit + 1)
-    shown, cursor = cut_page(rows, page.limit, lambda pair: write_cursor(str(pair.id)))
-    return responses_resources.ResourcePairList(items=[_pair(pair) for pair in shown], next_cursor=cursor)
-
-
-@operation("GET", "/tenants/{tenant}/resource-pairs/{pair_id}", answer=responses_resources.ResourcePair)
-def get_resource_pair(call: Call, pair_id: UUID) -> responses_resources.ResourcePair:
-    """Read one pair of resource servers."""
-    return _pair(get_pair(call.tx, pair_id))
-
-
-@operation("DELETE", "/tenants/{tenant}/resource-pairs/{pair_id}")
-def delete_resource_pair(call: Call, pair_id: UUID) -> None:
-    """Delete a pair of resource servers, and end every token that crossed by it."""
-    delete_pair(call.tx, pair_id, caller=call.caller, now=call.now)
-
-
-@operation(
-    "PATCH",
-    "/tenants/{tenant}/resource-pairs/{pair_id}",
-    body=requests_resources.ResourcePairChange,
-    answer=responses_resources.ResourcePair,
+listing(PAIRS, actions.list_resource_pairs, "List pairs of resource servers", ResourcePairList)
+get(PAIR, actions.get_resource_pair, "Read one pair of resource servers", ResourcePair)
+delete(
+    PAIR,
+    actions.delete_resource_pair,
+    "Delete a pair of resource servers, and end every token that crossed by it",
 )
-def change_resource_pair(
-    call: Call, asked: requests_resources.ResourcePairChange, pair_id: UUID
-) -> responses_resources.ResourcePair:
-    """Change what crosses; less than before ends the tokens that crossed."""
-    changed = change_pair(
-        call.tx, pair_id, changes_in(asked), expected_version=expected_version(), caller=call.caller, now=call.now
-    )
-    return _pair(changed)
+patch(
+    PAIR,
+    actions.change_resource_pair,
+    "Change what crosses; less than before ends the tokens that crossed",
+    ResourcePair,
+    body=ResourcePairChange,
+)

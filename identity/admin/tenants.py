@@ -1,104 +1,77 @@
-"""Tenants and their signing keys."""
+"""Tenants."""
 
-from identity.actions.signing_keys import list_signing_keys, rotate_keys
-from identity.actions.tenants import change_tenant, create_tenant, list_tenants, resolve_tenant
-from identity.admin import requests, responses
-from identity.admin.endpoints import operation
-from identity.admin.parsing import changes_in, cut_page, read_id_cursor, write_cursor
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from identity.actions import tenants as actions
+from identity.admin.endpoints import get, listing, operation
+from identity.admin.requests import Change, Name, RequestModel, TaskSeconds
+from identity.admin.responses import Items, ResponseModel
 from identity.edge.call import Call
 from identity.edge.runtime import runtime, transaction_of_new_tenant
-from identity.model.errors import Unavailable
-from identity.model.signing_key import SigningKey, signing_key
-from identity.model.tenant import Tenant, issuer_of
+from identity.model import tenant
+from identity.model.tenant import TASK_LIFETIME_MAX_S, issuer_of
+
+TENANTS = "/tenants"
+TENANT = "/tenants/{tenant}"
 
 
-def tenant_of_call(call: Call) -> Tenant:
-    """Return the tenant that the URL names."""
-    if call.tenant is None:
-        raise AssertionError("the path of this operation names a tenant")
-    return call.tenant
+class NewTenant(RequestModel):
+    """A tenant. Its slug is in every URL and in its issuer, and never changes."""
+
+    slug: Annotated[str, StringConstraints(min_length=1, max_length=63)]
+    display_name: Name
 
 
-def present_tenant(call: Call) -> Tenant:
-    """Return the same as it is now: what may change of a tenant is not kept in a process."""
-    return resolve_tenant(call.tx, tenant_of_call(call).slug)
+class TenantChange(Change):
+    """What is left out stays as it is. Limits in seconds: of the life of a delegated token, and of a task."""
+
+    display_name: Name | None = None
+    task_lifetime_max_s: Annotated[int, Field(ge=1, le=TASK_LIFETIME_MAX_S)] | None = None
+    max_task_s: TaskSeconds | None = None
 
 
-def _tenant(tenant: Tenant) -> responses.Tenant:
-    return responses.Tenant(
-        id=tenant.id,
-        slug=tenant.slug,
-        display_name=tenant.display_name,
-        state=tenant.state,
-        issuer=issuer_of(runtime().external_url, tenant.slug),
-        task_lifetime_max_s=tenant.task_lifetime_max_s,
-        max_task_s=tenant.max_task_s,
-        created_at=tenant.created_at,
-    )
+class Tenant(ResponseModel):
+    """A tenant and its issuer."""
+
+    id: UUID
+    slug: str
+    display_name: str
+    state: str
+    issuer: Annotated[
+        str, BeforeValidator(lambda slug: issuer_of(runtime().external_url, slug)), Field(validation_alias="slug")
+    ]
+    task_lifetime_max_s: int
+    max_task_s: int
+    created_at: datetime
 
 
-def _key(key: SigningKey, signing: str | None) -> responses.Key:
-    return responses.Key(
-        kid=key.kid,
-        alg=key.alg,
-        state=key.state,
-        is_signing=key.kid == signing,
-        public_jwk=dict(key.public_jwk),
-        created_at=key.created_at,
-        activates_at=key.activates_at,
-        verify_until=key.verify_until,
-    )
+class TenantList(Items[Tenant]):
+    """Tenants in the order of creation."""
 
 
-@operation("POST", "/tenants", body=requests.NewTenant, answer=responses.Tenant, status=201)
-def create_tenant_(call: Call, asked: requests.NewTenant) -> responses.Tenant:
+@operation("POST", TENANTS, body=NewTenant, response=Tenant, status=201)
+def create_tenant(call: Call, requested: NewTenant) -> tenant.Tenant:
     """Create a tenant, with its issuer and its first signing key."""
     with transaction_of_new_tenant(call.tx) as tx:
-        created = create_tenant(
+        return actions.create_tenant(
             tx,
-            slug=asked.slug,
-            display_name=asked.display_name,
+            slug=requested.slug,
+            display_name=requested.display_name,
             encryption=runtime().encryption,
             caller=call.caller,
             now=call.now,
         )
-    return _tenant(created)
 
 
-@operation("GET", "/tenants", query=requests.Page, answer=responses.TenantList)
-def list_tenants_(call: Call, page: requests.Page) -> responses.TenantList:
-    """List tenants."""
-    rows = list_tenants(call.tx, after=read_id_cursor(page.after), limit=page.limit + 1)
-    shown, cursor = cut_page(rows, page.limit, lambda tenant: write_cursor(str(tenant.id)))
-    return responses.TenantList(items=[_tenant(tenant) for tenant in shown], next_cursor=cursor)
+listing(TENANTS, actions.list_tenants, "List tenants", TenantList)
+get(TENANT, actions.get_tenant, "Read one tenant", Tenant, name="get_tenant")
 
 
-@operation("GET", "/tenants/{tenant}", answer=responses.Tenant)
-def get_tenant(call: Call) -> responses.Tenant:
-    """Read one tenant."""
-    return _tenant(present_tenant(call))
-
-
-@operation("PATCH", "/tenants/{tenant}", body=requests.TenantChange, answer=responses.Tenant)
-def change_tenant_(call: Call, asked: requests.TenantChange) -> responses.Tenant:
+@operation("PATCH", TENANT, body=TenantChange, response=Tenant)
+def change_tenant(call: Call, requested: TenantChange) -> tenant.Tenant:
     """Change the name of a tenant, or what it allows of tokens and tasks from now on."""
-    changed = change_tenant(call.tx, present_tenant(call), changes_in(asked), caller=call.caller, now=call.now)
-    return _tenant(changed)
-
-
-@operation("GET", "/tenants/{tenant}/keys", answer=responses.Keys)
-def list_keys(call: Call) -> responses.Keys:
-    """List the signing keys that still verify."""
-    keys = list_signing_keys(call.tx, now=call.now)
-    try:
-        signing = signing_key(keys, call.now).kid
-    except Unavailable:
-        signing = None
-    return responses.Keys(items=[_key(key, signing) for key in keys], next_cursor=None)
-
-
-@operation("POST", "/tenants/{tenant}/keys/rotate", body=requests.Nothing, answer=responses.Key)
-def rotate_keys_(call: Call) -> responses.Key:
-    """Publish a new signing key; it signs once every cached key set has it."""
-    key = rotate_keys(call.tx, encryption=runtime().encryption, caller=call.caller, now=call.now)
-    return _key(key, None)
+    return actions.change_tenant(call.tx, requested.changes, caller=call.caller, now=call.now)

@@ -1,7 +1,7 @@
-"""Before anything of a request is looked at: whose turn is it?
+"""Admission: a request waits for a slot of its tenant before anything else of it is read.
 
-A tenant that floods, with whatever, is worked on in its own places, waits in its own seats, and is refused when both
-are taken. So it cannot take the threads, the interpreter and the connections to the database that others need.
+A tenant that floods occupies its own slots and its own share of the queue, and is refused when both are full. So it
+cannot take the threads, the interpreter and the connections to the database that other tenants need.
 """
 
 import re
@@ -18,49 +18,49 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 TENANT_SURFACES = {"scim": "scim", "oauth": "oauth", "tasks": "oauth"}
-"""Who opens tasks asks for tokens too, and shares their turns and their form of an error."""
+"""A client that opens tasks requests tokens too, and shares their slots and their form of an error."""
 
 OF_TENANT = re.compile(r"(?P<well_known>/\.well-known/[^/]+)?/t/(?P<slug>[^/]+)(?:/(?P<surface>[^/]+))?")
 ODD = re.compile(r"\A(?!/)|//|/\.{1,2}(?:/|\Z)|[\\;\x00-\x1f\x7f]")
-"""What one reader of a path skips or folds and another does not: no path of ours has it, so nobody reads it at all.
+"""What one reader of a path skips or folds and another does not. No path of ours has it, so such a path is not read.
 
 Werkzeug strips slashes in front of a path; proxies drop what follows ``;``, turn ``\\`` into ``/`` and resolve dots.
 """
 OTHER_SURFACES = frozenset({"admin"})
 PROBES = frozenset({"/livez", "/readyz"})
-"""What says whether this process is well needs no turn: else whoever floods could have it taken out of service."""
+"""Health probes need no slot: else a flood would take this process out of service."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdmissionMiddleware:
-    """The application behind turns. ``known`` holds the tenants that this process has met: whoever makes up names of
-    tenants has one turn with all others who do.
+    """The application behind a limiter. ``known_tenants`` holds the slugs that this process has met: requests for any
+    other slug share one tenant key.
     """
 
     application: "WSGIApplication"
-    turns: ConcurrencyLimiter
-    known: Container[str]
+    limiter: ConcurrencyLimiter
+    known_tenants: Container[str]
 
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
-        """Let a request in when it is here and it is its turn."""
+        """Run a request in a slot of its tenant, or refuse it."""
         path = environ.get("PATH_INFO", "")
         if path in PROBES:
             return self.application(environ, start)
-        party, surface = self.whose(path)
+        tenant_key, surface = self.tenant_key_of(path)
         if ODD.search(path):
             return NOT_THERE[surface].answer(start)
         try:
-            with self.turns.slot(party):
+            with self.limiter.slot(tenant_key):
                 return self.application(environ, start)
         except RateLimited:
             TURNED_AWAY.labels(surface).inc()
             return TOO_MANY[surface].answer(start)
 
-    def whose(self, path: str) -> tuple[Hashable, str]:
-        """Return whose turn a request needs, and the surface that it is for.
+    def tenant_key_of(self, path: str) -> tuple[Hashable, str]:
+        """Return the key of the slots that a path needs, and the surface that it is for.
 
-        A tenant has turns of its own at each surface: who provisions too much takes neither its agents' nor the
-        administrator's.
+        A tenant has slots of its own at each surface: a flood of provisioning takes neither those of its agents nor
+        those of the administrator.
         """
         found = OF_TENANT.match(path)
         if found is None:
@@ -68,4 +68,4 @@ class AdmissionMiddleware:
             return (first if first in OTHER_SURFACES else None), ANY_OTHER
         slug, surface = found["slug"], found["surface"]
         surface = ANY_OTHER if found["well_known"] else TENANT_SURFACES.get(surface, ANY_OTHER)
-        return (slug if slug in self.known else None, surface), surface
+        return (slug if slug in self.known_tenants else None, surface), surface

@@ -90,7 +90,7 @@ def record_anonymous_refusal(surface: str, tenant_id: TenantId, refusal: Refusal
             if is_event:
                 record_refusal(tx, surface, refusal, detail=refusal_detail(refusal), caller=caller, now=now)
     except BaseException:
-        refusals.give_up(due, key if is_event else None)
+        refusals.put_back(due, key if is_event else None)
         raise
 
 

@@ -16,8 +16,6 @@ from identity.model.ids import PLATFORM
 from identity.model.tenant import SLUG, Tenant, issuer_of
 from identity.store import Tx
 
-TENANTS_KEPT_MAX = 10_000
-
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -28,22 +26,26 @@ class Call:
     now: datetime
     tenant: Tenant | None = None
 
+    @property
+    def slug(self) -> str:
+        """The slug of the tenant. A request to the platform has none: ``LookupError``."""
+        if self.tenant is None:
+            raise LookupError("a request to the platform has no tenant")
+        return self.tenant.slug
+
 
 def tenant_of(slug: str) -> Tenant:
     """Return the tenant that a URL names. Raises ``NotFound``.
 
     A slug names the same tenant for ever, so what was found once is kept; what was not found is not.
     """
-    kept = runtime().tenants
-    found = kept.get(slug)
+    found = runtime().tenants.get(slug)
     if found is None:
         if not SLUG.fullmatch(slug):
             raise NotFound("there is no such tenant")
         with open_transaction(PLATFORM) as tx:
             found = resolve_tenant(tx, slug)
-        if len(kept) >= TENANTS_KEPT_MAX:
-            kept.clear()
-        kept[slug] = found
+        runtime().tenants.put(slug, found)
     structlog.contextvars.bind_contextvars(tenant=slug)
     return found
 

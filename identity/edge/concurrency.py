@@ -6,35 +6,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from identity.model.errors import RateLimited
-from identity.model.turns import has_room, next_of
+from identity.model.fair_share import has_room, next_of
 
-PLACES = 8
-"""Requests that are worked on at a time. No more than the pool has connections; and few, because every thread that
-works makes all others wait for the interpreter."""
+MAX_RUNNING = 8
+"""Requests that run at a time. No more than the pool has connections; and few, because every thread that runs makes all
+others wait for the interpreter."""
 
-
-MAX_QUEUED = 120  # requests that wait for a place: a thread and a body each, which cost memory and no time
-
-
-QUEUE_TIMEOUT_S = 2.0  # of a request that waits for a place
-
-
-AT_ONCE_WAIT_S = 5.0  # what who finds too much at once is told to wait
+MAX_QUEUED = 120  # requests that wait for a slot: a thread and a body each, which cost memory and no time
+QUEUE_TIMEOUT_S = 2.0  # of a request that waits for a slot
+QUOTA_RETRY_S = 5.0  # after which a caller whose quota is used up may try again
 
 
 @dataclass(slots=True)
 class ConcurrencyQuota:
-    """How many long things of each holder go on at once."""
+    """How many long requests of each holder run at once."""
 
     _held: dict[Hashable, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def slot(self, holder: Hashable, *, most: int) -> Iterator[None]:
-        """Hold one until the block ends. Raises ``RateLimited`` when ``most`` are held already."""
+        """Hold a slot until the block ends. Raises ``RateLimited`` when the holder has ``most`` already."""
         with self._lock:
             if self._held.get(holder, 0) >= most:
-                raise RateLimited(f"{most} of these go on already; wait for one to end", wait_s=AT_ONCE_WAIT_S)
+                raise RateLimited(f"{most} of these go on already; wait for one to end", wait_s=QUOTA_RETRY_S)
             self._held[holder] = self._held.get(holder, 0) + 1
         try:
             yield
@@ -45,61 +40,66 @@ class ConcurrencyQuota:
 
 @dataclass(frozen=True, slots=True)
 class QueuedRequest:
-    """Somebody in the queue; ``called`` when it is its turn."""
+    """A request in the queue. ``called`` is set when its slot is free."""
 
-    party: Hashable
+    tenant_key: Hashable
     called: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(slots=True)
 class ConcurrencyLimiter:
-    """Whose requests are worked on now, and whose wait. Places and seats are shared out by ``model.turns``."""
+    """The requests that run now, and those that wait. ``model.fair_share`` shares out both among tenants."""
 
-    places: int = PLACES
-    seats: int = MAX_QUEUED
-    patience_s: float = QUEUE_TIMEOUT_S
+    max_running: int = MAX_RUNNING
+    max_queued: int = MAX_QUEUED
+    queue_timeout_s: float = QUEUE_TIMEOUT_S
     _running: dict[Hashable, int] = field(default_factory=dict)
-    _waiting: list[QueuedRequest] = field(default_factory=list)
+    _queue: list[QueuedRequest] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
-    def slot(self, party: Hashable) -> Iterator[None]:
-        """Wait for a turn of ``party``, and hold it until the block ends. Raises ``RateLimited``."""
-        waiter = self._arrive(party)
-        if waiter is not None and not waiter.called.wait(self.patience_s):
-            self._leave(waiter)
+    def slot(self, tenant_key: Hashable) -> Iterator[None]:
+        """Wait for a slot, and hold it until the block ends. Raises ``RateLimited``."""
+        queued = self._run_or_queue(tenant_key)
+        if queued is not None and not queued.called.wait(self.queue_timeout_s):
+            self._leave_queue(queued)
         try:
             yield
         finally:
             with self._lock:
-                _give_back(self._running, party)
+                _give_back(self._running, tenant_key)
                 self._call_next()
 
-    def _arrive(self, party: Hashable) -> QueuedRequest | None:
-        """Begin at once, or queue. Who could begin is never left in the queue, so nobody is overtaken here."""
+    def _run_or_queue(self, tenant_key: Hashable) -> QueuedRequest | None:
+        """Take a slot at once, or queue. A request that may run never stays in the queue, so none is overtaken here."""
         with self._lock:
-            if has_room(self._running.get(party, 0), sum(self._running.values()), self.places):
-                self._running[party] = self._running.get(party, 0) + 1
+            if has_room(self._running.get(tenant_key, 0), sum(self._running.values()), self.max_running):
+                self._running[tenant_key] = self._running.get(tenant_key, 0) + 1
                 return None
-            mine = sum(waiter.party == party for waiter in self._waiting)
-            if not has_room(mine, len(self._waiting), self.seats):
-                raise RateLimited("too much of this is going on; ask again", wait_s=1.0)
-            waiter = QueuedRequest(party)
-            self._waiting.append(waiter)
-            return waiter
+            of_tenant = sum(queued.tenant_key == tenant_key for queued in self._queue)
+            if not has_room(of_tenant, len(self._queue), self.max_queued):
+                raise _too_many()
+            queued = QueuedRequest(tenant_key)
+            self._queue.append(queued)
+            return queued
 
-    def _leave(self, waiter: QueuedRequest) -> None:
-        """Give up, unless it was called in this very moment. Raises ``RateLimited``."""
+    def _leave_queue(self, queued: QueuedRequest) -> None:
+        """Give up, unless the request was called in this very moment. Raises ``RateLimited``."""
         with self._lock:
-            if not waiter.called.is_set():
-                self._waiting.remove(waiter)
-                raise RateLimited("too much of this is going on; ask again", wait_s=1.0)
+            if not queued.called.is_set():
+                self._queue.remove(queued)
+                raise _too_many()
 
     def _call_next(self) -> None:
-        while (index := next_of([waiter.party for waiter in self._waiting], self._running, self.places)) is not None:
-            waiter = self._waiting.pop(index)
-            self._running[waiter.party] = self._running.get(waiter.party, 0) + 1
-            waiter.called.set()
+        keys = [queued.tenant_key for queued in self._queue]
+        while (index := next_of(keys, self._running, self.max_running)) is not None:
+            tenant_key = keys.pop(index)
+            self._running[tenant_key] = self._running.get(tenant_key, 0) + 1
+            self._queue.pop(index).called.set()
+
+
+def _too_many() -> RateLimited:
+    return RateLimited("too much of this is going on; ask again", wait_s=1.0)
 
 
 def _give_back(held: dict[Hashable, int], holder: Hashable) -> None:

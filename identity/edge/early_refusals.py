@@ -1,4 +1,4 @@
-"""How each surface refuses what nobody has looked at: answers written once, for they must cost next to nothing."""
+"""Early refusals: the responses of each surface to a request that was not read. Made once, for they must be cheap."""
 
 import json
 from collections.abc import Iterable
@@ -17,78 +17,56 @@ SCIM_ERROR = ["urn:ietf:params:scim:api:messages:2.0:Error"]
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class EarlyRefusal:
     """One refusal of one surface."""
 
     status: str
     content_type: str
     body: bytes
-    more: tuple[tuple[str, str], ...] = ()
+    header: tuple[str, str] | None = None
 
     def answer(self, start: "StartResponse") -> Iterable[bytes]:
-        """Answer."""
+        """Write the response (PEP 3333)."""
         request_id = uuid4().hex
-        headers = [
-            ("Content-Type", self.content_type),
-            ("Content-Length", str(len(self.body))),
-            ("Cache-Control", "no-store"),
-            ("X-Request-Id", request_id),
-            *self.more,
-            *HARDENING.items(),
-        ]
-        start(self.status, headers)
+        fields = {
+            "Content-Type": self.content_type,
+            "Content-Length": str(len(self.body)),
+            "Cache-Control": "no-store",
+            "X-Request-Id": request_id,
+        }
+        start(self.status, [*fields.items(), *([self.header] if self.header else []), *HARDENING.items()])
         return [self.body.replace(REQUEST_ID.encode(), request_id.encode())]
 
 
 def _on_every_surface(
-    status: int, title: str, detail: str, *, oauth: str, code: str, more: tuple[tuple[str, str], ...] = ()
-) -> dict[str, Refused]:
-    """Return a refusal in the words of SCIM (RFC 7644 §3.12), of OAuth (RFC 6749 §5.2) and as a problem (RFC 9457)."""
-    line = f"{status} {title.upper()}"
+    status: int, title: str, detail: str, oauth: str, code: str, header: tuple[str, str] | None = None
+) -> dict[str, EarlyRefusal]:
+    """Return a refusal in the form of SCIM (RFC 7644 §3.12), of OAuth (RFC 6749 §5.2) and as a problem (RFC 9457)."""
     problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
     bodies: dict[str, tuple[str, dict[str, Any]]] = {
         "scim": ("application/scim+json", {"schemas": SCIM_ERROR, "status": str(status), "detail": detail}),
         "oauth": ("application/json", {"error": oauth, "error_description": detail}),
         ANY_OTHER: ("application/problem+json", problem | {"request_id": REQUEST_ID}),
     }
+    line = f"{status} {title.upper()}"
     return {
-        surface: Refused(line, content_type, json.dumps(body).encode(), more)
+        surface: EarlyRefusal(line, content_type, json.dumps(body).encode(), header)
         for surface, (content_type, body) in bodies.items()
     }
 
 
+BUSY = "too much of this is going on; ask again"
+SLOW = "the body of the request did not come in time"
+LARGE = "the body of the request is too large, or came in too many small chunks"
+AWAY = "the database does not answer; try again"
+CLOSE = ("Connection", "close")  # RFC 9110 §15.5.9
+
+NOT_THERE = _on_every_surface(404, "Not Found", "there is nothing at this path", "invalid_request", "not_found")
+TOO_SLOW = _on_every_surface(408, "Request Timeout", SLOW, "invalid_request", "body_too_slow", CLOSE)
+TOO_LARGE = _on_every_surface(413, "Content Too Large", LARGE, "invalid_request", "too_large", CLOSE)
 TOO_MANY = _on_every_surface(
-    429,
-    "Too Many Requests",  # RFC 6585 §4
-    "too much of this is going on; ask again",
-    oauth="temporarily_unavailable",
-    code="too_often",
-    more=(("Retry-After", "1"),),
-)
-NOT_THERE = _on_every_surface(
-    404, "Not Found", "there is nothing at this path", oauth="invalid_request", code="not_found"
-)
-TOO_SLOW = _on_every_surface(
-    408,
-    "Request Timeout",
-    "the body of the request did not come in time",
-    oauth="invalid_request",
-    code="body_too_slow",
-    more=(("Connection", "close"),),  # RFC 9110 §15.5.9
-)
-TOO_LARGE = _on_every_surface(
-    413,
-    "Content Too Large",
-    "the body of the request is too large, or came in too many small chunks",
-    oauth="invalid_request",
-    code="too_large",
-    more=(("Connection", "close"),),
-)
+    429, "Too Many Requests", BUSY, "temporarily_unavailable", "too_often", ("Retry-After", "1")
+)  # RFC 6585 §4
 NOT_READY = _on_every_surface(
-    503,
-    "Service Unavailable",
-    "the database does not answer; try again",
-    oauth="temporarily_unavailable",
-    code="unavailable",
-    more=(("Retry-After", "2"),),
+    503, "Service Unavailable", AWAY, "temporarily_unavailable", "unavailable", ("Retry-After", "2")
 )

@@ -1,11 +1,11 @@
-"""How busy the web processes are, for Prometheus: counted here, answered by the management listener."""
+"""Metrics of the web processes, for Prometheus: counted here, served by the management listener."""
 
 import time
 
 from flask import Flask, Response, g, request
 from prometheus_client import Counter, Histogram
 
-# Endpoints are names of our own routes: no label ever holds what a caller chose, or a tenant.
+# Endpoints are names of our own routes: no label holds a caller's text, or a tenant.
 REQUESTS = Counter("identity_http_requests", "Answers", ["endpoint", "method", "status"])
 SECONDS = Histogram(
     "identity_http_request_seconds",

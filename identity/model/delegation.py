@@ -14,6 +14,7 @@ from identity.model.tenant import (
     TASK_DURATION_MIN_S,
     TASK_DURATION_S,
     TASK_LIFETIME_MAX_S,
+    Tenant,
 )
 
 Details = tuple[Mapping[str, Any], ...]
@@ -73,9 +74,10 @@ looks at as many.
 """
 
 
-def check_limits(limits: Mapping[str, Any], *, tenant_lifetime_max_s: int, tenant_max_task_s: int) -> None:
+def check_limits(limits: Mapping[str, Any], tenant: Tenant) -> None:
     """Refuse a limit, by the name of its member, that no token or task could ever reach. Raises ``InvalidRequest``."""
-    longest, task = min(TASK_LIFETIME_MAX_S, tenant_lifetime_max_s), min(TASK_DURATION_MAX_S, tenant_max_task_s)
+    longest = min(TASK_LIFETIME_MAX_S, tenant.task_lifetime_max_s)
+    task = min(TASK_DURATION_MAX_S, tenant.max_task_s)
     ranges = {
         "max_lifetime_s": (1, longest, "seconds"),
         "max_depth": (1, DEPTH_MAX, "actors"),

@@ -1,7 +1,7 @@
-"""What a list asks for: whom, in which order, from which place on, and how many.
+"""A list request: which resources, in which order, from which position on, and how many.
 
-Without an order resources come as they were created. Whatever the order, ties are broken by id, so each resource has
-exactly one place, and a list can go on from a place that nobody stands at any more.
+Without an order, resources are in the order of creation. Ties are broken by id in any order, so each resource has
+exactly one position, and a list can continue from the position of a deleted resource.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from identity.model.query import Condition, Operand
 SortValue: TypeAlias = "str | bool | Decimal | datetime | UUID | None"
 
 SORT_CHARACTERS_MAX = 256
-"""Texts that have no column of their own are in the order of so many characters, then of id."""
+"""Texts without a column of their own are ordered by this many characters, then by id."""
 
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """Where a sort value is: at ``operand`` or, with ``container``, there in its primary or else first element."""
+    """The sort value at ``operand`` or, with ``container``, there in its primary or else first element."""
 
     operand: Operand
     container: Operand | None = None
@@ -30,9 +30,9 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Who has no value comes last when ascending, first when descending (RFC 7644 §3.4.2.3).
+    """An order. Resources without a value are last when ascending, first when descending (RFC 7644 §3.4.2.3).
 
-    ``keys`` have one type; a kind that is not among them has no values.
+    The ``keys`` have one type. A kind that is not among them has no values.
     """
 
     keys: Mapping[Kind, SortKey]
@@ -40,8 +40,8 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a resource stands in an order. Without an order, ``value`` is None."""
+class Position:
+    """The position of a resource in an order. Without an order, ``value`` is None."""
 
     value: SortValue
     id: UUID
@@ -49,16 +49,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A page: ``limit`` resources behind ``offset`` others, or beyond a place; ``backward`` ends just before it.
+    """A page: ``limit`` resources after ``offset`` others, or after a position; ``backward`` ends just before it.
 
-    ``wanted`` says of each kind what its resources satisfy; kinds that are not in it are not listed.
+    ``wanted`` holds the condition of each kind; other kinds are not listed.
     """
 
     wanted: Mapping[Kind, Condition]
     limit: int
     order: Order | None = None
     offset: int = 0
-    beyond: Place | None = None
+    beyond: Position | None = None
     backward: bool = False
     with_total: bool = True
     with_members: bool = True

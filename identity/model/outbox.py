@@ -1,4 +1,4 @@
-"""News for the workers, as an administrator sees it."""
+"""Outbox entries: work for the workers, as an administrator sees it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,11 +6,14 @@ from enum import StrEnum
 from uuid import UUID
 
 URGENT, ORDINARY, LONG = 0, 1, 2
-"""In which order rows are taken: what follows from an end first; long work when nothing else waits for a worker."""
+"""Priorities. Rows that follow from an end come first; long work comes when nothing else waits for a worker."""
+
+RECONCILE = "reconcile"
+"""The kind of a row that has a principal reconciled. The kind of any other row is the name of its Celery task."""
 
 
 class OutboxState(StrEnum):
-    """``dead`` was tried as often as allowed and waits for an administrator."""
+    """A ``dead`` row was tried as often as allowed, and waits for an administrator."""
 
     WAITING = "waiting"
     DEAD = "dead"
@@ -18,7 +21,7 @@ class OutboxState(StrEnum):
 
 
 class Progress(StrEnum):
-    """How far a run got: to the end, not so far, or nowhere, because somebody else does the same."""
+    """How far a run got: to the end, not so far, or nowhere, because another worker runs the same row."""
 
     DONE = "done"
     MORE = "more"
@@ -27,7 +30,7 @@ class Progress(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One row: "reconcile this principal", or "do this asynchronous request", which has the same id."""
+    """One row: "reconcile this principal", or "do the asynchronous request that has the same id"."""
 
     id: UUID
     principal_id: UUID | None

@@ -64,6 +64,9 @@ SUB_PROFILE = {
 }
 """The ``sub_profile`` claim of each kind (OAuth Actor Profile)."""
 
+NAME_ATTRIBUTES = {Kind.USER: "userName", Kind.AGENT: "agentUserName", Kind.SERVICE_ACCOUNT: "userName"}
+"""The SCIM attribute that is a principal's ``name``; of every other kind, displayName."""
+
 NAME_LENGTH_MAX = 256  # characters; what real directories accept for a sign-in name
 
 
@@ -135,7 +138,12 @@ class Principal:
     @property
     def entity_tag(self) -> str:
         """Return the weak entity tag of its representation (RFC 7644 §3.14)."""
-        return f'W/"{self.version}"'
+        return entity_tag(self.version)
+
+
+def entity_tag(version: int) -> str:
+    """Return the weak entity tag of a version of a resource (RFC 7644 §3.14)."""
+    return f'W/"{version}"'
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from identity.model.difference import differences
 from identity.model.principal import Document
+from identity.model.query import UNSTORABLE
 
 KEPT_DAYS = 7
 KEPT_MAX = 10_000
@@ -26,7 +27,6 @@ MASK = "***"
 CUT = "..."
 SECRET = re.compile(r"password|passphrase|secret|credential|token|private_?key|api_?key|\bpin\b|\botp\b", re.IGNORECASE)
 NAMING = frozenset({"name", "type", "key", "display", "attribute", "field", "path", "target", "id"})
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # neither fits into the database's text
 
 
 class RequestOutcome(StrEnum):

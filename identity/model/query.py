@@ -1,4 +1,4 @@
-"""What a list asks for: a condition on documents, already resolved against a schema.
+"""Conditions of a list on documents, resolved against a schema (RFC 7644 §3.4.2.2).
 
 ``matches`` is the meaning of a condition; what the store compiles must find exactly the same.
 ``ne`` is the negation of ``eq`` and ``eq null`` that of presence, so neither is a case of its own. "Any value of a
@@ -114,6 +114,9 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+"""NUL and halves of surrogate pairs, which no text of the database can contain."""
+
 MARKS_MAX = 30
 """Combining marks in a row: more in no language (Unicode Standard Annex #15 §13, Stream-Safe Text Format).
 
@@ -151,13 +154,13 @@ def matches(condition: Condition, document: Any, spend: Spend = costs_nothing) -
             return not matches(term, document, spend)
         case Presence(operand):
             spend(1)
-            return is_present(_value(document, operand.path))
+            return is_present(value_at(document, operand.path))
         case AnyElement(container, inner):
             spend(1)
-            elements = _value(document, container.path)
+            elements = value_at(document, container.path)
             return isinstance(elements, list) and any(matches(inner, element, spend) for element in elements)
         case Comparison():
-            return _compares(condition, _value(document, condition.operand.path), spend)
+            return _compares(condition, value_at(document, condition.operand.path), spend)
 
 
 def comparisons_in(condition: Condition) -> int:
@@ -179,7 +182,8 @@ def is_present(value: Any) -> bool:
     return value is not None and value != ""
 
 
-def _value(document: Any, path: tuple[str, ...]) -> Any:
+def value_at(document: Any, path: tuple[str, ...]) -> Any:
+    """Return the value at a path of names, or None if there is none."""
     for key in path:
         document = document.get(key) if isinstance(document, Mapping) else None
     return document

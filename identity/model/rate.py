@@ -1,4 +1,4 @@
-"""How often one caller may ask: a bucket that fills steadily and holds a burst."""
+"""Rate limits: a token bucket that fills steadily and holds a burst."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """What one caller has left. ``at_s`` is a monotonic instant in seconds."""
+    """The requests that one caller has left. ``at_s`` is a monotonic instant in seconds."""
 
     left: float
     at_s: float
@@ -32,7 +32,7 @@ class BucketState:
 
 
 def take(bucket: Bucket | None, rate: Rate, now_s: float) -> BucketState:
-    """Take one request out of a bucket; a new caller's is full. A clock that goes back fills nothing."""
+    """Take one request out of a bucket; None is a full one. A clock that goes back adds nothing."""
     before = bucket or Bucket(rate.burst, now_s)
     left = min(rate.burst, before.left + max(0.0, now_s - before.at_s) * rate.per_s)
     if left < 1:

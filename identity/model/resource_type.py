@@ -1,4 +1,4 @@
-"""Resource types that a tenant defines, and the extensions that it gives to those which are there (RFC 7643 §6)."""
+"""Resource types that a tenant defines, and its extensions of the built-in ones (RFC 7643 §6)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -24,9 +24,9 @@ TAKEN_ENDPOINTS = frozenset({
     *(endpoint.lower() for endpoint in OUR_ENDPOINTS.values()), "/me", "/bulk", "/schemas", "/resourcetypes",
     "/serviceproviderconfig", "/asyncrequests",
 })  # fmt: skip
-"""In lower case. What we serve, or a standard gives a meaning."""
+"""Endpoints in lower case that this server has, or that a standard reserves."""
 
-RESOURCE_TYPES_MAX = 24  # of one tenant; a search at the root asks a filter of each
+RESOURCE_TYPES_MAX = 24  # of one tenant; a search at the root evaluates its filter for each
 SCHEMAS_MAX = 50
 DOCUMENTS_CHARACTERS_MAX = 1_000_000  # of all schemas of a tenant: each process keeps them parsed
 EXTENSIONS_MAX = 20  # of one resource type
@@ -109,11 +109,11 @@ def check_extensions(extensions: Iterable[Extension], known: Mapping[str, str]) 
     Raises ``InvalidRequest``.
     """
     found: list[Extension] = []
-    for place, extension in enumerate(extensions):
+    for index, extension in enumerate(extensions):
         id_ = known.get(extension.schema.lower())
         if id_ is None or id_ in {each.schema for each in found}:
             raise InvalidRequest(
-                "must be a schema of this tenant, listed once", pointer=f"/schemaExtensions/{place}/schema"
+                "must be a schema of this tenant, listed once", pointer=f"/schemaExtensions/{index}/schema"
             )
         found.append(Extension(id_, extension.required))
     return tuple(found)

@@ -1,11 +1,11 @@
-"""After the database was restored to a point in time: what the tenant knows, and who must say again what came later."""
+"""A restoration to a point in time: the cut-off of a tenant, and the sources that must provision again."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 AHEAD = timedelta(seconds=30)
-"""How far the clocks of those who issued, signed or used something before may have been ahead of ours."""
+"""How far the clocks of issuers and clients may have been ahead of ours."""
 
 EVENT = "tenant.restored"
 
@@ -22,10 +22,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class RestoredTenant:
-    """What was done to one tenant. ``is_new`` is False where it had been done before, for the same point.
+    """The restoration of one tenant. ``is_new`` is False where it had been done before, for the same point.
 
-    Everything issued up to ``cut_off`` is dead; nothing is issued before it is past. ``restored_to`` is the point that
-    was told, or the instant of the last thing on record.
+    Everything issued up to ``cut_off`` is invalid; nothing is issued before it is past. ``restored_to`` is the point
+    that the administrator gave, or the instant of the last event on record.
     """
 
     tenant_id: UUID

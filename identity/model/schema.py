@@ -30,7 +30,7 @@ class Mutability(StrEnum):
 
 
 class Returned(StrEnum):
-    """When an attribute is answered (RFC 7643 §2.2)."""
+    """When an answer contains an attribute (RFC 7643 §2.2)."""
 
     ALWAYS = "always"
     NEVER = "never"
@@ -39,7 +39,7 @@ class Returned(StrEnum):
 
 
 class Uniqueness(StrEnum):
-    """Among whom a value is unique (RFC 7643 §2.2): what is global is unique in the tenant, which is all we see."""
+    """The scope in which a value is unique (RFC 7643 §2.2). Here ``global`` means: in the tenant."""
 
     NONE = "none"
     SERVER = "server"
@@ -76,7 +76,7 @@ class Attribute:
 
     @property
     def is_link(self) -> bool:
-        """True when a value names another resource by id, so that its ``$ref`` and ``display`` are ours to say."""
+        """True when a value references another resource by id, so that the server sets ``$ref`` and ``display``."""
         reference, value = self.sub_attributes.get("$ref"), self.sub_attributes.get("value")
         is_id = value is not None and value.type is Type.STRING and not value.multi_valued
         return is_id and reference is not None and bool(reference.resource_types)
@@ -106,7 +106,7 @@ class Schema:
 
 
 def read_attribute(source: Mapping[str, Any]) -> Attribute:
-    """Return the attribute that a Schema document describes; what it leaves out is RFC 7643 §2.2's default."""
+    """Return the attribute that a Schema document describes, with the defaults of RFC 7643 §2.2."""
     type_ = Type(source["type"])
     subs = [read_attribute(sub) for sub in source.get("subAttributes", ())]
     return Attribute(

@@ -1,7 +1,7 @@
-"""Schema documents that a tenant defines: what one may say (RFC 7643 §7), and how a new version may differ.
+"""Schema documents that a tenant defines (RFC 7643 §7): their grammar, and the differences of a new version.
 
-A version may add and loosen. It may never change what a stored value means, nor leave a value without its attribute:
-so every resource that was right under one version is right under the next, and none has to be rewritten.
+A version may add attributes and loosen rules. It may not change the meaning of a stored value or remove its attribute.
+So every valid resource stays valid under the next version, and none has to be rewritten.
 """
 
 import re
@@ -17,7 +17,7 @@ ID = re.compile(
 """It ends in a name, as in ``urn:example:params:scim:Badge``: so a filter can say that it is present."""
 ID_CHARACTERS_MAX = 200
 RESERVED_IDS = ("urn:ietf:", "urn:identity-foundation:", "urn:scim:")
-"""What standards and we ourselves define, no tenant does."""
+"""Prefixes that are reserved for standards and for this server."""
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 NO_NAMES = frozenset({"and", "or", "not", "pr", "eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le",
@@ -51,25 +51,24 @@ Json = dict[str, Any]
 
 
 def check_document(source: Mapping[str, Any], *, is_extension: bool = True) -> Schema:
-    """Return the schema in a document with every default written out. Raises ``InvalidRequest``, which points at the
-    fault.
+    """Return the schema in a document with every default written out.
 
-    ``is_extension`` is False for what shall be the core schema of a resource type: there some names mean what they do
-    everywhere.
+    ``is_extension`` is False for the core schema of a resource type, where the meaning of some names is fixed. Raises
+    ``InvalidRequest`` with a JSON pointer to the fault.
     """
     id_ = source.get("id")
     if not isinstance(id_, str) or not ID.fullmatch(id_) or len(id_) > ID_CHARACTERS_MAX:
-        _no(f"must be a URN of at most {ID_CHARACTERS_MAX} characters, such as urn:example:params:scim:Badge", "/id")
+        _fail(f"must be a URN of at most {ID_CHARACTERS_MAX} characters, such as urn:example:params:scim:Badge", "/id")
     if id_.lower().rsplit(":", 1)[-1] in NO_NAMES:
-        _no("must not end in a keyword of the filter grammar", "/id")
+        _fail("must not end in a keyword of the filter grammar", "/id")
     if id_.lower().startswith(RESERVED_IDS):
-        _no(f"must not begin with {', '.join(RESERVED_IDS)}: these are reserved", "/id")
+        _fail(f"must not begin with {', '.join(RESERVED_IDS)}: these are reserved", "/id")
     attributes = _attributes(source.get("attributes"), "/attributes", ATTRIBUTES_MAX)
     schema = read_schema({
         "id": id_,
         "name": _text(source.get("name", id_.rsplit(":", 1)[-1]), "/name"),
         "description": _text(source.get("description", ""), "/description"),
-        "attributes": [_attribute(item, f"/attributes/{place}") for place, item in enumerate(attributes)],
+        "attributes": [_attribute(item, f"/attributes/{index}") for index, item in enumerate(attributes)],
     })  # fmt: skip
     if not is_extension:
         check_core(schema)
@@ -77,18 +76,18 @@ def check_document(source: Mapping[str, Any], *, is_extension: bool = True) -> S
 
 
 def check_core(schema: Schema) -> None:
-    """Refuse a core schema that would give another meaning to what every resource has. Raises ``InvalidRequest``."""
+    """Refuse a core schema that redefines an attribute of every resource. Raises ``InvalidRequest``."""
     for key, attribute in schema.attributes.items():
         pointer = f"/attributes/{list(schema.attributes).index(key)}"
         if key in EVERY_RESOURCE:
-            _no(f"{attribute.name} is a common attribute of every resource; a schema cannot define it", pointer)
+            _fail(f"{attribute.name} is a common attribute of every resource; a schema cannot define it", pointer)
         for name, wanted in FIXED.get(key, {}).items():
             if getattr(attribute, name) != wanted:
-                _no(f"{FIXED[key]['name']} is the same in every resource type: its {name} must be {wanted}", pointer)
+                _fail(f"{FIXED[key]['name']} is the same in every resource type: its {name} must be {wanted}", pointer)
 
 
 def check_evolution(old: Schema, new: Schema, *, is_core: bool) -> None:
-    """Refuse a new version under which what is stored would mean something else.
+    """Refuse a new version that changes the meaning of stored values.
 
     Raises ``Conflict``, ``InvalidRequest``.
     """
@@ -99,17 +98,17 @@ def check_evolution(old: Schema, new: Schema, *, is_core: bool) -> None:
 
 
 def _breaks(old: Mapping[str, Attribute], new: Mapping[str, Attribute], within: str) -> Iterator[tuple[str, str]]:
-    for key, was in old.items():
-        found = new.get(key)
+    for key, before in old.items():
+        name, found = within + before.name, new.get(key)
         if found is None:
-            yield within + was.name, "a new version cannot remove an attribute, because resources may have values of it"
+            yield name, "a new version cannot remove an attribute, because resources may have values of it"
             continue
-        for name in ("name", "type", "multi_valued", "case_exact", "uniqueness", "is_link", "resource_types"):
-            if getattr(found, name) != getattr(was, name):
-                yield within + was.name, f"its {name.replace('_', ' ')} cannot change"
-        if found.required and not was.required:
-            yield within + was.name, "cannot become required, because resources may have no value of it"
-        yield from _breaks(was.sub_attributes, found.sub_attributes, f"{was.name}.")
+        for rule in ("name", "type", "multi_valued", "case_exact", "uniqueness", "is_link", "resource_types"):
+            if getattr(found, rule) != getattr(before, rule):
+                yield name, f"its {rule.replace('_', ' ')} cannot change"
+        if found.required and not before.required:
+            yield name, "cannot become required, because resources may have no value of it"
+        yield from _breaks(before.sub_attributes, found.sub_attributes, f"{before.name}.")
     for key in new.keys() - old.keys():
         if new[key].required:
             yield within + new[key].name, "cannot be required, because existing resources have no value of it"
@@ -120,30 +119,30 @@ def _breaks(old: Mapping[str, Attribute], new: Mapping[str, Attribute], within: 
 
 def _attributes(value: Any, pointer: str, most: int) -> Sequence[Any]:
     if not isinstance(value, list) or not 1 <= len(value) <= most:
-        _no(f"must be an array of 1 to {most} attributes", pointer)
+        _fail(f"must be an array of 1 to {most} attributes", pointer)
     names = [item["name"].lower() for item in value if isinstance(item, dict) and isinstance(item.get("name"), str)]
     for name in names:
         if names.count(name) > 1:
-            _no(f"{name} appears twice; names are compared without case", pointer)
+            _fail(f"{name} appears twice; names are compared without case", pointer)
     return value
 
 
 def _attribute(source: Any, pointer: str, *, within: bool = False) -> Json:
     if not isinstance(source, dict):
-        _no("must be an object", pointer)
+        _fail("must be an object", pointer)
     for member in sorted(source.keys() - MEMBERS):
-        _no(f"an attribute definition has no member {member[:64]}", pointer)
+        _fail(f"an attribute definition has no member {member[:64]}", pointer)
     found = _characteristics(source, pointer)
     type_ = Type(found["type"])
     if (type_ is Type.COMPLEX) is not ("subAttributes" in source) or (within and type_ is Type.COMPLEX):
-        _no(
+        _fail(
             "a complex attribute must have subAttributes; other attributes and sub-attributes must not",
             f"{pointer}/type",
         )
     if type_ is Type.COMPLEX:
         subs = _attributes(source["subAttributes"], f"{pointer}/subAttributes", SUB_ATTRIBUTES_MAX)
-        places = (f"{pointer}/subAttributes/{place}" for place in range(len(subs)))
-        found["subAttributes"] = [_attribute(sub, at, within=True) for sub, at in zip(subs, places, strict=True)]
+        at = f"{pointer}/subAttributes"
+        found["subAttributes"] = [_attribute(sub, f"{at}/{index}", within=True) for index, sub in enumerate(subs)]
     _check_name(found["name"], pointer, within=within)
     _check_sense(found, pointer, within=within)
     return found
@@ -157,10 +156,10 @@ def _characteristics(source: Mapping[str, Any], pointer: str) -> Json:
     found["uniqueness"] = source.get("uniqueness", "none")
     for name in BOOLEANS:
         if not isinstance(found[name], bool):
-            _no("must be true or false", f"{pointer}/{name}")
+            _fail("must be true or false", f"{pointer}/{name}")
     for name, closed in CLOSED.items():
         if found[name] not in list(closed):
-            _no(f"must be one of {', '.join(closed)}", f"{pointer}/{name}")
+            _fail(f"must be one of {', '.join(closed)}", f"{pointer}/{name}")
     for name in ("canonicalValues", "referenceTypes"):
         if name in source:
             found[name] = _texts(source[name], f"{pointer}/{name}")
@@ -172,26 +171,26 @@ def _check_name(name: Any, pointer: str, *, within: bool) -> None:
         return
     taken = NO_NAMES if within else NO_NAMES | {"schemas"}  # under any URN, a filter takes that for the resource's own
     if not isinstance(name, str) or not NAME.fullmatch(name) or name.lower() in taken:
-        _no(
+        _fail(
             "must be a letter, then letters, digits, - and _, and not a keyword of the filter grammar",
             f"{pointer}/name",
         )
 
 
 def _check_sense(found: Json, pointer: str, *, within: bool) -> None:
-    """Refuse combinations that could not be kept."""
+    """Refuse combinations that this server cannot implement."""
     if found["returned"] == Returned.NEVER or found["mutability"] == Mutability.WRITE_ONLY:
-        _no("writeOnly and returned never are not supported: this directory stores no secrets", f"{pointer}/returned")
+        _fail("writeOnly and returned never are not supported: this directory stores no secrets", f"{pointer}/returned")
     if found["mutability"] == Mutability.READ_ONLY:
-        _no("readOnly is not supported: no client could write the attribute", f"{pointer}/mutability")
+        _fail("readOnly is not supported: no client could write the attribute", f"{pointer}/mutability")
     if found["name"] == "$ref" and found["required"]:
-        _no("$ref must not be required: the server sets it", f"{pointer}/required")
+        _fail("$ref must not be required: the server sets it", f"{pointer}/required")
     if found["type"] == Type.REFERENCE and not found.get("referenceTypes"):
-        _no("a reference must have referenceTypes", f"{pointer}/referenceTypes")
+        _fail("a reference must have referenceTypes", f"{pointer}/referenceTypes")
     if found["uniqueness"] == Uniqueness.NONE:
         return
     if within or found["multiValued"] or found["type"] not in (Type.STRING, Type.REFERENCE):
-        _no(
+        _fail(
             "only a single-valued string or reference at the top level of a schema can be unique",
             f"{pointer}/uniqueness",
         )
@@ -199,15 +198,15 @@ def _check_sense(found: Json, pointer: str, *, within: bool) -> None:
 
 def _texts(value: Any, pointer: str) -> list[str]:
     if not isinstance(value, list) or len(value) > VALUES_MAX:
-        _no(f"must be an array of at most {VALUES_MAX} strings", pointer)
+        _fail(f"must be an array of at most {VALUES_MAX} strings", pointer)
     return [_text(item, pointer) for item in value]
 
 
 def _text(value: Any, pointer: str) -> str:
     if not isinstance(value, str) or len(value) > TEXT_CHARACTERS_MAX or not value.isprintable():
-        _no(f"must be a string of at most {TEXT_CHARACTERS_MAX} characters, without control characters", pointer)
+        _fail(f"must be a string of at most {TEXT_CHARACTERS_MAX} characters, without control characters", pointer)
     return value
 
 
-def _no(detail: str, pointer: str) -> NoReturn:
+def _fail(detail: str, pointer: str) -> NoReturn:
     raise InvalidRequest(detail, pointer=pointer, reason="invalid_schema")

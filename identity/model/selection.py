@@ -1,4 +1,4 @@
-"""Which rows of a list are wanted, and in which order."""
+"""Selections of rows for lists, and their order."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,10 +10,9 @@ from identity.model.lifecycle import State
 from identity.model.principal import Kind
 
 ID_BEFORE_ROW = timedelta(minutes=5)
-"""How far the time in a row's id and the time that the row tells may be apart.
+"""How far the time in a row's id and the time in its columns may be apart.
 
-The id is made after the clock was read, in the same process; a time limit or a correction of the clock may lie between
-both.
+A process reads the clock, and makes the id later; a wait or a correction of the clock may be between both.
 """
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 1, 1, tzinfo=UTC)

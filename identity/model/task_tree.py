@@ -4,7 +4,7 @@ A token that was renewed is one node, however many editions it has; what was tra
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -29,33 +29,32 @@ class TaskRefusal:
 
 @dataclass(slots=True)
 class TaskToken:
-    """A token of a task. ``actor_id`` is None where it is the subject's own; ``renewals`` are its later editions.
+    """A token of a task, with all its editions, and what was derived from it.
 
-    ``has_crossed``: it is for another audience than the token that it was traded for. ``is_cancelled``: an actor of its
-    chain cancelled its branch.
+    ``actor_id`` is null where the token is the subject's own. ``has_crossed``: it is for another audience than the one
+    that it was traded for. ``is_cancelled``: an actor of its chain cancelled its branch.
     """
 
     jti: UUID
-    parent_id: UUID | None
     actor_id: UUID | None
     client_id: str
     audience: str
     scope: str
     issued_at: datetime
     expires_at: datetime
+    renewals: int
+    has_crossed: bool
     is_cancelled: bool
-    revoked_at: datetime | None = None
-    renewals: int = 0
-    has_crossed: bool = False
-    refusals: list[TaskRefusal] = field(default_factory=list)
-    children: list["TaskToken"] = field(default_factory=list)
+    revoked_at: datetime | None
+    refusals: list[TaskRefusal]
+    children: list["TaskToken"]
 
 
 @dataclass(frozen=True, slots=True)
 class TaskTree:
-    """A task as the audit log has it. ``refusals`` are those under no token that is known.
+    """Who did what in a task: a tree of tokens, drawn from the audit log.
 
-    ``is_truncated``: there are more events than it was drawn from.
+    ``refusals`` are those under no token. ``is_truncated``: the task has more events than the tree is drawn from.
     """
 
     txn: UUID
@@ -73,8 +72,8 @@ class TaskTree:
 
 def tree_of(txn: UUID, events: Sequence[RecordedEvent], *, is_truncated: bool) -> TaskTree:
     """Return the tree of a task's events, of which there is at least one, oldest first."""
-    nodes, editions = _nodes_of(events)
-    roots = [node for node in nodes.values() if not _attach(node, nodes, editions)]
+    nodes, editions, parents = _nodes_of(events)
+    roots = [node for first, node in nodes.items() if not _attach(node, nodes.get(editions.get(parents[first], "")))]
     refused = (each for each in events if each.event.outcome is Outcome.REFUSED)
     refusals = [each for each in refused if not _attach_refusal(each, nodes, editions)]
     opened = next((each for each in events if each.event.type == OPENED), None)
@@ -100,9 +99,11 @@ Editions = Mapping[str, str]
 """The id of each token to that of its first edition; both as events have them."""
 
 
-def _nodes_of(events: Iterable[RecordedEvent]) -> tuple[Nodes, Editions]:
+def _nodes_of(events: Iterable[RecordedEvent]) -> tuple[Nodes, Editions, Mapping[str, str]]:
+    """Return the tokens by their first editions, the editions, and the token that each first edition was traded for."""
     nodes: Nodes = {}
     editions: dict[str, str] = {}
+    parents: dict[str, str] = {}
     issued = [each for each in events if each.event.type == ISSUED]
     cancelled = {actor for each in events if each.event.type == BRANCH_CANCELLED for actor in each.event.actor_ids}
     for each in issued:
@@ -114,24 +115,29 @@ def _nodes_of(events: Iterable[RecordedEvent]) -> tuple[Nodes, Editions]:
             nodes[first].expires_at = _expiry(each)
         else:
             nodes[first] = _node(each, UUID(first), cancelled)
+            parents[first] = each.event.detail.get("parent") or ""
     for each in events:
         if each.event.type == REVOKED and (first := editions.get(each.event.detail["jti"])) is not None:
             nodes[first].revoked_at = each.at
-    return nodes, editions
+    return nodes, editions, parents
 
 
 def _node(issued: RecordedEvent, jti: UUID, cancelled: set[UUID]) -> TaskToken:
     event, detail = issued.event, issued.event.detail
     return TaskToken(
         jti=jti,
-        parent_id=UUID(detail["parent"]) if detail.get("parent") else None,
         actor_id=event.actor_ids[0] if event.actor_ids else None,
         client_id=detail["client_id"],
         audience=detail["audience"],
         scope=detail["scope"],
         issued_at=issued.at,
         expires_at=_expiry(issued),
+        renewals=0,
+        has_crossed=False,
         is_cancelled=not cancelled.isdisjoint(event.actor_ids),
+        revoked_at=None,
+        refusals=[],
+        children=[],
     )
 
 
@@ -139,9 +145,8 @@ def _expiry(issued: RecordedEvent) -> datetime:
     return issued.at.replace(microsecond=0) + timedelta(seconds=issued.event.detail["expires_in"])
 
 
-def _attach(node: TaskToken, nodes: Nodes, editions: Editions) -> bool:
-    """Put a token below the one that it was traded for; False where that is none of this task's."""
-    parent = nodes.get(editions.get(str(node.parent_id), ""))
+def _attach(node: TaskToken, parent: TaskToken | None) -> bool:
+    """Put a token below the one that it was traded for; return False where there is none."""
     if parent is None:
         return False
     node.has_crossed = node.audience != parent.audience

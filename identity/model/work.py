@@ -1,4 +1,4 @@
-"""What a request may cost: units of work are counted as they are done, so the same request ends at the same place."""
+"""The cost of a request in units of work. The count is deterministic: the same request always ends at the same unit."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,14 @@ CHARACTERS_PER_UNIT = 64
 
 @dataclass(slots=True)
 class Work:
-    """The units that are left. One is a value compared, copied or read: 1 to 4 microseconds of a processor."""
+    """The units that are left. One is a value compared, copied or read: 1 to 4 microseconds of a processor.
+
+    ``refused`` is the detail of the refusal when none are left. ``within`` contains this work and is spent too.
+    """
 
     left: int
     refused: str
-    """What the client is told when nothing is left."""
     within: "Work | None" = None
-    """What this is a part of: its units are spent too."""
 
     def spend(self, units: int) -> None:
         """Take units. Raises ``LimitExceeded`` when fewer are left."""
@@ -27,12 +28,12 @@ class Work:
 
 
 def units_of_text(text: str) -> int:
-    """Return what it costs to compare a text."""
+    """Return the units that comparing a text costs."""
     return 1 + len(text) // CHARACTERS_PER_UNIT
 
 
 def units_of(value: object) -> int:
-    """Return what it costs to read or copy a JSON value: each value in it, and its characters."""
+    """Return the units that reading or copying a JSON value costs, by its values and their characters."""
     units, open_ = 0, [value]
     while open_:
         match open_.pop():

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import LateralFromClause
 
-from identity.model.listing import Listing, Place, SortValue
+from identity.model.listing import Listing, Position, SortValue
 from identity.model.principal import Kind, ListItem, kind_of
 from identity.model.query import ALWAYS, Condition
 from identity.store.ordering import CompiledOrder, compile_order
@@ -53,9 +53,9 @@ class ResultPage:
     is_cut: bool = False
     """There are more, which would have been on the page but for the number of members that it shows."""
 
-    def place(self, index: int) -> Place:
+    def position(self, index: int) -> Position:
         """Return where one of the resources stands."""
-        return Place(self.sort_values[index], UUID(self.resources[index].id))
+        return Position(self.sort_values[index], UUID(self.resources[index].id))
 
 
 def resource_list(tx: Tx, listing: Listing) -> ResultPage:

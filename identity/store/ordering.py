@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
 from identity.model.lifecycle import State
-from identity.model.listing import SORT_CHARACTERS_MAX, Order, Place, SortKey, SortValue
+from identity.model.listing import SORT_CHARACTERS_MAX, Order, Position, SortKey, SortValue
 from identity.model.principal import Kind
 from identity.model.query import Operand, ValueType
 from identity.store.query import Clause, column_of, name_of, relation_of, shown_of
@@ -67,20 +67,20 @@ class CompiledOrder:
             return [by_id]
         return [value.asc() if self._goes_up else value.desc(), by_id]
 
-    def regions(self, place: Place | None) -> list[Clause]:
-        """Return conditions that together hold all that is beyond a place; what satisfies the first comes first.
+    def regions(self, position: Position | None) -> list[Clause]:
+        """Return conditions that together hold all that is beyond a position; what satisfies the first comes first.
 
         One region is one range of an index; joined by OR they would be a walk from its beginning.
         """
-        if place is None:
+        if position is None:
             return [true()]
-        ids_beyond = self.beyond_id(place.id)
+        ids_beyond = self.beyond_id(position.id)
         if self.value is None:
             return [ids_beyond]
-        if place.value is None:
+        if position.value is None:
             absent = and_(self.value.is_(None), ids_beyond)
             return [absent] if self._goes_up else [absent, self.value.is_not(None)]
-        wanted = _bound(place.value)
+        wanted = _bound(position.value)
         here = self.value >= wanted if self._goes_up else self.value <= wanted
         behind = self.value > wanted if self._goes_up else self.value < wanted
         regions = [and_(here, or_(behind, ids_beyond))]

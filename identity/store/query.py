@@ -32,7 +32,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from identity.model.ids import parse_id
 from identity.model.lifecycle import State
-from identity.model.principal import CUSTOM, Kind
+from identity.model.principal import CUSTOM, NAME_ATTRIBUTES, Kind
 from identity.model.query import (
     And,
     AnyElement,
@@ -66,7 +66,6 @@ RELATIONS: Mapping[tuple[str, ...], tuple[Any, str, str]] = {
     ("owners",): (principal_owners, "principal_id", "owner_id"),
 }
 """Attributes that are rows beside a principal: the table, our column in it, and theirs."""
-NAME_ATTRIBUTES = {Kind.USER: "userName", Kind.AGENT: "agentUserName", Kind.SERVICE_ACCOUNT: "userName"}
 
 
 def compile_condition(condition: Condition, *, kind: Kind, tenant_id: UUID) -> Clause:

@@ -23,6 +23,11 @@ def tenant_find(tx: Tx, slug: str) -> Tenant | None:
     return TENANTS.first(tx.execute(select(*TENANTS.columns).where(tenants.c.slug == slug)))
 
 
+def tenant_get(tx: Tx) -> Tenant:
+    """Return the tenant that the transaction is bound to."""
+    return TENANTS.read(tx.execute(select(*TENANTS.columns).where(tenants.c.tenant_id == tx.tenant_id)).one())
+
+
 def tenant_insert(tx: Tx, *, slug: str, display_name: str, now: datetime) -> Tenant:
     """Write the tenant that the transaction is bound to. Raises ``AlreadyExists``."""
     statement = insert(tenants).values(tenant_id=tx.tenant_id, slug=slug, display_name=display_name, created_at=now)

@@ -63,8 +63,8 @@ def uniqueness(reasons: Mapping[str, tuple[str, str]]) -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
-        constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
-        if constraint not in reasons:
+        found = reasons.get(str(getattr(getattr(error.orig, "diag", None), "constraint_name", None)))
+        if found is None:
             raise
-        reason, detail = reasons[constraint]
+        reason, detail = found
         raise AlreadyExists(detail, reason=reason) from None

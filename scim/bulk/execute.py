@@ -26,7 +26,6 @@ from scim.conditions import Conditions
 from scim.errors import error_body, render_refusal
 from scim.limits import BULK_WORK_MAX
 from scim.provisioning_log import Entry, entry_of_operation, noting, write_done, write_fault, write_refusal
-from scim.resource.document import etag
 from scim.resource.locations import Endpoints
 from scim.resource.projection import Projection
 from scim.schema.catalogue import catalogue_of
@@ -239,7 +238,7 @@ class BulkWork:
         body = self._body(operation, STATUSES[operation.method])
         if resource is not None:
             body["location"] = self.endpoints.location_at(_type_of(operation), resource.principal.id)
-            body["version"] = etag(resource.principal)
+            body["version"] = resource.principal.entity_tag
         return Report(operation, body, resource)
 
     def _refused(self, unit: tuple[BulkOperation, ...], at: BulkOperation, refusal: Refusal) -> list[Report]:

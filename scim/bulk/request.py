@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from identity.model.errors import InvalidRequest, LimitExceeded, Refusal
-from scim.errors import refuse
+from scim.errors import ScimType, refuse
 from scim.limits import BULK_ID_CHARACTERS_MAX, BULK_OPERATIONS_MAX
 from scim.patch.request import PATCH_SCHEMA
 from scim.schema.catalogue import Catalogue
@@ -63,15 +63,15 @@ def parse_bulk(body: Mapping[str, Any], catalogue: Catalogue) -> Bulk:
     members = {key.lower(): value for key, value in body.items()}
     schemas, sent = members.get("schemas"), members.get("operations")
     if not isinstance(schemas, list) or REQUEST_SCHEMA not in schemas:
-        refuse("invalidSyntax", f"must contain {REQUEST_SCHEMA}", "schemas")
+        refuse(ScimType.INVALID_SYNTAX, f"must contain {REQUEST_SCHEMA}", "schemas")
     if not isinstance(sent, list) or not sent:
-        refuse("invalidSyntax", "must be an array of operations", "Operations")
+        refuse(ScimType.INVALID_SYNTAX, "must be an array of operations", "Operations")
     if len(sent) > BULK_OPERATIONS_MAX:
         raise LimitExceeded(f"a Bulk must have at most {BULK_OPERATIONS_MAX} operations")
     operations = tuple(_operation(place, item, catalogue) for place, item in enumerate(sent))
     ids = [operation.bulk_id for operation in operations if operation.bulk_id is not None]
     if len(set(ids)) < len(ids):
-        refuse("invalidValue", "a bulkId appears twice", "Operations")
+        refuse(ScimType.INVALID_VALUE, "a bulkId appears twice", "Operations")
     return Bulk(operations, _fail_on_errors(members.get("failonerrors")))
 
 
@@ -79,18 +79,18 @@ def _fail_on_errors(value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        refuse("invalidValue", "must be a whole number, at least 1", "failOnErrors")
+        refuse(ScimType.INVALID_VALUE, "must be a whole number, at least 1", "failOnErrors")
     return value
 
 
 def _operation(place: int, item: Any, catalogue: Catalogue) -> BulkOperation:
     if not isinstance(item, dict):
-        refuse("invalidSyntax", "an operation must be an object", "Operations")
+        refuse(ScimType.INVALID_SYNTAX, "an operation must be an object", "Operations")
     members = {key.lower(): value for key, value in item.items()}
     texts = {name: members.get(name) for name in ("method", "path", "bulkid", "version")}
     for name, value in texts.items():
         if value is not None and not isinstance(value, str):
-            refuse("invalidSyntax", "must be a string", f"Operations.{name}")
+            refuse(ScimType.INVALID_SYNTAX, "must be a string", f"Operations.{name}")
     method, path = (texts["method"] or "").upper(), texts["path"] or ""
     known = BulkOperation(place, method, path, texts["bulkid"], texts["version"])
     try:
@@ -103,21 +103,21 @@ def _aimed(known: BulkOperation, data: Any, catalogue: Catalogue) -> BulkOperati
     """Return the operation with its target and body. Raises ``InvalidRequest``."""
     is_post = known.method == "POST"
     if known.method not in METHODS:
-        refuse("invalidSyntax", "must be POST, PUT, PATCH or DELETE", "method")
+        refuse(ScimType.INVALID_SYNTAX, "must be POST, PUT, PATCH or DELETE", "method")
     found = PATH.fullmatch(known.path)
     type_ = catalogue.types.get(found[1]) if found else None
     if found is None or type_ is None:
-        refuse("invalidPath", "must be a resource type's endpoint, followed by an ID except for POST", "path")
+        refuse(ScimType.INVALID_PATH, "must be a resource type's endpoint, followed by an ID except for POST", "path")
     if is_post is (found[2] is not None):
-        refuse("invalidPath", "must be an endpoint for POST, and one resource for any other method", "path")
+        refuse(ScimType.INVALID_PATH, "must be an endpoint for POST, and one resource for any other method", "path")
     if is_post and not known.bulk_id:
-        refuse("invalidSyntax", "is required for POST", "bulkId")
+        refuse(ScimType.INVALID_SYNTAX, "is required for POST", "bulkId")
     if len(known.bulk_id or "") > BULK_ID_CHARACTERS_MAX:
-        refuse("invalidValue", f"must have at most {BULK_ID_CHARACTERS_MAX} characters", "bulkId")
+        refuse(ScimType.INVALID_VALUE, f"must have at most {BULK_ID_CHARACTERS_MAX} characters", "bulkId")
     if known.method == "PATCH" and isinstance(data, list):
         data = {"schemas": [PATCH_SCHEMA], "Operations": data}  # so in the examples of RFC 7644 §3.7.3
     if known.method != "DELETE" and not isinstance(data, dict):
-        refuse("invalidSyntax", "must be an object", "data")
+        refuse(ScimType.INVALID_SYNTAX, "must be an object", "data")
     body = {} if known.method == "DELETE" else data
     references = frozenset(references_in({"$ref": found[2], "body": body}))
     return replace(known, type=type_, resource_id=found[2], body=body, references=references)

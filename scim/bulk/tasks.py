@@ -5,11 +5,13 @@ key lets nobody write it twice. So whoever is killed is followed by another who 
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from identity.actions.async_requests import (
@@ -23,7 +25,8 @@ from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.edge.call import Call
 from identity.edge.runtime import Tx
 from identity.model.access import Caller
-from identity.model.async_request import AlreadyClaimed, AsyncRequest
+from identity.model.async_request import OUTBOX_KIND, AlreadyClaimed, AsyncRequest
+from identity.model.ids import TenantId
 from identity.model.outbox import Progress
 from identity.model.provisioning_event import EventUri, ProvisioningEvent
 from identity.model.provisioning_log import text_of
@@ -32,8 +35,37 @@ from scim.bulk.request import Bulk, BulkOperation, parse_bulk
 from scim.resource.locations import Endpoints
 from scim.schema.catalogue import Catalogue, catalogue_of
 
+if TYPE_CHECKING:
+    from celery import Celery
+
+TURN_S = 1.0
+"""After how long a run ends by itself and waits for its next turn: well before the soft limit of the shortest
+visibility timeout (3 s of 5 s), and so soon that urgent rows never wait long behind a Bulk."""
+
 Begin = Callable[[], AbstractContextManager[Tx]]
 Json = dict[str, Any]
+
+
+def register_async_requests(
+    app: "Celery",
+    open_transaction: Callable[[TenantId], AbstractContextManager[Tx]],
+    encryption: Callable[[], EnvelopeEncryption],
+    clock: Callable[[], datetime],
+) -> None:
+    """Give ``app`` the task that does asynchronous requests. Its name is the kind of their rows in the outbox."""
+    from celery.exceptions import SoftTimeLimitExceeded  # noqa: PLC0415 - web processes run without Celery
+
+    @app.task(name=OUTBOX_KIND)  # type: ignore[untyped-decorator]
+    def run_async_request(tenant_id: TenantId, request_id: UUID) -> Progress:
+        ends_at = time.monotonic() + TURN_S
+        return perform(
+            partial(open_transaction, tenant_id),
+            request_id,
+            encryption=encryption(),
+            clock=clock,
+            until=lambda: time.monotonic() >= ends_at,
+            interrupts=(SoftTimeLimitExceeded,),
+        )
 
 
 @dataclass(frozen=True, slots=True)

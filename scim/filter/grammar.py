@@ -1,27 +1,26 @@
 """The grammar of filters and PATCH paths (RFC 7644 §3.4.2.2, §3.5.2): scim2-filter-parser, hardened.
 
-Its lexer reads one digit, no JSON string escapes and ``true`` as a prefix of ``trueName``; its parser gives ``or``
-and ``and`` one precedence. Both are mended by subclassing; its SQL generator, which drops terms it does not know, is
-never used. Tokens carry Python values, so ``"true"`` and ``true`` stay apart.
+Its lexer reads one digit, no JSON string escapes, and ``true`` as a prefix of ``trueName``. Its parser gives ``or`` and
+``and`` one precedence. Subclasses mend both. Its SQL generator drops unknown terms and is never used. Tokens carry
+Python values, so that ``"true"`` and ``true`` differ.
 """
 
 # mypy: ignore-errors
 # ruff: noqa: F821, N802
 import json
-import re
 from decimal import Decimal
 from typing import Any
 
+from scim2_filter_parser import ast
 from scim2_filter_parser.lexer import SCIMLexer
 from scim2_filter_parser.parser import SCIMParser, SCIMParserError
 
-from identity.model.query import MARKS_MAX, has_too_many_marks
-from scim.errors import refuse
+from identity.model.query import MARKS_MAX, UNSTORABLE, has_too_many_marks
+from scim.errors import ScimType, refuse
 from scim.limits import FILTER_CHARACTERS_MAX, FILTER_DEPTH_MAX, FILTER_TERMS_MAX
 
 OPENING, CLOSING = frozenset({"LPAREN", "LBRACKET"}), frozenset({"RPAREN", "RBRACKET"})
 TERMS = frozenset({"EQ", "NE", "CO", "SW", "EW", "GT", "GE", "LT", "LE", "PR"})
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # no database text holds these
 
 
 class Lexer(SCIMLexer):
@@ -72,7 +71,7 @@ class Lexer(SCIMLexer):
 class FilterParser(SCIMParser):
     """``not`` binds tighter than ``and``, ``and`` tighter than ``or`` (RFC 7644 §3.4.2.2)."""
 
-    # A subclass inherits no rules from sly's point of view: they must stand in its own body.
+    # sly inherits no rules: they must be in the body of the subclass.
     locals().update({
         name: rule for name, rule in vars(SCIMParser).items() if hasattr(rule, "rules") or name in ("tokens", "error")
     })  # fmt: skip
@@ -80,14 +79,13 @@ class FilterParser(SCIMParser):
 
 
 def guarded(tokens):
-    """Hand on tokens while they are within the limits, so that nothing is allocated for what is not."""
+    """Yield tokens within the limits. Raises ``ValueError`` at the first one beyond, before the parser allocates."""
     depth = terms = 0
     before = None
     for token in tokens:
         if before == "SUBATTR" and token.type == "LBRACKET":
-            raise ValueError(
-                "a value filter must follow an attribute, not a sub-attribute"
-            )  # the parser takes it for the other order
+            # The parser takes it for the other order.
+            raise ValueError("a value filter must follow an attribute, not a sub-attribute")
         before = token.type
         depth += (token.type in OPENING) - (token.type in CLOSING)
         terms += token.type in TERMS
@@ -102,19 +100,30 @@ def guarded(tokens):
         yield token
 
 
-def parse(text: str, scim_type: str) -> Any:
-    """Return the syntax tree of a filter, or refuse it as ``scim_type``."""
+def parse(text: str, scim_type: ScimType) -> Any:
+    """Return the syntax tree of a filter. Raises ``InvalidRequest`` (``scim_type``)."""
     if len(text) > FILTER_CHARACTERS_MAX:
         refuse(scim_type, f"a filter or path must have at most {FILTER_CHARACTERS_MAX} characters")
     try:
         tree = FilterParser().parse(guarded(Lexer().tokenize(text)))
-    except SCIMParserError:
-        refuse(scim_type, "a filter or path must match the grammar of RFC 7644 section 3.4.2.2")
     except (ValueError, ArithmeticError) as error:
         refuse(scim_type, "a string must be valid JSON" if isinstance(error, json.JSONDecodeError) else str(error))
-    except (AttributeError, TypeError):
-        # The grammar's own actions stumble over value paths where none may be.
+    except (SCIMParserError, AttributeError, TypeError):  # the actions of the grammar raise the latter two
         refuse(scim_type, "a filter or path must match the grammar of RFC 7644 section 3.4.2.2")
     if tree is None:
         refuse(scim_type, "a filter or path must not be empty")
     return tree
+
+
+def parse_attribute_path(text: str, scim_type: ScimType, *, has_selection: bool = False) -> Any:
+    """Return the syntax tree of an attribute path, or None for any other text that the grammar has.
+
+    With ``has_selection``, a path may have a value filter: ``attr_name`` is an ``ast.Filter`` then. Raises
+    ``InvalidRequest`` (``scim_type``).
+    """
+    tree = parse(text + " pr", scim_type)
+    if tree.negated or tree.namespace is not None or not isinstance(tree.expr, ast.AttrExpr):
+        return None
+    path = tree.expr.attr_path
+    is_path = tree.expr.value == "pr" and (has_selection or not isinstance(path.attr_name, ast.Filter))
+    return path if is_path else None

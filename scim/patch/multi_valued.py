@@ -11,8 +11,8 @@ from identity.model.work import Work
 from scim.limits import MEMBERS_MAX
 
 
-def joined(present: list[Any], new: list[Any], work: Work) -> list[Any]:
-    """Return the present values and those of the new ones that are not among them; a new primary is the only one.
+def merge_values(present: list[Any], new: list[Any], work: Work) -> list[Any]:
+    """Return the present values and the new ones that are not among them. A new primary value is the only primary.
 
     Raises ``LimitExceeded``.
     """
@@ -27,51 +27,53 @@ def joined(present: list[Any], new: list[Any], work: Work) -> list[Any]:
     return with_one_primary(present, found)
 
 
-def with_one_primary(before: list[Any], after: list[Any], chosen: Collection[int] = ()) -> list[Any]:
-    """RFC 7644 §3.5.2: a value that becomes primary makes the one that was so not primary; of several, the first.
+def with_one_primary(before: list[Any], after: list[Any], changed: Collection[int] = ()) -> list[Any]:
+    """Return the values with one primary: the first that became primary (RFC 7644 §3.5.2).
 
-    ``chosen`` are said to be so anew: when the one that was is among them, it stays, or twice would not be once.
+    ``changed`` are the indexes of values that the operation set. If the previous primary is one of them and still
+    primary, it stays, so that repeating an operation changes nothing.
     """
-    was = {index for index, element in enumerate(before) if _is_primary(element)}
-    new = [index for index, element in enumerate(after) if _is_primary(element) and index not in was]
+    previous = {index for index, value in enumerate(before) if _is_primary(value)}
+    new = [index for index, value in enumerate(after) if _is_primary(value) and index not in previous]
     if not new:
         return after
-    again = sorted(index for index in was.intersection(chosen) if _is_primary(after[index]))
-    only = (again or new)[0]
+    repeated = sorted(index for index in previous.intersection(changed) if _is_primary(after[index]))
+    only = (repeated or new)[0]
     return [
-        {**element, "primary": False} if index != only and _is_primary(element) else element
-        for index, element in enumerate(after)
+        {**value, "primary": False} if index != only and _is_primary(value) else value
+        for index, value in enumerate(after)
     ]
 
 
-def _is_primary(element: Any) -> bool:
-    return isinstance(element, dict) and element.get("primary") is True
+def _is_primary(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("primary") is True
 
 
-def without(present: list[Any], named: list[Any], work: Work) -> list[Any]:
-    """Return the present values but those that have everything that one of the named says. Raises ``LimitExceeded``."""
-    if not named:
+def remove_values(present: list[Any], removed: list[Any], work: Work) -> list[Any]:
+    """Return the present values that do not match a removed one: that lack one of its members or differ in it.
+
+    Raises ``LimitExceeded``.
+    """
+    if not removed:
         return present
-    work.spend(1 + (len(present) + len(named)) // 4)
+    work.spend(1 + (len(present) + len(removed)) // 4)
     keys: dict[tuple[str, ...], set[Hashable]] = {}
-    for value in named:
-        parts = tuple(sorted(value)) if isinstance(value, dict) else ()
-        keys.setdefault(parts, set()).add(_parts_of(value, parts, work))
-    return [
-        value for value in present if not any(_parts_of(value, parts, work) in said for parts, said in keys.items())
-    ]
+    for value in removed:
+        names = tuple(sorted(value)) if isinstance(value, dict) else ()
+        keys.setdefault(names, set()).add(_members_of(value, names, work))
+    return [value for value in present if not any(_members_of(value, names, work) in keys[names] for names in keys)]
 
 
-def _parts_of(value: Any, parts: tuple[str, ...], work: Work) -> Hashable:
-    """Return what is compared of a value: some parts of an object, or else the whole."""
-    if not isinstance(value, dict) or not parts:
+def _members_of(value: Any, names: tuple[str, ...], work: Work) -> Hashable:
+    """Return the compared members of an object, or else the whole value."""
+    if not isinstance(value, dict) or not names:
         return _hashable(value, work)
-    work.spend(1 + len(parts) // 4)
-    return tuple(_hashable(value.get(part), work) for part in parts)
+    work.spend(1 + len(names) // 4)
+    return tuple(_hashable(value.get(name), work) for name in names)
 
 
 def _hashable(value: Any, work: Work) -> Hashable:
-    """Return what is equal for equal JSON values."""
+    """Return a hashable value that is equal for equal JSON values."""
     match value:
         case Mapping():
             work.spend(1 + len(value) // 4)
@@ -79,18 +81,17 @@ def _hashable(value: Any, work: Work) -> Hashable:
         case list():
             work.spend(1 + len(value) // 4)
             return tuple(_hashable(item, work) for item in value)
-    return value  # type: ignore[no-any-return]  # a text, a number, true, false or null
+    return value  # type: ignore[no-any-return]  # a string, a number, true, false or null
 
 
-def described(selection: Condition) -> dict[str, Any] | None:
+def element_for(selection: Condition) -> dict[str, Any] | None:
     """Return the element that ``eq`` comparisons joined by ``and`` describe, or None for any other selection."""
-    terms = selection.terms if isinstance(selection, And) else (selection,)
-    described: dict[str, Any] = {}
-    for term in terms:
+    found: dict[str, Any] = {}
+    for term in selection.terms if isinstance(selection, And) else (selection,):
         if not isinstance(term, Comparison) or term.operator is not Operator.EQ or not term.operand.path:
             return None
-        described[term.operand.path[-1]] = _as_json(term.value)
-    return described
+        found[term.operand.path[-1]] = _as_json(term.value)
+    return found
 
 
 def _as_json(value: str | bool | Decimal | datetime) -> Any:

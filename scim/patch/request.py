@@ -1,6 +1,6 @@
-"""PATCH (RFC 7644 §3.5.2) on the stored JSON: all operations or none. Members of a group become set deltas.
+"""PATCH (RFC 7644 §3.5.2) on the stored JSON: all operations or none.
 
-The members of a group are never read: an operation on them is a ``MemberChange``, whatever the size of the group.
+The members of a group are never read: an operation on them becomes a ``MemberChange``, a set delta.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from identity.model.errors import LimitExceeded
 from identity.model.membership import MemberChange
 from identity.model.work import Work, units_of_text
 from scim.dialects import Dialect, Operation, is_known, is_settable
-from scim.errors import refuse, shown_name
+from scim.errors import ScimType, refuse, shown_name
 from scim.filter.paths import Path, parse_path
 from scim.limits import OPERATIONS_MAX, PATCH_WORK_MAX, STEPS_MAX
 from scim.patch.apply import Step, check_mutability
@@ -19,7 +19,7 @@ from scim.patch.members import is_members, member_change
 from scim.schema.resource_types import ResourceType
 
 PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
-PATH_COST = 16  # of each unit of a path's text: it is parsed, not compared
+PATH_COST = 16  # of each unit of a path's text: parsing costs more than comparing
 TOO_MUCH = (
     f"a PATCH does at most {PATCH_WORK_MAX} units of work: operations times comparisons times values; send it in parts"
 )
@@ -27,7 +27,7 @@ TOO_MUCH = (
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """The operations of one request, their paths resolved. ``work`` is what is left of what they may cost."""
+    """The operations of one request, with resolved paths. ``work`` limits their cost together."""
 
     type: ResourceType
     dialect: Dialect
@@ -41,17 +41,17 @@ class Patch:
 
 
 def parse_patch(body: dict[str, Any], type_: ResourceType, dialect: Dialect, within: Work | None = None) -> Patch:
-    """Return what a PATCH request asks for; nothing of the resource is needed.
+    """Return the operations of a PATCH request. The resource is not needed.
 
-    ``within`` is what the request may cost of which the PATCH is a part. Raises ``InvalidRequest``, ``LimitExceeded``.
+    ``within`` limits the cost of the request that contains the PATCH. Raises ``InvalidRequest``, ``LimitExceeded``.
     """
     members = {key.lower(): value for key, value in body.items()}
     schemas = members.get("schemas")
     if not isinstance(schemas, list) or PATCH_SCHEMA not in schemas:
-        refuse("invalidSyntax", f"must contain {PATCH_SCHEMA}", "schemas")
+        refuse(ScimType.INVALID_SYNTAX, f"must contain {PATCH_SCHEMA}", "schemas")
     sent = members.get("operations")
     if not isinstance(sent, list) or not sent:
-        refuse("invalidSyntax", "must be an array of operations", "Operations")
+        refuse(ScimType.INVALID_SYNTAX, "must be an array of operations", "Operations")
     if len(sent) > OPERATIONS_MAX:
         raise LimitExceeded(f"a PATCH must have at most {OPERATIONS_MAX} operations")
     work = Work(PATCH_WORK_MAX, TOO_MUCH, within)
@@ -59,7 +59,7 @@ def parse_patch(body: dict[str, Any], type_: ResourceType, dialect: Dialect, wit
     for item in sent:
         for operation in _expanded(_operation(item), type_, dialect):
             for rule in dialect.operation_rules:
-                operation = rule(type_, operation)  # noqa: PLW2901 - each rule sees what the one before made of it
+                operation = rule(type_, operation)  # noqa: PLW2901 - each rule changes the result of the one before
             work.spend(PATH_COST * units_of_text(operation.path or ""))
             path = parse_path(operation.path or "", type_, dialect.unknown_path)
             check_mutability(operation, path)
@@ -72,11 +72,11 @@ def parse_patch(body: dict[str, Any], type_: ResourceType, dialect: Dialect, wit
 
 
 def apply_patch(patch: Patch, document: dict[str, Any]) -> tuple[dict[str, Any], MemberChange | None]:
-    """Return the document after all operations, and what becomes of a group's members; what is given stays as it is.
+    """Return a new document after all operations, and the change of a group's members.
 
     Raises ``InvalidRequest``, ``LimitExceeded``.
     """
-    # A step makes new values and changes none; it puts them into the document and into the objects of extensions.
+    # A step creates new values and changes none. It writes them to the document and to the objects of extensions.
     document = {name: dict(value) if isinstance(value, dict) else value for name, value in document.items()}
     change = MemberChange()
     for operation, path in patch.steps:
@@ -92,17 +92,17 @@ def apply_patch(patch: Patch, document: dict[str, Any]) -> tuple[dict[str, Any],
 
 def _operation(item: Any) -> Operation:
     if not isinstance(item, dict):
-        refuse("invalidSyntax", "an operation must be an object", "Operations")
+        refuse(ScimType.INVALID_SYNTAX, "an operation must be an object", "Operations")
     members = {key.lower(): value for key, value in item.items()}
     op, path = members.get("op"), members.get("path")
-    # Entra writes Add and Replace; the case of an operation can mean nothing else, so every dialect reads it.
+    # Entra writes Add and Replace. Every dialect reads any case, because it has no other meaning.
     match op.lower() if isinstance(op, str) else op:
         case "add" | "remove" | "replace" as verb:
             pass
         case _:
-            refuse("invalidSyntax", "op must be add, remove or replace", "Operations")
+            refuse(ScimType.INVALID_SYNTAX, "op must be add, remove or replace", "Operations")
     if path is not None and not isinstance(path, str):
-        refuse("invalidPath", "path must be a string")
+        refuse(ScimType.INVALID_PATH, "path must be a string")
     return Operation(verb, path or None, members.get("value"), "value" in members)
 
 
@@ -112,16 +112,16 @@ def _expanded(operation: Operation, type_: ResourceType, dialect: Dialect) -> It
         yield operation
         return
     if dialect.wants_paths:
-        refuse("invalidSyntax", "is required for every operation", "path")
+        refuse(ScimType.INVALID_SYNTAX, "is required for every operation", "path")
     if operation.op == "remove":
-        refuse("noTarget", "is required for remove", "path")
+        refuse(ScimType.NO_TARGET, "is required for remove", "path")
     if not isinstance(operation.value, dict):
-        refuse("invalidValue", "must be an object when path is absent", "value")
+        refuse(ScimType.INVALID_VALUE, "must be an object when path is absent", "value")
     for key, value in operation.value.items():
         if key.lower() == "schemas":
             continue
         if dialect.ignores_what_it_cannot_set and not is_settable(type_, key):
             continue
         if not dialect.keys_are_paths and not is_known(type_, key):
-            refuse("invalidPath", f"{type_.name} has no attribute {shown_name(key)}")
+            refuse(ScimType.INVALID_PATH, f"{type_.name} has no attribute {shown_name(key)}")
         yield Operation(operation.op, key, value, True)

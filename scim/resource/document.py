@@ -1,4 +1,7 @@
-"""Between what a client sends, what is stored, and what is answered. Stored JSON is projected, never rebuilt."""
+"""Resources as a client sends them, as they are stored, and as they are answered (RFC 7643 §3, RFC 7644 §3).
+
+An answer is a projection of the stored JSON.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,27 +15,26 @@ from identity.model.principal import (
     Kind,
     ListItem,
     Named,
-    Principal,
     Profile,
     Reference,
     Resource,
+    entity_tag,
     kind_of,
 )
 from scim.dialects import Dialect, body_with_window, check_schemas
-from scim.errors import refuse
-from scim.patch.members import link_id
+from scim.errors import ScimType, refuse
 from scim.resource.locations import Endpoints
-from scim.resource.profile import keep_immutable, make_profile
+from scim.resource.profile import make_profile, merge_immutable
 from scim.resource.projection import EVERYTHING, Projection
 from scim.schema.resource_types import Link, ResourceType, resource_type_of
-from scim.schema.values import canonical_object
+from scim.schema.values import canonical_object, link_id
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a POST or PUT says. Members and owners are None where it does not speak of them."""
+    """The resource in the body of a POST or PUT. Members and owners are None if the body has none or null."""
 
     document: Json
     members: frozenset[UUID] | None
@@ -62,14 +64,14 @@ def read_resource(body: Mapping[str, Any], type_: ResourceType, dialect: Dialect
 
 
 def _extension_values(type_: ResourceType, sent: Json) -> dict[str, Json]:
-    """Return the objects under extensions' URNs, with what stands at the top that only one extension knows."""
+    """Return the objects under extensions' URNs, with top-level attributes that only one extension has."""
     found: dict[str, Json] = {}
     for key, value in sent.items():
         if value is None:
             continue
         if extension := type_.extensions.get(key.lower()):
             if not isinstance(value, dict):
-                refuse("invalidSyntax", "must be an object", extension.id)
+                refuse(ScimType.INVALID_SYNTAX, "must be an object", extension.id)
             found.setdefault(extension.id, {}).update(value)
         elif extension := type_.extension_of(key):
             found.setdefault(extension.id, {}).setdefault(key, value)
@@ -77,16 +79,16 @@ def _extension_values(type_: ResourceType, sent: Json) -> dict[str, Json]:
 
 
 def _links(type_: ResourceType, sent: Json, document: Json, name: str) -> frozenset[UUID] | None:
-    """Return the ids under a name; null says nothing, [] says nobody."""
+    """Return the ids that an attribute references; None if it is absent or null."""
     attribute = type_.rows(name)
-    spoken = next((value for key, value in sent.items() if key.lower() == name), None)
-    if attribute is None or spoken is None:
+    value = next((value for key, value in sent.items() if key.lower() == name), None)
+    if attribute is None or value is None:
         return None
     return frozenset(link_id(attribute, link) for link in document.get(name, ()))
 
 
 def _name_agent(type_: ResourceType, document: Json) -> None:
-    """One draft names agents by ``name``, another by ``agentUserName``: who sends one gets both."""
+    """One draft names agents by ``name``, another by ``agentUserName``: a client may send either."""
     if type_.kind is Kind.AGENT and "agentUserName" not in document and "name" in document:
         document["agentUserName"] = document["name"]
 
@@ -97,17 +99,20 @@ def new_profile(sent: Sent, type_: ResourceType) -> Profile:
 
 
 def replaced_profile(sent: Sent, type_: ResourceType, current: Resource) -> Profile:
-    """Return the profile after a PUT: what it leaves out is gone, but ``active`` and owners are never guessed."""
+    """Return the profile after a PUT. Absent attributes are removed, except ``active`` and owners, which stay.
+
+    Raises ``InvalidRequest``.
+    """
     document = dict(sent.document)
     if "active" not in document and "active" in current.principal.document:
         document["active"] = current.principal.document["active"]
-    document = keep_immutable(type_, current.principal.document, document)
+    document = merge_immutable(type_, current.principal.document, document)
     owners = sent.owners if sent.owners is not None else frozenset(owner.id for owner in current.owners)
     return make_profile(type_, document, owners, current.principal.state)
 
 
-def working_document(current: Resource) -> Json:
-    """Return the document on which PATCH works: the stored one, and the owners."""
+def patchable_document(current: Resource) -> Json:
+    """Return the document that a PATCH changes: the stored one with the owners."""
     document = dict(current.principal.document)
     if current.owners:
         document["owners"] = [_stored_link(owner) for owner in current.owners]
@@ -115,10 +120,9 @@ def working_document(current: Resource) -> Json:
 
 
 def amended_profile(document: Json, type_: ResourceType, current: Resource) -> Profile:
-    """Return the profile that a working document describes. Raises ``InvalidRequest``."""
+    """Return the profile of a document after a PATCH. Raises ``InvalidRequest``."""
     attribute = type_.rows("owners")
-    links = document.get("owners", ()) if attribute else ()
-    owners = frozenset(link_id(attribute, link) for link in links) if attribute else frozenset()
+    owners = frozenset(link_id(attribute, link) for link in document.get("owners", ())) if attribute else frozenset()
     stored = {key: value for key, value in document.items() if key not in type_.beside}
     return make_profile(type_, stored, owners, current.principal.state)
 
@@ -126,23 +130,18 @@ def amended_profile(document: Json, type_: ResourceType, current: Resource) -> P
 # --- answering -------------------------------------------------------------------------------------------------
 
 
-def etag(principal: Principal) -> str:
-    """Return the weak entity tag of a principal (RFC 7644 §3.14)."""
-    return principal.entity_tag
-
-
-def render(stored: ListItem, type_: ResourceType, endpoints: Endpoints, projection: Projection = EVERYTHING) -> Json:
-    """Return what is answered of a resource of a type."""
-    found: Json = {"schemas": _schemas(type_, stored.document), "id": stored.id}
-    found.update(_document(stored.document, type_, endpoints))
-    _render_active(found, type_, stored.state)
-    for name, links in (("members", stored.members), ("owners", stored.owners)):
+def render(item: ListItem, type_: ResourceType, endpoints: Endpoints, projection: Projection = EVERYTHING) -> Json:
+    """Return the JSON of a resource in an answer (RFC 7644 §3.4.1)."""
+    found: Json = {"schemas": _schemas(type_, item.document), "id": item.id}
+    found.update(_document(item.document, type_, endpoints))
+    _render_active(found, type_, item.state)
+    for name, links in (("members", item.members), ("owners", item.owners)):
         if links:
-            shows_display = projection.asks_for(name, "display")
+            shows_display = projection.requests(name, "display")
             found[name] = [_rendered_link(link, endpoints, shows_display) for link in links]
-    if stored.groups:
-        found["groups"] = [_rendered_link(group, endpoints, True) | {"type": "direct"} for group in stored.groups]
-    found["meta"] = _meta(stored, type_, endpoints)
+    if item.groups:
+        found["groups"] = [_rendered_link(group, endpoints, True) | {"type": "direct"} for group in item.groups]
+    found["meta"] = _meta(item, type_, endpoints)
     return projection.apply(found)
 
 
@@ -150,7 +149,7 @@ def _render_active(found: Json, type_: ResourceType, state: str) -> None:
     if type_.schema.attribute("active") is None:
         return
     if found.get("active", True) is None and state != State.SUSPENDED:
-        del found["active"]  # the source unassigned it
+        del found["active"]  # the source has unassigned it
     else:
         found["active"] = state == State.ACTIVE
 
@@ -161,25 +160,23 @@ def _schemas(type_: ResourceType, document: Document) -> list[str]:
 
 
 def _document(document: Document, type_: ResourceType, endpoints: Endpoints) -> Json:
-    """The stored document, without what no schema describes any more, and with the URIs of what it refers to."""
+    """Return the stored document with ``$ref`` in links, and without extensions that the type no longer has."""
     found = {key: value for key, value in document.items() if ":" not in key or key.lower() in type_.extensions}
-    for path in type_.links:
-        _refer(found, path, endpoints)
+    for link in type_.links:
+        _add_ref(found, link, endpoints)
     return found
 
 
-def _refer(found: Json, link: Link, endpoints: Endpoints) -> None:
-    """Write a link's URI, which is made of the id, where one resource type only can be meant."""
+def _add_ref(found: Json, link: Link, endpoints: Endpoints) -> None:
     holder = found if link.extension is None else found.get(link.extension)
     target = endpoints.catalogue.named(link.resource_type)
     if target is None or not holder or link.name not in holder:
         return
     value = holder[link.name]
-    written = (
-        [_referred(each, target, endpoints) for each in value]
-        if isinstance(value, list)
-        else (_referred(value, target, endpoints))
-    )
+    if isinstance(value, list):
+        written: Any = [_referred(each, target, endpoints) for each in value]
+    else:
+        written = _referred(value, target, endpoints)
     if link.extension is None:
         found[link.name] = written
     else:
@@ -207,13 +204,13 @@ def _rendered_link(named: Named, endpoints: Endpoints, shows_display: bool) -> J
     return link
 
 
-def _meta(stored: ListItem, type_: ResourceType, endpoints: Endpoints) -> Json:
+def _meta(item: ListItem, type_: ResourceType, endpoints: Endpoints) -> Json:
     return {
         "resourceType": type_.name,
-        "created": _shown(stored.created_at),
-        "lastModified": _shown(stored.updated_at),
-        "location": endpoints.location_at(type_, stored.id),
-        "version": f'W/"{stored.version}"',
+        "created": _shown(item.created_at),
+        "lastModified": _shown(item.updated_at),
+        "location": endpoints.location_at(type_, item.id),
+        "version": entity_tag(item.version),
     }
 
 

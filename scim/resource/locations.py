@@ -1,4 +1,4 @@
-"""Where resources are shown: the base URL of a tenant's SCIM endpoint, and its resource types."""
+"""URIs of resources (RFC 7643 §3.1, meta.location): the base URL of a tenant's SCIM endpoint, and its types."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -12,7 +12,7 @@ from scim.schema.resource_types import ResourceType
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """``base_url`` ends before the slash of an endpoint."""
+    """The base URL, without a slash at its end, and the resource types below it."""
 
     base_url: str
     catalogue: Catalogue
@@ -28,5 +28,5 @@ def base_url(slug: str) -> str:
 
 
 def endpoints_of(call: Call, slug: str) -> Endpoints:
-    """Return where the resources of the tenant that is called are shown."""
+    """Return the endpoints of the tenant of a call."""
     return Endpoints(base_url(slug), catalogue_of(call))

@@ -1,15 +1,13 @@
-"""The resource types of a tenant: ours, as it extended them, and its own (RFC 7643 §6).
+"""The resource types of a tenant: the built-in ones with its extensions, and its own (RFC 7643 §6).
 
-What the tenant defined has a version. A process parses it once for each version that it sees, and as long as nothing
-changes, nobody's request pays for a look at the database.
+The definitions of a tenant have a version. A process parses each version once; an unchanged version costs no query.
 """
 
-import threading
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
+from identity.actions.bounded_cache import BoundedCache
 from identity.actions.definitions import read_definitions
 from identity.edge.call import Call
 from identity.model.errors import NotFound
@@ -19,7 +17,7 @@ from identity.model.resource_type import DefinedType, Definitions
 from identity.model.schema import Schema, read_schema
 from scim.schema.resource_types import ResourceType, resource_type_of, resource_types
 
-KEPT_MAX = 500  # tenants' catalogues in this process, those of whom was heard last
+KEPT_MAX = 500  # catalogues of tenants in this process; the least recently used are dropped
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,11 @@ class Catalogue:
         return found
 
     def of(self, kind: Kind) -> ResourceType | None:
-        """Return the resource type of a kind of principal; None for one that was forgotten meanwhile."""
+        """Return the resource type of a kind of principal; None if its definition has been deleted."""
         return self._by_kind.get(kind)
 
     def named(self, name: str) -> ResourceType | None:
-        """Return the resource type of a name, as referenceTypes spell it."""
+        """Return the resource type of a name in ``referenceTypes``."""
         return self._by_name.get(name)
 
     @cached_property
@@ -59,31 +57,31 @@ class Catalogue:
 
 @cache
 def built_in() -> Catalogue:
-    """Return the catalogue of a tenant that defined nothing."""
+    """Return the catalogue of a tenant without definitions."""
     return Catalogue(resource_types())
 
 
 def make_catalogue(definitions: Definitions) -> Catalogue:
-    """Return the catalogue of a tenant that defined something."""
+    """Return the catalogue of a tenant with definitions."""
     used = {id_ for type_ in definitions.types for id_ in (type_.schema, *(each.schema for each in type_.extensions))}
     schemas = {each.id: read_schema(each.document) for each in definitions.schemas if each.id in used}
-    ours = dict(resource_types())
-    made: dict[str, ResourceType] = {}
-    for defined in definitions.types:
-        type_ = _extended(_begun(defined, schemas, ours.values()), defined, schemas)
-        made[type_.endpoint.lstrip("/")] = type_
-    return Catalogue(ours | made)
+    made = {defined.endpoint.lstrip("/"): _resource_type(defined, schemas) for defined in definitions.types}
+    return Catalogue({**resource_types(), **made})
 
 
-def _begun(defined: DefinedType, schemas: Mapping[str, Schema], ours: Iterable[ResourceType]) -> ResourceType:
+def _resource_type(defined: DefinedType, schemas: Mapping[str, Schema]) -> ResourceType:
     if defined.schema is None:
-        return next(type_ for type_ in ours if type_.kind is defined.kind)
-    schema = _with_external_id(schemas[defined.schema])
-    return ResourceType(defined.name, defined.kind, defined.endpoint, defined.description, schema, {})
+        type_ = resource_type_of(defined.kind)
+    else:
+        schema = _with_external_id(schemas[defined.schema])
+        type_ = ResourceType(defined.name, defined.kind, defined.endpoint, defined.description, schema, {})
+    more = {each.schema.lower(): schemas[each.schema] for each in defined.extensions}
+    required = frozenset(each.schema.lower() for each in defined.extensions if each.required)
+    return replace(type_, extensions={**type_.extensions, **more}, required_extensions=required)
 
 
 def _with_external_id(schema: Schema) -> Schema:
-    """Every resource can have one (RFC 7643 §3.1); clients believe of it only what a schema lists."""
+    """Every resource can have an externalId (RFC 7643 §3.1), but clients use only attributes that a schema lists."""
     if schema.attribute("externalId") is not None:
         return schema
     ours = resource_type_of(Kind.GROUP).schema.json["attributes"]
@@ -91,31 +89,18 @@ def _with_external_id(schema: Schema) -> Schema:
     return read_schema({**schema.json, "attributes": [*schema.json["attributes"], listed]})
 
 
-def _extended(type_: ResourceType, defined: DefinedType, schemas: Mapping[str, Schema]) -> ResourceType:
-    more = {each.schema.lower(): schemas[each.schema] for each in defined.extensions}
-    required = frozenset(each.schema.lower() for each in defined.extensions if each.required)
-    return replace(type_, extensions={**type_.extensions, **more}, required_extensions=required)
-
-
-_KEPT: OrderedDict[TenantId, tuple[int, Catalogue]] = OrderedDict()
-_LOCK = threading.Lock()
+_KEPT: BoundedCache[TenantId, tuple[int, Catalogue]] = BoundedCache(KEPT_MAX)
 
 
 def catalogue_of(call: Call) -> Catalogue:
-    """Return the catalogue of the tenant that is called, as it was when the caller was authenticated or newer."""
+    """Return the catalogue of the call's tenant, as of the authentication of the caller or newer."""
     version = call.caller.catalogue_version
     if version == 0:
         return built_in()
     tenant_id = call.tx.tenant_id
-    with _LOCK:
-        kept = _KEPT.get(tenant_id)
-        if kept is not None and kept[0] == version:
-            _KEPT.move_to_end(tenant_id)
-            return kept[1]
+    kept = _KEPT.get(tenant_id)
+    if kept is not None and kept[0] == version:
+        return kept[1]
     made = make_catalogue(read_definitions(call.tx))
-    with _LOCK:
-        _KEPT[tenant_id] = (version, made)
-        _KEPT.move_to_end(tenant_id)
-        if len(_KEPT) > KEPT_MAX:
-            _KEPT.popitem(last=False)
+    _KEPT.put(tenant_id, (version, made))
     return made

@@ -1,4 +1,4 @@
-"""Resource types, over schemas that are data (RFC 7643 §6): ours, and those that a tenant defines."""
+"""Resource types over schemas (RFC 7643 §6), and the built-in ones, which JSON files beside this module describe."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,21 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from identity.model.principal import Kind
-from identity.model.schema import Attribute, Mutability, Returned, Schema, Type, Uniqueness, read_schema
-
-__all__ = [
-    "Attribute",
-    "Link",
-    "Mutability",
-    "ResourceType",
-    "Returned",
-    "Schema",
-    "Type",
-    "Uniqueness",
-    "every_resource",
-    "resource_type_of",
-    "resource_types",
-]
+from identity.model.schema import Attribute, Mutability, Returned, Schema, read_schema
 
 FOLDER = Path(__file__).parent
 
@@ -32,14 +18,16 @@ BESIDE: Mapping[Kind, frozenset[str]] = {
     Kind.AGENT: frozenset({"owners", "groups"}),
     Kind.SERVICE_ACCOUNT: frozenset({"owners", "groups"}),
 }
-"""Attributes that are rows beside a principal, and no part of its document."""
+"""Attributes whose values are database rows of their own, and no part of a principal's document."""
 
-Paths = frozenset[tuple[str, ...]]
+AttributePath = tuple[str, ...]
+"""Names that lead to an attribute in a document: the extension's URN if any, the attribute, the sub-attribute."""
+Paths = frozenset[AttributePath]
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An attribute of a document that names resources of one type by their ids."""
+    """An attribute of a document that references resources of one type by id. ``extension`` is None in the core."""
 
     extension: str | None
     name: str
@@ -48,7 +36,7 @@ class Link:
 
 @dataclass(frozen=True)
 class ResourceType:
-    """What lives at one endpoint. ``extensions`` is keyed by the URN in lower case, as is ``required_extensions``."""
+    """One resource type. The keys of ``extensions`` and the ``required_extensions`` are URNs in lower case."""
 
     name: str
     kind: Kind
@@ -59,15 +47,15 @@ class ResourceType:
     required_extensions: frozenset[str] = field(default_factory=frozenset)
 
     def attribute(self, name: str) -> Attribute | None:
-        """Return the core or every-resource attribute that ``name`` spells in any case."""
+        """Return the core or common attribute of this name, in any case."""
         return self.schema.attribute(name) or every_resource().attribute(name)
 
     def schema_of(self, urn: str) -> Schema | None:
-        """Return the core schema or the extension that ``urn`` names in any case."""
+        """Return the core schema or the extension with this URN, in any case."""
         return self.schema if urn.lower() == self.schema.id.lower() else self.extensions.get(urn.lower())
 
     def extension_of(self, name: str) -> Schema | None:
-        """Return the one extension that has an attribute which the core schema has not."""
+        """Return the only extension with an attribute of this name; None if the core schema has one too."""
         if self.attribute(name) is not None:
             return None
         found = [extension for extension in self.extensions.values() if extension.attribute(name)]
@@ -75,71 +63,65 @@ class ResourceType:
 
     @property
     def beside(self) -> frozenset[str]:
-        """The names of attributes that are rows beside a resource."""
+        """The names of attributes whose values are rows."""
         return BESIDE.get(self.kind, frozenset())
 
     def rows(self, name: str) -> Attribute | None:
-        """Return the attribute of that name if its values are rows beside a resource."""
+        """Return the attribute of this name if its values are rows."""
         return self.schema.attribute(name) if name in self.beside else None
 
     @cached_property
     def unique(self) -> tuple[tuple[str | None, Attribute], ...]:
-        """Attributes of a tenant's schemas of which no two resources have the same value, each with its extension."""
+        """The unique attributes of a tenant's schemas, each with the URN of its extension (None: core)."""
         core = self.schema.unique if self.kind.is_custom else ()  # a name of ours is unique by its column
         extending = ((each.id, attribute) for each in self.extensions.values() for attribute in each.unique)
         return (*((None, attribute) for attribute in core), *extending)
 
     @cached_property
     def links(self) -> tuple[Link, ...]:
-        """Attributes of the document whose ``$ref`` can be made of the id, for they name one resource type."""
-        return tuple(self._links())
-
-    def _links(self) -> Iterator[Link]:
-        for schema in self.schemas():
-            for attribute in schema.attributes.values():
-                if attribute.is_link and attribute.name not in self.beside:
-                    named = attribute.sub_attributes["$ref"].resource_types
-                    if len(named) == 1:
-                        yield Link(None if schema is self.schema else schema.id, attribute.name, named[0])
+        """Attributes of the document that reference one resource type, so that ``$ref`` follows from the id."""
+        found = []
+        for path, attribute in self.attribute_paths():
+            if attribute.is_link and attribute.name not in self.beside:
+                named = attribute.sub_attributes["$ref"].resource_types
+                if len(named) == 1:
+                    found.append(Link(path[0] if len(path) > 1 else None, attribute.name, named[0]))
+        return tuple(found)
 
     @cached_property
-    def immutable(self) -> tuple[tuple[str, ...], ...]:
-        """Where values are that never change once they are set, but for those in rows and in arrays."""
-        return tuple(self._immutable())
-
-    def _immutable(self) -> Iterator[tuple[str, ...]]:
-        for schema in self.schemas():
-            prefix = () if schema is self.schema else (schema.id,)
-            for attribute in schema.attributes.values():
-                if attribute.mutability is Mutability.IMMUTABLE:
-                    yield (*prefix, attribute.name)
-                elif not attribute.multi_valued:
-                    subs = attribute.sub_attributes.values()
-                    yield from ((*prefix, attribute.name, s.name) for s in subs if s.mutability is Mutability.IMMUTABLE)
+    def immutable(self) -> tuple[AttributePath, ...]:
+        """The paths of immutable attributes and sub-attributes (RFC 7643 §2.2); a path into an array leads nowhere."""
+        return tuple(path for path, each in self.attribute_paths() if each.mutability is Mutability.IMMUTABLE)
 
     @cached_property
     def always(self) -> Paths:
-        """Where attributes are that are answered whatever is asked for (RFC 7643 §2.2, returned)."""
-        return frozenset({("schemas",), ("id",), *self._returned(Returned.ALWAYS)})
+        """The paths of attributes that every answer contains (RFC 7643 §2.2, returned)."""
+        return frozenset({("schemas",), ("id",)}) | self._returned(Returned.ALWAYS)
 
     @cached_property
     def on_request(self) -> Paths:
-        """Where attributes of a document are that are answered only when they are asked for."""
-        return frozenset(self._returned(Returned.REQUEST))
+        """The paths of attributes that only an answer to a request for them contains."""
+        return self._returned(Returned.REQUEST)
 
-    def _returned(self, when: Returned) -> Iterator[tuple[str, ...]]:
-        """What is read-only is no part of a document: whoever renders it decides."""
+    def _returned(self, when: Returned) -> Paths:
+        """Read-only attributes are no part of a document; the renderer decides about them."""
+        return frozenset(
+            path
+            for path, attribute in self.attribute_paths()
+            if attribute.returned is when and attribute.mutability is not Mutability.READ_ONLY
+        )
+
+    def attribute_paths(self) -> Iterator[tuple[AttributePath, Attribute]]:
+        """Yield every attribute and sub-attribute with its path, a parent before its parts."""
         for schema in self.schemas():
             prefix = () if schema is self.schema else (schema.id,)
             for attribute in schema.attributes.values():
-                if attribute.returned is when and attribute.mutability is not Mutability.READ_ONLY:
-                    yield (*prefix, attribute.name)
+                yield (*prefix, attribute.name), attribute
                 for sub in attribute.sub_attributes.values():
-                    if sub.returned is when and sub.mutability is not Mutability.READ_ONLY:
-                        yield (*prefix, attribute.name, sub.name)
+                    yield (*prefix, attribute.name, sub.name), sub
 
     def schemas(self) -> Iterator[Schema]:
-        """Return the core schema, then the extensions."""
+        """Yield the core schema, then the extensions."""
         yield self.schema
         yield from self.extensions.values()
 
@@ -150,13 +132,13 @@ def _schema_named(name: str) -> Schema:
 
 
 def every_resource() -> Schema:
-    """Return schemas, id and meta, which every resource has and no schema lists (RFC 7643 §3.1)."""
+    """Return the schema of the common attributes schemas, id and meta (RFC 7643 §3.1)."""
     return _schema_named("every_resource")
 
 
 @cache
 def resource_types() -> Mapping[str, ResourceType]:
-    """Return every resource type by its endpoint without the slash: ``Users``."""
+    """Return the built-in resource types by endpoint without the slash: ``Users``."""
     types = [_resource_type(source) for source in json.loads((FOLDER / "resource_types.json").read_bytes())]
     return {type_.endpoint.lstrip("/"): type_ for type_ in types}
 
@@ -175,5 +157,5 @@ def _resource_type(source: Mapping[str, Any]) -> ResourceType:
 
 @cache
 def resource_type_of(kind: Kind) -> ResourceType:
-    """Return the resource type of a kind of principal."""
+    """Return the built-in resource type of a kind of principal."""
     return next(type_ for type_ in resource_types().values() if type_.kind is kind)

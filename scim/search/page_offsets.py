@@ -1,14 +1,13 @@
-"""Where pages by index ended, so that a page deep in a list begins behind the one before it and is not counted out.
+"""Offsets of pages by index (RFC 7644 §3.4.2.4): the resource at which a page ended, so that the next starts there.
 
-A list without filter and order is in the order of creation: what is created comes at its end, and what is deleted only
-moves the others forward. So a page behind an anchor shows whatever has not been shown; where resources were deleted
-meanwhile, it shows none twice and leaves none out, which an index counted anew would do.
+A list without filter and order is in the order of creation: new resources come at its end, and deletions only move
+others forward. A page after a remembered resource therefore repeats and omits none, also if others were deleted
+meanwhile. A page that is counted from the front could.
 
-Anchors are a process's own and may be lost at any time: from the nearest one that is left, the rest is counted out.
+Each process has its own offsets and may lose them: the rest is then counted from the nearest one, or from the front.
 """
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,18 +15,20 @@ from uuid import UUID
 
 from flask import current_app
 
-COUNTED_OUT_MAX = 1_000
-"""Resources from the front of a list within which an index is exact, whatever was deleted: counting them is cheap."""
+from identity.actions.bounded_cache import BoundedCache
 
-LISTS_MAX = 1_000  # that are paged through at once, of all connections
-ANCHORS_MAX = 64  # of one list; who pages in order needs the last one
+COUNTED_MAX = 1_000
+"""Resources from the front of a list within which an index is exact, also after deletions: counting them is cheap."""
+
+LISTS_MAX = 1_000  # with remembered offsets, of all connections
+OFFSETS_MAX = 64  # of one list; a client that pages in order needs the last one
 LIFETIME = timedelta(minutes=10)  # between two pages
 
 Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Anchor:
+class PageOffset:
     """The resource with ``id`` was the ``index``th of its list, counted from 1."""
 
     index: int
@@ -36,32 +37,26 @@ class Anchor:
 
 
 @dataclass(slots=True)
-class Anchors:
-    """The anchors of every list that is being paged through. ``Key`` names tenant, connection and list."""
+class PageOffsets:
+    """The page offsets of every list. ``Key`` names the tenant, the connection and the list."""
 
-    _kept: OrderedDict[Key, list[Anchor]] = field(default_factory=OrderedDict)
+    _lists: BoundedCache[Key, list[PageOffset]] = field(default_factory=lambda: BoundedCache(LISTS_MAX))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def nearest(self, key: Key, index: int, now: datetime) -> Anchor | None:
-        """Return the anchor at ``index`` or the last one before it."""
+    def nearest(self, key: Key, index: int, now: datetime) -> PageOffset | None:
+        """Return the offset at ``index`` or the last one before it."""
         with self._lock:
-            found = [anchor for anchor in self._kept.get(key, ()) if anchor.index <= index and _is_fresh(anchor, now)]
-            return max(found, key=lambda anchor: anchor.index, default=None)
+            fresh = (each for each in self._lists.get(key) or () if now - each.made_at <= LIFETIME)
+            return max((each for each in fresh if each.index <= index), key=lambda each: each.index, default=None)
 
-    def remember(self, key: Key, anchor: Anchor) -> None:
-        """Keep an anchor; the oldest give way."""
+    def remember(self, key: Key, offset: PageOffset) -> None:
+        """Remember an offset, and forget the oldest beyond the limits."""
         with self._lock:
-            others = [kept for kept in self._kept.pop(key, []) if kept.index != anchor.index]
-            self._kept[key] = [*others[1 - ANCHORS_MAX :], anchor]
-            if len(self._kept) > LISTS_MAX:
-                self._kept.popitem(last=False)
+            others = [each for each in self._lists.get(key) or () if each.index != offset.index]
+            self._lists.put(key, [*others[1 - OFFSETS_MAX :], offset])
 
 
-def anchors() -> Anchors:
-    """Return the anchors of this process."""
-    found: Anchors = current_app.extensions.setdefault("scim.search.page_offsets", Anchors())
+def page_offsets() -> PageOffsets:
+    """Return the page offsets of this process."""
+    found: PageOffsets = current_app.extensions.setdefault("scim.search.page_offsets", PageOffsets())
     return found
-
-
-def _is_fresh(anchor: Anchor, now: datetime) -> bool:
-    return now - anchor.made_at <= LIFETIME

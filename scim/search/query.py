@@ -1,4 +1,4 @@
-"""What a list or a search asks for, from the URL (RFC 7644 §3.4.2) or from a body (§3.4.3)."""
+"""The query of a list or a search, from a URL (RFC 7644 §3.4.2) or from a body (§3.4.3)."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
-from scim.errors import refuse
+from scim.errors import ScimType, refuse
 from scim.limits import PAGE_SIZE, PAGE_SIZE_MAX
 
 SEARCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
@@ -19,7 +19,7 @@ NAMES = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """``start_index`` is 1 or more; ``count`` at most a page; an empty ``cursor`` asks for the first page."""
+    """``start_index`` is 1 or more; ``count`` at most a page; an empty ``cursor`` is that of the first page."""
 
     filter: str | None
     sort_by: str | None
@@ -35,7 +35,7 @@ def query_of_url(parameters: MultiDict[str, str]) -> Query:
     """Return the query in a URL. Unknown parameters are no error: Entra's flag is one. Raises ``InvalidRequest``."""
     for name in NAMES:
         if len(parameters.getlist(name)) > 1:
-            refuse("invalidValue", "the parameter appears twice", name)
+            refuse(ScimType.INVALID_VALUE, "the parameter appears twice", name)
     return _query(parameters)
 
 
@@ -43,20 +43,22 @@ def query_of_body(body: Mapping[str, Any]) -> Query:
     """Return the query in a SearchRequest. Raises ``InvalidRequest``."""
     schemas = body.get("schemas")
     if not isinstance(schemas, list) or SEARCH_SCHEMA not in schemas:
-        refuse("invalidSyntax", f"must contain {SEARCH_SCHEMA}", "schemas")
+        refuse(ScimType.INVALID_SYNTAX, f"must contain {SEARCH_SCHEMA}", "schemas")
     return _query({name: _text(name, body[name]) for name in NAMES if body.get(name) is not None})
 
 
 def _query(parameters: Mapping[str, str]) -> Query:
     cursor = parameters.get("cursor")
     if cursor is not None and "startIndex" in parameters:
-        refuse("invalidValue", "startIndex and cursor must not both be given", "cursor")
+        refuse(ScimType.INVALID_VALUE, "startIndex and cursor must not both be given", "cursor")
+    # RFC 7644 §3.4.2.4: a negative count means 0. RFC 9865 §2: with a cursor, a text is an error of its own.
+    count_error = ScimType.INVALID_VALUE if cursor is None else ScimType.INVALID_COUNT
     return Query(
         filter=parameters.get("filter"),
         sort_by=parameters.get("sortBy") or None,
         descending=_is_descending(parameters.get("sortOrder", "ascending")),
-        start_index=max(1, _whole_number(parameters, "startIndex", 1)),
-        count=_count(parameters) if cursor is None else _count_of_cursor(parameters),
+        start_index=max(1, _whole_number(parameters, "startIndex", 1, ScimType.INVALID_VALUE)),
+        count=min(PAGE_SIZE_MAX, max(0, _whole_number(parameters, "count", PAGE_SIZE, count_error))),
         cursor=cursor,
         attributes=parameters.get("attributes"),
         excluded_attributes=parameters.get("excludedAttributes"),
@@ -69,28 +71,15 @@ def _is_descending(text: str) -> bool:
             return False
         case "descending":
             return True
-    return refuse("invalidValue", "must be ascending or descending", "sortOrder")
+    return refuse(ScimType.INVALID_VALUE, "must be ascending or descending", "sortOrder")
 
 
-def _count(parameters: Mapping[str, str]) -> int:
-    """RFC 7644 §3.4.2.4: a negative count means none."""
-    return min(PAGE_SIZE_MAX, max(0, _whole_number(parameters, "count", PAGE_SIZE)))
-
-
-def _count_of_cursor(parameters: Mapping[str, str]) -> int:
-    """RFC 9865 §2: the same with a cursor, but that what is no number is an error of its own."""
-    text = parameters.get("count", str(PAGE_SIZE))
-    if not WHOLE_NUMBER.fullmatch(text):
-        refuse("invalidCount", "must be a whole number", "count")
-    return _count(parameters)
-
-
-def _whole_number(parameters: Mapping[str, str], name: str, default: int) -> int:
+def _whole_number(parameters: Mapping[str, str], name: str, default: int, scim_type: ScimType) -> int:
     text = parameters.get(name)
     if text is None:
         return default
     if not WHOLE_NUMBER.fullmatch(text):
-        refuse("invalidValue", "must be a whole number", name)
+        refuse(scim_type, "must be a whole number", name)
     return int(text)
 
 
@@ -102,4 +91,4 @@ def _text(name: str, value: Any) -> str:
             return str(value)
         case list() if all(isinstance(item, str) for item in value):
             return ",".join(value)
-    return refuse("invalidValue", "has the wrong type", name)
+    return refuse(ScimType.INVALID_VALUE, "has the wrong type", name)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 
@@ -28,7 +27,7 @@ from tests.access.owned_objects import (
     rows_of,
     settle,
 )
-from tests.conftest import TEMPLATE, Server
+from tests.conftest import Server
 
 REFUSALS = frozenset({"events", "provisioning_requests"})
 
@@ -66,8 +65,7 @@ class Plan:
 
 
 def _settled(server: Server, *slugs: str) -> tuple[str, list[Belongings]]:
-    name = f"estate_{uuid4().hex}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    name = server.copy(prefix="estate")
     url = server.url(name, role="identity_app")
     with _house(url) as runtime:
         app = create_app(load_settings(database_url=url), runtime)
@@ -88,8 +86,7 @@ def plan(server: Server) -> Plan:
 
 @contextmanager
 def _copied(server: Server, plan: Plan) -> Iterator[Estate]:
-    name = f"test_{uuid4().hex}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {plan.database}")
+    name = server.copy(plan.database)
     url = server.url(name, role="identity_app")
     with _house(url) as runtime:
         app = create_app(load_settings(database_url=url), runtime)

@@ -10,10 +10,10 @@ import pytest
 from werkzeug.test import EnvironBuilder
 
 from config.settings import load_settings
-from config.web_process import access_log, front_of
+from config.web_process import access_log, rsgi_application
 from identity.model.errors import RateLimited
 from server.access_log import AccessLog
-from server.request_bodies import Bodies
+from server.request_bodies import RequestBodies
 from tests.access.endpoint_matrix import ADMIN, ASKS, OAUTH, SCIM, Ask, Who
 from tests.access.owned_objects import Estate
 from tests.config.test_front import Headers, Protocol, Scope
@@ -29,7 +29,7 @@ class Served:
     def __init__(self, sandbox: Estate, **settings: Any) -> None:
         self.stream = io.StringIO()
         chosen = load_settings(database_url=sandbox.owner_url, **settings)
-        self.front = front_of(sandbox.app, chosen, access=access_log(chosen, self.stream))
+        self.front = rsgi_application(sandbox.app, chosen, access=access_log(chosen, self.stream))
 
     def ask(self, **asked: Any) -> tuple[int, list[dict[str, Any]]]:
         """Ask once; return the status and the lines of it."""
@@ -101,13 +101,13 @@ def test_a_request_that_is_refused_unread_is_logged_too(sandbox: Estate, monkeyp
         raise RateLimited("x", wait_s=1)
 
     with monkeypatch.context() as flooded:
-        flooded.setattr(Bodies, "read", refuse)
+        flooded.setattr(RequestBodies, "read", refuse)
         status, [line] = served.ask(path=f"/t/{tenant}/oauth/token", method="POST")
     assert (status, line["status"], line["tenant"], line["route"]) == (429, 429, tenant, None)
     assert len(line["request_id"]) == 32
-    served.front._is_open = lambda: False
+    served.front._is_ready = lambda: False
     assert served.ask(path=f"/t/{tenant}/jwks")[1][0]["status"] == 503
-    served.front._is_open = lambda: True
+    served.front._is_ready = lambda: True
     status, [line] = served.ask(path=f"/t/{tenant}//jwks")  # before its turn
     assert (status, line["status"], line["route"]) == (404, 404, None)
     assert line["request_id"]

@@ -42,10 +42,10 @@ def asked(application: Any, path: str, method: str = "GET") -> tuple[str, dict[s
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("spelling", ODD)
 def test_an_odd_path_is_not_there_and_takes_no_turn(path: str, spelling: str) -> None:
-    turns = ConcurrencyLimiter(places=2, seats=0, patience_s=0)
+    limiter = ConcurrencyLimiter(max_running=2, max_queued=0, queue_timeout_s=0)
     reached: list[str] = []
-    door = AdmissionMiddleware(lambda environ, start: reached.append(environ["PATH_INFO"]) or [], turns, {"acme"})  # type: ignore[func-returns-value]
-    with turns.taken("one"), turns.taken("another"):  # nobody else would be let in
+    door = AdmissionMiddleware(lambda environ, start: reached.append(environ["PATH_INFO"]) or [], limiter, {"acme"})  # type: ignore[func-returns-value]
+    with limiter.slot("one"), limiter.slot("another"):  # nobody else would be let in
         status, headers, body = asked(door, ODD[spelling](path))
     assert status == "404 NOT FOUND"
     assert headers["X-Request-Id"]
@@ -74,14 +74,14 @@ def test_the_door_counts_a_request_for_the_tenant_that_the_router_finds(refusing
     app = refusing_estate.app
     door = app.wsgi_app
     assert isinstance(door, AdmissionMiddleware)
-    known = AdmissionMiddleware(door.application, door.turns, {"acme"})
+    known = AdmissionMiddleware(door.application, door.limiter, {"acme"})
     of_tenants = [rule for rule in app.url_map.iter_rules() if "slug" in rule.arguments]
     assert of_tenants
     for rule in of_tenants:
         values = dict.fromkeys(rule.arguments, "x") | {"slug": "acme"}
         built = rule.build(values)
         assert built is not None
-        party, _ = known.whose(built[1])
+        party, _ = known.tenant_key_of(built[1])
         assert party is not None, rule
         assert party[0] == "acme", rule  # type: ignore[index]
 
@@ -89,5 +89,6 @@ def test_the_door_counts_a_request_for_the_tenant_that_the_router_finds(refusing
 @pytest.mark.promise(4)
 def test_who_opens_tasks_waits_with_who_asks_for_tokens(refusing_estate: Estate) -> None:
     door = AdmissionMiddleware(refusing_estate.app.wsgi_app, ConcurrencyLimiter(), {"acme"})
-    assert door.whose("/t/acme/tasks") == door.whose("/t/acme/tasks/x/cancel") == door.whose("/t/acme/oauth/token")
-    assert door.whose("/t/rival/tasks")[0] != door.whose("/t/acme/tasks")[0]
+    of_agents = ("/t/acme/tasks", "/t/acme/tasks/x/cancel", "/t/acme/oauth/token")
+    assert len({door.tenant_key_of(path) for path in of_agents}) == 1
+    assert door.tenant_key_of("/t/rival/tasks")[0] != door.tenant_key_of("/t/acme/tasks")[0]

@@ -62,8 +62,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(server: Server, plan: Plan) -> Iterator[Served]:
-    name, port = f"slow_{uuid4().hex}", free_port()
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {plan.database}")
+    name, port = server.copy(plan.database, prefix="slow"), free_port()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("IDENTITY_")}
     mine = {
         "IDENTITY_DATABASE_URL": server.url(name, role="identity_app"), "IDENTITY_PORT": str(port),

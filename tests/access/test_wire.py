@@ -4,7 +4,6 @@ import socket
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
 
@@ -21,8 +20,7 @@ EXCHANGE = Callable[[bytes], bytes]
 @pytest.fixture(scope="module")
 def send(server: Server, plan: Plan) -> Iterator[EXCHANGE]:
     """Send bytes to a running product that has both tenants; return what it answers before it hangs up."""
-    name = f"wire_{uuid4().hex}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {plan.database}")
+    name = server.copy(plan.database, prefix="wire")
     key = b64encode(bytes(32)).decode()  # the one that sealed the plan's keys
     with identity_dev(
         server.url(name, role="identity_app"), server.url(name), IDENTITY_KEY_ENCRYPTION_KEY=key

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from identity.actions.connections import create_scim_connection
 from identity.actions.provisioning import amend_principal, create_principal, delete_principal, get_principal
-from identity.actions.reconciliation import BEGINNING, observe_quiet, reconcile_principal
+from identity.actions.reconciliation import BEGINNING, reconcile_principal
 from identity.model.access import Caller, CallerKind
 from identity.model.connection import Dialect
 from identity.model.event import RecordedEvent
@@ -25,7 +25,8 @@ from identity.store.principals import principal_get
 from identity.store.tables import metadata
 from identity.store.transaction import transaction
 from tests.fixtures import ADMINISTRATOR, Tenant
-from workers.cascade import Reconcile, Tools, settle
+from tests.workers.rows import Reconcile, run_rows
+from workers.tasks import OutboxWorker
 
 NOBODY: frozenset[UUID] = frozenset()
 
@@ -222,26 +223,28 @@ def forget_news(tenant: Tenant) -> None:
     rows(tenant, "UPDATE outbox SET done_at = created_at WHERE done_at IS NULL")
 
 
-def work(tenant: Tenant, reconcile: Reconcile = reconcile_principal) -> int:
+def work(tenant: Tenant, reconcile: Reconcile | None = None) -> int:
     """Do what the workers would, in batches, until nothing is left; return how many rows of the outbox it took."""
     number = 0
-    begin = partial(transaction, tenant.runtime.engine)
-    tools = Tools(begin, reconcile, tenant.runtime.clock, observe_quiet=observe_quiet)
     while waiting := due(tenant):
-        settle(tools, tenant.seeded.id, waiting)
+        _run(tenant, waiting, reconcile=reconcile, worker=OutboxWorker)
         number += len(waiting)
         assert count(tenant, "outbox WHERE last_error IS NOT NULL") == 0
     return number
 
 
-def settle_row(tenant: Tenant, outbox_id: UUID, reconcile: Reconcile = reconcile_principal) -> None:
-    begin = partial(transaction, tenant.runtime.engine)
-    settle(Tools(begin, reconcile, tenant.runtime.clock), tenant.seeded.id, [outbox_id])
+def settle_row(tenant: Tenant, outbox_id: UUID, reconcile: Reconcile | None = None) -> None:
+    _run(tenant, [outbox_id], reconcile=reconcile)
+
+
+def _run(tenant: Tenant, outbox_ids: list[UUID], **how: Any) -> None:
+    open_transaction = partial(transaction, tenant.runtime.engine)
+    run_rows(open_transaction, tenant.seeded.id, outbox_ids, clock=tenant.runtime.clock, **how)
 
 
 def reconcile_whole(tenant: Tenant, principal_id: UUID, caller: Caller) -> None:
     """Reconcile one principal to the end, each step in a transaction of its own, as a worker does."""
-    place = BEGINNING
-    while place is not None:
+    position = BEGINNING
+    while position is not None:
         with tenant.tx() as tx:
-            place = reconcile_principal(tx, principal_id, place=place, caller=caller, now=tenant.now)
+            position = reconcile_principal(tx, principal_id, position=position, caller=caller, now=tenant.now)

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy.exc import ProgrammingError
 
 from identity.actions.audit import list_events, record_refusal
-from identity.actions.clients import Registration, register_client, revoke_client, rotate_client_secret
+from identity.actions.clients import NewClient, register_client, revoke_client, rotate_client_secret
 from identity.actions.connections import end_connection, rotate_connection_token
-from identity.actions.delegation import change_delegation, end_delegation
-from identity.actions.resource_pairs import register_pair
+from identity.actions.delegations import change_delegation, end_delegation
+from identity.actions.resource_pairs import register_resource_pair
 from identity.actions.resources import change_resource, delete_resource
 from identity.actions.signing_keys import rotate_keys
 from identity.actions.tasks import cancel_task
@@ -28,7 +28,7 @@ CANARY = "canary-of-a-secret"
 
 
 def _register(tx: Tx, tenant: Tenant) -> object:
-    asked = Registration(None, tenant.agent().id, None, AuthMethod.CLIENT_SECRET_BASIC, None, (), None)
+    asked = NewClient(None, tenant.agent().id, None, AuthMethod.CLIENT_SECRET_BASIC, None, (), None)
     return register_client(tx, asked, new_secret=CANARY, caller=ADMINISTRATOR, now=tenant.now)
 
 
@@ -61,7 +61,6 @@ VERBS: dict[str, Callable[[Tx, Tenant], object]] = {
         tx,
         t.seeded.delegations["ocr-bot"],
         {"max_depth": 1},
-        tenant_lifetime_max_s=300,
         expected_version=None,
         caller=ADMINISTRATOR,
         now=t.now,
@@ -72,7 +71,7 @@ VERBS: dict[str, Callable[[Tx, Tenant], object]] = {
         tx, _erp(t), {"scopes": SCOPES[:1]}, expected_version=None, caller=ADMINISTRATOR, now=t.now
     ),
     "resource.deleted": lambda tx, t: delete_resource(tx, _erp(t), caller=ADMINISTRATOR, now=t.now),
-    "resource_pair.registered": lambda tx, t: register_pair(
+    "resource_pair.registered": lambda tx, t: register_resource_pair(
         tx,
         source=ERP,
         target=CRM,

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from identity.actions.clients import revoke_client
-from identity.actions.delegation import change_delegation, end_delegation, get_delegation
+from identity.actions.delegations import change_delegation, end_delegation, get_delegation
 from identity.actions.lifecycle import Changed, change_state
 from identity.actions.principals import protect, reactivate, suspend
 from identity.actions.resources import delete_resource
@@ -149,7 +149,7 @@ def test_a_delegation_that_expired_while_it_was_kept_ends_too_and_no_change_of_i
     assert let_go(acme, sam) == NOTHING_RESTORED
     assert rows(acme, "SELECT end_count FROM principals WHERE id = :id", id=sam) == [(1,)]
     with acme.tx() as tx, pytest.raises(Conflict, match="has ended"):
-        change_delegation(tx, delegation, {"expires_at": None}, tenant_lifetime_max_s=300, expected_version=None,
+        change_delegation(tx, delegation, {"expires_at": None}, expected_version=None,
                           caller=ADMINISTRATOR, now=acme.now)  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from identity.actions.delegation import get_delegation, list_delegations
+from identity.actions.delegations import get_delegation, list_delegations
 from identity.actions.lifecycle import change_state
 from identity.actions.principals import deprovision, reactivate, suspend
 from identity.actions.tasks import get_task, list_tasks

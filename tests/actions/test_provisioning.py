@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from identity.actions.lifecycle import change_state
-from identity.actions.principals import get_any_principal, list_principals
+from identity.actions.principals import get_principal, list_principals
 from identity.actions.provisioning import create_principal, find_principals
 from identity.model.errors import AlreadyExists, InvalidRequest, NotAllowed, NotFound, PreconditionFailed
 from identity.model.lifecycle import State, Transition
@@ -313,7 +313,7 @@ def test_a_deleted_principal_is_nowhere(source: Source, acme: Tenant) -> None:
         assert str(gone) not in {each.id for each in found.resources}
         assert found.total == len(found.resources)
         with pytest.raises(NotFound):
-            get_any_principal(tx, gone)
+            get_principal(tx, gone)
 
 
 @pytest.mark.promise(5)

@@ -5,7 +5,6 @@ from functools import partial
 
 import pytest
 
-from identity.actions.reconciliation import observe_quiet
 from identity.model.lifecycle import Transition
 from identity.model.principal import Kind
 from identity.store.lifecycle import principal_observe
@@ -13,7 +12,8 @@ from identity.store.transaction import transaction
 from tests.actions.sources import Source, count, due, forget_news, rows, work
 from tests.fixtures import Tenant
 from tests.statement_counter import round_trips
-from workers.cascade import Tools, settle
+from tests.workers.rows import run_rows
+from workers.tasks import OutboxWorker
 
 
 def agent_of_somebody(source: Source) -> None:
@@ -86,8 +86,8 @@ def _settled_at_once(tenant: Tenant) -> set[bool]:
         alone.append(True)
 
     waiting = due(tenant)
-    begin = partial(transaction, tenant.runtime.engine)
-    settle(Tools(begin, reconcile, tenant.runtime.clock, observe_quiet=observe_quiet), tenant.seeded.id, waiting)
+    open_transaction, clock = partial(transaction, tenant.runtime.engine), tenant.runtime.clock
+    run_rows(open_transaction, tenant.seeded.id, waiting, reconcile=reconcile, clock=clock, worker=OutboxWorker)
     return {not alone} if len(alone) in (0, len(waiting)) else {True, False}
 
 

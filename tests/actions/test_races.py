@@ -10,8 +10,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from identity.actions.clients import Registration, register_client
-from identity.actions.delegation import end_delegation
+from identity.actions.clients import NewClient, register_client
+from identity.actions.delegations import end_delegation
 from identity.actions.provisioning import amend_principal
 from identity.model.client import AuthMethod
 from identity.model.errors import AlreadyExists, PreconditionFailed, Refusal, Unavailable
@@ -239,7 +239,7 @@ class Crowd:
                 end_delegation(tx, self.dice.choice(found)[0], caller=ADMINISTRATOR, now=self.acme.now)
 
     def register(self) -> None:
-        asked = Registration(None, self.some(Kind.AGENT), None, AuthMethod.CLIENT_SECRET_BASIC, None, (), None)
+        asked = NewClient(None, self.some(Kind.AGENT), None, AuthMethod.CLIENT_SECRET_BASIC, None, (), None)
         with self.acme.tx() as tx:
             register_client(tx, asked, new_secret="secret-of-tests", caller=ADMINISTRATOR, now=self.acme.now)
 

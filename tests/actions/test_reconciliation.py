@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from identity.actions.principals import reactivate
-from identity.actions.reconciliation import Place, reconcile_principal
+from identity.actions.reconciliation import Position, reconcile_principal
 from identity.model.access import Caller
 from identity.model.errors import Conflict
 from identity.model.lifecycle import State, Transition
@@ -329,9 +329,9 @@ def test_an_agent_that_gets_an_owner_while_the_worker_decides_stays(source: Sour
     owned = owned_by(source, "person")
     acme.befall(owned.person, Transition.DEPROVISION)
 
-    def slowly(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: object) -> Place | None:
+    def slowly(tx: Tx, principal_id: UUID, *, position: Position, caller: Caller, now: object) -> Position | None:
         source.amend(Kind.AGENT, owned.agent, owners=frozenset({acme.seeded.dana}))
-        return reconcile_principal(tx, principal_id, place=place, caller=caller, now=acme.now)
+        return reconcile_principal(tx, principal_id, position=position, caller=caller, now=acme.now)
 
     [row] = due(acme)
     settle_row(acme, row, slowly)

@@ -185,7 +185,7 @@ Run = Callable[..., Result]
 def base_url(app: Flask) -> Iterator[str]:
     """The URL of this installation, served by a thread."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -48,7 +48,7 @@ def base_url(app: Flask, runtime: Runtime) -> Iterator[str]:
     object.__setattr__(runtime, "external_url", url)
     object.__setattr__(runtime, "clock", utc_now)
     runtime.upstream_keys.allow_development = True
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield url
     server.shutdown()

@@ -135,7 +135,7 @@ def stranger() -> Iterator[tuple[str, list[str]]]:
             """Say nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Listening)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", sent
     server.shutdown()

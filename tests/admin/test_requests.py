@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from identity.actions.retention import sweep_expired
 from identity.edge.runtime import Runtime
+from identity.model.ids import TenantId
 from identity.model.provisioning_log import KEPT_DAYS, KEPT_MAX
 from identity.store.transaction import transaction
 from tests.admin.conftest import Admin, Clock
@@ -240,15 +241,21 @@ def test_the_log_keeps_its_newest_rows(source: Pushing, runtime: Runtime, owner_
         SELECT tenant_id, CAST('ffffffff-ffff-7fff-8000-' || lpad(to_hex(n), 12, '0') AS uuid), connection_id, at,
                method, path, outcome, status, 0 FROM provisioning_requests, generate_series(1, %s) AS n"""
     with psycopg.connect(owner_url.replace("+psycopg", ""), autocommit=True) as owner:
-        owner.execute("SELECT set_config('app.tenant', %s, false)", [str(runtime.tenants["acme"].id)])
+        owner.execute("SELECT set_config('app.tenant', %s, false)", [str(tenant_id(runtime))])
         owner.execute(fill, [KEPT_MAX])
     assert source.log()[0]["name"] == "first"
     sweep(runtime, source)
     assert source.log()[0]["name"] is None
 
 
+def tenant_id(runtime: Runtime) -> TenantId:
+    found = runtime.tenants.get("acme")
+    assert found is not None
+    return found.id
+
+
 def sweep(runtime: Runtime, source: Pushing) -> None:
-    with transaction(runtime.engine, runtime.tenants[str(source.admin.tenant)].id) as tx:
+    with transaction(runtime.engine, tenant_id(runtime)) as tx:
         sweep_expired(tx, now=runtime.clock())
 
 

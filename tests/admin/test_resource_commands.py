@@ -51,8 +51,10 @@ def test_a_resource_server_is_shown_changed_and_deleted_by_audience_or_id(
         ["memo", {"type": "note", "scopes": ["read"]}],
     )
     assert changed["principal_id"] is not None
+    assert ask("resource", "change", "acme", made["id"], "--no-run-by")["principal_id"] is None
+    assert ask("resource", "change", "acme", made["id"], "--run-by", "erp-bot")["principal_id"] is not None
     assert ask("resource", "change", "acme", made["id"], "--run-by-nobody")["principal_id"] is None
-    both = ("--run-by", "erp-bot", "--run-by-nobody")
+    both = ("--run-by", "erp-bot", "--no-run-by")
     assert "give either" in run("resource", "change", "acme", RESOURCE, *both, exit_code=2).stderr
     assert ask("resource", "delete", "acme", RESOURCE) == {"id": made["id"], "deleted": True}
     assert "there is no resource server" in run("resource", "show", "acme", RESOURCE, exit_code=5).stderr

@@ -36,7 +36,7 @@ def play(app: Flask, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Itera
     for name, value in changed.items():
         object.__setattr__(runtime, name, value)
     monkeypatch.setattr(story, "CHAPTERS", WITHOUT_A_WORKER)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield lambda: story.play(url, ADMIN_TOKEN, Console(file=io.StringIO()))
     server.shutdown()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from identity.model.errors import LimitExceeded, RateLimited
-from server.request_bodies import CHUNK_BYTES_MIN, CHUNKS_FREE, HELD_BODIES, SMALL_BYTES, Bodies, BodyTooSlow
+from server.request_bodies import CHUNK_BYTES_MIN, CHUNKS_FREE, HELD_BODIES, SMALL_BYTES, BodyTooSlow, RequestBodies
 
 LIMIT = 100_000
 LONG_S, SHORT_S = 60.0, 0.05
@@ -42,7 +42,7 @@ CHUNKED = {"transfer-encoding": "chunked"}
 
 def read(sender: Sender, headers: dict[str, str], body_s: float = LONG_S) -> bytes:
     async def run() -> bytes:
-        return await Bodies(LIMIT, body_s=body_s).read(sender, headers, "acme")
+        return await RequestBodies(LIMIT, body_s=body_s).read(sender, headers, "acme")
 
     return asyncio.run(run())
 
@@ -106,10 +106,10 @@ def waited(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The parties of the chunks that wait; they do not."""
     noted: list[object] = []
 
-    async def note(_: Bodies, party: object) -> None:
+    async def note(_: RequestBodies, party: object) -> None:
         noted.append(party)
 
-    monkeypatch.setattr(Bodies, "_turn_of_chunk", note)
+    monkeypatch.setattr(RequestBodies, "_wait_for_chunk", note)
     return noted
 
 
@@ -130,7 +130,7 @@ def test_small_chunks_of_a_party_wait_for_each_other_but_for_the_first_of_each_b
     assert waited == ["acme"] * expected
 
 
-async def _crowd(bodies: Bodies, party: str, number: int, size: int) -> list[asyncio.Task[bytes]]:
+async def _crowd(bodies: RequestBodies, party: str, number: int, size: int) -> list[asyncio.Task[bytes]]:
     tasks = [asyncio.create_task(bodies.read(Sender([], ends=False), length(size), party)) for _ in range(number)]
     await asyncio.sleep(0)
     return tasks
@@ -145,7 +145,7 @@ def test_who_needs_room_takes_it_from_the_oldest_of_its_own_party_and_from_nobod
     share = HELD_BODIES // 2
 
     async def run() -> None:
-        bodies = Bodies(1_000, body_s=0.5)
+        bodies = RequestBodies(1_000, body_s=0.5)
         others = await _crowd(bodies, "rival", 2, 1_000)
         slow = await _crowd(bodies, "acme", share - 1, 1_000)  # half of what the rival leaves
         for _ in range(3):
@@ -158,7 +158,7 @@ def test_who_needs_room_takes_it_from_the_oldest_of_its_own_party_and_from_nobod
 
 def test_what_is_held_is_given_back_whatever_becomes_of_a_body() -> None:
     async def run() -> None:
-        bodies = Bodies(1_000, body_s=SHORT_S)
+        bodies = RequestBodies(1_000, body_s=SHORT_S)
         tasks = await _crowd(bodies, "acme", 2 * HELD_BODIES, 1_000)
         assert bodies._all_bytes <= HELD_BODIES * 1_000 // 2
         await _outcomes(tasks)

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from identity.edge.admission import AdmissionMiddleware
+from identity.edge.concurrency import ConcurrencyLimiter
 from identity.edge.metrics import REQUESTS, TURNED_AWAY
 from identity.model.errors import LimitExceeded, RateLimited
-from server.request_bodies import Bodies, BodyTooSlow
-from server.rsgi import Front, environ_of
+from server.request_bodies import BodyTooSlow, RequestBodies
+from server.rsgi import RsgiApplication, environ_of
 
 
 class Headers:
@@ -102,8 +104,8 @@ def answer(protocol: Protocol, scope: Scope, **options: Any) -> Application:
         await front.__rsgi__(scope, protocol)
 
     application = Application()
-    whose = lambda path: (None, "oauth")  # noqa: E731
-    front = Front(application, whose=whose, bodies=Bodies(1_000), threads=1, **options)  # type: ignore[arg-type]
+    admission = AdmissionMiddleware(application, ConcurrencyLimiter(), frozenset())
+    front = RsgiApplication(admission, bodies=RequestBodies(1_000), threads=1, **options)
     asyncio.run(run())
     return application
 
@@ -118,7 +120,7 @@ def test_a_whole_request_is_answered_by_the_application() -> None:
 @pytest.mark.parametrize(("path", "status"), [("/t/acme/oauth/token", 503), ("/livez", 201), ("/readyz", 201)])
 def test_before_tenants_are_isolated_only_the_probes_are_let_in(path: str, status: int) -> None:
     protocol = Protocol()
-    answer(protocol, Scope(path=path), is_open=lambda: False)
+    answer(protocol, Scope(path=path), is_ready=lambda: False)
     assert protocol.answered is not None
     assert protocol.answered[0] == status
     assert status != 503 or dict(protocol.answered[1])["Retry-After"]
@@ -133,7 +135,7 @@ def test_what_is_refused_unread_is_counted(raised: str, status: int, monkeypatch
             "BodyTooSlow": BodyTooSlow(),
         }[raised]
 
-    monkeypatch.setattr(Bodies, "read", refuse)
+    monkeypatch.setattr(RequestBodies, "read", refuse)
     requests, turned_away = REQUESTS.labels("none", "POST", status), TURNED_AWAY.labels("oauth")
     before = requests._value.get(), turned_away._value.get()
     protocol = Protocol()

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from cli.scim.expectations import Answer
-from cli.scim.load.bulks import Limits, wait_asked
+from cli.scim.load.bulks import Limits, retry_after
 from cli.scim.load.lines import Line, NotLoaded, read_lines
 from cli.scim.load.load import Tally, next_batch
-from cli.scim.load.progress import Course, teller
+from cli.scim.load.progress import Course, reporter
 
 ANN = b'{"userName": "ann"}'
 
@@ -83,12 +83,13 @@ def test_the_longest_line_that_may_be_sent_fits_into_a_bulk() -> None:
 )
 def test_the_wait_is_read_as_seconds_or_as_an_instant(said: str, seconds: float | None) -> None:
     now = datetime(2026, 11, 24, 12, tzinfo=UTC)
-    assert wait_asked(Answer(429, {"retry-after": said}, None), now) == seconds
+    assert retry_after(Answer(429, {"retry-after": said}, None), now) == seconds
 
 
 def test_the_progress_line_tells_how_far_and_how_fast() -> None:
-    tally = Tally(lines=1_200, created=1_000, there_already=150, refused=50, bytes=300)
+    tally = Tally(created=1_000, there_already=150, refused=50, bytes=300)
     line = Course(began_s=10.0, bytes=1_200).line(tally, 14.0)
+    assert tally.lines == 1_200
     assert line == "1,200 lines (25%): 1,000 created, 150 there already, 50 refused, 300/s"
     assert "%" not in Course(began_s=10.0, bytes=None).line(tally, 14.0)
 
@@ -96,7 +97,7 @@ def test_the_progress_line_tells_how_far_and_how_fast() -> None:
 def test_the_numbers_are_told_after_the_first_second_and_then_now_and_then() -> None:
     now, shown = [100.0], []
     course = Course(began_s=100.0, bytes=None)
-    tell = teller(course, lambda _line: shown.append(now[0]), 1.0, 10.0, lambda: now[0])
+    tell = reporter(course, lambda _line: shown.append(now[0]), 1.0, 10.0, lambda: now[0])
     for tick in range(60):
         now[0] = 100.0 + tick / 2
         tell(Tally())
@@ -104,7 +105,7 @@ def test_the_numbers_are_told_after_the_first_second_and_then_now_and_then() -> 
 
 
 def test_a_dry_run_says_that_nothing_was_sent() -> None:
-    tally = Tally(lines=3, valid=2, refused=1)
+    tally = Tally(valid=2, refused=1)
     assert Course(0.0, None, dry_run=True).line(tally, 1.0) == "3 lines: 2 can be sent, 1 refused; nothing sent"
 
 

@@ -19,7 +19,7 @@ def ordinary_owner(server: Server) -> Iterator[str]:
     server.execute(f"CREATE ROLE {name} LOGIN", SUPERUSER)
     server.execute(f"CREATE DATABASE {name} OWNER {name}", SUPERUSER)
     yield f"postgresql://{name}@/{name}?host={server.socket_folder}"
-    server.drop(name)
+    server.drop(name).result()
     server.execute(f"DROP ROLE {name}", SUPERUSER)
 
 

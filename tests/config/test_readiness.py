@@ -105,14 +105,14 @@ def test_a_clock_that_is_apart_from_the_database_s_is_told_and_takes_nobody_out_
     engine: Engine, seconds: int
 ) -> None:
     found = Readiness(engine, lambda: utc_now() + timedelta(seconds=seconds)).look()
-    told = found.told()
+    told = found.members()
     assert found.fault is None
     assert abs(told["clock_ahead_s"] - seconds) < 1
     assert "warning" in told
 
 
 def test_a_clock_that_is_the_database_s_is_told_without_a_warning(engine: Engine) -> None:
-    assert "warning" not in Readiness(engine, utc_now).look().told()
+    assert "warning" not in Readiness(engine, utc_now).look().members()
 
 
 def test_a_database_that_was_never_migrated_has_another_schema(empty_owner_url: str) -> None:

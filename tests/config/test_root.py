@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from config.root import PAGE, POLICY, add_root
 from identity.edge.headers import HARDENING
+from identity.edge.root import PAGE, POLICY, add_root
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 

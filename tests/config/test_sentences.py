@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from config.settings import SettingsError
 from dev.postgres import PostgresUnavailableError, start_cluster
 from identity.model.errors import Unavailable
-from server.failures import Failure, sentence_of, told
+from server.failures import Failure, explain, sentence_of
 
 DATABASE = 'connection failed: connection to server at "db.example", port 5432 failed: FATAL:  '
 LOGIN = "the database refuses the login"
@@ -75,4 +75,4 @@ def test_a_database_behind_sqlalchemy_is_the_same_sentence() -> None:
     ],
 )
 def test_no_sentence_holds_a_secret(error: BaseException) -> None:
-    assert "hidden" not in told(error)
+    assert "hidden" not in explain(error)

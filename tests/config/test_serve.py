@@ -34,11 +34,10 @@ pytestmark = pytest.mark.timeout(600 if IN_FULL else 120)
 # A server whose web processes have nothing that they could load.
 CANNOT_START = """
 import sys
-from config.restarts import Restarts
-from config.settings import load_settings
-from config.web import web_server
+from server.restarts import Restarts
+from server.web_server import web_server
 
-server = web_server(load_settings(database_url="postgresql://x@/x", port=int(sys.argv[1])))
+server = web_server("127.0.0.1", int(sys.argv[1]), 1)
 server.restarts = Restarts(first_pause_s=0.01)
 server.serve(target_loader=lambda _: sys.exit(3))
 """
@@ -47,8 +46,9 @@ server.serve(target_loader=lambda _: sys.exit(3))
 # A server whose web processes fail while they put their application together.
 CANNOT_LOAD = """
 import sys
-from config import respawning, web, web_process
-from config.restarts import Restarts
+from config import web, web_process
+from server import respawning
+from server.restarts import Restarts
 from config.settings import load_settings
 from server.telemetry import configure_logging
 

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
-from uuid import uuid4
 
 import httpx2
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from dev.demo.neighbours import UpstreamIssuer, serving
 from tests.conformance.recipes import INSTALL, NODE_MODULES
 from tests.conformance.stage import Party, free_port, identity_dev, set_up
-from tests.conftest import TEMPLATE, Server
+from tests.conftest import Server
 
 NODE_MAJOR_MIN = 20  # has Web Crypto and fetch without being asked for
 
@@ -25,8 +24,7 @@ def mcp_url() -> str:
 @pytest.fixture(scope="session")
 def parties(server: Server, mcp_url: str) -> Iterator[dict[str, Party]]:
     """The tenants acme and rival of a running product, both trusting one upstream issuer."""
-    name, upstream = f"conformance_{uuid4().hex}", UpstreamIssuer()
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    name, upstream = server.copy(prefix="conformance"), UpstreamIssuer()
     with (
         identity_dev(server.url(name, role="identity_app"), server.url(name)) as base_url,
         serving(upstream.app) as upstream.url,

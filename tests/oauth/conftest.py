@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from uuid import uuid4
 
 import pytest
 
 from config.settings import load_settings
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.edge.runtime import Runtime
-from tests.conftest import TEMPLATE, Server
+from tests.conftest import Server
 from tests.fixtures import Seeded, Tenant, TwoTenants, Web, make_runtime, plant, serve
 
 SEAL = EnvelopeEncryption(bytes(32))
@@ -28,8 +27,7 @@ class TemplateDatabase:
 @pytest.fixture(scope="session")
 def template_db(server: Server) -> Iterator[TemplateDatabase]:
     """Two tenants, planted in a template of their own."""
-    name = f"garden_{uuid4().hex}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    name = server.copy(prefix="garden")
     url = server.url(name, role="identity_app")
     runtime = make_runtime(url, SEAL)
     seeded = plant(runtime.engine, "acme", SEAL), plant(runtime.engine, "rival", SEAL)
@@ -48,7 +46,7 @@ def read_only_runtime(server: Server, template_db: TemplateDatabase) -> Iterator
 @pytest.fixture
 def read_only(template_db: TemplateDatabase, read_only_runtime: Runtime) -> Tenant:
     """Acme, as every row before left it, which is as it was; its refusals are counted anew."""
-    read_only_runtime.refusals.counts.kept.clear()
+    read_only_runtime.refusals.kept.clear()
     return template_db.web.two_tenants(read_only_runtime, template_db.seeded).acme
 
 
@@ -62,8 +60,7 @@ def two_tenants(server: Server, template_db: TemplateDatabase) -> Iterator[TwoTe
 @contextmanager
 def copied(server: Server, template_db: TemplateDatabase) -> Iterator[Runtime]:
     """A house on a copy of the garden."""
-    name = f"test_{uuid4().hex}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {template_db.database}")
+    name = server.copy(template_db.database)
     runtime = make_runtime(server.url(name, role="identity_app"), SEAL)
     yield runtime
     runtime.engine.dispose()

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import httpx2
 from joserfc.jwk import ECKey
 
-from identity.actions.clients import Registration, register_client
+from identity.actions.clients import NewClient, register_client
 from identity.actions.connections import create_scim_connection
 from identity.model.client import AuthMethod
 from identity.model.connection import Dialect
@@ -57,7 +57,7 @@ def provisioner(tenant: Tenant, *, signs: bool = True, name: str = "people") -> 
 def client_of(tenant: Tenant, connection_id: UUID, *, signs: bool = True) -> Client:
     """Register a client of a connection."""
     key, secret = ECKey.generate_key("P-256"), f"idf_client_{uuid4().hex}"
-    asked = Registration(
+    asked = NewClient(
         client_name=None,
         principal_id=None,
         audience=None,

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.exc import ProgrammingError
 
 from dev.postgres import OWNER
-from identity.actions.delegation import end_delegation
+from identity.actions.delegations import end_delegation
 from identity.model.lifecycle import Transition
 from server.telemetry import configure_logging
 from tests.fixtures import ADMINISTRATOR, AGENTS, CRM, Tenant, TwoTenants, access_token, claims_in
@@ -85,7 +85,7 @@ def test_every_refusal_leaves_exactly_one_event_in_its_own_tenant(acme: Tenant, 
     theirs = len(rival.events())
     for attempt in attempts:
         before = len(acme.events())
-        acme.runtime.refusals.counts.kept.clear()  # as in a new minute
+        acme.runtime.refusals.kept.clear()  # as in a new minute
         assert attempt().status_code >= 400
         [recorded] = acme.events()[before:]
         assert recorded.event.type == "oauth.refused"

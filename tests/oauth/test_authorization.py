@@ -86,7 +86,7 @@ FAULTS: list[tuple[str, str, str]] = [
 def test_parameters_with_one_fault_are_refused_for_that_fault(read_only: Tenant, parameters: str, reason: str) -> None:
     asked = read_only.http.get(f"/t/acme/oauth/authorize?{parameters}")
     assert_refused(read_only, asked, "invalid_request", reason)
-    read_only.runtime.refusals.counts.kept.clear()
+    read_only.runtime.refusals.kept.clear()
     posted = read_only.http.post("/t/acme/oauth/authorize", content=parameters, headers=FORM)
     assert_refused(read_only, posted, "invalid_request", reason)
 

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from joserfc.jwk import ECKey
 
-from identity.actions.clients import Registration, register_client, rotate_client_secret
+from identity.actions.clients import NewClient, register_client, rotate_client_secret
 from identity.model.client import AuthMethod
 from tests.fixtures import ADMINISTRATOR, ASSERTION_TYPE, ERP, Client, Tenant, TwoTenants
 from tests.oauth.test_client_authentication import ENDPOINTS, ask, assert_unauthenticated
@@ -52,7 +52,7 @@ METHODS: dict[AuthMethod, Callable[[Tenant, Client], Proof]] = {
 def register(tenant: Tenant, method: AuthMethod, name: str = "ocr-bot") -> Client:
     """Register one more client of an agent, that authenticates by ``method``."""
     secret, jwks = f"idf_client_{uuid4().hex}", {"keys": [KEY.as_dict(private=False) | {"kid": "client-1"}]}
-    asked = Registration(
+    asked = NewClient(
         client_name=None,
         principal_id=tenant.agent(name).id,
         audience=None,
@@ -68,7 +68,7 @@ def register(tenant: Tenant, method: AuthMethod, name: str = "ocr-bot") -> Clien
 
 def send(tenant: Tenant, endpoint: str, proof: Proof) -> httpx2.Response:
     """Ask with what proves the client; a refusal is an event of its own."""
-    tenant.runtime.refusals.counts.kept.clear()
+    tenant.runtime.refusals.kept.clear()
     return ask(tenant, endpoint, auth=proof.auth, **proof.form)
 
 
@@ -140,7 +140,7 @@ def test_a_wrong_secret_of_any_characters_proves_nothing(acme: Tenant, secret: s
     for sent in (secret, f"{client.secret} ", f"{client.secret}".upper()):
         answer = ask(acme, client_id=client.client_id, client_secret=sent)
         assert_unauthenticated(acme, answer, "client_secret")
-        acme.runtime.refusals.counts.kept.clear()
+        acme.runtime.refusals.kept.clear()
 
 
 @pytest.mark.parametrize("client_id", ["nobody", "' OR 1=1 --", "é", "a\nb", "x" * 4_000])

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from dev.postgres import OWNER
-from identity.edge.refusal_counts import write_counted_refusals
+from identity.edge.refusal_counts import RefusalCounts, write_counted_refusals
 from identity.model.errors import Unavailable
 from identity.model.ids import TenantId
-from identity.model.refusal_counts import KEYS_MAX, RefusalCounts, RefusalKey
+from identity.model.refusal_counts import KEYS_MAX, RefusalKey
 from tests.fixtures import BEGIN, Tenant, TwoTenants
 
 pytestmark = pytest.mark.promise(6)
@@ -121,9 +121,9 @@ def key_of(two_tenants: TwoTenants, reason: str) -> RefusalKey:
 
 def test_beyond_so_many_keys_each_refusal_is_an_event(two_tenants: TwoTenants) -> None:
     counts = RefusalCounts()
-    assert all(counts.add(key_of(two_tenants, f"r{n}"), BEGIN) for n in range(KEYS_MAX))
-    assert [counts.add(key_of(two_tenants, "one more"), BEGIN) for _ in range(3)] == [True] * 3
-    assert not counts.add(key_of(two_tenants, "r1"), BEGIN)
+    assert all(counts.add(key_of(two_tenants, f"r{n}"), BEGIN)[0] for n in range(KEYS_MAX))
+    assert [counts.add(key_of(two_tenants, "one more"), BEGIN) for _ in range(3)] == [(True, ())] * 3
+    assert counts.add(key_of(two_tenants, "r1"), BEGIN) == (False, ())
     assert len(counts.kept) == KEYS_MAX
     assert [counted.number for counted in counts.take_due(BEGIN + timedelta(minutes=1))] == [1]
     assert not counts.kept

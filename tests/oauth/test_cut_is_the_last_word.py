@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from identity.actions.clients import revoke_client
 from identity.actions.connections import change_connection, end_connection
-from identity.actions.delegation import change_delegation, end_delegation
+from identity.actions.delegations import change_delegation, end_delegation
 from identity.actions.resources import change_resource, delete_resource
 from identity.actions.tasks import cancel_task
 from identity.model.lifecycle import Transition
@@ -71,7 +71,7 @@ def connection_ended(acme: Tenant, _parent: str) -> None:
 def delegation_narrowed(acme: Tenant, _parent: str) -> None:
     with acme.tx() as tx:
         change_delegation(
-            tx, acme.seeded.delegations["ocr-bot"], {"scopes": ("invoices.read",)}, tenant_lifetime_max_s=300,
+            tx, acme.seeded.delegations["ocr-bot"], {"scopes": ("invoices.read",)},
             expected_version=None, caller=ADMINISTRATOR, now=acme.now,
         )  # fmt: skip
 
@@ -96,7 +96,7 @@ def resource_deleted(acme: Tenant, _parent: str) -> None:
 def connection_narrowed(acme: Tenant, _parent: str) -> None:
     [(connection_id,)] = acme.sql("SELECT id FROM connections WHERE tenant_id = :tenant AND kind = 'oidc'")
     with acme.tx() as tx:
-        change_connection(tx, connection_id, name=None, dialect=None, policy={"max_age_s": 60},
+        change_connection(tx, connection_id, {"max_age_s": 60},
                           expected_version=None, caller=ADMINISTRATOR, now=acme.now)  # fmt: skip
 
 

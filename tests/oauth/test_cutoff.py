@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from identity.actions.clients import revoke_client
-from identity.actions.delegation import end_delegation, get_delegation
+from identity.actions.delegations import end_delegation, get_delegation
 from identity.actions.provisioning import amend_principal
 from identity.actions.tasks import cancel_task
 from identity.model.access import Caller, CallerKind

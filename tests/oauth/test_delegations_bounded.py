@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from identity.actions.delegation import end_delegation
+from identity.actions.delegations import end_delegation
 from identity.model.delegation import DELEGATIONS_MAX
 from identity.model.errors import LimitExceeded
 from identity.model.principal import Kind

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event
 
 from dev.postgres import SUPERUSER
 from identity.actions.provisioning import amend_principal
-from identity.actions.reconciliation import BEGINNING, Place, reconcile_principal
+from identity.actions.reconciliation import BEGINNING, Position, reconcile_principal
 from identity.model.lifecycle import Transition
 from identity.model.membership import MemberChange
 from identity.model.principal import Amendment, Kind, Profile
@@ -207,11 +207,11 @@ def test_a_cascade_looks_at_the_leavers_own_agents_first_and_at_a_large_group_on
     acme.task_token()
     plant(server, acme, statistics="none")
     acme.befall(acme.seeded.sam, Transition.DEPROVISION)
-    place: Place | None = BEGINNING
+    position: Position | None = BEGINNING
     steps = 0
-    while place is not None:
+    while position is not None:
         with read_by_each(two_tenants.runtime.engine) as seen, acme.tx() as tx:
-            place = reconcile_principal(tx, acme.seeded.sam, place=place, caller=ADMINISTRATOR, now=acme.now)
+            position = reconcile_principal(tx, acme.seeded.sam, position=position, caller=ADMINISTRATOR, now=acme.now)
         steps += 1
         assert max(read for _, read in seen) <= ROWS_OF_A_STEP
     state = "SELECT state FROM principals WHERE tenant_id = :tenant AND id = :id"

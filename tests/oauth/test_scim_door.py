@@ -288,7 +288,7 @@ def test_even_a_token_that_we_signed_must_be_exactly_the_right_one(acme: Tenant)
         ({"actors": (bot,)}, "token_not_of_a_connection"),
         (agents, "token_not_of_a_connection"),  # of a client that is of no connection
     ):
-        acme.runtime.refusals.counts.kept.clear()  # as in a new minute
+        acme.runtime.refusals.kept.clear()  # as in a new minute
         assert source.ask(forged(acme, **fault)).status_code == 401, fault
         assert acme.last_event().event.reason == reason, fault
 
@@ -298,7 +298,7 @@ def test_even_a_token_that_we_signed_must_be_exactly_the_right_one(acme: Tenant)
 def test_a_token_without_the_scope_is_told_which_one_it_lacks(acme: Tenant) -> None:
     source = provisioner(acme)
     for scopes in ((), ("scim.read", "Scim")):
-        acme.runtime.refusals.counts.kept.clear()  # as in a new minute
+        acme.runtime.refusals.kept.clear()  # as in a new minute
         refused = source.ask(forged(acme, scopes=scopes))
         assert refused.status_code == 403
         assert refused.headers["WWW-Authenticate"] == CHALLENGE.format('error="insufficient_scope", ')

@@ -197,7 +197,7 @@ def test_no_branch_hands_out_keys_beyond_their_maximal_age(
     if was_just_tried:
         keys.fetch = failing
         keys.refresh(acme.seeded.id, connection, later)
-    for turn in keys._turns.values() if is_being_fetched else ():
+    for turn in keys._turns._entries.values() if is_being_fetched else ():
         turn.acquire()
     try:
         found = keys.find(acme.seeded.id, connection, upstream.kid, later)

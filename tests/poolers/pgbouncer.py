@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from dev.postgres import CLEAN_ENVIRONMENT, LOGIN, PORT
-from server.process import end_with_parent, lent_account, stop_process
+from server.process import end_with_parent, stop_process, unprivileged_account
 from tests.conftest import Server
 from tests.workers.plant import wait_until
 
@@ -53,7 +53,7 @@ def pooling(server: Server, *, connections: int, logins: tuple[str, ...] = (LOGI
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip("no pgbouncer was found: install pgbouncer")
-    account = lent_account()  # that of PostgreSQL, whose socket is closed to others
+    account = unprivileged_account()  # that of PostgreSQL, whose socket is closed to others
     with tempfile.TemporaryDirectory(prefix="identity-pooler-") as name:
         folder, pooler = Path(name), Pooler(_free_port())
         told = {"server": server.socket_folder, "server_port": PORT, "port": pooler.port, "folder": folder}

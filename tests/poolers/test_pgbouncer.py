@@ -26,7 +26,7 @@ from identity.store.session import STATEMENT_TIMEOUT_MS
 from identity.store.transaction import make_engine, transaction
 from tests.conformance.stage import ADMIN_TOKEN, ERP, EXCHANGE, ID_TOKEN, Party, identity_dev, set_up
 from tests.conformance.test_authlib_client import ask, fetch_metadata, introspect
-from tests.conftest import TEMPLATE, Server
+from tests.conftest import Server
 from tests.poolers.pgbouncer import Pooler, pooling
 from tests.workers.plant import wait_until
 
@@ -52,8 +52,7 @@ def narrow(server: Server) -> Iterator[Pooler]:
 @pytest.fixture(scope="module")
 def product(server: Server, pooler: Pooler) -> Iterator[Product]:
     """`identity dev` (web, worker, relay) behind the pooler, listening past it, with two tenants."""
-    name, upstream = f"pooled_{uuid4().hex}", UpstreamIssuer()
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    name, upstream = server.copy(prefix="pooled"), UpstreamIssuer()
     given = {
         "IDENTITY_DATABASE_PREPARED": "false",
         "IDENTITY_DATABASE_LISTEN_URL": server.url(name, role="identity_app"),
@@ -177,7 +176,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_relay_and_a_worker_that_would_hear_nothing_refuse_to_run(
     server: Server, database: str, pooler: Pooler
 ) -> None:
-    for run in (lambda found: run_relay_until(found, lambda: False), lambda found: run_worker(found, print)):  # type: ignore[arg-type]
+    for run in (lambda found: run_relay_until(found, lambda: False), run_worker):
         with pytest.raises(Unavailable, match="Set IDENTITY_DATABASE_LISTEN_URL to a direct connection"):
             run(settings(pooler.url(database)))
     assert "IDENTITY_DATABASE_LISTEN_URL" in doctor(server, pooler, database, listens_past_it=False)["listen"]

@@ -13,7 +13,7 @@ import psycopg
 
 from config.database import migrate
 from dev.postgres import DATABASE, PORT, SUPERUSER, SYSTEM_BINARIES, Cluster, start_cluster
-from server.process import lent_account
+from server.process import unprivileged_account
 from tests.conftest import _fast_folder
 from tests.workers.plant import wait_until
 
@@ -102,7 +102,7 @@ def restored_to(point: str, place: Path) -> Iterator[Cluster]:
 
 
 def _lend(place: Path) -> None:
-    account = lent_account()
+    account = unprivileged_account()
     for path in [] if account is None else place.rglob("*"):
         os.chown(path, account.uid, account.gid, follow_symlinks=False)  # type: ignore[union-attr]
 

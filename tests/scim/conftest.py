@@ -59,7 +59,7 @@ def app(runtime: Runtime) -> Flask:
 def base_url(app: Flask) -> Iterator[str]:
     """Where the tenant acme's endpoint is reached over a socket."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/t/acme/scim/v2"
     server.shutdown()

@@ -57,7 +57,7 @@ class Defined:
 
     def extend(self, name: str, *ids: str, required: bool = False) -> None:
         extensions = [Extension(id_, required) for id_ in ids]
-        self.do(change_type, name, description=None, extensions=extensions, expected_version=None)
+        self.do(change_type, name, {"extensions": extensions}, expected_version=None)
 
     def badge(self) -> None:
         self.do(define_schema, BADGE_DOCUMENT)
@@ -65,7 +65,7 @@ class Defined:
 
     def device(self) -> None:
         self.do(define_schema, DEVICE_DOCUMENT)
-        self.do(define_type, name="Device", endpoint="/Devices", description="", schema=DEVICE, extensions=[])
+        self.do(define_type, name="Device", endpoint="/Devices", description="", core_schema=DEVICE, extensions=[])
 
 
 def device(source: Source, serial: str, status: int = 201, **more: Any) -> Any:

@@ -35,7 +35,6 @@ def strict(app: Flask, runtime: Runtime) -> Runtime:
 
 
 def test_nobody_puts_off_for_years_what_the_workers_shall_do(rfc: Source, runtime: Runtime, worker: Worker) -> None:
-    runtime.bulks._taken.clear() if hasattr(runtime.bulks, "_taken") else None
     body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [user("sam", "1")]}
     rfc.ask("POST", "/Bulk", body, Prefer="respond-async, wait=999999999")
     [(put_off_s,)] = worker.rows(
@@ -49,10 +48,10 @@ def test_a_bulk_that_would_wait_takes_a_turn_of_bulks_or_is_left_to_the_workers(
 ) -> None:
     connection_id = worker.one(rfc, "SELECT id FROM connections WHERE kind = 'scim'")
     body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [user("sam", "1")]}
-    with runtime.bulks.slot((rfc.tenant_id, connection_id), most=1):
+    with runtime.bulk_quota.slot((rfc.tenant_id, connection_id), most=1):
         limited = dataclasses.replace(runtime)
-        assert limited.bulks is runtime.bulks
-        with runtime.bulks.slot((rfc.tenant_id, connection_id), most=2):
+        assert limited.bulk_quota is runtime.bulk_quota
+        with runtime.bulk_quota.slot((rfc.tenant_id, connection_id), most=2):
             assert rfc.ask("POST", "/Bulk", body).status_code == 429
             left = rfc.ask("POST", "/Bulk", body, Prefer="respond-async, wait=5")
     assert left.status_code == 202
@@ -84,9 +83,9 @@ def test_a_token_that_was_replaced_takes_nothing_of_its_connections_rate(strict:
 
 
 def test_whoever_floods_does_not_silence_what_says_that_this_process_is_well() -> None:
-    turns = ConcurrencyLimiter(places=2, seats=0, patience_s=0)
-    door = AdmissionMiddleware(lambda environ, start: [environ["PATH_INFO"].encode()], turns, frozenset())
-    with turns.taken((None, "other")):
+    limiter = ConcurrencyLimiter(max_running=2, max_queued=0, queue_timeout_s=0)
+    door = AdmissionMiddleware(lambda environ, start: [environ["PATH_INFO"].encode()], limiter, frozenset())
+    with limiter.slot((None, "other")):
         for probe in ("/livez", "/readyz"):
             assert list(door({"PATH_INFO": probe}, lambda *_: lambda _: None)) == [probe.encode()]
 
@@ -95,7 +94,7 @@ def test_a_bulk_knows_every_endpoint_that_a_tenant_may_define(runtime: Runtime, 
     defined = Defined(runtime, rfc)
     defined.do(define_schema, DEVICE_DOCUMENT)
     defined.do(
-        define_type, name="Oauth2Client", endpoint="/Oauth2Clients", description="", schema=DEVICE, extensions=[]
+        define_type, name="Oauth2Client", endpoint="/Oauth2Clients", description="", core_schema=DEVICE, extensions=[]
     )
     made = {"schemas": [DEVICE], "serial": "1"}
     operation = {"method": "POST", "path": "/Oauth2Clients", "bulkId": "1", "data": made}

@@ -235,7 +235,7 @@ def test_scim2_tester_finds_no_error_in_what_a_tenant_defined(app: Flask, define
         known = [each for each in document["attributes"] if each["name"] in names]
         defined.do(define_schema, document | {"attributes": known})
     defined.extend("User", BADGE)
-    defined.do(define_type, name="Device", endpoint="/Devices", description="", schema=DEVICE, extensions=[])
+    defined.do(define_type, name="Device", endpoint="/Devices", description="", core_schema=DEVICE, extensions=[])
     client = WSGISCIMClient(app, base_url=f"{BASE_URL}{rfc.url('')}", headers={"Authorization": f"Bearer {rfc.token}"})
     results = check_server(client)
     assert {result.resource_type for result in results} >= {"User", "Device"}

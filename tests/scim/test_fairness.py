@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
+from identity.actions.bounded_cache import BoundedCache
 from identity.actions.connections import rotate_connection_token
 from identity.edge.admission import AdmissionMiddleware
 from identity.edge.concurrency import ConcurrencyLimiter
@@ -25,13 +26,13 @@ from tests.scim.sources import ADMINISTRATOR, ERROR, USER, Source, Sources
 from tests.statement_counter import round_trips
 
 BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
-PLACES, MAX_QUEUED = 8, 4
+MAX_RUNNING, MAX_QUEUED = 8, 4
 RATE = Rate(per_s=0.001, burst=5)  # in the time of a test nothing comes back
 
 
 @pytest.fixture
 def runtime(runtime: Runtime) -> Runtime:
-    return dataclasses.replace(runtime, turns=ConcurrencyLimiter(places=PLACES, seats=MAX_QUEUED, patience_s=0))
+    return dataclasses.replace(runtime, limiter=ConcurrencyLimiter(MAX_RUNNING, MAX_QUEUED, queue_timeout_s=0))
 
 
 def bulk_of(number: int) -> dict[str, object]:
@@ -42,16 +43,16 @@ def bulk_of(number: int) -> dict[str, object]:
 
 @pytest.fixture(autouse=True)
 def door(app: Flask, runtime: Runtime) -> None:
-    """The application behind turns, as it is served."""
-    app.wsgi_app = AdmissionMiddleware(app.wsgi_app, runtime.turns, runtime.tenants)  # type: ignore[method-assign]
+    """The application behind the limiter, as it is served."""
+    app.wsgi_app = AdmissionMiddleware(app.wsgi_app, runtime.limiter, runtime.tenants)  # type: ignore[method-assign]
 
 
 @contextmanager
-def busy(runtime: Runtime, source: Source, number: int = PLACES // 2) -> Iterator[None]:
+def busy(runtime: Runtime, source: Source, number: int = MAX_RUNNING // 2) -> Iterator[None]:
     """Requests of a tenant that have their turn and do not end."""
     with ExitStack() as held:
         for _ in range(number):
-            held.enter_context(runtime.turns.slot((source.tenant, "scim")))
+            held.enter_context(runtime.limiter.slot((source.tenant, "scim")))
         yield
 
 
@@ -84,8 +85,8 @@ def test_who_provisions_too_much_takes_no_turn_of_other_surfaces(rfc: Source, ru
 def test_who_makes_up_tenants_has_one_turn_with_all_who_do(rfc: Source, runtime: Runtime) -> None:
     rfc.get("/Users")
     with ExitStack() as held:
-        for _ in range(PLACES // 2):
-            held.enter_context(runtime.turns.slot((None, "scim")))
+        for _ in range(MAX_RUNNING // 2):
+            held.enter_context(runtime.limiter.slot((None, "scim")))
         answers = [rfc.http.get(f"/t/nobody-{number}/scim/v2/Users").status_code for number in range(5)]
         assert answers == [429] * 5
         assert rfc.ask("GET", "/Users").status_code == 200
@@ -111,10 +112,10 @@ def test_who_makes_up_tenants_has_one_turn_with_all_who_do(rfc: Source, runtime:
     ],
 )
 def test_each_surface_refuses_in_its_own_form(path: str, party: Hashable, content_type: str) -> None:
-    turns = ConcurrencyLimiter(places=2, seats=0)
-    door = AdmissionMiddleware(lambda environ, start: [], turns, {"acme"})
+    limiter = ConcurrencyLimiter(max_running=2, max_queued=0)
+    door = AdmissionMiddleware(lambda environ, start: [], limiter, {"acme"})
     told: list[Any] = []
-    with turns.taken(party), turns.taken("somebody"):
+    with limiter.slot(party), limiter.slot("somebody"):
         [body] = door({"PATH_INFO": path}, lambda *heading: told.extend(heading))  # type: ignore[arg-type, func-returns-value, return-value]
     assert told[0] == "429 TOO MANY REQUESTS"
     assert dict(told[1])["Content-Type"] == content_type
@@ -123,31 +124,31 @@ def test_each_surface_refuses_in_its_own_form(path: str, party: Hashable, conten
 
 
 def test_turns_are_given_to_who_waits_as_others_end() -> None:
-    turns = ConcurrencyLimiter(places=2, seats=8, patience_s=30)
+    limiter = ConcurrencyLimiter(max_running=2, max_queued=8, queue_timeout_s=30)
     begun: list[str] = []
     with ThreadPoolExecutor(4) as crowd:
 
         def work(party: str) -> None:
-            with turns.taken(party):
+            with limiter.slot(party):
                 begun.append(party)
 
-        with turns.taken("a"):
+        with limiter.slot("a"):
             waiting = [crowd.submit(work, "a") for _ in range(2)]
-            while len(turns._waiting) < 2:
+            while len(limiter._queue) < 2:
                 threading.Event().wait(0.001)
             work("b")  # there is a place for who has none
         for one in waiting:
             one.result()
     assert begun == ["b", "a", "a"]
-    assert not turns._waiting
-    assert not turns._running
+    assert not limiter._queue
+    assert not limiter._running
 
 
 def test_a_seat_is_given_up_by_who_has_waited_long_enough_and_seats_are_shared_out_too() -> None:
-    turns = ConcurrencyLimiter(places=2, seats=2, patience_s=0)
-    with turns.taken("a"), pytest.raises(RateLimited), turns.taken("a"):
+    limiter = ConcurrencyLimiter(max_running=2, max_queued=2, queue_timeout_s=0)
+    with limiter.slot("a"), pytest.raises(RateLimited), limiter.slot("a"):
         raise AssertionError("there was no turn")
-    assert not turns._waiting
+    assert not limiter._queue
 
 
 # --- buckets ---
@@ -156,7 +157,7 @@ def test_a_seat_is_given_up_by_who_has_waited_long_enough_and_seats_are_shared_o
 @pytest.fixture
 def strict(runtime: Runtime, rfc: Source) -> Iterator[Runtime]:
     """The house with little in every bucket."""
-    made = dataclasses.replace(runtime, scim_rate=RATE, unknown_token_rate=RATE, proved={})
+    made = dataclasses.replace(runtime, scim_rate=RATE, unknown_token_rate=RATE, known_tokens=BoundedCache(100))
     rfc.http.application.extensions["identity"] = made
     yield made
     rfc.http.application.extensions["identity"] = runtime
@@ -220,19 +221,19 @@ def test_of_long_bulks_a_connection_does_few_at_a_time_and_its_tenant_few_togeth
     rfc: Source, entra: Source, rival: Source, runtime: Runtime
 ) -> None:
     def connection_of(source: Source) -> object:
-        return next(value for (tenant, _), value in runtime.known_tokens.items() if tenant == source.tenant_id)
+        return next(value for (tenant, _), value in runtime.known_tokens._entries.items() if tenant == source.tenant_id)
 
     rfc.get("/Users")
     mine = (rfc.tenant_id, connection_of(rfc))
     with ExitStack() as held:
         for _ in range(BULKS_MAX):
-            held.enter_context(runtime.bulks.slot(mine, most=BULKS_MAX))
+            held.enter_context(runtime.bulk_quota.slot(mine, most=BULKS_MAX))
         refused = rfc.ask("POST", "/Bulk", bulk_of(1))
         assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
         assert rfc.ask("GET", "/Users").status_code == 200
         assert entra.ask("POST", "/Bulk", bulk_of(1)).status_code == 200
-        for _ in range(PLACES // 2 - 1):
-            held.enter_context(runtime.bulks.slot(rfc.tenant_id, most=PLACES))
+        for _ in range(MAX_RUNNING // 2 - 1):
+            held.enter_context(runtime.bulk_quota.slot(rfc.tenant_id, most=MAX_RUNNING))
         assert entra.ask("POST", "/Bulk", bulk_of(1)).status_code == 429
         assert rival.ask("POST", "/Bulk", bulk_of(1)).status_code == 200
     assert rfc.ask("POST", "/Bulk", bulk_of(1)).status_code == 200

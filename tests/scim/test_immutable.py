@@ -13,7 +13,7 @@ from identity.model.principal import Kind, Principal, Profile, Resource
 from identity.model.schema import read_schema
 from scim.dialects import DIALECTS
 from scim.patch.request import apply_patch, parse_patch
-from scim.resource.document import amended_profile, read_resource, replaced_profile, working_document
+from scim.resource.document import amended_profile, patchable_document, read_resource, replaced_profile
 from scim.resource.projection import parse_projection
 from scim.schema.resource_types import resource_types
 from tests.scim.sources import PATCH, USER
@@ -62,7 +62,7 @@ def put(stored: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
 def patch(stored: dict[str, Any], *operations: dict[str, Any]) -> dict[str, Any]:
     """Return the extension after a PATCH."""
     wanted = parse_patch({"schemas": [PATCH], "Operations": list(operations)}, USERS, DIALECTS["rfc"])
-    document, _ = apply_patch(wanted, working_document(resource(stored)))
+    document, _ = apply_patch(wanted, patchable_document(resource(stored)))
     return badge_of(amended_profile(document, USERS, resource(stored)))
 
 

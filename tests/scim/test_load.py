@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from flask import Flask, Response, request
 
 from cli.main import main
-from cli.remote import NOT_AUTHENTICATED, UNREACHABLE, Refused
+from cli.problems import NOT_AUTHENTICATED, UNREACHABLE, Refused
 from cli.scim.load.bulks import ATTEMPTS, PAUSE_S, Bulks
 from cli.scim.load.lines import NotLoaded, read_lines
 from cli.scim.load.load import Load, Tally

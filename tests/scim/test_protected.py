@@ -147,10 +147,12 @@ def test_a_protected_agent_outlives_its_owners_until_it_is_given_back(
 
 def settle(runtime: Runtime, source: Source, principal_id: str) -> None:
     """Do what the workers do after a change."""
-    place = BEGINNING
-    while place is not None:
+    position = BEGINNING
+    while position is not None:
         with transaction(runtime.engine, source.tenant_id) as tx:
-            place = reconcile_principal(tx, UUID(principal_id), place=place, caller=WORKER, now=runtime.clock())
+            position = reconcile_principal(
+                tx, UUID(principal_id), position=position, caller=WORKER, now=runtime.clock()
+            )
 
 
 def test_what_is_given_back_is_the_sources_again(

@@ -104,7 +104,7 @@ def test_every_resource_can_have_an_external_id_whether_or_not_its_schema_says_s
     defined: Defined, rfc: Source
 ) -> None:
     defined.do(define_schema, {"id": DEVICE, "attributes": [{"name": "serial", "type": "string"}]})
-    defined.do(define_type, name="Device", endpoint="/Devices", description="", schema=DEVICE, extensions=[])
+    defined.do(define_type, name="Device", endpoint="/Devices", description="", core_schema=DEVICE, extensions=[])
     device(rfc, "1", externalId="e1")
     assert find(rfc, 'externalId eq "e1"', "/Devices") == ["1"]
     device(rfc, "2", 409, externalId="e1")

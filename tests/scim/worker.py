@@ -10,7 +10,6 @@ from uuid import UUID
 
 import psycopg
 
-from identity.actions.reconciliation import reconcile_principal
 from identity.edge.runtime import Runtime
 from identity.model.async_request import OUTBOX_KIND
 from identity.model.ids import TenantId
@@ -19,7 +18,7 @@ from identity.store import Tx
 from identity.store.transaction import transaction
 from scim.bulk.tasks import perform
 from tests.scim.sources import Source
-from workers.cascade import Tools, settle
+from tests.workers.rows import run_rows
 
 
 class Killed(BaseException):
@@ -58,8 +57,8 @@ class Worker:
 
     def settle(self, source: Source, id_: UUID) -> None:
         """Do a row of the outbox as a task does."""
-        begin, works = partial(transaction, self.runtime.engine), {OUTBOX_KIND: self.perform}
-        settle(Tools(begin, reconcile_principal, self.runtime.clock, works), source.tenant_id, [id_])
+        open_transaction, works = partial(transaction, self.runtime.engine), {OUTBOX_KIND: self.perform}
+        run_rows(open_transaction, source.tenant_id, [id_], clock=self.runtime.clock, works=works)
 
     def work(self, source: Source) -> None:
         """Do every asynchronous request that a tenant's outbox asks for."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -22,7 +22,7 @@ from identity.store.isolation import check_isolation
 from identity.store.tables import metadata
 from identity.store.transaction import make_engine
 from tests.actions.sources import OPEN, onlooker, state, work
-from tests.conftest import TEMPLATE, Server
+from tests.conftest import Server
 from tests.fixtures import Tenant, make_runtime, plant, serve
 from tests.upgrade.conftest import SEAL, served
 from tests.upgrade.flows import Day, live_through
@@ -45,8 +45,7 @@ BREAKAGES = (
 @pytest.fixture(scope="module")
 def parts(server: Server) -> Iterator[str]:
     """A database whose tables are in parts, to be copied."""
-    name = f"parts_{uuid4().hex}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    name = server.copy(prefix="parts")
     partition(server.url(name))
     yield name
     server.drop(name)
@@ -55,8 +54,7 @@ def parts(server: Server) -> Iterator[str]:
 @pytest.fixture
 def database(server: Server, parts: str) -> Iterator[str]:
     """A copy of it, in place of the one with whole tables."""
-    name = f"test_{uuid4().hex}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {parts}")
+    name = server.copy(parts)
     yield name
     server.drop(name)
 

@@ -5,9 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from config.celery import Duties, run_worker
-from config.settings import load_settings
-from tests.workers.effect_worker import effect
+from tests.workers.effect_worker import run_effect_worker
 from workers.consumer import LastingConsumer
 
 
@@ -23,4 +21,4 @@ def hang(*_arguments: Any, **_options: Any) -> Callable[[Any], None]:
 
 if __name__ == "__main__":
     LastingConsumer.create_task_handler = {"deaf": take_nothing, "hangs": hang}[sys.argv[1]]  # type: ignore[method-assign]
-    run_worker(load_settings(), Duties(effect))
+    run_effect_worker()

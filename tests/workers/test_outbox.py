@@ -1,20 +1,20 @@
 """The outbox by itself: who may see it, what is sent when, and when a row is given up."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from unittest.mock import patch
 from uuid import UUID
 
 import psycopg
 import pytest
 from sqlalchemy.exc import ProgrammingError
 
-from identity.actions.reconciliation import Place
+from identity.actions.reconciliation import Position
 from identity.model.access import Caller
 from identity.model.ids import PLATFORM, TenantId
 from identity.model.outbox import LONG, ORDINARY, URGENT
-from identity.store import Tx
+from identity.store import OpenTransaction, Tx
 from identity.store.notices import Notices, connection_string
 from identity.store.outbox import (
     ATTEMPTS_MAX,
@@ -28,19 +28,21 @@ from identity.store.outbox import (
 )
 from identity.store.transaction import make_engine, transaction
 from tests.workers.plant import TwoTenants
-from workers.cascade import Begin, Reconcile, Tools, settle
+from tests.workers.rows import run_rows
+from workers import tasks
 from workers.relay import BATCH, ROOM, Relay
+from workers.tasks import OutboxWorker
 
 
 @pytest.fixture
-def as_relay(two_tenants: TwoTenants) -> Iterator[Begin]:
+def as_relay(two_tenants: TwoTenants) -> Iterator[OpenTransaction]:
     engine = make_engine(two_tenants.url, role="identity_relay")
     yield partial(transaction, engine)
     engine.dispose()
 
 
 @pytest.fixture
-def as_app(two_tenants: TwoTenants) -> Iterator[Begin]:
+def as_app(two_tenants: TwoTenants) -> Iterator[OpenTransaction]:
     engine = make_engine(two_tenants.url)
     yield partial(transaction, engine)
     engine.dispose()
@@ -70,14 +72,10 @@ class Sent:
         return [id_ for batch in self.batches for id_ in batch.ids]
 
 
-def relay(two_tenants: TwoTenants, as_relay: Begin, broker: Sent) -> Relay:
+def relay(two_tenants: TwoTenants, as_relay: OpenTransaction, broker: Sent) -> Relay:
     made = Relay(as_relay, broker, Notices(connection_string(two_tenants.owner_url), "outbox"))
     made.look()
     return made
-
-
-def tools(begin: Begin, reconcile: Reconcile) -> Tools:
-    return Tools(begin, reconcile, lambda: datetime.now(UTC))
 
 
 def pass_time(two_tenants: TwoTenants, seconds: float) -> None:
@@ -93,15 +91,17 @@ class Broken(Exception):  # noqa: N818
     pass
 
 
-def breaks(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: datetime) -> None:
+def breaks(tx: Tx, principal_id: UUID, *, position: Position, caller: Caller, now: datetime) -> None:
     raise Broken("secret-in-the-message")
 
 
-def works(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: datetime) -> None:
+def works(tx: Tx, principal_id: UUID, *, position: Position, caller: Caller, now: datetime) -> None:
     pass
 
 
-def test_a_row_is_sent_again_when_no_worker_has_begun_it_for_a_while(two_tenants: TwoTenants, as_relay: Begin) -> None:
+def test_a_row_is_sent_again_when_no_worker_has_begun_it_for_a_while(
+    two_tenants: TwoTenants, as_relay: OpenTransaction
+) -> None:
     two_tenants.news(two_tenants.principals(1))
     sent = Sent()
     one = relay(two_tenants, as_relay, sent)
@@ -116,7 +116,7 @@ def test_a_row_is_sent_again_when_no_worker_has_begun_it_for_a_while(two_tenants
 
 
 def test_nothing_is_sent_while_as_many_messages_wait_as_the_broker_has_room_for(
-    two_tenants: TwoTenants, as_relay: Begin
+    two_tenants: TwoTenants, as_relay: OpenTransaction
 ) -> None:
     two_tenants.news(two_tenants.principals(1))
     sent = Sent(waiting=ROOM)
@@ -128,7 +128,9 @@ def test_nothing_is_sent_while_as_many_messages_wait_as_the_broker_has_room_for(
     assert len(sent.batches) == 1
 
 
-def test_no_more_is_sent_at_once_than_the_broker_has_room_for(two_tenants: TwoTenants, as_relay: Begin) -> None:
+def test_no_more_is_sent_at_once_than_the_broker_has_room_for(
+    two_tenants: TwoTenants, as_relay: OpenTransaction
+) -> None:
     two_tenants.news(two_tenants.principals((ROOM + 2) * BATCH[ORDINARY]))
     sent = Sent()
     assert relay(two_tenants, as_relay, sent).send_due()
@@ -137,7 +139,7 @@ def test_no_more_is_sent_at_once_than_the_broker_has_room_for(two_tenants: TwoTe
 
 @pytest.mark.parametrize("backlog", [URGENT, ORDINARY])
 def test_a_tenant_with_a_backlog_leaves_the_next_turn_to_the_others(
-    two_tenants: TwoTenants, as_relay: Begin, backlog: int
+    two_tenants: TwoTenants, as_relay: OpenTransaction, backlog: int
 ) -> None:
     two_tenants.news(two_tenants.principals(5 * BATCH[ORDINARY]), priority=backlog)
     neighbour = two_tenants.neighbour()
@@ -147,7 +149,9 @@ def test_a_tenant_with_a_backlog_leaves_the_next_turn_to_the_others(
     assert urgent in sent.rows
 
 
-def test_what_was_sent_is_not_sent_again_while_other_messages_wait(two_tenants: TwoTenants, as_relay: Begin) -> None:
+def test_what_was_sent_is_not_sent_again_while_other_messages_wait(
+    two_tenants: TwoTenants, as_relay: OpenTransaction
+) -> None:
     two_tenants.news(two_tenants.principals(1))
     sent = Sent()
     one = relay(two_tenants, as_relay, sent)
@@ -161,7 +165,7 @@ def test_what_was_sent_is_not_sent_again_while_other_messages_wait(two_tenants: 
 
 
 def test_urgent_rows_of_one_tenant_do_not_keep_out_ordinary_ones_of_another(
-    two_tenants: TwoTenants, as_relay: Begin
+    two_tenants: TwoTenants, as_relay: OpenTransaction
 ) -> None:
     two_tenants.news(two_tenants.principals(20 * BATCH[URGENT]), priority=URGENT)
     neighbour = two_tenants.neighbour()
@@ -174,7 +178,9 @@ def test_urgent_rows_of_one_tenant_do_not_keep_out_ordinary_ones_of_another(
     assert len(sent.batches) < 20, "urgent rows are left"
 
 
-def test_what_follows_from_an_end_is_sent_before_what_is_older(two_tenants: TwoTenants, as_relay: Begin) -> None:
+def test_what_follows_from_an_end_is_sent_before_what_is_older(
+    two_tenants: TwoTenants, as_relay: OpenTransaction
+) -> None:
     two_tenants.news(two_tenants.principals(2 * BATCH[ORDINARY]))
     [urgent] = two_tenants.news(two_tenants.principals(1), priority=URGENT)
     sent = Sent(waiting=ROOM - 1)
@@ -182,7 +188,9 @@ def test_what_follows_from_an_end_is_sent_before_what_is_older(two_tenants: TwoT
     assert sent.rows == [urgent]
 
 
-def test_long_work_waits_until_nothing_else_does_and_is_not_kept_out(two_tenants: TwoTenants, as_relay: Begin) -> None:
+def test_long_work_waits_until_nothing_else_does_and_is_not_kept_out(
+    two_tenants: TwoTenants, as_relay: OpenTransaction
+) -> None:
     long = two_tenants.news(two_tenants.principals(2), priority=LONG)
     news = two_tenants.news(two_tenants.principals(1))
     sent = Sent(waiting=1)
@@ -198,7 +206,7 @@ def test_long_work_waits_until_nothing_else_does_and_is_not_kept_out(two_tenants
 
 @pytest.mark.promise(6)
 def test_workers_that_are_stopped_for_weeks_make_no_row_dead(
-    two_tenants: TwoTenants, as_relay: Begin, as_app: Begin
+    two_tenants: TwoTenants, as_relay: OpenTransaction, as_app: OpenTransaction
 ) -> None:
     [row] = two_tenants.news(two_tenants.principals(1))
     sent = Sent()
@@ -206,11 +214,11 @@ def test_workers_that_are_stopped_for_weeks_make_no_row_dead(
         relay(two_tenants, as_relay, sent).send_due()
         pass_time(two_tenants, 86_400)
     assert len(sent.batches) == 30
-    settle(tools(as_app, works), two_tenants.tenant_id, [row])
+    run_rows(as_app, two_tenants.tenant_id, [row], reconcile=works)
     assert two_tenants.count("done_at IS NOT NULL AND attempts = 1") == 1
 
 
-def test_rows_that_a_broken_broker_refused_are_due_at_once(two_tenants: TwoTenants, as_relay: Begin) -> None:
+def test_rows_that_a_broken_broker_refused_are_due_at_once(two_tenants: TwoTenants, as_relay: OpenTransaction) -> None:
     two_tenants.news(two_tenants.principals(3))
 
     def refuse(_batch: Batch) -> None:
@@ -226,15 +234,15 @@ def test_rows_that_a_broken_broker_refused_are_due_at_once(two_tenants: TwoTenan
 
 
 def test_a_worker_quicker_than_the_relay_finds_the_row_free(
-    two_tenants: TwoTenants, as_relay: Begin, as_app: Begin
+    two_tenants: TwoTenants, as_relay: OpenTransaction, as_app: OpenTransaction
 ) -> None:
     two_tenants.news(two_tenants.principals(3))
-    at_once = Sent(lambda batch: settle(tools(as_app, works), batch.tenant_id, batch.ids))
+    at_once = Sent(lambda batch: run_rows(as_app, batch.tenant_id, batch.ids, reconcile=works))
     relay(two_tenants, as_relay, at_once).send_due()
     assert two_tenants.count("done_at IS NOT NULL") == 3
 
 
-def test_two_relays_at_once_never_take_the_same_row(two_tenants: TwoTenants, as_relay: Begin) -> None:
+def test_two_relays_at_once_never_take_the_same_row(two_tenants: TwoTenants, as_relay: OpenTransaction) -> None:
     two_tenants.news(two_tenants.principals(20))
     with as_relay(PLATFORM) as first, as_relay(PLATFORM) as second:
         taken = [
@@ -246,61 +254,70 @@ def test_two_relays_at_once_never_take_the_same_row(two_tenants: TwoTenants, as_
 
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_rows_are_due_by_the_clock_of_the_database_alone(
-    two_tenants: TwoTenants, as_relay: Begin, as_app: Begin, hours: int
+    two_tenants: TwoTenants, as_relay: OpenTransaction, as_app: OpenTransaction, hours: int
 ) -> None:
     [row] = two_tenants.news(two_tenants.principals(1))
-    away = Tools(as_app, breaks, lambda: datetime.now(UTC) + timedelta(hours=hours))
-    settle(away, two_tenants.tenant_id, [row])
+    away = partial(run_rows, as_app, clock=lambda: datetime.now(UTC) + timedelta(hours=hours))
+    away(two_tenants.tenant_id, [row], reconcile=breaks)
     assert two_tenants.count("available_at BETWEEN now() AND now() + interval '10 s' AND done_at IS NULL") == 1
-    settle(replace(away, reconcile=works), two_tenants.tenant_id, [row])
+    away(two_tenants.tenant_id, [row], reconcile=works)
     assert two_tenants.count("done_at BETWEEN now() - interval '1 min' AND now()") == 1
 
 
-def test_the_relay_sees_the_outbox_and_nothing_else(two_tenants: TwoTenants, as_relay: Begin) -> None:
+def test_the_relay_sees_the_outbox_and_nothing_else(two_tenants: TwoTenants, as_relay: OpenTransaction) -> None:
     for table in ("principals", "events", "tenants", "clients", "tokens", "signing_keys"):
         with pytest.raises(ProgrammingError, match="permission denied"), as_relay(two_tenants.tenant_id) as tx:
             tx.connection.exec_driver_sql(f"SELECT * FROM {table}")
 
 
 @pytest.mark.promise(4)
-def test_a_worker_cannot_touch_another_tenant_s_row(two_tenants: TwoTenants, as_app: Begin) -> None:
+def test_a_worker_cannot_touch_another_tenant_s_row(two_tenants: TwoTenants, as_app: OpenTransaction) -> None:
     [row] = two_tenants.news(two_tenants.principals(1))
-    settle(tools(as_app, works), TenantId(UUID(int=7)), [row])
+    run_rows(as_app, TenantId(UUID(int=7)), [row], reconcile=works)
     assert two_tenants.count("attempts = 0 AND done_at IS NULL") == 1
 
 
-def test_work_that_fails_says_why_without_its_message_and_is_due_later(two_tenants: TwoTenants, as_app: Begin) -> None:
+def test_work_that_fails_says_why_without_its_message_and_is_due_later(
+    two_tenants: TwoTenants, as_app: OpenTransaction
+) -> None:
     [row] = two_tenants.news(two_tenants.principals(1))
-    settle(tools(as_app, breaks), two_tenants.tenant_id, [row])
+    run_rows(as_app, two_tenants.tenant_id, [row], reconcile=breaks)
     assert two_tenants.count("last_error = 'Broken' AND attempts = 1 AND available_at > now()") == 1
-    settle(tools(as_app, works), two_tenants.tenant_id, [row])
+    run_rows(as_app, two_tenants.tenant_id, [row], reconcile=works)
     assert two_tenants.count("last_error IS NULL AND attempts = 2 AND done_at IS NOT NULL") == 1
 
 
-def test_one_row_of_a_batch_that_fails_keeps_no_other_from_being_done(two_tenants: TwoTenants, as_app: Begin) -> None:
+def test_one_row_of_a_batch_that_fails_keeps_no_other_from_being_done(
+    two_tenants: TwoTenants, as_app: OpenTransaction
+) -> None:
     rows = two_tenants.news(two_tenants.principals(3))
     poisoned = two_tenants.principal_of(rows[1])
 
-    def breaks_once(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: datetime) -> None:
+    def breaks_once(tx: Tx, principal_id: UUID, *, position: Position, caller: Caller, now: datetime) -> None:
         if principal_id == poisoned:
             raise Broken
 
-    settle(tools(as_app, breaks_once), two_tenants.tenant_id, rows)
+    run_rows(as_app, two_tenants.tenant_id, rows, reconcile=breaks_once)
     assert two_tenants.count("done_at IS NOT NULL") == 2
     assert two_tenants.count("last_error = 'Broken'") == 1
 
 
-def test_a_batch_that_cannot_be_looked_at_together_is_done_row_by_row(two_tenants: TwoTenants, as_app: Begin) -> None:
+def test_a_batch_that_cannot_be_looked_at_together_is_done_row_by_row(
+    two_tenants: TwoTenants, as_app: OpenTransaction
+) -> None:
     rows = two_tenants.news(two_tenants.principals(3))
 
     def broken_look(tx: Tx, principal_ids: Sequence[UUID]) -> set[UUID]:
         raise Broken
 
-    settle(replace(tools(as_app, works), observe_quiet=broken_look), two_tenants.tenant_id, rows)
+    with patch.object(tasks, "quiet_observe", broken_look):
+        run_rows(as_app, two_tenants.tenant_id, rows, reconcile=works, worker=OutboxWorker)
     assert two_tenants.count("done_at IS NOT NULL AND attempts = 1") == 3
 
 
-def test_a_row_that_was_begun_before_is_sent_alone(two_tenants: TwoTenants, as_relay: Begin, as_app: Begin) -> None:
+def test_a_row_that_was_begun_before_is_sent_alone(
+    two_tenants: TwoTenants, as_relay: OpenTransaction, as_app: OpenTransaction
+) -> None:
     rows = two_tenants.news(two_tenants.principals(4))
     with as_app(two_tenants.tenant_id) as tx:
         outbox_begin(tx, rows[:2])  # and its worker dies
@@ -311,11 +328,11 @@ def test_a_row_that_was_begun_before_is_sent_alone(two_tenants: TwoTenants, as_r
 
 
 def test_poison_is_given_up_after_twelve_attempts_and_stays_to_be_seen(
-    two_tenants: TwoTenants, as_app: Begin, as_relay: Begin
+    two_tenants: TwoTenants, as_app: OpenTransaction, as_relay: OpenTransaction
 ) -> None:
     [row] = two_tenants.news(two_tenants.principals(1))
     for _ in range(ATTEMPTS_MAX + 2):
-        settle(tools(as_app, breaks), two_tenants.tenant_id, [row])
+        run_rows(as_app, two_tenants.tenant_id, [row], reconcile=breaks)
     assert two_tenants.count(f"dead_at IS NOT NULL AND attempts = {ATTEMPTS_MAX + 1}") == 1
     pass_time(two_tenants, 86_400)
     sent = Sent()
@@ -325,20 +342,24 @@ def test_poison_is_given_up_after_twelve_attempts_and_stays_to_be_seen(
     assert (sent.batches, backlog.waiting, backlog.dead) == ([], 0, 1)
 
 
-def test_a_row_in_the_hands_of_one_worker_is_left_alone_by_the_next(two_tenants: TwoTenants, as_app: Begin) -> None:
+def test_a_row_in_the_hands_of_one_worker_is_left_alone_by_the_next(
+    two_tenants: TwoTenants, as_app: OpenTransaction
+) -> None:
     [row] = two_tenants.news(two_tenants.principals(1))
 
-    def meanwhile(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: datetime) -> None:
-        settle(tools(as_app, breaks), two_tenants.tenant_id, [row])
+    def meanwhile(tx: Tx, principal_id: UUID, *, position: Position, caller: Caller, now: datetime) -> None:
+        run_rows(as_app, two_tenants.tenant_id, [row], reconcile=breaks)
 
-    settle(tools(as_app, meanwhile), two_tenants.tenant_id, [row])
+    run_rows(as_app, two_tenants.tenant_id, [row], reconcile=meanwhile)
     assert two_tenants.count("attempts = 1 AND done_at IS NOT NULL") == 1
 
 
-def test_rows_that_wait_in_a_task_are_held_while_it_works_on_others(two_tenants: TwoTenants, as_app: Begin) -> None:
+def test_rows_that_wait_in_a_task_are_held_while_it_works_on_others(
+    two_tenants: TwoTenants, as_app: OpenTransaction
+) -> None:
     rows = two_tenants.news(two_tenants.principals(2))
 
-    def slow(tx: Tx, principal_id: UUID, *, place: Place, caller: Caller, now: datetime) -> None:
+    def slow(tx: Tx, principal_id: UUID, *, position: Position, caller: Caller, now: datetime) -> None:
         if principal_id == two_tenants.principal_of(rows[0]):
             pass_time_of_others.append(two_tenants.count("available_at < now() + interval '3 s' AND done_at IS NULL"))
 
@@ -346,12 +367,12 @@ def test_rows_that_wait_in_a_task_are_held_while_it_works_on_others(two_tenants:
     with as_app(two_tenants.tenant_id) as tx:
         outbox_begin(tx, rows)
     pass_time(two_tenants, 3)
-    settle(tools(as_app, slow), two_tenants.tenant_id, rows)
+    run_rows(as_app, two_tenants.tenant_id, rows, reconcile=slow)
     assert pass_time_of_others == [0]
 
 
 def test_a_row_that_the_broker_has_and_no_worker_takes_is_seen(
-    two_tenants: TwoTenants, as_relay: Begin, as_app: Begin
+    two_tenants: TwoTenants, as_relay: OpenTransaction, as_app: OpenTransaction
 ) -> None:
     [row] = two_tenants.news(two_tenants.principals(1))
     aged = timedelta(seconds=5)
@@ -368,7 +389,7 @@ def test_a_row_that_the_broker_has_and_no_worker_takes_is_seen(
     assert untaken()
     relay(two_tenants, as_relay, Sent()).send_due()
     assert untaken(), "sent again, and still since then"
-    settle(tools(as_app, breaks), two_tenants.tenant_id, [row])
+    run_rows(as_app, two_tenants.tenant_id, [row], reconcile=breaks)
     assert not untaken(), "it waits for another attempt"
 
 

@@ -1,9 +1,8 @@
-"""Bulks as a client sends them: within the server's limits, again when it asks for patience or an answer is lost.
+"""Bulk requests within the server's limits, sent again after ``Retry-After`` or a lost response.
 
 To send a Bulk again does no harm: what was created the first time is answered as there already (409 ``uniqueness``).
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,8 +11,8 @@ from typing import Any
 
 import httpx2
 
-from cli.remote import NOT_AUTHENTICATED, UNREACHABLE, Refused, printable
-from cli.scim.expectations import Answer
+from cli.problems import NOT_AUTHENTICATED, UNREACHABLE, Refused, printable
+from cli.scim.expectations import Answer, answer_of
 from cli.scim.load.lines import Line
 from scim.bulk.request import REQUEST_SCHEMA
 
@@ -55,7 +54,7 @@ class Bulks:
 
     def limits(self) -> Limits:
         """Return what the server's ServiceProviderConfig allows. Raises ``Refused``."""
-        answer = self._asked("GET", "/ServiceProviderConfig")
+        answer = self._request("GET", "/ServiceProviderConfig")
         bulk = answer.member("bulk")
         if answer.status != 200 or not isinstance(bulk, dict):
             raise Refused(f"{self.http.base_url} answers {answer.status}, not as SCIM does: is BASE_URL right?", 1)
@@ -68,16 +67,16 @@ class Bulks:
 
     def send(self, operations: Sequence[bytes]) -> Answer:
         """Return the answer to a Bulk. Raises ``Refused`` when there is none, or none of a SCIM server."""
-        return self._asked("POST", "/Bulk", OPEN + b",".join(operations) + CLOSE)
+        return self._request("POST", "/Bulk", OPEN + b",".join(operations) + CLOSE)
 
-    def asked_once(self, path: str) -> Answer | None:
+    def get_or_none(self, path: str) -> Answer | None:
         """Return the answer to a GET that a load can do without, or None."""
         try:
             return self._answer("GET", path, None)
         except (httpx2.HTTPError, Refused):
             return None
 
-    def _asked(self, method: str, path: str, body: bytes | None = None) -> Answer:
+    def _request(self, method: str, path: str, body: bytes | None = None) -> Answer:
         for attempt in range(ATTEMPTS):
             wait_s = PAUSE_S * 2**attempt
             try:
@@ -90,7 +89,7 @@ class Bulks:
                 if answer.status not in AGAIN:
                     return answer
                 lost = f"answers {answer.status}: {printable(answer.member('detail') or answer.text[:80])}"
-                wait_s = wait_asked(answer, datetime.now(UTC)) or wait_s
+                wait_s = retry_after(answer, datetime.now(UTC)) or wait_s
             if attempt + 1 < ATTEMPTS:
                 self.pause(min(wait_s, PAUSE_S_MAX))
         raise Refused(f"{self.http.base_url}{path.lstrip('/')} {lost}", UNREACHABLE)
@@ -102,8 +101,7 @@ class Bulks:
                 text += chunk
                 if len(text) > ANSWER_BYTES_MAX:
                     raise Refused(f"an answer has more than {ANSWER_BYTES_MAX} bytes", 1)
-        headers = {name.lower(): value for name, value in found.headers.items()}
-        return Answer(found.status_code, headers, _object(bytes(text)), text.decode(errors="replace"))
+        return answer_of(found.status_code, found.headers, bytes(text))
 
 
 def _positive(value: Any, otherwise: int) -> int:
@@ -111,16 +109,8 @@ def _positive(value: Any, otherwise: int) -> int:
     return value if is_number else otherwise
 
 
-def _object(text: bytes) -> dict[str, Any] | None:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def wait_asked(answer: Answer, now: datetime) -> float | None:
-    """Return the seconds of Retry-After (RFC 9110 §10.2.3: a number or an instant), or None."""
+def retry_after(answer: Answer, now: datetime) -> float | None:
+    """Return the seconds of ``Retry-After`` (RFC 9110 §10.2.3: a number or an instant), or None."""
     text = answer.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdecimal():
         return min(float(text), PAUSE_S_MAX)

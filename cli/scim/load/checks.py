@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cli.remote import printable
+from cli.problems import printable
 from cli.scim.load.lines import Line, NotLoaded, not_loaded
 from cli.scim.load.schemas import EVERY_VALUE, Attribute, Attributes, Resource
 from scim.errors import error_body

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import IO, Protocol
 
-from cli.remote import Refused
+from cli.problems import Refused
 
 WRONG_FILE = 2
 BLANK_LINES_MAX = 100  # looked at before the first one that says anything

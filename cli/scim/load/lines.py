@@ -34,7 +34,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class NotLoaded:
-    """A line that did not become a resource, and why: the SCIM error of whoever refused it."""
+    """A line that did not become a resource, with the SCIM error of this program or of the server."""
 
     number: int
     end: int

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cli.remote import Refused
+from cli.problems import Refused
 from cli.scim.expectations import Answer
 from cli.scim.load.bulks import ATTEMPTS, PAUSE_S, Bulks, Limits
 from cli.scim.load.lines import Line, NotLoaded, not_loaded
@@ -25,14 +25,21 @@ Json = dict[str, Any]
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the lines so far; ``bytes`` of the file have been read. ``valid`` counts in a dry run."""
+    """The outcomes of the lines so far. ``bytes`` counts what was read, ``valid`` the good lines of a dry run, and
+    ``unreadable`` those of the refused lines that were no resource.
+    """
 
-    lines: int = 0
     created: int = 0
     there_already: int = 0
     refused: int = 0
     valid: int = 0
     bytes: int = 0
+    unreadable: int = 0
+
+    @property
+    def lines(self) -> int:
+        """The number of lines that have an outcome."""
+        return self.created + self.there_already + self.refused + self.valid
 
     def as_json(self, *, dry_run: bool) -> Json:
         """Return the numbers."""
@@ -48,15 +55,15 @@ class Tally:
 
 @dataclass(slots=True)
 class Load:
-    """One load on its way. ``refuse`` is given each line that was not loaded, in the order of the file; ``tell`` the
-    numbers after each Bulk; ``clock`` counts seconds.
+    """One load. ``refuse`` receives each line that was not loaded, in the order of the file. ``on_progress`` receives
+    the numbers after each Bulk; ``clock`` counts seconds.
     """
 
     bulks: Bulks
     limits: Limits
     endpoint: str
     refuse: Callable[[NotLoaded], None]
-    tell: Callable[[Tally], None]
+    on_progress: Callable[[Tally], None]
     clock: Callable[[], float]
     tally: Tally = field(default_factory=Tally)
     batch_max: int = FIRST_BATCH
@@ -68,7 +75,7 @@ class Load:
             self._load(lines)
         finally:
             self._give_back()
-        self.tell(self.tally)
+        self.on_progress(self.tally)
         return self.tally
 
     def _load(self, lines: Iterable[Line | NotLoaded]) -> None:
@@ -77,7 +84,7 @@ class Load:
         for line in lines:
             self.tally.bytes = line.end
             if isinstance(line, NotLoaded):
-                self._refused(line)
+                self._note_refused(line)
                 is_full, operation = not batch or len(self.held) >= HELD_MAX, b""
             else:
                 operation = line.operation(self.endpoint)
@@ -101,11 +108,11 @@ class Load:
                 half = len(part) // 2
                 waiting += [(part[half:], attempt), (part[:half], attempt)]
             elif answer.status in WHOLE_REFUSED:
-                self._refused(not_loaded(part[0], answer.status, dict(answer.body or {})))
+                self._note_refused(not_loaded(part[0], answer.status, dict(answer.body or {})))
             elif again := self._account(part, reports_in(answer), is_last=attempt + 1 >= ATTEMPTS):
                 self.bulks.pause(PAUSE_S * 2**attempt)
                 waiting.append((again, attempt + 1))
-            self.tell(self.tally)
+            self.on_progress(self.tally)
         if batch:
             self.batch_max = next_batch(len(batch), self.clock() - began_s)
         self._give_back()
@@ -124,46 +131,36 @@ class Load:
             status, error = status_of(report), report.get("response")
             error = error if isinstance(error, dict) else {"detail": "the server did not report it"}
             if 200 <= status < 300:
-                self._count(created=1)
+                self.tally.created += 1
             elif status == 409 and error.get("scimType", "uniqueness") == "uniqueness":
-                self._count(there_already=1)
+                self.tally.there_already += 1
             elif status in NOT_NOW and not is_last:
                 again.append(line)
             else:
-                self._refused(not_loaded(line, status, error))
+                self._note_refused(not_loaded(line, status, error))
         return again
 
-    def _refused(self, line: NotLoaded) -> None:
+    def _note_refused(self, line: NotLoaded) -> None:
         self.held.append(line)
-        self._count(refused=1)
+        self.tally.refused += 1
+        self.tally.unreadable += line.is_unreadable
 
-    def _count(self, *, created: int = 0, there_already: int = 0, refused: int = 0) -> None:
-        self.tally.lines += 1
-        self.tally.created += created
-        self.tally.there_already += there_already
-        self.tally.refused += refused
+    def try_out(self, lines: Iterable[Line | NotLoaded]) -> None:
+        """Count the lines that a load would send and those that it would not, and send nothing."""
+        for line in lines:
+            self.tally.bytes = line.end
+            if isinstance(line, NotLoaded):
+                self._note_refused(line)
+                self._give_back()
+            else:
+                self.tally.valid += 1
+            self.on_progress(self.tally)
 
 
 def next_batch(lines: int, took_s: float) -> int:
     """Return how many lines the next Bulk may have, after one of so many took so long."""
     factor = min(GROWTH_MAX, max(1 / GROWTH_MAX, BATCH_S / max(took_s, 0.001)))
     return max(1, round(lines * factor))
-
-
-def try_out(
-    lines: Iterable[Line | NotLoaded], refuse: Callable[[NotLoaded], None], tell: Callable[[Tally], None]
-) -> Tally:
-    """Count what a load would send and what it would not, and send nothing."""
-    tally = Tally()
-    for line in lines:
-        tally.lines, tally.bytes = tally.lines + 1, line.end
-        if isinstance(line, NotLoaded):
-            tally.refused += 1
-            refuse(line)
-        else:
-            tally.valid += 1
-        tell(tally)
-    return tally
 
 
 def reports_in(answer: Answer) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""One line that says how far a load has come: rewritten on a terminal, else a new one now and then."""
+"""The progress of a load in one line: rewritten on a terminal, else printed again every ten seconds."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ REWRITTEN_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """When a load began (monotonic seconds), and how long its file is, if that is known."""
+    """The start of a load (monotonic seconds) and the length of its file, where that is known."""
 
     began_s: float
     bytes: int | None
@@ -37,26 +37,26 @@ class Course:
 
 @contextmanager
 def progress(course: Course) -> Iterator[Callable[[Tally], None]]:
-    """Yield what tells of the load, on standard error."""
+    """Yield a function that shows the numbers of the load on standard error."""
     if not sys.stderr.isatty():
-        yield teller(course, lambda line: click.echo(line, err=True), FIRST_S, EVERY_S, time.monotonic)
+        yield reporter(course, lambda line: click.echo(line, err=True), FIRST_S, EVERY_S, time.monotonic)
         return
     begun = course.line(Tally(), course.began_s)
     with Console(stderr=True, highlight=False).status(begun) as status:
-        yield teller(course, status.update, 0.0, REWRITTEN_S, time.monotonic)
+        yield reporter(course, status.update, 0.0, REWRITTEN_S, time.monotonic)
 
 
-def teller(
+def reporter(
     course: Course, show: Callable[[str], None], first_s: float, every_s: float, clock: Callable[[], float]
 ) -> Callable[[Tally], None]:
-    """Return what shows the numbers ``first_s`` after the beginning, and no sooner than ``every_s`` after that."""
+    """Return a function that shows the numbers first after ``first_s``, then not more often than every ``every_s``."""
     due_s = course.began_s + first_s
 
-    def tell(tally: Tally) -> None:
+    def report(tally: Tally) -> None:
         nonlocal due_s
         now_s = clock()
         if now_s >= due_s:
             due_s = now_s + every_s
             show(course.line(tally, now_s))
 
-    return tell
+    return report

@@ -1,4 +1,4 @@
-"""One load from its file to its numbers: what the server is, what the file is, and what came of it."""
+"""One load: read the server's limits and schemas, recognise the file, send it, print the numbers."""
 
 import os
 import time
@@ -10,12 +10,12 @@ import click
 import httpx2
 
 from cli.output import answer
-from cli.remote import Refused
+from cli.problems import Refused
 from cli.scim.load.bulks import Bulks
 from cli.scim.load.checks import UnknownNames, checked
 from cli.scim.load.file import WRONG_FILE, Form, LineReader, Reopened, recognise
 from cli.scim.load.lines import Line, NotLoaded, read_lines
-from cli.scim.load.load import Load, Tally, try_out
+from cli.scim.load.load import Load, Tally
 from cli.scim.load.progress import Course, progress
 from cli.scim.load.schemas import Resource, resource_at, resource_of_the_standard
 from cli.scim.load.table import read_rows
@@ -24,42 +24,35 @@ NOT_JSON = "No line could be read: FILE must hold one JSON object a line; `jq -c
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the caller wants. ``form`` None: whatever the file shows."""
+class LoadOptions:
+    """The options of one load. Where ``form`` is None, the first line of the file decides."""
 
     endpoint: str
     form: Form | None
     dry_run: bool
 
 
-def load_file(http: httpx2.Client, file: IO[bytes], asked: Asked, keep: Callable[[NotLoaded], None]) -> Tally:
-    """Load a file, or try it out; answer with the numbers, also when it is ended on the way."""
-    course = Course(time.monotonic(), _length(file), asked.dry_run)
+def load_file(http: httpx2.Client, file: IO[bytes], options: LoadOptions, keep: Callable[[NotLoaded], None]) -> Tally:
+    """Load a file, or try it out; print the numbers, also where an error ends the load."""
+    course = Course(time.monotonic(), _length(file), options.dry_run)
     bulks = Bulks(http, time.sleep)
     limits = bulks.limits()
-    bytes_max = limits.bytes_of_a_resource(asked.endpoint)
-    form, opened = (asked.form, Reopened([], file)) if asked.form else recognise(file, bytes_max)
-    published = resource_at(bulks, asked.endpoint)
-    lines = _lines(form, opened, published, asked.endpoint, bytes_max)
+    bytes_max = limits.bytes_of_a_resource(options.endpoint)
+    form, opened = (options.form, Reopened([], file)) if options.form else recognise(file, bytes_max)
+    published = resource_at(bulks, options.endpoint)
+    lines = _lines(form, opened, published, options.endpoint, bytes_max)
     unknown = None if published is None else UnknownNames(published, lambda text: click.echo(text, err=True))
     lines = lines if unknown is None else unknown.watch(lines)
-    unreadable = 0
-
-    def refuse(line: NotLoaded) -> None:
-        nonlocal unreadable
-        unreadable += line.is_unreadable
-        keep(line)
-
-    with progress(course) as tell:
-        work = Load(bulks, limits, asked.endpoint, refuse, tell, time.monotonic)
+    with progress(course) as on_progress:
+        work = Load(bulks, limits, options.endpoint, keep, on_progress, time.monotonic)
         try:
-            if asked.dry_run:
-                work.tally = try_out(checked(lines, published), refuse, tell)
+            if options.dry_run:
+                work.try_out(checked(lines, published))
             else:
                 work.load(lines)
         finally:
-            _tell(work.tally, course, unknown)
-    if form is Form.NDJSON and 0 < work.tally.lines == unreadable:
+            _show(work.tally, course, unknown)
+    if form is Form.NDJSON and 0 < work.tally.lines == work.tally.unreadable:
         click.echo(NOT_JSON, err=True)
     return work.tally
 
@@ -77,7 +70,7 @@ def _lines(
     return read_rows(file, resource, bytes_max)
 
 
-def _tell(tally: Tally, course: Course, unknown: UnknownNames | None) -> None:
+def _show(tally: Tally, course: Course, unknown: UnknownNames | None) -> None:
     document: dict[str, Any] = tally.as_json(dry_run=course.dry_run)
     words = course.line(tally, time.monotonic())
     if unknown is not None:

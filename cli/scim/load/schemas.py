@@ -66,8 +66,8 @@ class Resource:
 
 def resource_at(bulks: Bulks, endpoint: str) -> Resource | None:
     """Return what the server publishes of an endpoint, or None where it does not."""
-    types = documents(bulks.asked_once("/ResourceTypes"))
-    schemas = documents(bulks.asked_once("/Schemas"))
+    types = documents(bulks.get_or_none("/ResourceTypes"))
+    schemas = documents(bulks.get_or_none("/Schemas"))
     named = next((type_ for type_ in types if _is_at(type_, endpoint)), None)
     return _resource(named or _type_by_name(endpoint, schemas), schemas)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from cli.remote import Refused, printable
+from cli.problems import Refused, hint, printable
 from cli.scim.load.file import WRONG_FILE, LineReader
 from cli.scim.load.lines import Line, NotLoaded, refused_line
 from cli.scim.load.schemas import Attribute, Extension, Resource
@@ -227,9 +227,8 @@ def _unknown(name: str, resource: Resource) -> Refused:
     names = [each.name for each in resource.attributes.values()]
     names += [each.name for extension in resource.extensions.values() for each in extension.attributes.values()]
     close = get_close_matches(name.partition(".")[0], names, 1)
-    hint = f"; did you mean {close[0]}?" if close else ""
     return Refused(
-        f"the column {printable(name)!r} is no attribute of {resource.name} at this server{hint} "
+        f"the column {printable(name)!r} is no attribute of {resource.name} at this server{hint(close)} "
         "(a file of JSON has one object a line, a table the names of attributes in its first line)",
         WRONG_FILE,
     )

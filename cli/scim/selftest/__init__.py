@@ -1,1 +1,1 @@
-"""A live self-test of a SCIM server, ours or anybody's: what a provisioning client needs, asked in its order."""
+"""The self-test of a SCIM server, ours or another one: the requests of a provisioning client, in its order."""

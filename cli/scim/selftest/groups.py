@@ -1,110 +1,103 @@
-"""The life of a group, and the end of everybody."""
-
-from urllib.parse import quote
+"""The checks of one group, and of the deletion of users and groups."""
 
 from cli.scim.expectations import expect, expect_error, expect_list, expect_resource, expect_status
-from cli.scim.selftest.asking import GROUP, Asking, check
+from cli.scim.selftest.run import GROUP, Json, Run, check
 from cli.scim.selftest.users import body_of, create
 
 
-def members(asking: Asking) -> set[str]:
+def expect_members(run: Run, *members: str, fault: str = "the members are others") -> None:
+    """Read the group, and compare its members with these users."""
+    expect(members_of(run) == {run.id(one) for one in members}, fault)
+
+
+def members_of(run: Run) -> set[str]:
     """Return the ids of the group's members, as read."""
-    answer = asking.ask("GET", asking.path("group"))
+    answer = run.get(run.path("group"))
     expect_resource(answer, "Group", 200)
     return {str(one.get("value")) for one in answer.member("members") or ()}
 
 
-def member(asking: Asking, who: str) -> dict[str, str]:
-    """Return how a member is named."""
-    return {"value": asking.id(who)}
+def change_members(run: Run, op: str, *members: str) -> None:
+    """Send a PATCH of the group's members, which must succeed."""
+    operation = {"op": op, "path": "members", "value": [{"value": run.id(one)} for one in members]}
+    patch_group(run, operation)
+
+
+def patch_group(run: Run, operation: Json) -> None:
+    """Send a PATCH of the group, which must succeed."""
+    expect_status(run.patch("group", operation), 200, 204)
 
 
 @check("A group is created with a member", "RFC 7644 §3.3")
-def created(asking: Asking) -> None:
-    create(asking, "fox")
-    body = {"schemas": [GROUP], "displayName": f"Group {asking.mark}", "members": [member(asking, "dana")]}
-    answer = asking.ask("POST", "/Groups", body)
-    if answer.status == 201:
-        asking.remember("group", "/Groups", str(answer.member("id")))
-    expect_resource(answer, "Group", 201)
-    expect(members(asking) == {asking.id("dana")}, "the member is not in it")
+def created(run: Run) -> None:
+    create(run, "fox")
+    body = {"schemas": [GROUP], "displayName": f"Group {run.mark}", "members": [{"value": run.id("dana")}]}
+    expect_resource(run.create("group", "/Groups", body), "Group", 201)
+    expect_members(run, "dana", fault="the member is not in it")
 
 
 @check("A group is found by displayName, without its members where they are excluded", "RFC 7644 §3.9")
-def found(asking: Asking) -> None:
-    asking.needs("filter")
-    text = quote(f'displayName eq "Group {asking.mark}"')
-    one = expect_list(asking.ask("GET", f"/Groups?excludedAttributes=members&filter={text}"))
-    expect([group.get("id") for group in one] == [asking.id("group")], "the group was not found")
+def found(run: Run) -> None:
+    run.require("filter")
+    one = expect_list(run.get("/Groups", excludedAttributes="members", filter=f'displayName eq "Group {run.mark}"'))
+    expect([group.get("id") for group in one] == [run.id("group")], "the group was not found")
     expect("members" not in one[0], "members are told")
 
 
 @check("A member is added, twice with no harm", "RFC 7644 §3.5.2.1")
-def added(asking: Asking) -> None:
-    asking.needs("patch")
+def added(run: Run) -> None:
     for _ in range(2):
-        operation = {"op": "add", "path": "members", "value": [member(asking, "fox")]}
-        expect_status(asking.patch(asking.path("group"), operation), 200, 204)
-    expect(members(asking) == {asking.id("dana"), asking.id("fox")}, "the members are others")
+        change_members(run, "add", "fox")
+    expect_members(run, "dana", "fox")
 
 
 @check("One member is removed by value, and no other", "Entra ID, JumpCloud", source="entra")
-def entra_removes(asking: Asking) -> None:
-    asking.needs("patch")
-    operation = {"op": "Remove", "path": "members", "value": [{"$ref": None, **member(asking, "fox")}]}
-    expect_status(asking.patch(asking.path("group"), operation), 200, 204)
-    left = members(asking)
-    asking.patch(asking.path("group"), {"op": "add", "path": "members", "value": [member(asking, "dana")]})
+def entra_removes(run: Run) -> None:
+    patch_group(run, {"op": "Remove", "path": "members", "value": [{"$ref": None, "value": run.id("fox")}]})
+    left = members_of(run)
+    run.patch("group", {"op": "add", "path": "members", "value": [{"value": run.id("dana")}]})
     expect(left, "the group was emptied: a rule of RFC 7644 §3.5.2.2 that loses everybody in it")
-    expect(left == {asking.id("dana")}, "the member is still in it")
+    expect(left == {run.id("dana")}, "the member is still in it")
 
 
 @check("One member is removed by a value path", "RFC 7644 §3.5.2.2")
-def removed(asking: Asking) -> None:
-    asking.needs("patch")
-    both = {"op": "add", "path": "members", "value": [member(asking, "dana"), member(asking, "fox")]}
-    expect_status(asking.patch(asking.path("group"), both), 200, 204)
-    operation = {"op": "remove", "path": f'members[value eq "{asking.id("fox")}"]'}
-    expect_status(asking.patch(asking.path("group"), operation), 200, 204)
-    expect(members(asking) == {asking.id("dana")}, "the members are others")
+def removed(run: Run) -> None:
+    change_members(run, "add", "dana", "fox")
+    patch_group(run, {"op": "remove", "path": f'members[value eq "{run.id("fox")}"]'})
+    expect_members(run, "dana")
 
 
 @check("Members are replaced, by nobody too", "RFC 7644 §3.5.2.3")
-def replaced(asking: Asking) -> None:
-    asking.needs("patch")
-    for who in (["fox"], []):
-        operation = {"op": "replace", "path": "members", "value": [member(asking, one) for one in who]}
-        expect_status(asking.patch(asking.path("group"), operation), 200, 204)
-        expect(members(asking) == {asking.id(one) for one in who}, "the members are others")
+def replaced(run: Run) -> None:
+    for members in (["fox"], []):
+        change_members(run, "replace", *members)
+        expect_members(run, *members)
 
 
 @check("A new name comes with the group's id", "Okta", source="okta")
-def okta_renames(asking: Asking) -> None:
-    asking.needs("patch")
-    told = {"id": asking.id("group"), "displayName": f"Renamed {asking.mark}"}
-    expect_status(asking.patch(asking.path("group"), {"op": "replace", "value": told}), 200, 204)
-    name = asking.ask("GET", asking.path("group")).member("displayName")
-    expect(name == f"Renamed {asking.mark}", f"displayName is {name!r}")
+def okta_renames(run: Run) -> None:
+    renamed = f"Renamed {run.mark}"
+    value = {"id": run.id("group"), "displayName": renamed}
+    name = run.patched("group", {"op": "replace", "value": value}).member("displayName")
+    expect(name == renamed, f"displayName is {name!r}")
 
 
 @check("A group is deleted", "RFC 7644 §3.6")
-def deleted(asking: Asking) -> None:
-    expect_status(asking.ask("DELETE", asking.path("group")), 204)
-    expect_error(asking.ask("GET", asking.path("group")), 404)
+def deleted(run: Run) -> None:
+    expect_status(run.request("DELETE", run.path("group")), 204)
+    expect_error(run.get(run.path("group")), 404)
 
 
 @check("A user is deleted, and deleting again is a 404", "RFC 7644 §3.6")
-def user_deleted(asking: Asking) -> None:
-    path = asking.path("dana")
-    expect_status(asking.ask("DELETE", path), 204)
-    expect_error(asking.ask("GET", path), 404)
-    expect_error(asking.ask("DELETE", path), 404)
+def user_deleted(run: Run) -> None:
+    path = run.path("dana")
+    expect_status(run.request("DELETE", path), 204)
+    expect_error(run.get(path), 404)
+    expect_error(run.request("DELETE", path), 404)
 
 
 @check("The name of a deleted user is free", "RFC 7644 §3.6")
-def name_is_free(asking: Asking) -> None:
-    gone = asking.id("dana")
-    answer = asking.ask("POST", "/Users", body_of(asking, "dana"))
-    if answer.status == 201:
-        asking.remember("dana again", "/Users", str(answer.member("id")))
+def name_is_free(run: Run) -> None:
+    gone = run.id("dana")
+    answer = run.create("dana again", "/Users", body_of(run, "dana"))
     expect(expect_resource(answer, "User", 201) != gone, "the id of a deleted user was used again")

@@ -1,21 +1,23 @@
 """Delegations: grant, read, change, end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from identity.actions.preconditions import check_version, require
 from identity.model.access import Caller
 from identity.model.authority import covers_authority
-from identity.model.delegation import DELEGATIONS_MAX, Delegation, Details, check_limits, is_in_force
-from identity.model.errors import Conflict, InvalidRequest, LimitExceeded, NotFound, PreconditionFailed
+from identity.model.authorization_details import check_details
+from identity.model.delegation import DELEGATIONS_MAX, Delegation, check_limits, is_in_force
+from identity.model.errors import Conflict, InvalidRequest, LimitExceeded
 from identity.model.event import Event
 from identity.model.lifecycle import State
 from identity.model.principal import ACTORS, Kind, Principal
 from identity.model.resource import ResourceServer, check_offered
 from identity.model.scope import check_scopes
-from identity.model.tenant import TASK_DURATION_MAX_S, TASK_DURATION_S
+from identity.model.tenant import TASK_DURATION_S, TASK_LIFETIME_S
 from identity.store import Tx
 from identity.store.delegations import (
     delegation_end,
@@ -31,69 +33,51 @@ from identity.store.delegations import (
 from identity.store.events import event_insert
 from identity.store.principals import principal_lock
 from identity.store.resources import resource_server_get
+from identity.store.tenants import tenant_get
 
 ENDED_BY_ADMINISTRATOR = "ended_by_administrator"
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What an administrator wants to permit. ``max_lifetime_s`` and ``max_task_s`` in seconds."""
+@dataclass(frozen=True)
+class NewDelegation:
+    """The permission that an administrator requests. Limits in seconds; None: the default, or the tenant's if lower."""
 
     actor_id: UUID
     subject_id: UUID | None
     subject_group_id: UUID | None
     resource: str
     scopes: tuple[str, ...]
-    authorization_details: Details
-    max_lifetime_s: int
-    max_depth: int
-    expires_at: datetime | None
-    max_task_s: int = TASK_DURATION_S
-
-    @property
-    def limits(self) -> dict[str, int]:
-        """The limits, by the names of their members."""
-        return {
-            "max_lifetime_s": self.max_lifetime_s,
-            "max_depth": self.max_depth,
-            "max_task_s": self.max_task_s,
-        }
+    authorization_details: Sequence[Mapping[str, Any]]
+    max_lifetime_s: int | None = None
+    max_depth: int = 1
+    expires_at: datetime | None = None
+    max_task_s: int | None = None
 
 
-def grant_delegation(
-    tx: Tx,
-    grant: Grant,
-    *,
-    tenant_lifetime_max_s: int,
-    tenant_max_task_s: int = TASK_DURATION_MAX_S,
-    caller: Caller,
-    now: datetime,
-) -> Delegation:
+def grant_delegation(tx: Tx, requested: NewDelegation, *, caller: Caller, now: datetime) -> Delegation:
     """Let an agent act for a person, or for the members of a group, at one resource server.
 
-    Raises ``InvalidRequest`` for what is not there or cannot be granted; ``Conflict`` for a party that is not active,
-    and for the same delegation by the same grantor; ``LimitExceeded``.
+    Raises ``InvalidRequest`` for a party or resource that does not exist, or a permission that cannot be granted;
+    ``Conflict`` for a party that is not active, and for the same delegation by the same grantor; ``LimitExceeded``.
     """
+    tenant = tenant_get(tx)
+    limits = {
+        "max_lifetime_s": _or(requested.max_lifetime_s, min(TASK_LIFETIME_S, tenant.task_lifetime_max_s)),
+        "max_depth": requested.max_depth,
+        "max_task_s": _or(requested.max_task_s, min(TASK_DURATION_S, tenant.max_task_s)),
+    }
+    details = check_details(list(requested.authorization_details))
     delegation = Delegation(
+        **{**vars(requested), **limits, "authorization_details": details},
         id=tx.new_id(),
-        actor_id=grant.actor_id,
-        subject_id=grant.subject_id,
-        subject_group_id=grant.subject_group_id,
-        resource=grant.resource,
-        scopes=grant.scopes,
-        authorization_details=grant.authorization_details,
-        max_lifetime_s=grant.max_lifetime_s,
-        max_depth=grant.max_depth,
-        max_task_s=grant.max_task_s,
         created_at=now,
-        expires_at=grant.expires_at,
         ended_at=None,
         ended_reason=None,
         granted_by=str(caller.id or caller.kind),
     )
-    check_limits(grant.limits, tenant_lifetime_max_s=tenant_lifetime_max_s, tenant_max_task_s=tenant_max_task_s)
+    check_limits(limits, tenant)
     server = _check_terms(tx, delegation, now)
-    actor, subject = _check_parties(tx, grant)
+    actor, subject = _check_parties(tx, delegation)
     _check_room(tx, delegation, now)
     delegation_insert(
         tx,
@@ -102,8 +86,12 @@ def grant_delegation(
         subject_end_count=subject.end_count,
         resource_end_count=server.end_count,
     )
-    _tell(tx, "delegation.granted", delegation, caller=caller, now=now)
+    _record(tx, "delegation.granted", delegation, caller=caller, now=now)
     return delegation
+
+
+def _or(requested: int | None, default: int) -> int:
+    return default if requested is None else requested
 
 
 def change_delegation(
@@ -111,39 +99,37 @@ def change_delegation(
     delegation_id: UUID,
     changes: Mapping[str, Any],
     *,
-    tenant_lifetime_max_s: int,
-    tenant_max_task_s: int = TASK_DURATION_MAX_S,
     expected_version: int | None,
     caller: Caller,
     now: datetime,
 ) -> Delegation:
-    """Give a delegation other scopes, authorization details, limits or ``expires_at``.
+    """Change the scopes, authorization details, limits or ``expires_at`` of a delegation.
 
-    A limit that stays is not held against the tenant's, which may have come down since. Where it permits less than
-    before, the tokens that rest on it end; where it permits more, new tokens may have it.
+    A limit that stays is not compared with the tenant's, which may be lower since. Where it permits less than before,
+    the tokens that rest on it end; where it permits more, new tokens may have it.
     Raises ``NotFound``, ``Conflict`` for one that has ended, ``PreconditionFailed``, ``InvalidRequest``.
     """
-    before = delegation_lock(tx, delegation_id)
-    if before is None:
-        raise NotFound("there is no such delegation")
+    tenant = tenant_get(tx)
+    if "authorization_details" in changes:
+        changes = {**changes, "authorization_details": check_details(list(changes["authorization_details"]))}
+    before = require(delegation_lock(tx, delegation_id), "there is no such delegation")
     if before.ended_at is not None:
         raise Conflict("the delegation has ended, and that is final", reason="delegation_ended")
-    if expected_version is not None and expected_version != before.version:
-        raise PreconditionFailed("the delegation has changed since the version in If-Match")
+    check_version("delegation", before.version, expected_version)
     after = replace(before, **changes)
     if after == before:
         return before
-    check_limits(changes, tenant_lifetime_max_s=tenant_lifetime_max_s, tenant_max_task_s=tenant_max_task_s)
+    check_limits(changes, tenant)
     server = _check_terms(tx, after, now)
     is_narrowed = _narrows(before, after, server)
     changed = delegation_update(tx, after, is_narrowed=is_narrowed)
-    told = {"changed": sorted(changes), "is_narrowed": is_narrowed}
-    _tell(tx, "delegation.changed", changed, told, caller=caller, now=now)
+    detail = {"changed": sorted(changes), "is_narrowed": is_narrowed}
+    _record(tx, "delegation.changed", changed, detail, caller=caller, now=now)
     return changed
 
 
 def _narrows(before: Delegation, after: Delegation, server: ResourceServer) -> bool:
-    """True when a token that was had under the one might not be had under the other."""
+    """Return True when ``after`` might not permit a token that ``before`` permitted."""
     return (
         after.max_lifetime_s < before.max_lifetime_s
         or after.max_depth < before.max_depth
@@ -155,36 +141,17 @@ def _narrows(before: Delegation, after: Delegation, server: ResourceServer) -> b
 
 def get_delegation(tx: Tx, delegation_id: UUID) -> Delegation:
     """Return one delegation, ended or not. Raises ``NotFound``."""
-    found = delegation_get(tx, delegation_id)
-    if found is None:
-        raise NotFound("no delegation with this id")
-    return found
+    return require(delegation_get(tx, delegation_id), "no delegation with this id")
 
 
-def list_delegations(
-    tx: Tx, *, actor_id: UUID | None, subject_id: UUID | None, after: UUID | None, limit: int
-) -> list[Delegation]:
-    """Return one page of delegations, ended ones among them; ``subject_id`` is a user or a group."""
-    return delegation_list(tx, actor_id=actor_id, subject_id=subject_id, after=after, limit=limit)
-
-
-def list_delegations_in_force(
-    tx: Tx,
-    *,
-    actor_id: UUID | None,
-    subject_id: UUID | None,
-    after: tuple[datetime | None, UUID] | None,
-    limit: int,
-    now: datetime,
-) -> list[Delegation]:
-    """Return one page of the delegations that have neither ended nor expired, the next to expire first."""
-    return delegations_in_force(tx, actor_id=actor_id, subject_id=subject_id, after=after, limit=limit, now=now)
+list_delegations = delegation_list
+list_delegations_in_force = delegations_in_force
 
 
 def end_delegation(
     tx: Tx, delegation_id: UUID, *, reason: str = ENDED_BY_ADMINISTRATOR, caller: Caller, now: datetime
 ) -> None:
-    """End a delegation, and with it every token that rests on it. Ending it twice is ending it once.
+    """End a delegation, and with it every token that rests on it. Repeating it changes nothing.
 
     Raises ``NotFound``.
     """
@@ -192,11 +159,11 @@ def end_delegation(
     if ended is None:
         get_delegation(tx, delegation_id)
         return
-    _tell(tx, "delegation.ended", ended, caller=caller, now=now, reason=reason)
+    _record(tx, "delegation.ended", ended, caller=caller, now=now, reason=reason)
 
 
 def _check_terms(tx: Tx, delegation: Delegation, now: datetime) -> ResourceServer:
-    """Refuse what no token could ever get; return the resource server."""
+    """Return the resource server. Refuse scopes, details and times that no token could ever have."""
     check_scopes(delegation.scopes)
     if not (delegation.scopes or delegation.authorization_details):
         raise InvalidRequest("a delegation must have scopes or authorization_details", pointer="/scopes")
@@ -214,31 +181,31 @@ def _check_terms(tx: Tx, delegation: Delegation, now: datetime) -> ResourceServe
 
 
 def _check_room(tx: Tx, delegation: Delegation, now: datetime) -> None:
-    """Refuse the same delegation a second time, and one more than an exchange looks at. The parties are locked."""
+    """Refuse the same delegation twice, and more of them than an exchange reads. The parties are locked."""
     for other in delegations_beside(tx, delegation):
         if other.terms == delegation.terms and is_in_force(other, now):
             raise Conflict(f"this is delegated already: {other.id}", reason="already_delegated")
     actor_id, subject_id, resource = delegation.actor_id, delegation.subject_id, delegation.resource
     if delegations_count(tx, actor_id=actor_id, subject_id=subject_id, resource=resource) >= DELEGATIONS_MAX:
-        whom = "groups" if subject_id is None else "one person"
+        subjects = "groups" if subject_id is None else "one person"
         raise LimitExceeded(
-            f"an actor has at most {DELEGATIONS_MAX} delegations for {whom} at one resource; end some",
+            f"an actor has at most {DELEGATIONS_MAX} delegations for {subjects} at one resource; end some",
             reason="too_many_delegations",
         )
 
 
-def _check_parties(tx: Tx, grant: Grant) -> tuple[Principal, Principal]:
+def _check_parties(tx: Tx, delegation: Delegation) -> tuple[Principal, Principal]:
     """Lock and return actor and subject, the lower id first; neither can then be cut off before the commit."""
-    subject_id, kind, pointer = _subject_of(grant)
-    parties = {id_: principal_lock(tx, id_) for id_ in sorted({grant.actor_id, subject_id})}
+    subject_id, kind, pointer = _subject_of(delegation)
+    parties = {id_: principal_lock(tx, id_) for id_ in sorted({delegation.actor_id, subject_id})}
     return (
-        _check_party(parties[grant.actor_id], ACTORS, "agent or service account", "/actor_id"),
+        _check_party(parties[delegation.actor_id], ACTORS, "agent or service account", "/actor_id"),
         _check_party(parties[subject_id], frozenset({kind}), kind, pointer),
     )
 
 
-def _subject_of(grant: Grant) -> tuple[UUID, Kind, str]:
-    match grant.subject_id, grant.subject_group_id:
+def _subject_of(delegation: Delegation) -> tuple[UUID, Kind, str]:
+    match delegation.subject_id, delegation.subject_group_id:
         case UUID() as user_id, None:
             return user_id, Kind.USER, "/subject_id"
         case None, UUID() as group_id:
@@ -255,7 +222,7 @@ def _check_party(party: Principal | None, kinds: frozenset[Kind], wanted: str, p
     return party
 
 
-def _tell(
+def _record(
     tx: Tx,
     type_: str,
     delegation: Delegation,
@@ -265,7 +232,7 @@ def _tell(
     now: datetime,
     reason: str | None = None,
 ) -> None:
-    told = Event(
+    event = Event(
         type=type_,
         subject_id=delegation.subject_id or delegation.subject_group_id,
         actor_ids=(delegation.actor_id,),
@@ -277,4 +244,4 @@ def _tell(
             **(more or {}),
         },
     )
-    event_insert(tx, told, caller=caller, now=now)
+    event_insert(tx, event, caller=caller, now=now)

@@ -11,7 +11,7 @@ import pytest
 from config.celery import make_celery
 from identity.store.outbox import Batch
 from tests.workers.plant import Plant, TwoTenants, redis_at
-from workers.sending import CeleryBroker
+from workers.relay import Broker
 
 ENDS: dict[str, Callable[[Any, str], None]] = {
     "done": lambda channel, tag: channel.basic_ack(tag),
@@ -33,7 +33,7 @@ def test_a_message_whose_end_the_broker_never_heard_of_keeps_no_other_from_being
             plant.environment["IDENTITY_BROKER_URL"] = f"redis+socket://{tmp_path}/redis.sock"
         app = make_celery(plant.settings(), "identity_app")
         relay = make_celery(plant.settings(), "identity_relay")
-        CeleryBroker(relay, lambda _: 0).send(Batch(two_tenants.tenant_id, (uuid4(),)))
+        Broker(relay, lambda _: 0).send(Batch(two_tenants.tenant_id, (uuid4(),)))
         connection = app.connection_for_read()
         channel = connection.default_channel
         channel.basic_qos(0, 1, False)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity.model.turns import has_room, next_of
+from identity.model.fair_share import has_room, next_of
 
 
 def fill(places: int, *parties: str) -> Counter[str]:
