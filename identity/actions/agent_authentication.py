@@ -13,7 +13,7 @@ from identity.model.client import Client
 from identity.model.errors import NotAuthenticated
 from identity.model.token import Party, TokenFacts
 from identity.store import Tx
-from identity.store.facts import ClientLookup, life_facts_read
+from identity.store.facts import ClientLookup, token_status_facts_read
 
 UNKNOWN = "the bearer token is not an agent's own for this issuer, or has ended"
 CLIENT_ID_LENGTH_MAX = 64
@@ -56,7 +56,9 @@ def authenticate_agent(tx: Tx, unverified_token: str, *, issuer: Issuer, now: da
     except InvalidSubjectToken as error:
         raise NotAuthenticated(UNKNOWN, reason=error.reason) from None
     jti = presented.jti if presented.issuer == issuer.identifier else None
-    facts = life_facts_read(tx, ClientLookup(_client_named(presented.claims)), jti=jti, retired_kid=None, now=now)
+    facts = token_status_facts_read(
+        tx, ClientLookup(_client_named(presented.claims)), jti=jti, retired_kid=None, now=now
+    )
     client, keys, audience = facts.common.client, issuer.keys.public(tx.tenant_id, facts.common.keys), issuer.identifier
     token = require_valid(unverified_token, facts.token, keys, issuer, now, audience=audience, detail=UNKNOWN)
     party = next((party for party in token.parties if party.id == token.subject_id), None)

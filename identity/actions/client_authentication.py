@@ -225,7 +225,7 @@ def authenticate_client(
         is_fresh = (common.is_fresh or is_spent_here) and not may_be_spent(credential.token.claims, common.cut_off)
         reason = assertion_fault(credential, key_set, is_fresh=is_fresh) or ""
         proved = not reason
-    if client is None or not common.client_stands or common.tenant_state != "active":
+    if client is None or not common.client_is_active or common.tenant_state != "active":
         raise InvalidClient("client_unknown" if client is None else "client_revoked", claimed=credential.claimed)
     if client.auth_method is not credential.method:
         raise InvalidClient("client_auth_method", claimed=credential.claimed)

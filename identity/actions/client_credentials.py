@@ -20,7 +20,7 @@ from identity.model.task import Task
 from identity.model.tenant import ACCESS_LIFETIME_S, scim_url_of
 from identity.model.token import Issue, IssuedToken, Party, is_active
 from identity.store import Tx
-from identity.store.facts import ClientCredentialsFacts, ClientLookup, itself_facts_read
+from identity.store.facts import ClientCredentialsFacts, ClientLookup, client_credentials_facts_read
 
 __all__ = [
     "ClientCredentialsFacts",
@@ -34,7 +34,7 @@ def read_client_credentials_facts(
     tx: Tx, requested: Requested, client: ClientLookup, now: datetime
 ) -> ClientCredentialsFacts:
     """Read every fact in one statement: the client, its principal, the resource server and the task."""
-    return itself_facts_read(tx, client, resource=requested.resource, txn=requested.txn, now=now)
+    return client_credentials_facts_read(tx, client, resource=requested.resource, txn=requested.txn, now=now)
 
 
 def issue_client_credentials_token(

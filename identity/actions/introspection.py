@@ -13,7 +13,7 @@ from identity.model.event import Event
 from identity.model.token import TokenFacts, inactive_reason
 from identity.store import Tx
 from identity.store.events import event_insert
-from identity.store.facts import ClientLookup, TokenStatusFacts, life_facts_read
+from identity.store.facts import ClientLookup, TokenStatusFacts, token_status_facts_read
 from identity.store.tokens import token_revoke
 
 __all__ = ["TokenStatusFacts", "introspect", "parse_presented", "read_token_status_facts", "revoke_token"]
@@ -44,7 +44,7 @@ def read_token_status_facts(
     """
     own = presented if presented is not None and presented.issuer == issuer else None
     retired_kid = own.kid if own is not None and may_have_expired else None
-    return life_facts_read(tx, client, jti=own.jti if own else None, retired_kid=retired_kid, now=now)
+    return token_status_facts_read(tx, client, jti=own.jti if own else None, retired_kid=retired_kid, now=now)
 
 
 def introspect(call: ClientCall, presented: UnverifiedToken | None, facts: TokenStatusFacts) -> Mapping[str, Any]:

@@ -28,7 +28,7 @@ from identity.model.task import (
 )
 from identity.model.token import Party
 from identity.store.events import event_insert
-from identity.store.task_opening import delegation_stands_for, task_open
+from identity.store.task_opening import delegation_exists_for, task_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def _grant_at_large(call: AgentCall, subject: ExchangeRequest) -> Granted:
         denied = refuse_parties(held, call.agent.party, (), call.now)
         if denied is not None:
             raise refusal_of(denied)
-        if not delegation_stands_for(call.tx, actor_id=call.agent_id, subject_id=held.subject.id, now=call.now):
+        if not delegation_exists_for(call.tx, actor_id=call.agent_id, subject_id=held.subject.id, now=call.now):
             raise NotDelegated("no delegation lets this agent act for this subject", reason="not_delegated")
     return Granted(held.subject, None)
 

@@ -1,1 +1,1 @@
-"""What is true. Pure: standard library only; no clock, no dice, no I/O."""
+"""Rules and values. Pure: standard library only; no clock, no randomness, no I/O."""

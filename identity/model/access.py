@@ -1,4 +1,4 @@
-"""Who makes a request, authenticated, and what each kind of caller may do to a principal."""
+"""The authenticated caller of a request, and the principals that each kind of caller may change."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from identity.model.principal import Principal
 
 
 class CallerKind(StrEnum):
-    """How a caller proved who it is."""
+    """The kind of credential that a caller presented."""
 
     ADMINISTRATOR = "administrator"
     CONNECTION = "connection"
@@ -20,10 +20,10 @@ class CallerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. ``request_id`` ties every event of one request together.
+    """The authenticated caller of a request. ``request_id`` ties every event of one request together.
 
     ``catalogue_version`` is that of the tenant's schemas and resource types when the caller was authenticated.
-    ``txn`` is what the caller was told to know the outcome by (RFC 9967 §3), where it does not wait for the answer.
+    ``txn`` is the ``Set-Txn`` of the answer (RFC 9967 §3), where the caller does not wait for the outcome.
     ``client_id`` is the OAuth client that spoke for a connection; None where the connection's own token did.
     """
 
@@ -38,8 +38,8 @@ class Caller:
 
 
 def check_reach(caller: Caller, principal: Principal) -> None:
-    """Refuse a connection that would change what another source made (account takeover by adoption), or whom an
-    administrator protects (accounts for the emergency).
+    """Refuse a connection that would change a principal of another source (account takeover by adoption), or one that
+    an administrator protects (accounts for the emergency).
 
     Raises ``NotAllowed``.
     """

@@ -1,4 +1,4 @@
-"""OAuth clients: how an agent, a resource server or a source proves itself to the token service (RFC 7591 §2)."""
+"""OAuth clients (RFC 7591 §2): the credentials of agents, resource servers and sources at the token service."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class AuthMethod(StrEnum):
 
 
 class GrantType(StrEnum):
-    """What a client may ask for."""
+    """The grant types that a client may use (RFC 6749 §4.4, RFC 8693)."""
 
     CLIENT_CREDENTIALS = "client_credentials"
     TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
@@ -32,16 +32,16 @@ CLIENTS_MAX = 50
 """Clients of one principal that are not revoked: all of them end with it, in one transaction."""
 
 SCIM_SCOPE = "scim"
-"""What opens a tenant's SCIM endpoint; the one scope that a connection's client holds."""
+"""The scope that opens a tenant's SCIM endpoint, and the only one that a connection's client holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Whom a client speaks for: ``principal_id``, an agent or service account; ``audience``, a resource server, which
-    introspects the tokens meant for it; both, where the principal runs the resource server; or ``connection_id`` alone,
-    a source that provisions by SCIM.
+    """A registered client. It speaks for ``principal_id``, an agent or service account; for ``audience``, a resource
+    server, which introspects the tokens meant for it; for both, where the principal runs the resource server; or for
+    ``connection_id`` alone, a source that provisions by SCIM.
 
-    ``scopes`` are what it may ask for as itself (client_credentials).
+    ``scopes`` are the most that it may request for itself (client_credentials).
     """
 
     client_id: str

@@ -11,14 +11,14 @@ from identity.model.errors import InvalidRequest
 
 
 class ConnectionKind(StrEnum):
-    """How a source speaks to us."""
+    """The protocol of a source."""
 
     SCIM = "scim"
     OIDC = "oidc"
 
 
 class Dialect(StrEnum):
-    """Which readings of SCIM a connection's client needs."""
+    """The readings of SCIM that a connection's client needs."""
 
     RFC = "rfc"
     INTEROP = "interop"
@@ -31,14 +31,14 @@ class Dialect(StrEnum):
 
 
 class Match(StrEnum):
-    """Which of our facts the subject claim of an upstream token is compared with. E-mail is not among them."""
+    """The attribute that the subject claim of an upstream token is compared with. E-mail is not among them."""
 
     SUBJECT = "subject"
     EXTERNAL_ID = "externalId"
 
 
 class TokenKind(StrEnum):
-    """What kinds of upstream tokens may stand for a person.
+    """The kinds of upstream tokens that are accepted for a person.
 
     ``access_token`` is that of RFC 9068; ``jwt_access_token`` any other, as Entra's, Keycloak's and Okta's.
     """
@@ -49,7 +49,7 @@ class TokenKind(StrEnum):
 
 
 class UpstreamAct(StrEnum):
-    """What becomes of an upstream token that names actors itself: it is refused, or its chain is kept whole."""
+    """An upstream token that names actors itself is refused, or its chain is kept whole."""
 
     REFUSE = "refuse"
     KEEP = "keep"
@@ -64,7 +64,7 @@ the large identity providers live."""
 
 @dataclass(frozen=True, slots=True)
 class UpstreamPolicy:
-    """Which tokens of an upstream issuer are taken.
+    """The tokens of an upstream issuer that are accepted.
 
     Seconds: at most ``max_age_s`` since ``iat``, and ``max_lifetime_s`` from ``iat`` to ``exp``.
     """
@@ -83,12 +83,12 @@ DEVELOPMENT_ISSUER = f"https://{DEVELOPMENT_HOST}"
 
 
 def is_of_development(host: str) -> bool:
-    """Say whether a URL's host is that of the development issuer, however it is spelled."""
+    """Return whether a URL's host is that of the development issuer, in any spelling."""
     return host.lower().rstrip(".") == DEVELOPMENT_HOST
 
 
 FORBIDDEN_SUBJECT_CLAIMS = frozenset({"email", "preferred_username", "upn", "unique_name", "name", "phone_number"})
-"""Claims that somebody else may hold tomorrow, or that a user can change: never a key to a person."""
+"""Claims that may pass to another person, or that a user can change: never a key to a person."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,15 +21,15 @@ Details = tuple[Mapping[str, Any], ...]
 """authorization_details (RFC 9396 §2)."""
 
 PARTY_ENDED = "party_ended"
-"""Why a delegation ended whose actor or subject was deprovisioned or deleted, or lost its last owner."""
+"""The reason of an end: actor or subject was deprovisioned or deleted, or lost its last owner."""
 
 RESOURCE_DELETED = "resource_deleted"
-"""Why a delegation ended whose resource server was deleted; it stays ended when the audience is registered anew."""
+"""The reason of an end: the resource server was deleted. It stays ended when the audience is registered anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
-    """``actor_id`` may act for ``subject_id``, or for whoever is in ``subject_group_id``, at ``resource``.
+    """``actor_id`` may act for ``subject_id``, or for the members of ``subject_group_id``, at ``resource``.
 
     ``max_depth`` counts the actors that a chain may have from this one on, itself included; 1: may not hand on.
     A task under it goes on for ``max_task_s`` seconds at most. ``version`` grows with every change, ``epoch`` with
@@ -59,8 +59,8 @@ class Delegation:
         """Return what makes it the same delegation as another: for whom, where, with what, within which limits."""
         details = sorted(json.dumps(entry, sort_keys=True) for entry in self.authorization_details)
         limits = (self.max_lifetime_s, self.max_depth, self.max_task_s, self.expires_at)
-        whom = (self.actor_id, self.subject_id, self.subject_group_id, self.resource)
-        return (*whom, frozenset(self.scopes), tuple(details), *limits)
+        parties = (self.actor_id, self.subject_id, self.subject_group_id, self.resource)
+        return (*parties, frozenset(self.scopes), tuple(details), *limits)
 
 
 def is_in_force(delegation: Delegation, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""What differs between two documents, each place spelt as the path of a PATCH spells it (RFC 7644 §3.5.2)."""
+"""Differences between two documents, each at the path that a PATCH would have (RFC 7644 §3.5.2)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple

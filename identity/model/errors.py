@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 from uuid import UUID
 
-TOLD_LENGTH_MAX = 300
+LINE_LENGTH_MAX = 300
 
 
 def first_line(said: object) -> str:
     """Return the first line of what an error says: without the statement that it was said of, and without hints."""
-    return str(said).strip().split("\n", 1)[0][:TOLD_LENGTH_MAX].rstrip(".:; ")
+    return str(said).strip().split("\n", 1)[0][:LINE_LENGTH_MAX].rstrip(".:; ")
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a programming error
-    """Something was asked that will not be done. ``code`` is stable and names the failed rule."""
+    """The request is refused. ``code`` is stable and names the failed rule."""
 
     code: ClassVar[str] = "refused"
 
@@ -32,7 +32,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a programm
         self.parent: UUID | None = None
         """The token of ours that was presented to be traded."""
         self.claimed: dict[str, str] = {}
-        """What the request says of its caller and nobody has proved; for the event, bounded and printable."""
+        """Unverified members of the request about its caller; for the event, bounded and printable."""
 
     def concerns(
         self,
@@ -42,7 +42,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a programm
         txn: UUID | None = None,
         parent: UUID | None = None,
     ) -> None:
-        """Say whom it concerns, for the audit trail."""
+        """Set the parties that it concerns, for the audit trail."""
         self.subject_id, self.actor_ids, self.txn, self.parent = subject_id, actor_ids, txn, parent
 
 
@@ -116,7 +116,7 @@ class Unavailable(Refusal):
 
 
 class RateLimited(Refusal):
-    """The caller asks more often than it may; ``wait_s`` seconds from now it may ask again (RFC 6585 §4)."""
+    """The caller sends more requests than it may; ``wait_s`` seconds from now it may send another (RFC 6585 §4)."""
 
     code = "too_often"
 

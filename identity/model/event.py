@@ -1,4 +1,4 @@
-"""What the audit trail says. No secret, token or password is ever part of an event."""
+"""Events of the audit trail. No secret, token or password is ever part of one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from identity.model.provisioning_event import ProvisioningEvent
 
 
 class Outcome(StrEnum):
-    """Whether what was asked happened."""
+    """Whether the requested operation was done."""
 
     DONE = "done"
     REFUSED = "refused"
@@ -21,7 +21,7 @@ class Outcome(StrEnum):
 class Event:
     """One row of the audit trail. ``type`` is ``noun.past_participle``; ``reason`` is a stable code.
 
-    ``provisioning`` is what others are told of it, if anything.
+    ``provisioning`` is the provisioning event about the same change, if there is one.
     """
 
     type: str

@@ -1,4 +1,4 @@
-"""Which person of ours an upstream issuer means by its subject."""
+"""Links from the subject of an upstream issuer to a user of the tenant."""
 
 from dataclasses import dataclass
 from datetime import datetime

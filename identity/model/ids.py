@@ -5,11 +5,6 @@ from typing import NewType
 from uuid import UUID
 
 TenantId = NewType("TenantId", UUID)
-PrincipalId = NewType("PrincipalId", UUID)
-ConnectionId = NewType("ConnectionId", UUID)
-DelegationId = NewType("DelegationId", UUID)
-TokenId = NewType("TokenId", UUID)
-EventId = NewType("EventId", UUID)
 
 PLATFORM = TenantId(UUID(int=0))
 """Owner of what happens before there is a tenant: an administrator's refusals, idempotency of POST /tenants."""
@@ -20,7 +15,7 @@ NO_ID = UUID(int=0)
 RANDOM_BITS = 62
 
 
-def new_id(now_ns: int, dice: int) -> UUID:
+def new_id(now_ns: int, random_bits: int) -> UUID:
     """Return a UUID version 7 of ``now_ns`` nanoseconds since 1970 and 62 random bits.
 
     The 12 bits behind the milliseconds hold the fraction of one (RFC 9562 §6.2, method 3), so ids made one after the
@@ -28,7 +23,7 @@ def new_id(now_ns: int, dice: int) -> UUID:
     """
     now_ms, rest_ns = divmod(now_ns, 1_000_000)
     fraction = rest_ns * 4096 // 1_000_000
-    low = dice & ((1 << RANDOM_BITS) - 1)
+    low = random_bits & ((1 << RANDOM_BITS) - 1)
     return UUID(int=(now_ms & (1 << 48) - 1) << 80 | 7 << 76 | fraction << 64 | 2 << 62 | low)
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class MemberChange:
-    """What becomes of a group's members: all present ones go first when ``replace`` is set."""
+    """A change of a group's members. With ``replace`` all present ones are removed first."""
 
     replace: bool = False
     add: frozenset[UUID] = frozenset()

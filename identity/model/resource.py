@@ -1,4 +1,4 @@
-"""Resource servers: whom a token may be meant for, and what may be asked of them."""
+"""Resource servers: the audiences of tokens, with their scopes and types of authorization details."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -86,8 +86,8 @@ def check_changed_types(server: ResourceServer, types: tuple[DetailsType, ...], 
 
 
 def narrows(before: ResourceServer, after: ResourceServer) -> bool:
-    """True when a token for the one might not be given for the other: scopes or types are gone, somebody else runs it,
-    or a new type restricts a scope that was there.
+    """True when a token for the one might not be given for the other: scopes or types are gone, another principal
+    runs it, or a new type restricts a scope that was there.
     """
     new = [known for known in after.authorization_details_types if known.type not in before.type_names]
     return (

@@ -10,12 +10,12 @@ from identity.model.errors import Unavailable
 from identity.model.tenant import ACCESS_LIFETIME_S, TASK_LIFETIME_MAX_S
 
 JWKS_LIFETIME_S = 300
-"""How long others may keep the published key set (Cache-Control: max-age)."""
+"""Seconds for which others may keep the published key set (Cache-Control: max-age)."""
 
 CLOCK_SKEW_S = 30
 
 RETIRING_S = max(ACCESS_LIFETIME_S, TASK_LIFETIME_MAX_S) + JWKS_LIFETIME_S + CLOCK_SKEW_S
-"""How long a replaced key still verifies: the longest token, and a verifier that fetched the set just before."""
+"""Seconds for which a replaced key still verifies: the longest token, and a key set that was fetched just before."""
 
 
 class KeyState(StrEnum):

@@ -1,4 +1,4 @@
-"""Who did what in a task: a tree of its tokens, built from the events of the audit log.
+"""The tree of a task's tokens, built from the events of the audit log.
 
 A token that was renewed is one node, however many editions it has; what was traded for any of them is below it.
 """

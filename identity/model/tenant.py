@@ -17,13 +17,13 @@ ACCESS_LIFETIME_S = 300
 """The life of a token that an agent, a service account or a connection's client gets for itself."""
 
 TASK_LIFETIME_S = 120
-"""The life of a delegated token where nobody asked for less."""
+"""The life of a delegated token where the request names no shorter one."""
 
 DEPTH_MAX = 4
 """The most actors in one chain (OAuth Actor Profile: SHOULD support at least four)."""
 
 TASK_DURATION_S = 3600
-"""How long one task may go on, through any number of tokens, unless another duration is asked for."""
+"""Seconds that one task may last, through any number of tokens, unless another duration is requested."""
 
 TASK_DURATION_MIN_S = 60
 """The shortest ``max_task_s``: less than a token lives would say nothing."""

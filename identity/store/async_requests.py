@@ -1,4 +1,4 @@
-"""Requests whose answers nobody waits for, and what is reported of their operations."""
+"""Asynchronous requests of SCIM clients (RFC 9967 §2.5.1), and the reports of their operations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from identity.store.rows import row_reader
 from identity.store.tables import async_reports
 from identity.store.tx import Tx
 
-# The row of the outbox has the id of the request, so whoever gets the one finds the other.
+# The row of the outbox has the id of the request: either is found by the other.
 INSERT = text(f"""
 WITH accepted AS (
     INSERT INTO async_requests (tenant_id, id, connection_id, client_id, request_id, sealed_body, created_at)
@@ -70,9 +70,9 @@ UPDATE async_requests SET done_at = :now, sealed_body = NULL
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The connection that asked, and the version of its tenant's catalogue, as they are now.
+    """The connection that sent the request, and the version of its tenant's catalogue, as they are now.
 
-    ``is_live`` is whether it may still ask, itself or by the client that spoke for it.
+    ``is_live`` is False where it has ended, or the client that spoke for it was revoked.
     """
 
     dialect: str | None
@@ -109,7 +109,7 @@ def async_result_find(tx: Tx, id_: UUID, connection_id: UUID, *, done_after: dat
 
 
 def async_completion_find(tx: Tx, id_: UUID, place: int) -> UUID | None:
-    """Return the id of the event that tells of an operation."""
+    """Return the id of the provisioning event about an operation."""
     found: UUID | None = tx.execute(COMPLETION, {"tenant": tx.tenant_id, "id": id_, "place": place}).scalar()
     return found
 
@@ -125,7 +125,7 @@ def async_request_claim(tx: Tx, id_: UUID, place: int) -> Claim:
 def async_reports_insert(tx: Tx, id_: UUID, reports: Mapping[int, Report], event_ids: Sequence[UUID]) -> None:
     """Write what became of operations, with what they changed. Raises ``AlreadyClaimed``: no operation is done twice.
 
-    ``event_ids`` are those of the events that tell of them.
+    ``event_ids`` are those of their provisioning events, in the same order.
     """
     key = {"tenant_id": tx.tenant_id, "async_request_id": id_}
     rows = [
@@ -139,5 +139,5 @@ def async_reports_insert(tx: Tx, id_: UUID, reports: Mapping[int, Report], event
 
 
 def async_request_finish(tx: Tx, id_: UUID, *, now: datetime) -> None:
-    """Write that nothing more will be done of a request, and forget what it asked for."""
+    """Mark a request done and delete its body."""
     tx.execute(FINISH, {"tenant": tx.tenant_id, "id": id_, "now": now})

@@ -19,7 +19,7 @@ WITHOUT_AUDIENCE = and_(
     clients.c.audience.is_not(None),
     select(resources.c.end_count).where(RESOURCE).scalar_subquery() != clients.c.audience_end_count,
 )
-"""It ended with its resource server, of which nobody writes so: the count of its ends does."""
+"""True of a client that ended with its resource server: the server's end counter says so, not the client's row."""
 
 RESOURCE_ENDED_AT = (
     select(func.coalesce(resources.c.deleted_at, resources.c.created_at)).where(RESOURCE).scalar_subquery()

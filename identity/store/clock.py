@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 CLOCK_OFF_S_MAX = 1.0
-"""More between two clocks is told."""
+"""A larger difference between two clocks is reported."""
 
 
 THIS_MINUTE = "CAST(extract(epoch FROM now()) AS bigint) / 60"
@@ -15,6 +15,6 @@ THIS_MINUTE = "CAST(extract(epoch FROM now()) AS bigint) / 60"
 
 def clock_ahead_by(connection: Connection, clock: Callable[[], datetime]) -> timedelta:
     """Return by how much ``clock`` is ahead of the database's; behind it where negative. Exact to half a round trip."""
-    asked_at = clock()
+    started_at = clock()
     theirs: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
-    return asked_at + (clock() - asked_at) / 2 - theirs
+    return started_at + (clock() - started_at) / 2 - theirs

@@ -76,7 +76,7 @@ def connection_find_by_issuer(tx: Tx, issuer: str) -> UUID | None:
     return found
 
 
-# Asked in every request of a source, so it is put together once.
+# Every request of a source runs it, so it is put together once.
 FIND_BY_TOKEN = (
     select(*CONNECTIONS.columns, tenants.c.catalogue_version)
     .join(

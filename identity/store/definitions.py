@@ -49,7 +49,7 @@ SELECT :tenant, :kind, w.attribute, w.value_key, :principal FROM wanted w
 
 
 def catalogue_hold(tx: Tx) -> None:
-    """Let nobody else change what the tenant defines until the transaction ends, and tell everybody that it changes."""
+    """Lock the definitions of the tenant until the transaction ends, and raise the version that caches compare."""
     tx.execute(
         update(tenants)
         .where(tenants.c.tenant_id == tx.tenant_id)
@@ -89,7 +89,7 @@ def schema_insert(tx: Tx, schema: DefinedSchema) -> None:
 
 
 def schema_delete(tx: Tx, id_: str) -> None:
-    """Forget a schema, all versions of it."""
+    """Delete every version of a schema."""
     tx.execute(delete(schemas).where(schemas.c.tenant_id == tx.tenant_id, schemas.c.key == id_.lower()))
 
 
@@ -132,14 +132,14 @@ def type_update(tx: Tx, type_: DefinedType) -> None:
 
 
 def type_delete(tx: Tx, name: str) -> None:
-    """Forget a resource type; waits for those who are creating a resource of it."""
+    """Delete a resource type; waits for transactions that create a resource of it."""
     tx.execute(
         delete(resource_types).where(resource_types.c.tenant_id == tx.tenant_id, resource_types.c.key == name.lower())
     )
 
 
 def type_hold(tx: Tx, kind: Kind) -> None:
-    """Let nobody forget the resource type of a kind until the transaction ends. Raises ``NotFound``."""
+    """Lock the resource type of a kind against deletion until the transaction ends. Raises ``NotFound``."""
     statement = (
         select(literal(1))
         .where(resource_types.c.tenant_id == tx.tenant_id, resource_types.c.kind == kind)

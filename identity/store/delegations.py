@@ -29,12 +29,12 @@ OF_ACTOR = delegations.c.max_depth > 0
 for one person cannot take it, and read those for all others."""
 
 WITHOUT_PARTY = and_(delegations.c.ended_at.is_(None), not_(HAS_PARTIES))
-"""It ended with a party, and no worker has written so yet."""
+"""True of one that ended with a party, where no worker has written so yet."""
 
 RESOURCE = and_(resources.c.tenant_id == delegations.c.tenant_id, resources.c.audience == delegations.c.resource)
 HAS_RESOURCE = select(resources.c.end_count).where(RESOURCE).scalar_subquery() == delegations.c.resource_end_count
 WITHOUT_RESOURCE = and_(delegations.c.ended_at.is_(None), not_(HAS_RESOURCE))
-"""It ended with its resource server, of which nobody writes so: the count of its ends does."""
+"""True of one that ended with its resource server: the server's end counter says so, and the row does not."""
 
 RESOURCE_ENDED_AT = (
     select(func.coalesce(resources.c.deleted_at, resources.c.created_at)).where(RESOURCE).scalar_subquery()

@@ -42,22 +42,22 @@ INSERT_BOTH = text(f"WITH trail AS ({INSERT_FROM_JSON}) {provisioning_events.INS
 
 
 def event_insert(tx: Tx, *recorded: Event, caller: Caller, now: datetime) -> None:
-    """Append ``recorded``, in order, with what others are told of it: now, or with the request that caused them."""
+    """Append ``recorded``, in order, with their provisioning events: now, or with the request that caused them."""
     waiting = PendingEvents() if tx.pending_events is None else tx.pending_events
-    told = [event.provisioning for event in recorded if event.provisioning is not None]
+    announced = [event.provisioning for event in recorded if event.provisioning is not None]
     waiting.events.extend(event_row(tx, event, caller=caller, now=now) for event in recorded)
-    waiting.provisioning.extend(provisioning_events.provisioning_event_rows(tx, told, caller=caller, now=now))
+    waiting.provisioning.extend(provisioning_events.provisioning_event_rows(tx, announced, caller=caller, now=now))
     if tx.pending_events is None:
         _write(tx, waiting)
 
 
-def provisioning_event_insert(tx: Tx, *told: ProvisioningEvent, caller: Caller, now: datetime) -> list[UUID]:
-    """Write what others are told that no event of the trail is about: now, or with the request that caused it.
+def provisioning_event_insert(tx: Tx, *announced: ProvisioningEvent, caller: Caller, now: datetime) -> list[UUID]:
+    """Write provisioning events that no audit event is about: now, or with the request that caused them.
 
     Return the ids, in order.
     """
     waiting = PendingEvents() if tx.pending_events is None else tx.pending_events
-    rows = provisioning_events.provisioning_event_rows(tx, told, caller=caller, now=now)
+    rows = provisioning_events.provisioning_event_rows(tx, announced, caller=caller, now=now)
     waiting.provisioning.extend(rows)
     if tx.pending_events is None:
         _write(tx, waiting)
@@ -65,7 +65,7 @@ def provisioning_event_insert(tx: Tx, *told: ProvisioningEvent, caller: Caller, 
 
 
 def event_flush(tx: Tx) -> None:
-    """Write what waits."""
+    """Write the events that wait."""
     if tx.pending_events:
         if any(row["tenant_id"] != tx.tenant_id for row in tx.pending_events.events):
             raise AssertionError("events wait in the transaction of another tenant")
@@ -81,7 +81,7 @@ def _write(tx: Tx, waiting: PendingEvents) -> None:
 
 
 def json_of(waiting: PendingEvents) -> dict[str, str]:
-    """Return what waits as the parameters that ``jsonb_to_recordset`` reads."""
+    """Return the events that wait as the parameters that ``jsonb_to_recordset`` reads."""
     return {
         "events": json.dumps(waiting.events, default=str),
         "provisioning": json.dumps(waiting.provisioning, default=str),

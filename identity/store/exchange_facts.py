@@ -29,7 +29,7 @@ from identity.store.facts import (
     folded,
     presented,
 )
-from identity.store.nesting import RESOURCE_STANDS, covers
+from identity.store.nesting import HAS_RESOURCE, covers
 from identity.store.resources import TYPES, details_types_sql
 from identity.store.rows import json_of, row_reader
 from identity.store.tables import connections, delegations, resource_pairs, resources
@@ -68,12 +68,12 @@ subject AS (SELECT coalesce(
 granted AS (
     SELECT d.* FROM delegations d
      WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.subject_id = (SELECT id FROM subject)
-       AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target) AND {RESOURCE_STANDS}
+       AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target) AND {HAS_RESOURCE}
     UNION ALL
     SELECT d.* FROM (
         SELECT d.* FROM delegations d
          WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.subject_group_id IS NOT NULL
-           AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target) AND {RESOURCE_STANDS}
+           AND d.actor_id = (SELECT id FROM actor) AND d.resource = (SELECT audience FROM target) AND {HAS_RESOURCE}
          ORDER BY d.id LIMIT :delegations_max) d
      WHERE {covers("(SELECT id FROM subject)")}),
 servers AS (
@@ -121,14 +121,15 @@ SELECT {COMMON},
 
 @dataclass(frozen=True, slots=True)
 class ExchangeFacts:
-    """For a client that asks to act for somebody. ``persons``: whom an upstream claim names; exactly one is right.
+    """The facts for a client that wants to act for a person. ``persons``: those that an upstream claim names; exactly
+    one is right.
 
-    ``subject_cut_off`` is the last one of the tenant, or of whoever the claim ever named: who was deleted and
-    provisioned anew has another id, but an upstream token from before does not say so. ``upstream_key`` is that of the
-    claimed subject. ``source`` is the resource server of the subject token where it is ours; ``target`` the one that is
-    asked for, or the same; ``pair`` what may cross from the first to the second. ``task`` is the one that is asked for,
-    or that of the subject token; ``is_in_task``: the actor took part in it, and its branch was not cancelled.
-    ``retired_key`` is the key that is asked for, whether it still signs or verifies for others.
+    ``subject_cut_off`` is the last one of the tenant, or of any person that the claim ever named: a person who was
+    deleted and provisioned anew has another id, but an upstream token from before does not say so. ``upstream_key`` is
+    that of the claimed subject. ``source`` is the resource server of the subject token where it is ours; ``target`` the
+    requested one, or the same; ``pair`` what may cross from the first to the second. ``task`` is the requested one, or
+    that of the subject token; ``is_in_task``: the actor took part in it, and its branch was not cancelled.
+    ``retired_key`` is the key with the requested ``kid``, whether it still signs or verifies for others.
     """
 
     common: CommonFacts
@@ -166,7 +167,7 @@ def exchange_facts_read(
     retired_kid: str | None,
     now: datetime,
 ) -> ExchangeFacts:
-    """Read what an exchange is decided on. ``claims`` are unverified: they only choose which rows to look at."""
+    """Read the facts that an exchange is decided on. ``claims`` are unverified, and only choose which rows are read."""
     parameters = {
         **client_parameters(tx, client, now),
         "issuer": issuer,

@@ -18,8 +18,8 @@ from identity.model.signing_key import SigningKey
 from identity.model.task import Task
 from identity.model.token import Crossing, Cutoff, GrantStatus, Party, TokenFacts
 from identity.store.clients import auth_method_sql
-from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, TASK_STANDS, covers, memberships_hold
-from identity.store.rows import json_of, row_reader
+from identity.store.nesting import CLIENT_IS_ACTIVE, DELEGATION_IS_IN_FORCE, TASK_IS_OPEN, covers, memberships_hold
+from identity.store.rows import fields_writer, json_of, row_reader
 from identity.store.tables import (
     clients,
     connections,
@@ -37,7 +37,7 @@ from identity.store.tx import Tx
 CLIENT = f"""
 client AS (
     SELECT c.client_id, c.principal_id, {json_of(clients, Client, "c", auth_method=auth_method_sql("c"))} AS facts,
-           {CLIENT_STANDS} AS stands
+           {CLIENT_IS_ACTIVE} AS is_active
       FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = :client_id),
 fresh AS (
     INSERT INTO used_assertions (tenant_id, client_id, jti_hash, expires_at)
@@ -46,7 +46,7 @@ fresh AS (
         ON CONFLICT DO NOTHING RETURNING 1)"""
 
 PARTY = json_of(principals, Party, "p")
-STATE_OF_TASK = f"CASE WHEN k.state <> 'open' OR {TASK_STANDS} THEN k.state ELSE 'cancelled' END"
+STATE_OF_TASK = f"CASE WHEN k.state <> 'open' OR {TASK_IS_OPEN} THEN k.state ELSE 'cancelled' END"
 TASK = json_of(tasks, Task, "k", state=STATE_OF_TASK)
 TENANT_CUT_OFF = """(SELECT o.not_before FROM cutoffs o
       WHERE o.tenant_id = :tenant AND o.kind = 'tenant' AND o.key = CAST(:tenant AS text))"""
@@ -55,10 +55,10 @@ DELEGATION_STATUS = json_of(
     delegations,
     GrantStatus,
     "d",
-    is_active=f"({DELEGATION_STANDS} AND (t.memberships IS NOT NULL OR {covers('t.subject_id')})) IS TRUE",
+    is_active=f"({DELEGATION_IS_IN_FORCE} AND (t.memberships IS NOT NULL OR {covers('t.subject_id')})) IS TRUE",
 )
 LASTING = {"max_lifetime_s": "NULL", "expires_at": "NULL"}
-CLIENT_STATUS = json_of(clients, GrantStatus, "c", id="c.client_id", is_active=f"{CLIENT_STANDS} IS TRUE", epoch="0",
+CLIENT_STATUS = json_of(clients, GrantStatus, "c", id="c.client_id", is_active=f"{CLIENT_IS_ACTIVE} IS TRUE", epoch="0",
                         **LASTING)  # fmt: skip
 RESOURCE_STATUS = json_of(resources, GrantStatus, "v", id="v.audience", is_active="v.deleted_at IS NULL", **LASTING)
 TOKEN = json_of(
@@ -117,7 +117,7 @@ KEYS = f"""(SELECT json_agg({KEY}) FROM signing_keys s
 
 COMMON = f"""
     {TENANT_CUT_OFF} AS cut_off,
-    (SELECT facts FROM client) AS client, (SELECT stands FROM client) IS TRUE AS client_stands,
+    (SELECT facts FROM client) AS client, (SELECT is_active FROM client) IS TRUE AS client_is_active,
     (SELECT count(*) FROM fresh) = 1 AS is_fresh,
     n.state AS tenant_state, n.task_lifetime_max_s, n.max_task_s, {KEYS} AS keys"""
 
@@ -127,7 +127,7 @@ def folded(statement: str) -> TextClause:
     return text(" ".join(statement.split()))
 
 
-ITSELF = folded(f"""
+CLIENT_CREDENTIALS = folded(f"""
 WITH {CLIENT}
 SELECT {COMMON},
     (SELECT {PARTY} FROM principals p
@@ -139,7 +139,7 @@ SELECT {COMMON},
  WHERE n.tenant_id = :tenant
 """)
 
-LIFE = folded(f"""
+TOKEN_STATUS = folded(f"""
 WITH {CLIENT}, {presented(":jti")}
 SELECT {COMMON}, (SELECT facts FROM presented) AS token, {RETIRED_KEY} AS retired_key
   FROM tenants n WHERE n.tenant_id = :tenant
@@ -148,7 +148,7 @@ SELECT {COMMON}, (SELECT facts FROM presented) AS token, {RETIRED_KEY} AS retire
 
 @dataclass(frozen=True, slots=True)
 class ClientLookup:
-    """Which client claims to ask; ``assertion_hash`` is spent by being asked about, in the same statement."""
+    """The client that a request claims to come from. The statement that reads its facts spends ``assertion_hash``."""
 
     client_id: str
     assertion_hash: bytes | None = None
@@ -157,13 +157,13 @@ class ClientLookup:
 
 @dataclass(frozen=True, slots=True)
 class CommonFacts:
-    """What every question of the token service needs. ``is_fresh``: the assertion had not been seen before.
-    ``client_stands``: it is not revoked, nor has its principal or its connection ended. ``cut_off``: everything in the
-    tenant that was issued up to then is dead, and what was used up to then may not be known here.
+    """The facts that every decision of the token service needs. ``is_fresh``: the assertion had not been seen before.
+    ``client_is_active``: it is not revoked, nor has its principal or its connection ended. ``cut_off``: every token of
+    the tenant that was issued up to then is dead, and assertions that were used up to then may not be known here.
     """
 
     client: Client | None
-    client_stands: bool
+    client_is_active: bool
     is_fresh: bool
     tenant_state: str
     task_lifetime_max_s: int
@@ -174,8 +174,8 @@ class CommonFacts:
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentialsFacts:
-    """For a client that asks for a token for itself; scopes and epoch are of the resource server that it names, and
-    ``task`` is the one that it names.
+    """The facts for a client that requests a token for itself; scopes and epoch are of the resource server that it
+    names, and ``task`` is the one that it names.
     """
 
     common: CommonFacts
@@ -187,7 +187,7 @@ class ClientCredentialsFacts:
 
 @dataclass(frozen=True, slots=True)
 class TokenStatusFacts:
-    """For a client that asks whether a token is alive."""
+    """The facts for a client that wants to know whether a token is active."""
 
     common: CommonFacts
     token: TokenFacts | None
@@ -205,7 +205,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class AccessFacts:
-    """For who presents a token at the SCIM endpoint. ``source``: the live connection whose client obtained it."""
+    """The facts for a token at the SCIM endpoint. ``source``: the live connection whose client obtained it."""
 
     token: TokenFacts | None
     source: Source | None
@@ -222,27 +222,28 @@ SELECT {KEYS} AS keys, (SELECT facts FROM presented) AS token,
                 SELECT t.client_id FROM tokens t WHERE t.tenant_id = :tenant AND t.jti = :jti))) AS source
   FROM tenants n WHERE n.tenant_id = :tenant
 """)
+CLIENT_LOOKUP_FIELDS = fields_writer(ClientLookup)
 CLIENT_CREDENTIALS_FACTS = row_reader(ClientCredentialsFacts)
 TOKEN_STATUS_FACTS = row_reader(TokenStatusFacts)
 ACCESS_FACTS = row_reader(AccessFacts)
 
 
-def itself_facts_read(
+def client_credentials_facts_read(
     tx: Tx, client: ClientLookup, *, resource: str | None, txn: UUID | None, now: datetime
 ) -> ClientCredentialsFacts:
     """Read the facts that a token for the client itself is decided on."""
     parameters = client_parameters(tx, client, now) | {"resource": resource, "txn": txn}
-    return CLIENT_CREDENTIALS_FACTS(tx.execute(ITSELF, parameters).one())
+    return CLIENT_CREDENTIALS_FACTS(tx.execute(CLIENT_CREDENTIALS, parameters).one())
 
 
-def life_facts_read(
+def token_status_facts_read(
     tx: Tx, client: ClientLookup, *, jti: UUID | None, retired_kid: str | None, now: datetime
 ) -> TokenStatusFacts:
     """Read the facts that say whether one token is active. ``retired_kid`` names a key that others may not verify with
     any more.
     """
     parameters = client_parameters(tx, client, now) | {"jti": jti, "retired_kid": retired_kid}
-    return TOKEN_STATUS_FACTS(tx.execute(LIFE, parameters).one())
+    return TOKEN_STATUS_FACTS(tx.execute(TOKEN_STATUS, parameters).one())
 
 
 def access_facts_read(tx: Tx, *, jti: UUID | None, now: datetime) -> AccessFacts:
@@ -251,11 +252,5 @@ def access_facts_read(tx: Tx, *, jti: UUID | None, now: datetime) -> AccessFacts
 
 
 def client_parameters(tx: Tx, client: ClientLookup, now: datetime) -> dict[str, Any]:
-    """Return the parameters of every one of these statements: the tenant, the time and the client."""
-    return {
-        "tenant": tx.tenant_id,
-        "now": now,
-        "client_id": client.client_id,
-        "assertion_hash": client.assertion_hash,
-        "assertion_expires_at": client.assertion_expires_at,
-    }
+    """Return the parameters that all these statements have: the tenant, the time and the client."""
+    return {"tenant": tx.tenant_id, "now": now, **CLIENT_LOOKUP_FIELDS(client)}

@@ -1,4 +1,4 @@
-"""Whether the database can write, asked without writing anything that stays."""
+"""Whether the database can write, found without writing anything that stays."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ SPILL = "SET LOCAL work_mem = '64kB'; SELECT count(*) FROM generate_series(1, 20
 
 @dataclass(slots=True)
 class Disk:
-    """What this process has last heard of the database's disk."""
+    """The state of the database's disk, as the last error in this process reported it."""
 
     is_full: bool = False
 
@@ -25,7 +25,7 @@ class Disk:
 
 
 def disk_watched(engine: Engine) -> Disk:
-    """Return what any statement of ``engine`` will be told of the disk, from now on."""
+    """Return the state of the disk, which errors of any statement of ``engine`` change from now on."""
     disk = Disk()
 
     def note(context: Any) -> None:
@@ -36,7 +36,7 @@ def disk_watched(engine: Engine) -> Disk:
 
 
 def is_read_only(connection: Connection) -> bool:
-    """True on a replica, or where the database was told to take no writes."""
+    """True on a replica, or where ``default_transaction_read_only`` is set."""
     return bool(connection.exec_driver_sql(READ_ONLY).scalar_one() == "on")
 
 

@@ -13,7 +13,7 @@ from identity.store.tx import Tx
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
-    """What was answered to the first request of a key. ``sealed_answer`` may hold secrets."""
+    """The answer to the first request of a key. ``sealed_answer`` may hold secrets."""
 
     request_hash: bytes
     status: int

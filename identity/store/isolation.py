@@ -1,5 +1,5 @@
-"""What would let one tenant's request reach another tenant's rows although row-level security is there: asked of the
-catalogue before anything is served.
+"""Checks of the catalogue before anything is served: rights by which one tenant's request would reach another tenant's
+rows in spite of row-level security.
 
 The login is looked at, not only the role that a session has taken: ``SET ROLE NONE`` gives back the login's rights.
 """

@@ -1,6 +1,6 @@
-"""What ends in the same instant as a principal, and what workers write down afterwards, a batch at a time.
+"""The rows that end in the same instant as a principal, and those that workers end afterwards, a batch at a time.
 
-Every reader takes for ended what keeps another epoch or end counter than its party has, so the batches decide nothing.
+For every reader a row has ended that keeps another epoch or end counter than its party: the batches decide nothing.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from sqlalchemy import insert, text
 from identity.model.client import CLIENTS_MAX
 from identity.model.lifecycle import Restored
 from identity.model.outbox import URGENT
-from identity.store.nesting import CLIENT_STANDS, DELEGATION_SERVES
+from identity.store.nesting import CLIENT_IS_ACTIVE, DELEGATION_IS_USABLE
 from identity.store.rows import row_reader
 from identity.store.tables import outbox
 from identity.store.tx import Tx
 
 BATCH = 500  # rows of each kind that one transaction of a worker ends
 DELEGATIONS_COUNTED_MAX = 1_000
-"""How many delegations of a principal are looked at to say how many live again."""
+"""Delegations of a principal that are read, at most, to count those that are in force again."""
 
 # All of it is found by key, and none of it grows with what others can write: clients and unique values of one principal
 # are few.
@@ -60,8 +60,8 @@ SELECT (SELECT true FROM clients
 RESTORED = text(f"""
 WITH named AS MATERIALIZED ({NAMED})
 SELECT ARRAY(SELECT c.client_id FROM clients c WHERE c.tenant_id = :tenant AND c.principal_id = :principal
-                AND {CLIENT_STANDS} LIMIT :clients) AS clients,
-       (SELECT count(*) FROM named d WHERE {DELEGATION_SERVES}) AS delegations,
+                AND {CLIENT_IS_ACTIVE} LIMIT :clients) AS clients,
+       (SELECT count(*) FROM named d WHERE {DELEGATION_IS_USABLE}) AS delegations,
        (SELECT count(*) >= :limit FROM named) AS has_more
 """)
 
@@ -146,7 +146,7 @@ class EndedTask:
 
 @dataclass(frozen=True, slots=True)
 class EndedRows:
-    """One batch: the tasks that are told of by themselves, and whether there may be more rows."""
+    """One batch: the running tasks that ended, each of which has an event, and whether there may be more rows."""
 
     tasks: tuple[EndedTask, ...]
     is_more: bool
@@ -172,8 +172,8 @@ def principal_cut(tx: Tx, principal_id: UUID, *, is_end: bool, is_deleted: bool,
 
 
 def keeps_credentials(tx: Tx, principal_id: UUID, *, end_count: int) -> bool:
-    """Say whether clients or delegations of a suspended principal would come back with it. True as well where there are
-    more than are looked at: ending what has ended changes nothing.
+    """Return whether clients or delegations of a suspended principal would come back with it. True as well where it has
+    more of them than are read: to end a row that has ended changes nothing.
     """
     named = {"tenant": tx.tenant_id, "principal": principal_id, "limit": DELEGATIONS_COUNTED_MAX}
     return bool(tx.execute(KEPT, named | {"end_count": end_count}).scalar_one())
@@ -207,12 +207,12 @@ def memberships_end(tx: Tx, principal_id: UUID) -> bool:
 
 
 def ownership_notice_insert(tx: Tx, principal_id: UUID) -> None:
-    """Ask the workers to look at a principal where it owns, is owned, or is in a group."""
+    """Enqueue the reconciliation of a principal that owns, is owned, or is in a group."""
     tx.execute(NOTICE, {"tenant": tx.tenant_id, "principal": principal_id, "notice_id": tx.new_id()})
 
 
 def notices_insert(tx: Tx, principal_ids: Sequence[UUID]) -> None:
-    """Ask the workers to look at each of these principals once more: what follows from the end of another."""
+    """Enqueue the reconciliation of each of these principals, because another one ended."""
     if principal_ids:
         rows = [
             {"tenant_id": tx.tenant_id, "id": tx.new_id(), "principal_id": id_, "kind": "reconcile",
@@ -222,7 +222,7 @@ def notices_insert(tx: Tx, principal_ids: Sequence[UUID]) -> None:
 
 
 def principal_observe(tx: Tx, principal_id: UUID, version: int) -> None:
-    """Write that what rests on a principal is in line with this version of it: the one that was looked at. A later one
+    """Write that the rows that rest on a principal are in line with the version that was read. A later one
     may have been committed meanwhile, and has a notice of its own.
     """
     tx.execute(OBSERVE, {"tenant": tx.tenant_id, "principal": principal_id, "version": version})

@@ -45,7 +45,7 @@ from identity.store.tx import Tx
 
 @dataclass(frozen=True, slots=True)
 class ResultPage:
-    """One page of a list with the sort value of each resource, and how many there are in all, if that was asked."""
+    """One page of a list with the sort value of each resource; ``total`` is 0 where the caller did not want it."""
 
     total: int
     resources: tuple[ListItem, ...]
@@ -62,10 +62,10 @@ def resource_list(tx: Tx, listing: Listing) -> ResultPage:
     """Return one page in one statement; in two, where the page goes over to those without a sort value.
 
     It ends before the resource with which its groups would show more than ``MEMBERS_SHOWN_MAX`` members in sum; the
-    first is there in any case (RFC 7644 §3.4.2.4: a page may be shorter than was asked for). Raises ``LimitExceeded``
+    first is there in any case (RFC 7644 §3.4.2.4: a page may be shorter than requested). Raises ``LimitExceeded``
     for a single group that has more.
     """
-    total, rows = _everybody(tx, listing) if _is_of_everybody(listing) else _satisfying(tx, listing)
+    total, rows = _all_resources(tx, listing) if _is_of_all(listing) else _satisfying(tx, listing)
     kept = _within_bound(rows)
     is_cut = len(kept) < len(rows)
     if listing.backward:
@@ -107,17 +107,17 @@ def _kinds(listing: Listing) -> tuple[Kind, ...]:
     return tuple(sorted(listing.wanted, key=lambda kind: kind.sort_key))
 
 
-# --- everybody -------------------------------------------------------------------------------------------------
+# --- without filter and order ----------------------------------------------------------------------------------
 
 
-def _is_of_everybody(listing: Listing) -> bool:
+def _is_of_all(listing: Listing) -> bool:
     return listing.order is None and all(wanted == ALWAYS for wanted in listing.wanted.values())
 
 
-def _everybody(tx: Tx, listing: Listing) -> tuple[int, list[Any]]:
-    """Without filter and order there are few statements, each put together once: this is what imports ask for."""
+def _all_resources(tx: Tx, listing: Listing) -> tuple[int, list[Any]]:
+    """Return total and rows of a list without filter and order: few such statements, each put together once."""
     place = listing.beyond
-    statement = _page_of_everybody(
+    statement = _page_of_all(
         _kinds(listing), listing.with_members, listing.with_total, listing.backward, place is not None
     )
     bound = {"tenant": tx.tenant_id, "offset": listing.offset, "limit": listing.limit}
@@ -126,7 +126,7 @@ def _everybody(tx: Tx, listing: Listing) -> tuple[int, list[Any]]:
 
 
 @lru_cache(KINDS_KEPT_MAX)
-def _page_of_everybody(
+def _page_of_all(
     kinds: tuple[Kind, ...], with_members: bool, with_total: bool, backward: bool, is_beyond: bool
 ) -> Select[Any]:
     order = CompiledOrder(None, descending=False, backward=backward)
@@ -145,7 +145,7 @@ LIVING = (principals.c.tenant_id == TENANT) & principals.c.deleted_at.is_(None)
 
 
 def _total(wanted: Mapping[Kind, Condition], matching: Clause) -> ColumnElement[int]:
-    """Everybody is counted already (see the triggers on ``principals``); what a condition finds is counted now."""
+    """Return the total. Triggers on ``principals`` count whole kinds; resources under a condition are counted now."""
     if any(condition != ALWAYS for condition in wanted.values()):
         return select(func.count()).select_from(principals).where(matching).scalar_subquery()
     living = func.coalesce(func.sum(principal_counts.c.living), 0)
@@ -158,7 +158,7 @@ def _total(wanted: Mapping[Kind, Condition], matching: Clause) -> ColumnElement[
 def _page(
     kinds: tuple[Kind, ...], with_members: bool, where: Clause, order: CompiledOrder, total: ColumnElement[int]
 ) -> Select[Any]:
-    """Which resources are on the page is found first: what is named beside those before it is not looked up."""
+    """Return one page. Its resources are found first, and references are looked up for these alone."""
     page = (
         select(principals.c.id, order.sort_value.label("sort_value"))
         .where(where)
@@ -182,7 +182,7 @@ def _shown(kinds: tuple[Kind, ...], with_members: bool, id_: ColumnElement[UUID]
     """Return what is shown of the resource with an id.
 
     A row by its id, one at a time: how long a page will be is not known to a prepared plan, which might therefore
-    rather read everybody and throw most of them away.
+    rather read every principal and throw most of them away.
     """
     found = _items_of(kinds, with_members).where(principals.c.tenant_id == TENANT, principals.c.id == id_)
     return found.limit(1).lateral()

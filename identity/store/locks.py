@@ -1,4 +1,4 @@
-"""What orders the issue of a token and the cut of what it rests on: advisory locks, which queue fairly.
+"""Advisory locks, which queue fairly: they order the issue of a token and the cut of anything that it rests on.
 
 Issuers hold them shared from before they look again until they commit. A transaction that ends something takes them
 exclusively as the last thing before its COMMIT: it waits for the tokens that are about to be issued, and those that

@@ -10,8 +10,9 @@ from sqlalchemy import BindParameter, ColumnElement, all_, any_, delete, func, l
 from identity.model.errors import InvalidRequest, LimitExceeded
 from identity.model.ids import NO_ID
 from identity.model.nesting import MEMBERSHIPS_MAX, NESTED_MAX, NESTING_MAX
-from identity.model.principal import Kind, Reference
+from identity.model.principal import Reference
 from identity.store.locks import EVERY_MEMBERSHIP, membership_key
+from identity.store.rows import row_reader
 from identity.store.tables import IDS, group_members, principal_owners
 from identity.store.tx import Tx
 
@@ -82,8 +83,9 @@ WITH wanted AS (SELECT unnest(CAST(:ids AS uuid[])) AS id),
                 WHERE tenant_id = :tenant AND id = :principal_id AND NOT was_owned AND EXISTS (SELECT FROM found)),
      notice AS (INSERT INTO outbox (tenant_id, id, principal_id, kind)
               VALUES (:tenant, :notice_id, :principal_id, 'reconcile'))
-SELECT w.id, f.kind, f.display FROM wanted w LEFT JOIN found f USING (id) ORDER BY w.id
+SELECT w.id, f.kind, f.display AS display_name FROM wanted w LEFT JOIN found f USING (id) ORDER BY w.id
 """)
+REFERENCE = row_reader(Reference)
 
 
 def _array(ids: Iterable[UUID]) -> BindParameter[list[UUID]]:
@@ -160,7 +162,7 @@ def _remove(tx: Tx, group_id: UUID, which: ColumnElement[bool]) -> int:
 
 
 def owners_replace(tx: Tx, principal_id: UUID, owner_ids: frozenset[UUID], *, now: datetime) -> tuple[Reference, ...]:
-    """Write who answers for a principal, and tell the workers to look at it.
+    """Write the owners of a principal, and enqueue its reconciliation.
 
     Raises ``InvalidRequest`` naming an owner that is not a user or group here.
     """
@@ -184,7 +186,7 @@ def owners_replace(tx: Tx, principal_id: UUID, owner_ids: frozenset[UUID], *, no
     missing = [row.id for row in rows if row.kind is None]
     if missing:
         raise InvalidRequest(f"no user or group has the id {missing[0]}", pointer="owners", reason="unknown_owner")
-    return tuple(Reference(row.id, Kind(row.kind), row.display) for row in rows)
+    return tuple(map(REFERENCE, rows))
 
 
 def is_owned(tx: Tx, principal_id: UUID) -> bool:

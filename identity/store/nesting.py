@@ -1,8 +1,8 @@
 """Membership as text of a statement: from a group downwards, never from a member upwards.
 
-What is read depends on the groups within the group that is asked about, which are few, and not on how many groups a
-person is in, which any source may add to. LATERAL with OFFSET 0 and scalar subqueries leave the planner nothing but to
-look up what is asked, one row after the other; of EXISTS it may make a join that reads all of a tenant.
+A statement reads the groups within one group, which are few. It does not read the groups that a person is in, to which
+any source may add. LATERAL with OFFSET 0 and scalar subqueries leave the planner nothing but to look up one row after
+the other; of EXISTS it may make a join that reads all of a tenant.
 """
 
 from identity.model.nesting import NESTING_MAX
@@ -13,7 +13,7 @@ ACTIVE_USER = """(
     SELECT u.kind = 'user' AND u.state = 'active' FROM principals u WHERE u.tenant_id = :tenant AND u.id = {id})"""
 
 IS_ACTIVE = f"{STATE.format(id='n.id')} = 'active'"
-"""The condition that the group ``n`` of the walk is active: asked once for each group, and not for each way to it."""
+"""The condition that the group ``n`` of the walk is active: evaluated once for each group, not for each way to it."""
 
 NESTED = f"""
     nested (id, depth) AS (
@@ -23,7 +23,7 @@ NESTED = f"""
             SELECT member_id FROM group_members
              WHERE tenant_id = :tenant AND nested_in = n.id AND {IS_ACTIVE} OFFSET 0) m
          WHERE n.depth < {NESTING_MAX})"""
-"""A group and the groups to which only active ones lead; whether these are active is for those that ask."""
+"""A group and the groups to which only active ones lead; the callers check whether these are active."""
 
 
 def is_member(group: str, member: str) -> str:
@@ -85,22 +85,22 @@ def memberships_hold(memberships: str) -> str:
              WHERE g.tenant_id = :tenant AND g.id = kept.g) IS NOT TRUE)"""
 
 
-RESOURCE_STANDS = """d.resource_end_count = (
+HAS_RESOURCE = """d.resource_end_count = (
     SELECT r.end_count FROM resources r WHERE r.tenant_id = :tenant AND r.audience = d.resource)"""
 """The condition that the resource server of the delegation ``d`` was not deleted since, or not registered anew."""
 
 SUBJECT_OF = "s.tenant_id = :tenant AND s.id = ANY (ARRAY[d.subject_id, d.subject_group_id])"
 """The condition that the principal ``s`` is the person or the group of the delegation ``d``."""
 
-DELEGATION_STANDS = f"""(d.ended_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > :now)
-    AND {RESOURCE_STANDS}
+DELEGATION_IS_IN_FORCE = f"""(d.ended_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > :now)
+    AND {HAS_RESOURCE}
     AND d.actor_end_count = (
         SELECT a.end_count FROM principals a WHERE a.tenant_id = :tenant AND a.id = d.actor_id)
     AND d.subject_end_count = (
         SELECT s.end_count FROM principals s WHERE {SUBJECT_OF}))"""
 """The condition that the delegation ``d`` has not ended, whether that has been written of it or not."""
 
-DELEGATION_SERVES = f"""({DELEGATION_STANDS} AND {STATE.format(id="d.actor_id")} = 'active'
+DELEGATION_IS_USABLE = f"""({DELEGATION_IS_IN_FORCE} AND {STATE.format(id="d.actor_id")} = 'active'
     AND (SELECT s.state FROM principals s WHERE {SUBJECT_OF}) = 'active')"""
 """The condition that the delegation ``d`` has not ended, and that neither of its parties is suspended."""
 
@@ -112,7 +112,7 @@ def covers(subject: str) -> str:
     )
 
 
-CLIENT_STANDS = """(c.revoked_at IS NULL
+CLIENT_IS_ACTIVE = """(c.revoked_at IS NULL
     AND (c.principal_id IS NULL OR (
         SELECT o.state = 'active' AND o.end_count = c.principal_end_count FROM principals o
          WHERE o.tenant_id = :tenant AND o.id = c.principal_id))
@@ -123,7 +123,7 @@ CLIENT_STANDS = """(c.revoked_at IS NULL
          WHERE v.tenant_id = :tenant AND v.audience = c.audience)))"""
 """The condition that the client ``c`` is not revoked, and that its principal, its connection and its audience stand."""
 
-TASK_STANDS = """(k.state = 'open'
+TASK_IS_OPEN = """(k.state = 'open'
     AND k.subject_epoch = (SELECT s.epoch FROM principals s WHERE s.tenant_id = :tenant AND s.id = k.subject_id)
     AND k.actor_epoch = (SELECT a.epoch FROM principals a WHERE a.tenant_id = :tenant AND a.id = k.actor_id))"""
 """The condition that the task ``k`` is open, and that neither its subject nor its opener was cut since."""

@@ -1,4 +1,4 @@
-"""Waiting for PostgreSQL to say that there is something to do (LISTEN), instead of asking again and again."""
+"""Waiting for a notification of PostgreSQL (LISTEN) that there is something to do, instead of polling."""
 
 from contextlib import suppress
 
@@ -61,10 +61,10 @@ class Notices:
 
 
 def is_heard(conninfo: str, engine: Engine, *, channel: str, seconds: float) -> bool:
-    """Say whether what ``engine`` announces reaches who listens by ``conninfo``, within ``seconds``.
+    """Return whether a notification of ``engine`` reaches a listener at ``conninfo`` within ``seconds``.
 
-    It does not where a pooler is between: it gives the session that listens to somebody else. ``channel`` is one that
-    nobody else uses. Raises ``psycopg.OperationalError``, ``sqlalchemy.exc.OperationalError``.
+    It does not through a pooler, which gives the listening session to other clients. ``channel`` is one that no other
+    process uses. Raises ``psycopg.OperationalError``, ``sqlalchemy.exc.OperationalError``.
     """
     notices = Notices(conninfo, channel)
     try:

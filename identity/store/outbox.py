@@ -1,4 +1,4 @@
-"""The outbox: news for the workers, written in the transaction that made it, sent later and more than once.
+"""The outbox: work for the workers, written in the transaction that causes it, sent later and more than once.
 
 The relay claims rows tenant by tenant and sends them until they are done. A worker counts an attempt before it begins,
 so that work which kills its worker is counted too, and marks the row done in the transaction that does the work. Every
@@ -22,10 +22,10 @@ from identity.store.tx import Tx
 
 ATTEMPTS_MAX = 12
 LEASE = timedelta(seconds=4)
-"""How long a row that was sent, or that a worker has begun, is left alone; then it is due again."""
+"""A row that was sent, or that a worker has begun, is due again after this time."""
 
 LOST_AFTER = timedelta(seconds=20)
-"""When a row is sent again though other messages wait in the broker, and its own may be among them."""
+"""A row is sent again after this time though other messages wait in the broker, and its own may be among them."""
 
 ERROR_LENGTH_MAX = 300
 
@@ -128,7 +128,7 @@ class Batch:
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A run that is about to begin: of which row, the how-many-eth, of what kind, and whether the row was given up
-    instead. ``principal_id`` is None where the row asks for something else.
+    instead. ``principal_id`` is None where the work is not about a principal.
     """
 
     id: UUID
@@ -140,7 +140,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits, over all tenants; ``oldest_s`` is the age of the oldest waiting row."""
+    """The rows that wait or were given up, over all tenants; ``oldest_s`` is the age of the oldest waiting row."""
 
     waiting: int
     dead: int

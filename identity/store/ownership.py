@@ -1,4 +1,4 @@
-"""Who answers for agents: from an owner to its agents, from a group down to the first active user in it."""
+"""Ownership: from an owner to its agents, from a group down to the first active user in it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ SELECT b.source_id, b.group_id,
 
 @dataclass(frozen=True, slots=True)
 class OwnedBatch:
-    """Agents of one owner: which nobody active answers for, and the last that was looked at, None at the end."""
+    """Agents of one owner: those without an active owner, and the last one of the batch, None at the end."""
 
     unowned: Sequence[UUID]
     last: UUID | None

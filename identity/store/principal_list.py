@@ -1,4 +1,4 @@
-"""Principals in the order of creation: those that an administrator asks for, each list by an index of its own."""
+"""Principals in the order of creation, as an administrator selects them, each list by an index of its own."""
 
 from typing import Any
 from uuid import UUID

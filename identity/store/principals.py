@@ -1,4 +1,4 @@
-"""Principals: one row each, with those that they are named beside."""
+"""Principals: one row each, with the references of their representations."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -44,7 +44,7 @@ from identity.store.references import (
     reference_columns,
     references,
 )
-from identity.store.rows import RowMapper
+from identity.store.rows import RowMapper, fields_writer
 from identity.store.tables import principal_emails, principals
 from identity.store.tables.schema import TEXTS
 from identity.store.tx import Tx, uniqueness
@@ -73,7 +73,7 @@ def resource_from(row: Any) -> Resource:
     """Return the resource in a row of ``resources_of``."""
     return Resource(
         principal=PRINCIPALS.read(row),
-        # Cut, not refused: nobody's deprovisioning may fail because he is in too many groups.
+        # Truncated, not refused: no deprovisioning may fail because a person is in too many groups.
         groups=references((row.groups or ())[:GROUPS_SHOWN_MAX], GROUPS_SHOWN_MAX),
         members=references(row.members, MEMBERS_SHOWN_MAX),
         owners=references(row.owners, OWNERS_SHOWN_MAX),
@@ -144,23 +144,21 @@ def _lock(kind: Kind | None) -> Select[Any]:
     return statement if kind is None else statement.where(_is_found(kind))
 
 
+PROFILE_FIELDS = fields_writer(Profile, "active", "emails", "owners", "keys")
+
+
 def _columns_of(kind: Kind, profile: Profile, principal_id: UUID) -> dict[str, Any]:
     display = profile.display_name
-    return {
+    return PROFILE_FIELDS(profile) | {
         "name": profile.name or str(principal_id),
         "name_key": _name_key(kind, profile, principal_id),
-        "external_id": profile.external_id,
-        "display_name": display,
-        "display_name_key": display.casefold() if display is not None else None,
-        "document": dict(profile.document),
-        "valid_from": profile.valid_from,
-        "valid_until": profile.valid_until,
+        "display_name_key": None if display is None else display.casefold(),
     }
 
 
 def _name_key(kind: Kind, profile: Profile, principal_id: UUID) -> str:
     if kind.is_custom:
-        return str(principal_id)  # nobody is found by it; which values are unique, the tenant's schema says
+        return str(principal_id)  # no look-up uses it: the tenant's schema says which values are unique
     return shown_name(profile.name) if kind is Kind.GROUP else canonical_name(profile.name)
 
 

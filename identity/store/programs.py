@@ -1,4 +1,4 @@
-"""Which programs of an installation are connected to its database; each names its connections."""
+"""The programs of an installation that are connected to its database; each names its connections."""
 
 from sqlalchemy import Connection
 

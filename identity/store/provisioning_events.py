@@ -1,4 +1,4 @@
-"""Provisioning events (RFC 9967): one row for each token that tells of a change. ``events.py`` writes them."""
+"""Provisioning events (RFC 9967): one row for each Security Event Token. ``events.py`` writes them."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -14,21 +14,21 @@ from identity.store.tx import Tx
 # Where resources of a tenant's own type are, only its definition says.
 INSERT = """
 INSERT INTO provisioning_events (tenant_id, id, at, connection_id, txn, sub_id, payloads)
-SELECT :tenant_id, told.id, told.at, told.connection_id, told.txn,
-       told.sub_id || jsonb_build_object('uri', coalesce(t.endpoint, '') || (told.sub_id->>'uri')), told.payloads
-  FROM jsonb_to_recordset(CAST(:provisioning AS jsonb)) AS told
+SELECT :tenant_id, event.id, event.at, event.connection_id, event.txn,
+       event.sub_id || jsonb_build_object('uri', coalesce(t.endpoint, '') || (event.sub_id->>'uri')), event.payloads
+  FROM jsonb_to_recordset(CAST(:provisioning AS jsonb)) AS event
        (id uuid, at timestamptz, connection_id uuid, txn text, kind text, sub_id jsonb, payloads jsonb)
-  LEFT JOIN resource_types t ON t.tenant_id = :tenant_id AND t.kind = told.kind
+  LEFT JOIN resource_types t ON t.tenant_id = :tenant_id AND t.kind = event.kind
 """
 
 table = provisioning_events.c
 
 
 def provisioning_event_rows(
-    tx: Tx, told: Iterable[ProvisioningEvent], *, caller: Caller, now: datetime
+    tx: Tx, announced: Iterable[ProvisioningEvent], *, caller: Caller, now: datetime
 ) -> list[dict[str, Any]]:
-    """Return the rows that events become. What is told together has one ``txn`` (RFC 9967 §2.2)."""
-    rows = [_row(tx.new_id(), event, caller, now) for event in told]
+    """Return the rows that events become. Events of one call have one ``txn`` (RFC 9967 §2.2)."""
+    rows = [_row(tx.new_id(), event, caller, now) for event in announced]
     for row in rows:
         row["txn"] = row["txn"] or str(rows[0]["id"])
     return rows

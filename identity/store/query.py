@@ -329,14 +329,14 @@ _COLUMNS: Mapping[tuple[str, ...], _Column] = {
 
 
 def _email_key(inner: Condition) -> Mapping[str, str] | None:
-    """Return value and type when that is all that is asked of one address: then the index answers."""
+    """Return value and type where the condition compares nothing else of one address: then the index answers."""
     terms = inner.terms if isinstance(inner, And) else (inner,)
-    asked: dict[str, str] = {}
+    wanted: dict[str, str] = {}
     for term in terms:
         if not isinstance(term, Comparison) or term.operator is not Operator.EQ:
             return None
         name = term.operand.path[-1]
-        if name not in ("value", "type") or name in asked:
+        if name not in ("value", "type") or name in wanted:
             return None
-        asked[name] = str(term.value)
-    return asked if "value" in asked else None
+        wanted[name] = str(term.value)
+    return wanted if "value" in wanted else None

@@ -63,7 +63,7 @@ class QueuePool(ConnectionPool):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message, unread: ``text`` is its JSON, or None when it is larger than asked for or NULL."""
+    """A message, unread: ``text`` is its JSON, or None when it is NULL or larger than the limit."""
 
     id: int
     deliveries: int

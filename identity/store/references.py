@@ -1,4 +1,4 @@
-"""Those that a representation names beside a principal: groups, members and owners, as JSON arrays of a statement."""
+"""References of a representation to other principals: groups, members and owners, as JSON arrays of a statement."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ TENANT = bindparam("tenant", type_=principals.c.tenant_id.type)
 
 
 def reference_columns(kinds: tuple[Kind, ...], with_members: bool) -> Sequence[ColumnElement[Any]]:
-    """Return those named beside a principal: groups, members and owners."""
+    """Return the columns of references: groups, members and owners."""
     members, owners, groups = group_members.alias(), principal_owners.alias(), group_members.alias()
     holders = (Kind.GROUP,) if with_members else ()
     members_of = _named(members, members.c.group_id, members.c.member_id, MEMBERS_SHOWN_MAX)
@@ -62,10 +62,10 @@ OWNED = (Kind.AGENT, Kind.SERVICE_ACCOUNT)
 
 
 def _where_kind(kinds: tuple[Kind, ...], having: tuple[Kind, ...], found: ColumnElement[Any]) -> ColumnElement[Any]:
-    asked = [kind for kind in kinds if kind in having]
-    if len(asked) == len(kinds):
+    found_kinds = [kind for kind in kinds if kind in having]
+    if len(found_kinds) == len(kinds):
         return found
-    return case((principals.c.kind.in_(asked), found)) if asked else literal(None)
+    return case((principals.c.kind.in_(found_kinds), found)) if found_kinds else literal(None)
 
 
 def _named(table: Any, ours: Any, theirs: Any, limit: int) -> ColumnElement[Any]:
@@ -92,11 +92,13 @@ def _named(table: Any, ours: Any, theirs: Any, limit: int) -> ColumnElement[Any]
 
 
 def references(items: Sequence[Sequence[str]] | None, limit: int) -> tuple[Reference, ...]:
+    """Return the references in a JSON array of id, kind and display name. Raises ``LimitExceeded``."""
     check_number(items, limit)
     return tuple(Reference(UUID(id_), Kind(kind), display) for id_, kind, display in items or ())
 
 
 def check_number(items: Sequence[Any] | None, limit: int) -> None:
+    """Refuse more than ``limit`` references. Raises ``LimitExceeded``."""
     if items is not None and len(items) > limit:
         raise LimitExceeded(
             f"the group has more than {limit} members; request it with excludedAttributes=members",

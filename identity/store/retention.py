@@ -15,10 +15,10 @@ from identity.store.tx import Tx
 TOKENS_KEPT = timedelta(seconds=TASK_DURATION_MAX_S) + timedelta(hours=1)
 TASKS_KEPT = timedelta(days=2)  # after expiry; longer than their tokens, which name them. Actors and budgets go too
 ANSWERS_KEPT = timedelta(hours=24)  # what Idempotency-Key promises
-NEWS_KEPT = timedelta(days=7)
+OUTBOX_KEPT = timedelta(days=7)
 REQUESTS_KEPT = timedelta(days=KEPT_DAYS)
 RESULTS_KEPT = timedelta(hours=RESULT_KEPT_H)
-TOLD_KEPT = timedelta(days=provisioning_event.KEPT_DAYS)
+PROVISIONING_EVENTS_KEPT = timedelta(days=provisioning_event.KEPT_DAYS)
 
 # Each by its own index, each bounded: a long pause of the sweep never becomes one long transaction.
 SWEEP = text("""
@@ -40,9 +40,10 @@ answers AS (
     DELETE FROM idempotency_keys WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
         SELECT ctid FROM idempotency_keys WHERE tenant_id = :tenant AND created_at < :answers_before LIMIT :limit))
     RETURNING 1),
-news AS (
+done AS (
     DELETE FROM outbox WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
-        SELECT ctid FROM outbox WHERE tenant_id = :tenant AND done_at < now() - :news_kept LIMIT :limit)) RETURNING 1),
+        SELECT ctid FROM outbox WHERE tenant_id = :tenant AND done_at < now() - :outbox_kept LIMIT :limit))
+    RETURNING 1),
 requests AS (
     DELETE FROM provisioning_requests WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
         SELECT ctid FROM provisioning_requests WHERE tenant_id = :tenant AND at < :requests_before LIMIT :limit))
@@ -53,25 +54,25 @@ crowd AS (
             SELECT p.ctid FROM provisioning_requests p WHERE p.tenant_id = :tenant AND p.connection_id = c.id
              ORDER BY p.id DESC OFFSET :requests_kept) AS r
          WHERE c.tenant_id = :tenant LIMIT :limit)) RETURNING 1),
-told AS (
+announced AS (
     DELETE FROM provisioning_events WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
-        SELECT ctid FROM provisioning_events WHERE tenant_id = :tenant AND at < :told_before LIMIT :limit))
+        SELECT ctid FROM provisioning_events WHERE tenant_id = :tenant AND at < :announced_before LIMIT :limit))
     RETURNING 1),
 reports AS (
     DELETE FROM async_reports WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
         SELECT r.ctid FROM async_requests a
           JOIN async_reports r ON r.tenant_id = :tenant AND r.async_request_id = a.id
          WHERE a.tenant_id = :tenant AND a.done_at < :results_before LIMIT :limit)) RETURNING 1),
-asked AS (
+accepted AS (
     DELETE FROM async_requests WHERE tenant_id = :tenant AND ctid = ANY (ARRAY(
         SELECT a.ctid FROM async_requests a
          WHERE a.tenant_id = :tenant AND a.done_at < :results_before
            AND NOT EXISTS (SELECT FROM async_reports r WHERE r.tenant_id = :tenant AND r.async_request_id = a.id)
          LIMIT :limit)) RETURNING 1)
 SELECT greatest((SELECT count(*) FROM assertions), (SELECT count(*) FROM dead), (SELECT count(*) FROM answers),
-                (SELECT count(*) FROM news), (SELECT count(*) FROM requests), (SELECT count(*) FROM crowd),
-                (SELECT count(*) FROM told), (SELECT count(*) FROM ended), (SELECT count(*) FROM counts),
-                (SELECT count(*) FROM reports), (SELECT count(*) FROM asked)) AS most
+                (SELECT count(*) FROM done), (SELECT count(*) FROM requests), (SELECT count(*) FROM crowd),
+                (SELECT count(*) FROM announced), (SELECT count(*) FROM ended), (SELECT count(*) FROM counts),
+                (SELECT count(*) FROM reports), (SELECT count(*) FROM accepted)) AS most
 """)
 
 
@@ -84,10 +85,10 @@ def expired_delete(tx: Tx, *, limit: int, now: datetime) -> int:
         "tasks_before": now - TASKS_KEPT,
         "periods_before": task_period(now) - TASK_PERIODS_COUNTED,
         "answers_before": now - ANSWERS_KEPT,
-        "news_kept": NEWS_KEPT,
+        "outbox_kept": OUTBOX_KEPT,
         "requests_before": now - REQUESTS_KEPT,
         "requests_kept": KEPT_MAX,
-        "told_before": now - TOLD_KEPT,
+        "announced_before": now - PROVISIONING_EVENTS_KEPT,
         "results_before": now - RESULTS_KEPT,
         "limit": limit,
     }

@@ -175,12 +175,13 @@ def _writer(hint: Any) -> Convert | None:
         member = _writer(arguments[1])
         return dict if member is None else lambda found: {name: member(value) for name, value in found.items()}
     if _is_dataclass(hint):
-        return _document_writer(hint)
+        return fields_writer(hint)
     return None
 
 
-def _document_writer(cls: Any) -> Convert:
-    members = {name: _writer(hint) for name, hint in _hints(cls).items()}
+def fields_writer(cls: Any, *without: str) -> Callable[[Any], dict[str, Any]]:
+    """Return what makes a dictionary of the fields of a ``cls``, but for some, as columns store them."""
+    members = {name: _writer(hint) for name, hint in _hints(cls).items() if name not in without}
 
     def write_all(value: Any) -> dict[str, Any]:
         found = {name: getattr(value, name) for name in members}
@@ -202,7 +203,7 @@ class RowMapper(Generic[T]):
         read = dict(table.c.items()) | {name: value.label(name) for name, value in expressions.items()}
         self.columns: tuple[ColumnElement[Any], ...] = tuple(read[_column_name(path)] for path in hints)
         self.read: Callable[[Any], T] = _reader(itemgetter(slice(len(hints))), hints.values(), make, is_json=False)
-        self._table = table
+        self.table, self.cls = table, cls
         self._written = {
             _column_name(path): (attrgetter(path), _writer(hint))
             for path, hint in hints.items()
@@ -222,7 +223,7 @@ class RowMapper(Generic[T]):
         """Return the value in the row of this tenant that meets the conditions. ``is_locked`` holds the row until the
         transaction ends.
         """
-        statement = select(*self.columns).where(self._table.c.tenant_id == tx.tenant_id, *conditions)
+        statement = select(*self.columns).where(self.table.c.tenant_id == tx.tenant_id, *conditions)
         return self.first(tx.execute(statement.with_for_update(key_share=True) if is_locked else statement))
 
     def page(
@@ -233,19 +234,19 @@ class RowMapper(Generic[T]):
         A condition that is None is none.
         """
         met = (condition for condition in conditions if condition is not None)
-        statement = select(*self.columns).where(self._table.c.tenant_id == tx.tenant_id, *met)
+        statement = select(*self.columns).where(self.table.c.tenant_id == tx.tenant_id, *met)
         return self.all(tx.execute(page_after(statement, key, after, limit)))
 
     def update(self, tx: Tx, *conditions: ColumnElement[bool], **values: Any) -> T | None:
         """Write these values to the row of this tenant that meets the conditions, and return what it holds then."""
-        statement = update(self._table).where(self._table.c.tenant_id == tx.tenant_id, *conditions).values(**values)
+        statement = update(self.table).where(self.table.c.tenant_id == tx.tenant_id, *conditions).values(**values)
         return self.first(tx.execute(statement.returning(*self.columns)))
 
     def update_locked(self, tx: Tx, *conditions: ColumnElement[bool], **values: Any) -> T:
         """Do the same for a row that is locked, and therefore there."""
         written = self.update(tx, *conditions, **values)
         if written is None:
-            raise AssertionError(f"no row of {self._table.name} meets the conditions")
+            raise AssertionError(f"no row of {self.table.name} meets the conditions")
         return written
 
     def values(self, value: T, *names: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What every transaction says of itself when it begins: whose rights it has, how it is planned, how long it may take.
+"""The settings with which every transaction begins: its role, how it is planned, how long it may take.
 
-Nothing of it travels in a connection's start-up options, which a pooler refuses, and nothing stays in the session,
-which a pooler gives to somebody else. It costs no round trip, for it goes with BEGIN.
+None of them travels in a connection's start-up options, which a pooler refuses, and nothing stays in the session,
+which a pooler gives to other clients. They cost no round trip, for they go with BEGIN.
 """
 
 from functools import cache

@@ -1,8 +1,8 @@
-"""What a look by key can tell before any row is written: of principals, whether something rests on them that has ended.
+"""Principals whose outbox rows need no work: nothing that ended with them is left to write down.
 
-Most rows of the outbox are of principals on which nothing rests (an agent was created, and somebody answers for it), so
-many of them are done by one statement. Its conditions are those of the steps of ``actions.reconciliation``; what is not
-surely quiet takes them.
+Most rows of the outbox are of such principals (an agent was created and has an active owner), so one statement settles
+many of them. Its conditions are those of the steps of ``actions.reconciliation``. A principal that may not meet them
+takes these steps.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from identity.store.rows import row_reader
 from identity.store.tx import Tx
 
 
-def _any(rows: str) -> str:
+def _exists(rows: str) -> str:
     """Return the condition that there is such a row: a scalar subquery, a look-up by key whatever statistics say."""
     return f"(SELECT true FROM {rows} LIMIT 1) IS NOT NULL"
 
@@ -24,17 +24,17 @@ def _any(rows: str) -> str:
 LIVE_DELEGATION = "delegations d WHERE d.tenant_id = :tenant AND d.ended_at IS NULL"
 OPEN_TASK = "tasks t WHERE t.tenant_id = :tenant AND t.state = 'open'"
 DELEGATIONS = " OR ".join((
-    _any(f"{LIVE_DELEGATION} AND d.max_depth > 0 AND d.actor_id = p.id AND d.actor_end_count <> p.end_count"),
-    _any(f"{LIVE_DELEGATION} AND d.subject_id = p.id AND d.subject_end_count <> p.end_count"),
-    _any(f"{LIVE_DELEGATION} AND d.subject_group_id = p.id AND d.subject_end_count <> p.end_count"),
+    _exists(f"{LIVE_DELEGATION} AND d.max_depth > 0 AND d.actor_id = p.id AND d.actor_end_count <> p.end_count"),
+    _exists(f"{LIVE_DELEGATION} AND d.subject_id = p.id AND d.subject_end_count <> p.end_count"),
+    _exists(f"{LIVE_DELEGATION} AND d.subject_group_id = p.id AND d.subject_end_count <> p.end_count"),
 ))  # fmt: skip
 TASKS = " OR ".join((
-    _any(f"{OPEN_TASK} AND t.actor_id = p.id AND t.actor_epoch < p.epoch"),
-    _any(f"{OPEN_TASK} AND t.subject_id = p.id AND t.subject_epoch < p.epoch"),
+    _exists(f"{OPEN_TASK} AND t.actor_id = p.id AND t.actor_epoch < p.epoch"),
+    _exists(f"{OPEN_TASK} AND t.subject_id = p.id AND t.subject_epoch < p.epoch"),
 ))  # fmt: skip
-IN_A_GROUP = _any("group_members m WHERE m.tenant_id = :tenant AND m.member_id = p.id")
-HAS_MEMBERS = _any("group_members m WHERE m.tenant_id = :tenant AND m.group_id = p.id")
-OWNS = _any("principal_owners o WHERE o.tenant_id = :tenant AND o.owner_id = p.id")
+IN_A_GROUP = _exists("group_members m WHERE m.tenant_id = :tenant AND m.member_id = p.id")
+HAS_MEMBERS = _exists("group_members m WHERE m.tenant_id = :tenant AND m.group_id = p.id")
+OWNS = _exists("principal_owners o WHERE o.tenant_id = :tenant AND o.owner_id = p.id")
 
 REMAINS = text(f"""
 SELECT {DELEGATIONS} AS delegations, {TASKS} AS tasks,
@@ -43,9 +43,9 @@ SELECT {DELEGATIONS} AS delegations, {TASKS} AS tasks,
   FROM principals p WHERE p.tenant_id = :tenant AND p.id = :principal
 """)
 
-# What somebody holds is not surely quiet.
+# A row that another transaction has locked may not be settled.
 OBSERVE = text(f"""
-WITH quiet AS MATERIALIZED (
+WITH settled AS MATERIALIZED (
     SELECT p.id, p.version FROM principals p
      WHERE p.tenant_id = :tenant AND p.id = ANY (:ids) AND p.kind <> 'group'
        AND (p.deleted_at IS NULL OR NOT ({IN_A_GROUP}))
@@ -55,16 +55,16 @@ WITH quiet AS MATERIALIZED (
                  WHERE o.tenant_id = :tenant AND o.principal_id = p.id))
        AND NOT ({DELEGATIONS}) AND NOT ({TASKS})
      FOR NO KEY UPDATE OF p SKIP LOCKED)
-UPDATE principals p SET observed_version = greatest(p.observed_version, quiet.version)
-  FROM quiet WHERE p.tenant_id = :tenant AND p.id = quiet.id
+UPDATE principals p SET observed_version = greatest(p.observed_version, settled.version)
+  FROM settled WHERE p.tenant_id = :tenant AND p.id = settled.id
 RETURNING p.id
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """Which rows that ended with a principal are not written down as ended yet, and what else may have to change: what
-    it owns, and the groups that it is in.
+    """True for each kind of rows that ended with a principal and are not written as ended: delegations, tasks,
+    memberships. ``owns`` and ``is_member``: agents that it owns, or groups that it is in, may have to change.
     """
 
     delegations: bool
@@ -79,7 +79,7 @@ NOTHING = Remains(delegations=False, tasks=False, memberships=False, owns=False,
 
 
 def remains_find(tx: Tx, principal_id: UUID) -> Remains:
-    """Return what rests on a principal and ended with it; nothing where there is none."""
+    """Return the kinds of rows that ended with a principal and are not written as ended; none without a principal."""
     row = tx.execute(REMAINS, {"tenant": tx.tenant_id, "principal": principal_id}).one_or_none()
     return NOTHING if row is None else REMAINS_OF(row)
 

@@ -1,4 +1,4 @@
-"""Rows whose ids tell when they were made: a span of time, read from either end."""
+"""A span of time of rows whose ids are in the order of creation, read from either end."""
 
 from typing import Any
 from uuid import UUID

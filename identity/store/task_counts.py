@@ -1,4 +1,4 @@
-"""How many tasks an actor opened in a short time, as parts of the statements that open them.
+"""Counting the tasks that an actor opens in a short time, as parts of the statements that open them.
 
 They count on a CTE ``fault (reason)``, and on the parameters of ``count_parameters``. An actor's count is shared out
 among slots, and a slot's share of the limit is all that is read.

@@ -7,10 +7,11 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from identity.model.delegation import DELEGATIONS_MAX
-from identity.model.task import Task, authority_document, budget_document
+from identity.model.task import Task, budget_document
 from identity.model.token import Party
 from identity.store.locks import client_key, issue_lock, principal_key
-from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, covers
+from identity.store.nesting import CLIENT_IS_ACTIVE, DELEGATION_IS_IN_FORCE, covers
+from identity.store.rows import fields_writer
 from identity.store.tables import tasks
 from identity.store.tables.schema import IDS
 from identity.store.task_counts import TOO_MANY, count_parameters, opened
@@ -25,7 +26,7 @@ WITH parties AS (
 fault (reason) AS (SELECT CASE
     WHEN (SELECT epoch_sum <> :epoch_sum OR alive <> cardinality(CAST(:party_ids AS uuid[])) FROM parties)
         THEN 'party_cut_off'
-    WHEN (SELECT {CLIENT_STANDS} FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = :client_id) IS NOT TRUE
+    WHEN (SELECT {CLIENT_IS_ACTIVE} FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = :client_id) IS NOT TRUE
         THEN 'client_revoked'
     WHEN {TOO_MANY} THEN 'too_many_tasks'
     END),
@@ -59,13 +60,16 @@ SELECT true FROM (
     SELECT d.* FROM delegations d
      WHERE d.tenant_id = :tenant AND d.ended_at IS NULL AND d.subject_group_id IS NOT NULL AND d.actor_id = :actor_id
      ORDER BY d.resource, d.id LIMIT :most)) d
- WHERE {DELEGATION_STANDS} AND {covers(":subject_id")}
+ WHERE {DELEGATION_IS_IN_FORCE} AND {covers(":subject_id")}
  LIMIT 1
 """
 STANDING_STATEMENT = text(" ".join(STANDING.split()))
 
 LOOKED_THROUGH_MAX = 10 * DELEGATIONS_MAX
-"""How many of an agent's delegations for groups are looked at to find one that covers a person anywhere."""
+"""An agent's delegations for groups that are read, at most, to find one that covers a person."""
+
+
+TASK_FIELDS = fields_writer(Task, "actor_id", "created_at", "ended_at", "budget")
 
 
 def task_open(tx: Tx, task: Task, *, subject: Party, actor: Party, client_id: str, now: datetime) -> str | None:
@@ -77,19 +81,10 @@ def task_open(tx: Tx, task: Task, *, subject: Party, actor: Party, client_id: st
         "party_ids": list(parties),
         "epoch_sum": sum(party.epoch for party in parties.values()),
         "client_id": client_id,
-        "txn": task.txn,
-        "subject_id": task.subject_id,
-        "delegation_id": task.delegation_id,
-        "audience": task.audience,
-        "scopes": list(task.scopes),
-        "authorization_details": [dict(entry) for entry in task.authorization_details],
-        "state": task.state,
+        **TASK_FIELDS(task),
         "subject_epoch": subject.epoch,
         "actor_epoch": actor.epoch,
-        "purpose": task.purpose,
-        "authority": None if task.authority is None else authority_document(task.authority),
         "budget": None if task.budget is None else budget_document(task.budget),
-        "expires_at": task.expires_at,
         **count_parameters(task.actor_id, task.txn, now),
         "now": now,
     }
@@ -97,7 +92,7 @@ def task_open(tx: Tx, task: Task, *, subject: Party, actor: Party, client_id: st
     return fault
 
 
-def delegation_stands_for(tx: Tx, *, actor_id: UUID, subject_id: UUID, now: datetime) -> bool:
-    """Say whether an agent may act for somebody at any resource server at all."""
+def delegation_exists_for(tx: Tx, *, actor_id: UUID, subject_id: UUID, now: datetime) -> bool:
+    """Return whether an agent may act for a principal at any resource server at all."""
     parameters = {"tenant": tx.tenant_id, "actor_id": actor_id, "subject_id": subject_id, "now": now}
     return tx.execute(STANDING_STATEMENT, parameters | {"most": LOOKED_THROUGH_MAX}).scalar() is True

@@ -30,8 +30,8 @@ from identity.store.locks import (
     task_key,
     token_key,
 )
-from identity.store.nesting import CLIENT_STANDS, DELEGATION_STANDS, TASK_STANDS, memberships_hold, path_to
-from identity.store.rows import RowMapper
+from identity.store.nesting import CLIENT_IS_ACTIVE, DELEGATION_IS_IN_FORCE, TASK_IS_OPEN, memberships_hold, path_to
+from identity.store.rows import RowMapper, fields_writer
 from identity.store.tables import IDS, cutoffs, tokens
 from identity.store.task_counts import TOO_MANY, count_parameters, opened
 from identity.store.tx import LockKey, Tx
@@ -83,10 +83,10 @@ fault (reason) AS (SELECT CASE
     WHEN (SELECT epoch_sum <> :epoch_sum OR alive <> cardinality(CAST(:party_ids AS uuid[])) FROM parties)
         THEN 'party_cut_off'
     WHEN (SELECT count(*) FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = ANY (CAST(:client_ids AS text[]))
-             AND {CLIENT_STANDS}) <> cardinality(CAST(:client_ids AS text[])) THEN 'client_revoked'
+             AND {CLIENT_IS_ACTIVE}) <> cardinality(CAST(:client_ids AS text[])) THEN 'client_revoked'
     WHEN (SELECT count(*) FROM delegations d
            WHERE d.tenant_id = :tenant AND d.id = ANY (CAST(:delegation_ids AS uuid[]))
-             AND {DELEGATION_STANDS}
+             AND {DELEGATION_IS_IN_FORCE}
              AND (d.id = ANY (CAST(:inherited_ids AS uuid[])) OR d.subject_id = CAST(:subject_id AS uuid)
                   OR (SELECT p.memberships IS NOT NULL FROM paths p WHERE p.id = d.id)))
          <> cardinality(CAST(:delegation_ids AS uuid[])) THEN 'delegation_ended'
@@ -111,7 +111,7 @@ fault (reason) AS (SELECT CASE
              WHERE o.tenant_id = :tenant AND o.kind = 'subject' AND o.key = CAST(:upstream_key AS text))
         THEN 'subject_cut_off'
     WHEN CAST(:task_expires_at AS timestamptz) IS NULL AND CAST(:txn AS uuid) IS NOT NULL AND NOT EXISTS (
-            SELECT FROM tasks k WHERE k.tenant_id = :tenant AND k.txn = :txn AND k.expires_at > :now AND {TASK_STANDS})
+            SELECT FROM tasks k WHERE k.tenant_id = :tenant AND k.txn = :txn AND k.expires_at > :now AND {TASK_IS_OPEN})
         THEN 'task_ended'
     WHEN (SELECT true FROM task_actors b WHERE b.tenant_id = :tenant AND b.txn = CAST(:txn AS uuid)
              AND b.actor_id = ANY (CAST(:actor_ids AS uuid[])) AND b.ended_at IS NOT NULL LIMIT 1)
@@ -231,35 +231,17 @@ def _rests_on(issue: Issue) -> Iterator[LockKey]:
         yield subject_key(issue.upstream_key)
 
 
+ISSUE_FIELDS = fields_writer(Issue, "subject", "actors", "parties", "parent_id", "basis", "upstream")
+
+
 def _issue_parameters(tx: Tx, issue: Issue) -> dict[str, Any]:
-    return {
+    return ISSUE_FIELDS(issue) | {
         "tenant": tx.tenant_id,
-        "jti": issue.jti,
-        "txn": issue.txn,
-        "client_id": issue.client_id,
         "subject_id": issue.subject.id if issue.subject else None,
         "actor_ids": [actor.id for actor in issue.actors],
-        "ancestor_ids": list(issue.ancestor_ids),
-        "delegation_ids": list(issue.delegation_ids),
-        "inherited_ids": list(issue.inherited_ids),
-        "memberships": list(issue.memberships),
-        "client_ids": list(issue.client_ids),
-        "pair_ids": list(issue.pair_ids),
         "party_ids": [party.id for party in issue.parties],
         "epoch_sum": issue.epoch_sum,
         "basis_epoch_sum": issue.basis_epoch_sum,
-        "audiences": list(issue.audiences),
-        "depth_max": issue.depth_max,
-        "audience": issue.audience,
-        "scopes": list(issue.scopes),
-        "authorization_details": [dict(entry) for entry in issue.authorization_details],
-        "issued_at": issue.issued_at,
-        "expires_at": issue.expires_at,
-        "connection_id": issue.connection_id,
-        "upstream_key": issue.upstream_key,
-        "upstream_iat": issue.upstream_iat,
-        "renewable_until": issue.renewable_until,
-        "first_jti": issue.first_jti,
         "upstream": asdict(issue.upstream) if issue.upstream and issue.upstream != Upstream() else None,
     }
 

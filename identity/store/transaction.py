@@ -1,4 +1,4 @@
-"""What opens a transaction. Only the doors (web edges, workers) import this."""
+"""Opening a transaction. Only web edges and workers import this."""
 
 import secrets
 import time
@@ -101,7 +101,7 @@ def transaction(
             event_flush(tx)
             connection.exec_driver_sql(f"{cut_lock_sql(tx)}COMMIT")
         except BaseException:
-            # A broken connection has rolled back already; the first error is the news.
+            # A broken connection has rolled back already; the first error is the one to report.
             with suppress(SQLAlchemyError, DriverError):
                 connection.exec_driver_sql("ROLLBACK")
             raise
@@ -125,7 +125,7 @@ def untenanted(engine: Engine) -> Iterator[Connection]:
 
 
 def check_role(engine: Engine) -> None:
-    """Refuse a login, or a pooler before it, that does not give a transaction the role that it asks for.
+    """Refuse a login, or a pooler before it, that does not give a transaction the role that it sets.
 
     Under another role a relay would see no row, for ever, and call that no work. Raises ``Unavailable``, whose reason
     is ``role_missing`` before the first migration, and ``sqlalchemy.exc.OperationalError`` without a database.
@@ -135,11 +135,11 @@ def check_role(engine: Engine) -> None:
         with untenanted(engine) as connection:
             found = connection.exec_driver_sql("SELECT current_user").scalar_one()
     except Unavailable as refusal:
-        told = {
+        details = {
             "role_missing": f"there is no role {role} in the database: run `identity migrate`",
             "role_not_granted": f"the database's login may not become {role}: GRANT {role} TO the login",
         }
-        detail = told.get(refusal.reason, f"the database's login does not become {role}: {refusal.cause}")
+        detail = details.get(refusal.reason, f"the database's login does not become {role}: {refusal.cause}")
         raise Unavailable(detail, reason=refusal.reason) from refusal
     if found != role:
         raise Unavailable(
@@ -149,16 +149,16 @@ def check_role(engine: Engine) -> None:
 
 
 def _begin(connection: Connection, role: Role, bound: str = "", *, is_brief: bool = False) -> None:
-    """Nothing that a caller says is in this statement: what is wrong with it is wrong with the login."""
+    """Begin a transaction. The statement holds nothing of a request, so its errors are errors of the login."""
     try:
-        _say_once_more_where_lost(connection, begin_sql(role, is_brief=is_brief) + bound)
+        _execute_once_more_where_lost(connection, begin_sql(role, is_brief=is_brief) + bound)
     except (ProgrammingError, DataError) as error:
         fault = WRONG_LOGIN.get(getattr(error.orig, "sqlstate", None) or "", "role_refused")
         raise Unavailable("the database does not answer; try again", reason=fault, cause=str(error.orig)) from error
 
 
-def _say_once_more_where_lost(connection: Connection, statement: str) -> None:
-    """Begin; once more where the pool's connection was lost while nobody used it, for nothing was done on it yet."""
+def _execute_once_more_where_lost(connection: Connection, statement: str) -> None:
+    """Begin; once more where the pool's connection was lost while it was idle, for nothing was done on it yet."""
     try:
         connection.exec_driver_sql(statement)
     except DBAPIError as error:

@@ -1,4 +1,4 @@
-"""Which tenants trust an upstream issuer: asked once, before anything is served."""
+"""The tenants that trust an upstream issuer, looked up once before anything is served."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -28,7 +28,7 @@ BEGIN
     END LOOP;
 END $$"""
 
-ASKED = text(
+SETTINGS = text(
     "SELECT set_config('app.tenant', :platform, true), set_config('app.page', :page, true),"
     " set_config('app.issuer', :issuer, true), set_config('app.trusting', '', true)"
 )
@@ -57,8 +57,8 @@ def _pages(connection: Connection) -> Iterator[dict[str, str]]:
 
 
 def _trusting(connection: Connection, page: dict[str, str], issuer: str) -> list[str]:
-    asked = {"platform": str(PLATFORM), "page": f"{{{','.join(page)}}}", "issuer": issuer}
-    connection.execute(ASKED, asked)
+    parameters = {"platform": str(PLATFORM), "page": f"{{{','.join(page)}}}", "issuer": issuer}
+    connection.execute(SETTINGS, parameters)
     connection.exec_driver_sql(LOOK)
     found: str = connection.execute(FOUND).scalar_one()
     return [page[tenant_id] for tenant_id in found.split()]

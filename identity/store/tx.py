@@ -15,7 +15,7 @@ from identity.model.ids import TenantId
 
 @dataclass(frozen=True, slots=True)
 class PendingEvents:
-    """Rows of the audit trail, and of what others are told, that wait for the statement that writes them."""
+    """Rows of the audit trail and of provisioning events that wait for the statement that writes them."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
     provisioning: list[dict[str, Any]] = field(default_factory=list)
@@ -30,12 +30,12 @@ class PendingEvents:
 
 
 LockKey = tuple[str, UUID | str | int]
-"""What a token may rest on: a kind, and which of it (``store.locks``)."""
+"""A kind of row that tokens rest on, and the key of one (``store.locks``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tx:
-    """One transaction of one tenant. The database knows the tenant too: row-level security holds the wall again.
+    """One transaction of one tenant. The database knows the tenant too, for row-level security.
 
     ``new_id`` hands out ids for new rows, as a sequence would. ``pending_events`` is None, or holds events that wait to
     go into one statement with the request that caused them; before the commit they are written in any case. ``ends`` is

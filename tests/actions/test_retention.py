@@ -9,7 +9,14 @@ import pytest
 from identity.actions.retention import ROWS_IN_ONE_GO, sweep_expired
 from identity.model.ids import PLATFORM, TenantId
 from identity.model.tenant import TASK_DURATION_MAX_S, TASK_DURATION_S
-from identity.store.retention import ANSWERS_KEPT, NEWS_KEPT, RESULTS_KEPT, TASKS_KEPT, TOKENS_KEPT, TOLD_KEPT
+from identity.store.retention import (
+    ANSWERS_KEPT,
+    OUTBOX_KEPT,
+    PROVISIONING_EVENTS_KEPT,
+    RESULTS_KEPT,
+    TASKS_KEPT,
+    TOKENS_KEPT,
+)
 from identity.store.transaction import transaction
 from tests.actions.sources import count, digest, rows
 from tests.actions.test_lifecycle import clock_of
@@ -128,9 +135,9 @@ def test_what_others_are_told_waits_for_them_for_a_week(acme: Tenant) -> None:
         id=UUID(int=7),
         at=acme.now,
     )
-    sweep(acme, TOLD_KEPT)
+    sweep(acme, PROVISIONING_EVENTS_KEPT)
     assert count(acme, "provisioning_events WHERE txn = 'swept'") == 1
-    sweep(acme, TOLD_KEPT + SECOND)
+    sweep(acme, PROVISIONING_EVENTS_KEPT + SECOND)
     assert count(acme, "provisioning_events WHERE txn = 'swept'") == 0
 
 
@@ -142,9 +149,9 @@ def test_done_news_go_after_a_week_and_news_that_wait_or_were_given_up_never(acm
             acme,
             f"INSERT INTO outbox (tenant_id, id, principal_id, kind, {ended})"
             " VALUES (current_setting('app.tenant')::uuid, :id, :who, 'test', now() - make_interval(secs => :age))",
-            id=UUID(int=number), who=acme.seeded.sam, age=NEWS_KEPT.total_seconds() + age,
+            id=UUID(int=number), who=acme.seeded.sam, age=OUTBOX_KEPT.total_seconds() + age,
         )  # fmt: skip
-    sweep(acme, -NEWS_KEPT)  # by the clock of the database, whatever that of who sweeps says
+    sweep(acme, -OUTBOX_KEPT)  # by the clock of the database, whatever that of who sweeps says
     assert count(acme, "outbox WHERE kind = 'test' AND done_at IS NOT NULL") == 1
     assert count(acme, "outbox WHERE kind = 'test' AND done_at IS NULL") == 2
 

@@ -20,7 +20,7 @@ from identity.model.cutoff import CutoffKind
 from identity.model.rate import Rate
 from identity.model.signing_key import activation_of_next
 from identity.model.token import Issue, Party
-from identity.store.facts import ClientLookup, itself_facts_read
+from identity.store.facts import ClientLookup, client_credentials_facts_read
 from identity.store.tokens import cutoff_set
 from identity.store.transaction import transaction
 from scim.bulk.tasks import perform
@@ -251,7 +251,9 @@ def forged(tenant: Tenant, **changed: Any) -> str:
     )
     issuer = Issuer(tenant.issuer, tenant.slug, tenant.runtime.keys)
     with tenant.tx() as tx:
-        facts = itself_facts_read(tx, ClientLookup(source.client.client_id), resource=None, txn=None, now=tenant.now)
+        facts = client_credentials_facts_read(
+            tx, ClientLookup(source.client.client_id), resource=None, txn=None, now=tenant.now
+        )
         issue = replace(right, **changed)
         assert facts.common.client is not None
         call = ClientCall(tx, facts.common.client, issuer, tenant.runtime.upstream_keys, ADMINISTRATOR, tenant.now)
@@ -266,7 +268,9 @@ def next_jti(tenant: Tenant) -> Any:
 def party_of(tenant: Tenant) -> Party:
     bot = tenant.agent("ocr-bot")
     with tenant.tx() as tx:
-        found = itself_facts_read(tx, ClientLookup(bot.client_id), resource=None, txn=None, now=tenant.now).principal
+        found = client_credentials_facts_read(
+            tx, ClientLookup(bot.client_id), resource=None, txn=None, now=tenant.now
+        ).principal
     assert found is not None
     return found
 

@@ -1,4 +1,4 @@
-"""What may be done, by whom, and what was issued for it."""
+"""Tables of authority: resource servers, clients, delegations, tasks, tokens, signing keys."""
 
 from sqlalchemy import (
     BigInteger,

@@ -1,4 +1,4 @@
-"""What a tenant defines itself: schemas, resource types, and the values that are unique by them."""
+"""Tables of what a tenant defines: schemas, resource types, and the values that are unique by them."""
 
 from sqlalchemy import BigInteger, Column, Integer, Text, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB

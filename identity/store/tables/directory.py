@@ -1,4 +1,4 @@
-"""Tenants, what feeds them, and whom they know."""
+"""Tables of the directory: tenants, connections, principals, groups."""
 
 from sqlalchemy import (
     BigInteger,

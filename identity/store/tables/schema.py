@@ -1,4 +1,4 @@
-"""What every table has: the tenant at the front of each key, and names for constraints that tell what they hold."""
+"""The parts of every table: the tenant at the front of each key, and names of constraints by one convention."""
 
 from sqlalchemy import (
     Column,

@@ -1,4 +1,4 @@
-"""What happened, what is to happen, and what was answered."""
+"""Tables of events, of work that is due, and of answers that are kept."""
 
 from sqlalchemy import Column, Index, Integer, LargeBinary, SmallInteger, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
