@@ -25,7 +25,7 @@ BODIES: dict[str, dict[str, Any]] = {
 @contextmanager
 def web(database_url: str, source: Source) -> Iterator[tuple[httpx2.Client, "subprocess.Popen[str]"]]:
     """A web process of its own, and a client of the source."""
-    command = [sys.executable, "-m", "tests.scim.dying_web", database_url]
+    command = [sys.executable, "-m", "tests.scim.killed_web", database_url]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None
