@@ -1,4 +1,4 @@
-"""What commands take: names that go into a URL, JSON from a file, the length of a list."""
+"""Arguments and options that several commands share: segments of a path, JSON from a file, paging."""
 
 import json
 import re
@@ -34,7 +34,7 @@ class JsonText(click.ParamType[Any]):
     name = "json"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return what the text says."""
+        """Return the value of the text."""
         if not isinstance(value, str):
             return value
         try:

@@ -16,12 +16,9 @@ from cli.showing import show_one
 from identity.model.client import AuthMethod
 
 client = Noun(
-    "client",
-    "Manage OAuth clients of agents, resource servers and SCIM connections.",
-    "/tenants/{tenant}/clients",
+    "client", "Manage OAuth clients of agents, resource servers and SCIM connections.", "/tenants/{tenant}/clients",
     ("client_id", "client_name", "principal_id", "audience", "connection_id", "token_endpoint_auth_method",
-     "revoked_at"),
-    by_id("client_id"),
+     "revoked_at"), by_id("client_id"),
 )  # fmt: skip
 
 
@@ -66,9 +63,7 @@ def write_new_key(file: Path) -> dict[str, Any]:
 
 
 client.add(
-    "create",
-    "Register a client; without a key it gets a secret, shown once.",
-    _create,
+    "create", "Register a client; without a key it gets a secret, shown once.", _create,
     click.option("--principal", "principal_id", type=PRINCIPAL,
                  help="Whose client: an agent or service account, by name or id."),
     click.option("--audience", help="Or, or besides: the resource server that introspects with it."),
@@ -82,30 +77,23 @@ client.add(
                  " (the default) or in the body."),
     click.option("--generate-key", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
                  help="Make a key, write its private JWK to FILE (0600) and register the public half."),
-    of_one=False,
-    prepare=_with_auth_method,
+    of_one=False, prepare=_with_auth_method,
 )  # fmt: skip
 client.add_list(
     "List clients, revoked ones among them.",
     click.option("--principal", type=PRINCIPAL, help="Only those of this principal, by name or id."),
-)
+)  # fmt: skip
 client.add_show("Show one client.")
 client.add_post(
-    "rotate-secret",
-    "Replace a client's secret, shown once; the old one is refused at once.",
-    below="/secret",
+    "rotate-secret", "Replace a client's secret, shown once; the old one is refused at once.", below="/secret",
     shown_once="client_secret",
-)
+)  # fmt: skip
 client.add_post(
-    "add-key",
-    "Register another public key of a client.",
+    "add-key", "Register another public key of a client.",
     click.option("--jwk", type=JSON, required=True, help="A public key, @FILE."),
     below="/keys",
-)
+)  # fmt: skip
 client.add_delete(
-    "revoke",
-    "Revoke a client and every token that it obtained, for ever.",
-    "The client is revoked, and every token that it obtained.",
-    member="client_id",
-    outcome="revoked",
-)
+    "revoke", "Revoke a client and every token that it obtained, for ever.",
+    "The client is revoked, and every token that it obtained.", member="client_id", outcome="revoked",
+)  # fmt: skip

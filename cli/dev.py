@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -48,7 +47,7 @@ def dev(context: click.Context, port: int, folder: Path, *, story: bool) -> None
         sys.stdout.flush()
         return True
 
-    _run(folder.resolve(), port, on_ready)
+    run_installation(folder.resolve(), port=port, environment=dict(os.environ), on_ready=on_ready)
 
 
 running_folder_option = click.option(
@@ -124,10 +123,6 @@ def demo() -> None:
     if as_json:
         click.echo(json.dumps(outcome))
     sys.exit(0 if outcome["succeeded"] else 1)
-
-
-def _run(folder: Path, port: int, on_ready: Callable[[Ready], bool]) -> None:
-    run_installation(folder, port=port, environment=dict(os.environ), on_ready=on_ready)
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""Where a PostgreSQL of this machine keeps its data, and how much room there is."""
+"""The data folder of a PostgreSQL of this machine, and the free space of its disk."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ FREE_MIN = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How much of a disk is left. Bytes."""
+    """The free space of a disk, in bytes."""
 
     folder: Path
     free: int

@@ -69,7 +69,7 @@ def doctor(context: click.Context, folder: Path) -> None:
 def _findings(folder: Path) -> Iterator[Finding]:
     try:
         settings = load_settings(**(of_folder := running_settings(folder.absolute())))
-    except Exception as error:  # a finding, whatever it is
+    except Exception as error:  # each is a finding
         yield ill("settings", explain(error))
         return
     yield settings_are_whole(settings)

@@ -24,14 +24,14 @@ OLDEST_S_MAX = 60
 UNTAKEN_S_MAX = 10
 ANSWER_S_MAX = 5.0
 LOOKED_FOR_S = 10.0
-"""How long a program that runs may be without a connection: an idle worker connects again after eight seconds."""
+"""The longest time that a running program has no connection: an idle worker connects again after eight seconds."""
 
 LOOK_S = 0.5
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to ask a server that listens at all addresses
 
 
 def broker_answers(settings: Settings) -> list[Finding]:
-    """The broker lets this login in, and says how much waits."""
+    """The broker accepts this login."""
     app = make_celery(settings, "identity_relay")
     try:
         check_broker(app, settings)
@@ -93,7 +93,7 @@ def _of_answer(url: str, answer: httpx2.Response) -> Finding:
 
 
 def outbox_is_worked_off(settings: Settings) -> list[Finding]:
-    """What follows from changes is done within a minute, no worker leaves it alone, and none of it was given up."""
+    """The outbox: workers take its rows, none is older than a minute, and none is a dead letter."""
     with engine_for_once(settings, role="identity_relay") as engine, transaction(engine, PLATFORM) as tx:
         backlog, untaken = outbox_backlog(tx), outbox_is_untaken(tx, age=timedelta(seconds=UNTAKEN_S_MAX))
     return [_taken(untaken), _short(backlog), _alive(backlog)]

@@ -1,7 +1,7 @@
 """Reading a log: newest first, in a span of time, or as it grows."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,8 @@ from uuid import UUID
 import click
 
 from cli.arguments import after_option
+from cli.naming import Columns, with_names
+from cli.noun import Target
 from cli.remote import Pages, Remote, items_of
 from cli.showing import show_list, show_stream
 from cli.times import Time
@@ -33,7 +35,7 @@ LOG_OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a log is read."""
+    """The order, span and length in which a log is read."""
 
     since: str | None
     until: str | None
@@ -52,16 +54,16 @@ def with_reading(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def show_log(
-    remote: Remote, path: str, reading: Reading, query: Mapping[str, object], columns: tuple[str, ...],
-    named: Callable[[Pages], Pages] = lambda pages: pages,
-) -> None:  # fmt: skip
-    """Print a log, or follow it."""
+    target: Target, reading: Reading, query: Mapping[str, object], columns: tuple[str, ...], names: Columns
+) -> None:
+    """Print a log, or follow it. ``names`` are the columns that show principals by name."""
+    remote, path = target.remote, target.path
     if not reading.follow:
-        show_list(named(pages_of(remote, path, reading, query)), *columns)
+        show_list(with_names(remote, target.tenant, pages_of(remote, path, reading, query), names), *columns)
         return
     with suppress(KeyboardInterrupt):
-        first = reading.limit or BEFORE_FOLLOWING
-        show_stream(named(followed(remote, path, first, {**query, "since": reading.since})), *columns)
+        pages = followed(remote, path, reading.limit or BEFORE_FOLLOWING, {**query, "since": reading.since})
+        show_stream(with_names(remote, target.tenant, pages, names), *columns)
 
 
 def pages_of(remote: Remote, path: str, reading: Reading, query: Mapping[str, object]) -> Pages:
@@ -72,7 +74,7 @@ def pages_of(remote: Remote, path: str, reading: Reading, query: Mapping[str, ob
 
 
 def followed(remote: Remote, path: str, first: int, query: Mapping[str, object]) -> Iterator[dict[str, Any]]:
-    """Yield the newest ``first`` items, oldest of them first, and then what comes, each item once."""
+    """Yield the newest ``first`` items, oldest of them first, and then each new item once."""
     items = items_of(remote.pages(path, limit=first, order="desc", **query))[::-1]
     seen = {item["id"] for item in items}
     if items:  # what is older is not new, though it is read again with what may be committed late
@@ -86,7 +88,7 @@ def followed(remote: Remote, path: str, first: int, query: Mapping[str, object])
 
 
 def _behind(remote: Remote, path: str, seen: set[str], query: Mapping[str, object]) -> list[dict[str, Any]]:
-    """Return what is behind the newest item that was seen, and what may have been committed after it."""
+    """Return the items after the newest one that was seen, and those just before it, which may be committed late."""
     place = overlapping(max(seen, default=EARLIEST))
     return items_of(remote.pages(path, limit=LIMIT_MAX, after=place, order="asc", **query))
 

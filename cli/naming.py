@@ -12,6 +12,9 @@ from cli.problems import CONFLICT, NOT_FOUND, Refused, close_names, hint, printa
 from cli.remote import Remote
 
 CANDIDATES_MAX = 20
+Columns = Mapping[str, Sequence[str]]
+"""Columns of a table, each with the members that hold the ids of the principals whose names it shows."""
+
 LOOKED_THROUGH_MAX = 200
 """The number of names that one request reads to find suggestions."""
 
@@ -88,7 +91,7 @@ def names_of(remote: Remote, tenant: str, ids: Iterable[str | None]) -> dict[str
 
 
 def with_names(
-    remote: Remote, tenant: str, pages: Iterable[Mapping[str, Any]], columns: Mapping[str, Sequence[str]]
+    remote: Remote, tenant: str, pages: Iterable[Mapping[str, Any]], columns: Columns
 ) -> Iterator[dict[str, Any]]:
     """Yield the pages with the names of principals. ``columns`` holds each column and the members whose ids it shows.
 
@@ -105,9 +108,7 @@ def with_names(
         yield {**page, "items": [{**item, **added} for item, added in zip(page["items"], shown, strict=True)]}
 
 
-def with_names_in(
-    remote: Remote, tenant: str, document: dict[str, Any], columns: Mapping[str, Sequence[str]]
-) -> dict[str, Any]:
+def with_names_in(remote: Remote, tenant: str, document: dict[str, Any], columns: Columns) -> dict[str, Any]:
     """Return one document with the names of the principals in it, as ``with_names`` does for pages."""
     [page] = with_names(remote, tenant, [{"items": [document]}], columns)
     shown: dict[str, Any] = page["items"][0]

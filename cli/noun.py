@@ -3,7 +3,7 @@
 A module declares its noun and the options of each command. A command that does more has a function of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import click
 
 from cli.arguments import Option, after_option, id_argument, limit_option, tenant_argument
-from cli.naming import with_ids, with_names, with_names_in
+from cli.naming import Columns, with_ids, with_names, with_names_in
 from cli.output import json_option
 from cli.problems import option_of
 from cli.remote import CLEARED, Remote, connect
@@ -27,7 +27,7 @@ Find = Callable[[Remote, str, Values], str]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """How a command line names one item of a noun, and how the name becomes a segment of a path."""
+    """The argument that names one item of a noun, and the function that makes it a segment of a path."""
 
     argument: Option
     find: Find
@@ -68,7 +68,7 @@ class Noun(click.Group):
 
     def __init__(
         self, name: str, summary: str, path: str, columns: tuple[str, ...], item: Item | None = None,
-        names: Mapping[str, Sequence[str]] | None = None,
+        names: Columns | None = None,
     ) -> None:  # fmt: skip
         super().__init__(name, help=summary)
         self.path, self.columns, self.item, self.names = path, columns, item, names or {}

@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from dev.demo.api import EXCHANGE, PATCH_OP, TOKEN_TYPES
+from dev.demo.api import EXCHANGE, TOKEN_TYPES
 from dev.example_tenant import (
     NEXT_RESOURCE,
     NEXT_SCOPES,
@@ -18,6 +18,7 @@ from dev.example_tenant import (
 from dev.installation import FILE
 from dev.preparation import Prepared
 from dev.supervisor import Ready
+from scim.patch.request import PATCH_SCHEMA
 
 CONTINUED = " \\\n  "
 # The answer without its token is the error, which is then what is printed.
@@ -135,7 +136,7 @@ def _introspect(issuer: str, example: ExampleTenant, client: str, token: str) ->
 
 
 def _set_active(issuer: str, example: ExampleTenant, active: str) -> str:
-    body = f'{{"schemas":["{PATCH_OP}"],"Operations":[{{"op":"replace","path":"active","value":{active}}}]}}'
+    body = f'{{"schemas":["{PATCH_SCHEMA}"],"Operations":[{{"op":"replace","path":"active","value":{active}}}]}}'
     return _curl(
         f"{issuer}/scim/v2/Users/{example.ids['sam']}",
         "-X PATCH",

@@ -14,7 +14,7 @@ EXIT_CODES = {400: MALFORMED, 401: NOT_AUTHENTICATED, 403: NOT_AUTHENTICATED, 40
 """Of the commands that ask the admin API, and stable: 0 done, 1 anything else, 2 wrong usage."""
 
 MEMBER = re.compile(r"([A-Za-z0-9_]+)(?:\[[0-9]+\])*(?= )")
-"""What a sentence of the admin API about a member begins with."""
+"""The member's name at the start of a sentence of the admin API."""
 
 
 class Refused(click.ClickException):

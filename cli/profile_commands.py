@@ -10,7 +10,7 @@ import httpx2
 from cli.output import answer, json_option
 from cli.problems import UNREACHABLE, Refused
 from cli.profiles import Profile, default_name, delete_profile, profile_file, write_profile
-from cli.remote import SOURCES, TIMEOUT_S, remote_at
+from cli.remote import TIMEOUT_S, remote_at
 from cli.showing import show_done, show_one
 from cli.sources import PROFILE_KEY, URL, Access, check_token, checked_url, find_access, wanted_access
 from config.settings import is_loopback
@@ -67,7 +67,7 @@ def logout(name: str | None) -> None:
 @json_option
 def whoami() -> None:
     """Show which installation commands ask, where the token comes from, and whether it is accepted."""
-    access = find_access(SOURCES, wanted_access())
+    access = find_access(wanted_access())
     remote_at(access).get("/tenants", limit=1)
     show_one({"url": access.url, "role": "administrator", "token_from": access.origin})
 
@@ -88,7 +88,7 @@ def status() -> None:
 
 def _access_or_none() -> Access | None:
     try:
-        return find_access(SOURCES, wanted_access())
+        return find_access(wanted_access())
     except Refused as refused:
         if refused.code != "no_token":
             raise

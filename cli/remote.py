@@ -10,16 +10,7 @@ from uuid import uuid4
 import httpx2
 
 from cli.problems import UNREACHABLE, Refused, refusal_of
-from cli.sources import (
-    Access,
-    Source,
-    find_access,
-    of_development,
-    of_environment,
-    of_named_profile,
-    of_profile,
-    wanted_access,
-)
+from cli.sources import Access, find_access, wanted_access
 from config.settings import is_loopback
 
 TIMEOUT_S = 15.0
@@ -98,13 +89,9 @@ def items_of(pages: Pages) -> list[dict[str, Any]]:
     return [item for page in pages for item in page["items"]]
 
 
-SOURCES: tuple[Source, ...] = (of_named_profile, of_environment, of_profile, of_development)
-"""In this order; the first that has a token for the installation that is wanted."""
-
-
 def connect() -> Remote:
     """Return the installation that is wanted. Raises ``click.ClickException`` saying what to set."""
-    return remote_at(find_access(SOURCES, wanted_access()))
+    return remote_at(find_access(wanted_access()))
 
 
 def remote_at(access: Access) -> Remote:

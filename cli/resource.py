@@ -32,12 +32,10 @@ def _changes(values: Values) -> Values:
 
 
 resource = Noun(
-    "resource",
-    "Manage resource servers, the audiences of tokens.",
-    "/tenants/{tenant}/resources",
+    "resource", "Manage resource servers, the audiences of tokens.", "/tenants/{tenant}/resources",
     ("id", "audience", "principal_id", "scopes", "authorization_details_types"),
     Item(click.argument("resource"), _find),
-)
+)  # fmt: skip
 
 restricting_option = click.option(
     "--restricting-type", "restrictions", nargs=2, multiple=True, metavar="TYPE SCOPE",
@@ -45,24 +43,19 @@ restricting_option = click.option(
 )  # fmt: skip
 
 resource.add_post(
-    "register",
-    "Register a resource server, whose tokens name AUDIENCE.",
+    "register", "Register a resource server, whose tokens name AUDIENCE.",
     click.argument("audience"),
-    click.option(
-        "--run-by", "principal_id", type=PRINCIPAL, help="The agent or service account that runs it, by id or name."
-    ),
+    click.option("--run-by", "principal_id", type=PRINCIPAL,
+                 help="The agent or service account that runs it, by id or name."),
     click.option("--scope", "scopes", multiple=True, help="A scope that may be asked for; may be repeated."),
     click.option("--details-type", "authorization_details_types", multiple=True,
                  help="A type of authorization details that stands alone; may be repeated."),
-    restricting_option,
-    of_one=False,
-    prepare=_with_types,
+    restricting_option, of_one=False, prepare=_with_types,
 )  # fmt: skip
 resource.add_list("List resource servers.")
 resource.add_show("Show one RESOURCE server, named by audience or id.")
 resource.add_patch(
-    "change",
-    "Change what a RESOURCE server offers, or who runs it; less than before ends the tokens that rest on it.",
+    "change", "Change what a RESOURCE server offers, or who runs it; less than before ends the tokens that rest on it.",
     click.option("--run-by", "principal_id", type=PRINCIPAL,
                  help="The agent or service account that runs it from now on, by id or name."),
     click.option("--no-run-by", is_flag=True, help="No principal runs it any more."),
@@ -70,11 +63,9 @@ resource.add_patch(
     click.option("--scope", "scopes", multiple=True, help="All its scopes from now on; may be repeated."),
     click.option("--details-type", "authorization_details_types", multiple=True,
                  help="With --restricting-type: all its types of authorization details from now on."),
-    restricting_option,
-    prepare=_changes,
+    restricting_option, prepare=_changes,
 )  # fmt: skip
 resource.add_delete(
-    "delete",
-    "Delete a RESOURCE server, with its pairs, its clients, the delegations at it and the tokens for it.",
+    "delete", "Delete a RESOURCE server, with its pairs, its clients, the delegations at it and the tokens for it.",
     "The resource server is deleted, with all that rests on it.",
-)
+)  # fmt: skip

@@ -10,10 +10,8 @@ from cli.noun import Noun, by_id
 resource_pair = Noun(
     "resource-pair",
     "Manage pairs of resource servers: which scopes of one allow which of the next in a token exchange.",
-    "/tenants/{tenant}/resource-pairs",
-    ("id", "from", "to", "scopes", "authorization_details_types"),
-    by_id("pair_id"),
-)
+    "/tenants/{tenant}/resource-pairs", ("id", "from", "to", "scopes", "authorization_details_types"), by_id("pair_id"),
+)  # fmt: skip
 
 Texts = tuple[tuple[str, str], ...]
 
@@ -40,20 +38,16 @@ resource_pair.add_post(
     "Let a service exchange tokens for FROM for tokens for TO; both are audiences or ids of resource servers.",
     click.argument("from", metavar="FROM"),
     click.argument("to", metavar="TO"),
-    scopes_option,
-    types_option,
-    of_one=False,
-)
+    scopes_option, types_option, of_one=False,
+)  # fmt: skip
 resource_pair.add_list("List pairs of resource servers.")
 resource_pair.add_show("Show one pair of resource servers.")
 resource_pair.add_patch(
     "change",
     "Set all scopes, or all types, that are mapped from now on; less than before ends the tokens that crossed.",
-    scopes_option,
-    types_option,
-)
+    scopes_option, types_option,
+)  # fmt: skip
 resource_pair.add_delete(
-    "delete",
-    "Delete a pair of resource servers, and end every token that crossed by it.",
+    "delete", "Delete a pair of resource servers, and end every token that crossed by it.",
     "The pair is deleted, and every token that crossed by it is dead.",
-)
+)  # fmt: skip

@@ -13,12 +13,10 @@ extension_options = (
 )
 
 resource_type = Noun(
-    "resource-type",
-    "Manage SCIM resource types of your own, and extensions of the built-in ones.",
-    "/tenants/{tenant}/resource-types",
-    ("name", "endpoint", "schema", "schemaExtensions", "is_built_in"),
+    "resource-type", "Manage SCIM resource types of your own, and extensions of the built-in ones.",
+    "/tenants/{tenant}/resource-types", ("name", "endpoint", "schema", "schemaExtensions", "is_built_in"),
     Item(name_argument, lambda _remote, _tenant, values: str(values.pop("name"))),
-)
+)  # fmt: skip
 
 
 def _with_extensions(values: Values) -> Values:
@@ -29,21 +27,15 @@ def _with_extensions(values: Values) -> Values:
 
 
 resource_type.add_post(
-    "define",
-    "Define the resource type NAME.",
-    name_argument,
+    "define", "Define the resource type NAME.", name_argument,
     click.option("--endpoint", required=True, help="Where its resources are, as in /Devices."),
     click.option("--schema", required=True, metavar="ID", help="The schema of its resources."),
     click.option("--description", default=""),
-    *extension_options,
-    of_one=False,
-    prepare=_with_extensions,
-)
+    *extension_options, of_one=False, prepare=_with_extensions,
+)  # fmt: skip
 resource_type.add_list("List resource types.", is_paged=False)
 resource_type.add_patch(
-    "extend",
-    "Let exactly these schemas extend the resource type NAME; without any, none.",
-    *extension_options,
+    "extend", "Let exactly these schemas extend the resource type NAME; without any, none.", *extension_options,
     prepare=_with_extensions,
-)
+)  # fmt: skip
 resource_type.add_delete("delete", "Delete a resource type of which there is no resource.", "", member="name")

@@ -10,12 +10,10 @@ from cli.noun import Item, Noun, Target, Values
 from cli.showing import show_list
 
 schema = Noun(
-    "schema",
-    "Manage SCIM schemas of your own.",
-    "/tenants/{tenant}/schemas",
+    "schema", "Manage SCIM schemas of your own.", "/tenants/{tenant}/schemas",
     ("id", "version", "description", "created_at"),
     Item(click.argument("id_", metavar="ID"), lambda _remote, _tenant, values: quote(values.pop("id_"), safe=":")),
-)
+)  # fmt: skip
 file_argument = click.argument("file", type=click.File())
 
 
@@ -40,19 +38,14 @@ def _show_versions(target: Target, _values: Values) -> None:
 
 
 schema.add_post(
-    "define",
-    "Define the schema that FILE describes (RFC 7643 §7); - reads standard input.",
-    file_argument,
-    of_one=False,
-    prepare=_document,
-)
+    "define", "Define the schema that FILE describes (RFC 7643 §7); - reads standard input.", file_argument,
+    of_one=False, prepare=_document,
+)  # fmt: skip
 schema.add_list("List the schemas that a tenant defined.", is_paged=False)
 schema.add_show("Show the newest version of a schema.")
 schema.add("versions", "List every version of a schema.", _show_versions)
 schema.add_patch(
-    "change",
-    "Write the next version: name, description and attributes as FILE gives them.",
-    file_argument,
+    "change", "Write the next version: name, description and attributes as FILE gives them.", file_argument,
     prepare=_changes,
-)
+)  # fmt: skip
 schema.add_delete("delete", "Delete a schema that no resource type uses.", "")

@@ -1,5 +1,5 @@
-"""Where the URL and the token of an installation come from: options, then the environment, then a profile, then an
-`identity dev` that runs with the default folder.
+"""The sources of an installation's URL and token: options, the environment, a profile, and at last an `identity dev`
+that runs with the default folder.
 """
 
 import os
@@ -104,9 +104,13 @@ def wanted_access() -> Wanted:
     return Wanted(None if url is None else checked_url(url, named_by), named_by, meta.get(PROFILE_KEY))
 
 
-def find_access(sources: tuple[Source, ...], wanted: Wanted) -> Access:
-    """Return the access of the first source that has one. Raises ``Refused``."""
-    found = next((access for source in sources if (access := source(wanted)) is not None), None)
+SOURCES: tuple[Source, ...] = (of_named_profile, of_environment, of_profile, of_development)
+"""In this order; the first that has a token for the installation that is wanted."""
+
+
+def find_access(wanted: Wanted) -> Access:
+    """Return the access of the first of ``SOURCES`` that has one. Raises ``Refused``."""
+    found = next((access for source in SOURCES if (access := source(wanted)) is not None), None)
     if found is None:
         url = wanted.url or url_here() or URL
         raise Refused(

@@ -21,7 +21,7 @@ def terminal_width() -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How wide each column is, and which were left out for want of room."""
+    """The width of each column, and the columns that did not fit."""
 
     widths: Mapping[str, int]
     left_out: tuple[str, ...]
@@ -75,7 +75,7 @@ def fitted(natural: Mapping[str, int], width: int) -> Layout:
 
 
 def is_whole(name: str) -> bool:
-    """Say whether a column holds what is copied, and is neither wrapped nor left out."""
+    """Return whether a column holds ids, which are neither wrapped nor left out."""
     return name in NEVER_WRAPPED or name.endswith("_id")
 
 

@@ -10,13 +10,9 @@ from cli.showing import show_one
 from cli.task_tree import ids_in, lines_of, readable
 
 task = Noun(
-    "task",
-    "Manage tasks.",
-    "/tenants/{tenant}/tasks",
-    ("txn", "actor", "subject", "audience", "state", "expires_at"),
-    by_id("txn"),
-    {"actor": ("actor_id",), "subject": ("subject_id",)},
-)
+    "task", "Manage tasks.", "/tenants/{tenant}/tasks", ("txn", "actor", "subject", "audience", "state", "expires_at"),
+    by_id("txn"), {"actor": ("actor_id",), "subject": ("subject_id",)},
+)  # fmt: skip
 
 
 def _show(target: Target, _values: Values) -> None:
@@ -33,7 +29,7 @@ def _show_tree(target: Target, _values: Values) -> None:
 task.add_list(
     "List tasks, ended ones among them.",
     click.option("--principal", type=PRINCIPAL, help="Only those that this principal is a party to, by name or id."),
-)
+)  # fmt: skip
 task.add("show", "Show one task: its purpose, its authority, and what it spent of its budget.", _show)
 task.add("tree", "Draw who did what in a task: each token below the one that it was traded for.", _show_tree)
 task.add_post("cancel", "End a task and every token that serves it, at once.", reason_option, below="/cancel")

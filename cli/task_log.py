@@ -1,4 +1,4 @@
-"""The events of one task as its course: each token below the one that it was exchanged for."""
+"""The events of one task in their order, each token below the one for which it was exchanged."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ Event = Mapping[str, Any]
 
 
 def show_task_log(remote: Remote, tenant: str, txn: str, pages: Pages) -> None:
-    """Print what happened in a task, oldest first."""
+    """Print the events of a task, oldest first."""
     events, cursor = [], None
     for page in pages:
         events += page["items"]

@@ -1,4 +1,4 @@
-"""One task as a person reads it: in a few lines, and as the tree of its tokens."""
+"""The text of one task: a few lines, or the tree of its tokens."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -34,7 +34,7 @@ def _limit(name: str, most: int, spent: Document) -> str:
 
 
 def lines_of(tree: Document, names: Names) -> Iterator[str]:
-    """Yield the lines of a tree, each token below the one that it was traded for, with what was refused under it."""
+    """Yield the lines of a tree: each token below the one for which it was exchanged, with its refusals."""
     yield from map(printable, _heading(tree, names))
     for token in tree["tokens"]:
         yield from _token(token, names, INDENT)

@@ -1,1 +1,1 @@
-"""What `identity dev` runs: PostgreSQL from a wheel, every program of the product, and the demonstration."""
+"""`identity dev`: PostgreSQL from a wheel, every program of the product, and the demo."""

@@ -1,8 +1,8 @@
-"""How a command finds the `identity dev` that runs with a folder: its URL, and its administrator's token.
+"""The URL and the administrator's token of the `identity dev` that runs with a folder.
 
-Only files that this account alone can change and read are believed, and only while an `identity dev` holds the folder's
-lock: a folder that somebody sends along directs no token elsewhere, and a port that another program has taken since
-gets none.
+A file counts only where this account alone can read and change it, and only while an `identity dev` holds the folder's
+lock. So a folder from elsewhere sends no token to another address, and a port that another program has taken since
+receives none.
 """
 
 import json

@@ -13,7 +13,8 @@ from typing import Any
 
 import httpx2
 
-from dev.demo.api import CORE, Api, expect
+from dev.demo.api import Api, expect
+from dev.demo.bodies import CORE, agent_body, delegation_limits, oidc_connection, user_body
 from dev.installation import BrokenFolderError
 from dev.issuer import DevelopmentIssuer
 from identity.model.connection import DEVELOPMENT_ISSUER
@@ -37,7 +38,6 @@ PEOPLE = (("dana", "Dana", "Reyes", "Finance Manager"), ("sam", "Sam", "Okafor",
 AGENTS = {"invoice-bot": 2, "ocr-bot": 1}
 """Each agent, and how long a chain of actors may be in which it acts."""
 
-AGENT_SCHEMA = f"{CORE}:Agent"
 TIMEOUT_S = 10.0
 PAGE = 200
 
@@ -48,7 +48,7 @@ class TenantTakenError(Exception):
 
 @dataclass(slots=True)
 class ExampleTenant:
-    """What is kept of the tenant: ids and secrets by name, clients as client id and secret."""
+    """The ids and secrets of the tenant by name; a client has its id and its secret."""
 
     is_whole: bool = False
     ids: dict[str, str] = field(default_factory=dict)
@@ -74,9 +74,9 @@ def read_example(folder: Path) -> ExampleTenant | None:
 
 
 def make_example(folder: Path, base_url: str, admin_token: str, issuer: DevelopmentIssuer) -> ExampleTenant:
-    """Return the tenant, making first whatever an earlier start has not made.
+    """Return the tenant; parts that an earlier start has not made are made.
 
-    Raises ``TenantTakenError``, ``BrokenFolderError``, ``StoryError`` when a step is not answered as it should be, and
+    Raises ``TenantTakenError``, ``BrokenFolderError``, ``StepError`` when a step is not answered as it should be, and
     ``httpx2.RequestError``.
     """
     with httpx2.Client(timeout=TIMEOUT_S, trust_env=False) as http:
@@ -88,7 +88,7 @@ def make_example(folder: Path, base_url: str, admin_token: str, issuer: Developm
 
 
 def sam_state(base_url: str, admin_token: str, example: ExampleTenant) -> str:
-    """Return Sam's state. Raises ``StoryError``, ``httpx2.RequestError``."""
+    """Return Sam's state. Raises ``StepError``, ``httpx2.RequestError``."""
     with httpx2.Client(timeout=TIMEOUT_S, trust_env=False) as http:
         admin = Api(http, f"{base_url}/admin/v1/tenants/{SLUG}", admin_token)
         answer = admin.call("GET", f"/principals/{example.ids['sam']}")
@@ -157,16 +157,7 @@ class _Making:
 
     def _person(self, scim: Api, name: str, given: str, family: str, title: str) -> None:
         user_name = f"{name}@{SLUG}.example"
-        body = {
-            "schemas": [f"{CORE}:User"],
-            "externalId": f"{SLUG}-{name}",
-            "userName": user_name,
-            "active": True,
-            "displayName": f"{given} {family}",
-            "name": {"givenName": given, "familyName": family},
-            "title": title,
-            "emails": [{"value": user_name, "type": "work", "primary": True}],
-        }
+        body = user_body(user_name, f"{SLUG}-{name}", given, family, title)
         self._provision(scim, "/Users", f'userName eq "{user_name}"', body, name)
 
     def _group(self, scim: Api) -> None:
@@ -175,14 +166,7 @@ class _Making:
         self._provision(scim, "/Groups", 'displayName eq "Finance"', body | {"members": members}, "finance")
 
     def _agent(self, scim: Api, name: str) -> None:
-        body = {
-            "schemas": [AGENT_SCHEMA],
-            "externalId": f"{SLUG}-{name}",
-            "agentUserName": name,
-            "displayName": name,
-            "active": True,
-            "owners": [{"value": self.made.ids["dana"]}],
-        }
+        body = agent_body(name, f"{SLUG}-{name}", self.made.ids["dana"])
         self._provision(scim, "/Agents", f'agentUserName eq "{name}"', body, name)
 
     def _provision(self, scim: Api, path: str, filter_: str, body: Mapping[str, Any], name: str) -> None:
@@ -193,19 +177,12 @@ class _Making:
     def _oidc_connection(self) -> None:
         if self._find("/connections", lambda one: one["issuer"] == DEVELOPMENT_ISSUER and one["ended_at"] is None):
             return
-        body = {
-            "kind": "oidc",
-            "name": "development-sign-in",
-            "issuer": DEVELOPMENT_ISSUER,
-            "jwks": self.issuer.jwks,
-            "audiences": [AUDIENCE],
-            "match": "externalId",
-            "provisioned_by": self.made.ids["identity-provider"],
-        }
-        self._post("/connections", body)
+        source = self.made.ids["identity-provider"]
+        body = oidc_connection("development-sign-in", DEVELOPMENT_ISSUER, AUDIENCE, source)
+        self._post("/connections", body | {"jwks": self.issuer.jwks})
 
     def _first_service(self) -> None:
-        """It is an agent too, and has one client for both."""
+        """Make the service that is an agent too, with one client for both."""
         run_by = {"principal_id": self.made.ids[SERVICE_AGENT]}
         types = [{"type": DETAILS_TYPE, "scopes": list(SCOPES)}]
         found = self._resource(RESOURCE, {"scopes": list(SCOPES), "authorization_details_types": types} | run_by)
@@ -244,8 +221,7 @@ class _Making:
         parties = {"actor_id": self.made.ids[agent], "subject_group_id": self.made.ids["finance"]}
         if self._find("/delegations", lambda one: parties.items() <= one.items() and one["ended_at"] is None):
             return
-        limits = {"resource": audience, "scopes": [scope], "max_lifetime_s": 120, "max_depth": depth}
-        self._post("/delegations", parties | limits)
+        self._post("/delegations", parties | delegation_limits(audience, scope, depth))
 
     def _find(self, path: str, is_it: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:
         """Return the one of the first page: more were not made here before the tenant was whole."""

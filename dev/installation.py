@@ -1,4 +1,4 @@
-"""What `identity dev` keeps in its folder: a lock, the key that seals signing keys, the administrator's token."""
+"""The lock and the secrets in the folder of `identity dev`: key-encryption key and administrator's token."""
 
 import base64
 import fcntl
@@ -17,7 +17,7 @@ from server.process import unprivileged_account
 FILE = "installation.toml"
 LOCK = "lock"
 LOCK_ATTEMPTS, LOCK_PAUSE_S = 5, 0.02
-"""A command that asks whether the folder is in use holds the lock for a moment."""
+"""A command that tests whether the folder is in use holds the lock for a moment."""
 
 
 class FolderInUseError(Failure):
@@ -50,7 +50,7 @@ class Installation:
 
 
 def admin_token_is_given(environment: Mapping[str, str]) -> bool:
-    """Say whether the user brings an admin token, in clear or as a hash."""
+    """Return whether the environment gives an admin token, in clear or as a hash."""
     return bool(environment.get("IDENTITY_ADMIN_TOKEN") or environment.get("IDENTITY_ADMIN_TOKEN_SHA256"))
 
 
@@ -88,7 +88,7 @@ def lock_folder(folder: Path) -> int:
 
 
 def open_installation(folder: Path, *, needs_admin_token: bool) -> Installation:
-    """Read what the folder keeps, making first whatever is missing. Raises ``BrokenFolderError``."""
+    """Return the secrets of the folder; missing ones are made. Raises ``BrokenFolderError``."""
     kept = read_installation(folder)
     key = kept.get("key_encryption_key") or base64.b64encode(secrets.token_bytes(32)).decode()
     token, token_hash = kept.get("admin_token"), kept.get("admin_token_sha256")

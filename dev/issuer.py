@@ -24,7 +24,7 @@ ID_TOKEN_LIFETIME_S = 600
 
 @dataclass(frozen=True, slots=True)
 class DevelopmentIssuer:
-    """One folder's key."""
+    """The issuer of one folder, with its key."""
 
     key: ECKey = field(repr=False)
 

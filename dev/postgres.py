@@ -113,7 +113,7 @@ def start_cluster(folder: Path, *, durable: bool = True, binaries: Path | None =
 def start_again(cluster: Cluster) -> Cluster:
     """Start the server of a cluster that has ended, on the same data and socket, and return at once.
 
-    Whoever uses it waits until it answers; if it cannot start, its process ends. Raises ``PostgresUnavailableError``.
+    Callers wait until it answers; if it cannot start, its process ends. Raises ``PostgresUnavailableError``.
     """
     account = unprivileged_account()
     binaries, _ = _choose_binaries(cluster.data, account, None)
@@ -147,7 +147,7 @@ def _is_traversable(status: os.stat_result, account: Account) -> bool:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Refuse a folder that somebody else made for us to fall into."""
+    """Raise ``PostgresUnavailableError`` where another account owns the folder or can write to it."""
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise PostgresUnavailableError(f"{folder} is not a folder that only this account can write; remove it")
@@ -204,7 +204,7 @@ def _init(binaries: Binaries, data: Path, account: Account | None, *, durable: b
     unfinished.mkdir(mode=0o700)
     if account is not None:
         os.chown(unfinished, account.uid, account.gid)
-    # "trust" is safe here: nobody but this account (and root) can enter the socket's folder.
+    # "trust" is safe here: only this account (and root) can enter the socket's folder.
     command = [str(binaries.folder / "initdb"), f"--pgdata={unfinished}", f"--username={SUPERUSER}",
                "--auth=trust", "--encoding=UTF8", *_locale(binaries), "--data-checksums"]  # fmt: skip
     result = subprocess.run(
@@ -218,7 +218,7 @@ def _init(binaries: Binaries, data: Path, account: Account | None, *, durable: b
 
 
 def _locale(binaries: Binaries) -> list[str]:
-    """Order by code point and fold case as Unicode does, wherever PostgreSQL brings that along itself."""
+    """Order by code point and fold case as Unicode does, where PostgreSQL has its own locale provider."""
     if binaries.version() >= BUILTIN_LOCALES_SINCE:
         return ["--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     return ["--no-locale"]
@@ -249,7 +249,7 @@ def _postmaster(data: Path) -> int | None:
 
 
 def _is_ours(pid: int, data: Path) -> bool:
-    """Look where it works (Linux), else believe it: the number may have gone to another process since."""
+    """Compare its working directory (Linux): the number may belong to another process since. Elsewhere, true."""
     if sys.platform != "linux":
         return True
     try:

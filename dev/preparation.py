@@ -1,6 +1,6 @@
-"""What a start does once all is ready: it makes the example tenant, or goes on with it, and plays the story once.
+"""The work of a start after all is ready: it completes the example tenant, and runs the demo scenario once.
 
-Neither stops the start: what went wrong is told, and the next start tries again.
+An error does not stop the start. It is printed, and the next start tries again.
 """
 
 import sys
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import httpx2
 
-from dev.demo.api import StoryError
+from dev.demo.api import StepError
 from dev.example_tenant import ExampleTenant, TenantTakenError, make_example, read_example, sam_state
 from dev.installation import BrokenFolderError
 from dev.issuer import open_issuer
@@ -20,7 +20,7 @@ STORY_PLAYED = "story_played"
 
 @dataclass(slots=True)
 class Prepared:
-    """What there is to try, and what could not be done."""
+    """The tenant to try, and the faults of its making."""
 
     example: ExampleTenant | None = None
     sam_state: str = ""
@@ -32,13 +32,13 @@ class Prepared:
 
 
 def prepare(ready: Ready, *, story: bool, quiet: bool) -> Prepared:
-    """Make the example tenant where ``story`` asks for it or an earlier start has begun it; play the story once."""
+    """Make the example tenant where ``story`` is true or an earlier start has begun it; run the scenario once."""
     prepared = Prepared()
     try:
         _make(prepared, ready, begins=story)
     except TenantTakenError:
         prepared.is_taken = True
-    except (StoryError, BrokenFolderError, httpx2.RequestError) as error:
+    except (StepError, BrokenFolderError, httpx2.RequestError) as error:
         prepared.fault = f"{type(error).__name__}: {error}"
     if story and ready.admin_token is not None:
         prepared.story = _play_once(ready, quiet=quiet)
@@ -66,10 +66,10 @@ def play_story(ready: Ready, *, quiet: bool) -> dict[str, str] | None:
     """Return the story's tenant and task, or None when a step did not end as it should."""
     from rich.console import Console  # noqa: PLC0415 - most starts play no story
 
-    from dev.demo.story import play  # noqa: PLC0415
+    from dev.demo.steps import play  # noqa: PLC0415
 
     try:
         return play(ready.base_url, ready.admin_token or "", Console(quiet=quiet, highlight=False))
-    except (StoryError, httpx2.RequestError) as error:
+    except (StepError, httpx2.RequestError) as error:
         print(f"The story stopped: {type(error).__name__}: {error}", file=sys.stderr)
         return None

@@ -1,4 +1,4 @@
-"""How other commands find the installation of an `identity dev`: its folder keeps the settings that it runs with."""
+"""The settings with which an `identity dev` runs, kept in its folder for other commands."""
 
 import json
 import os

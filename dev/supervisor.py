@@ -19,7 +19,6 @@ from urllib.request import urlopen
 
 import structlog
 
-from config.database import migrate, schema_found
 from config.settings import load_settings
 from config.started import log_start
 from dev.access import Access, forget_access, write_access
@@ -37,6 +36,7 @@ from server.failures import Failure
 from server.ports import refuse_taken_port
 from server.process import end_with_parent, stop_process
 from server.restarts import Restarts
+from server.schema import migrate, schema_found
 from server.telemetry import configure_logging
 
 STOP_ORDER = ("worker", "relay", "web")
@@ -56,7 +56,7 @@ class StartError(Failure):
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A running installation, for whoever wants to use it at once."""
+    """A running installation, ready for use."""
 
     base_url: str
     folder: Path
@@ -76,7 +76,7 @@ class Supervisor:
     programs: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     restarts: Restarts = field(default_factory=Restarts)
     start_at: dict[str, float] = field(default_factory=dict)
-    """When a program that has ended is started again, on the monotonic clock."""
+    """The times (monotonic clock) of the next start of programs that have ended."""
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def start_program(self, name: str) -> None:
@@ -100,7 +100,7 @@ class Supervisor:
         return ({} if self.cluster is None else {"postgres": self.cluster.process}) | self.programs
 
     def watch(self) -> None:
-        """Return when told to stop. Raises ``StartError`` when the web server cannot be started at all."""
+        """Watch the programs until ``stopping`` is set. Raises ``StartError`` where the web server cannot start."""
         while not self.stopping.wait(LOOK_S):
             for name, process in self.running().items():
                 if name not in self.start_at and process.poll() is not None:
@@ -140,13 +140,13 @@ class Supervisor:
 def run_installation(
     folder: Path, *, port: int, environment: Mapping[str, str], on_ready: Callable[[Ready], bool]
 ) -> None:
-    """Start everything in ``folder``, call ``on_ready`` in a thread of its own, and run until told to stop, or
-    until ``on_ready`` has answered that nobody needs it any more.
+    """Start everything in ``folder``, call ``on_ready`` in a thread of its own, and run until a signal, or until
+    ``on_ready`` returns false.
 
     Raises ``StartError``, ``FolderInUseError``, ``PostgresUnavailableError``, ``SettingsError``.
     """
     began = time.monotonic()
-    os.umask(0o077)  # for whatever a program or a library writes beside what we open ourselves
+    os.umask(0o077)  # for files that a library opens
     _refuse_before_writing(folder, port, environment)
     lock = lock_folder(folder)
     forget_access(folder)
@@ -157,7 +157,7 @@ def run_installation(
         base_url = _start(supervisor, port)
         if not supervisor.stopping.is_set():
             ready = _ready(folder, base_url, time.monotonic() - began, installation, environment)
-            threading.Thread(target=_tell, args=(on_ready, ready, supervisor.stopping), daemon=True).start()
+            threading.Thread(target=_call_when_ready, args=(on_ready, ready, supervisor.stopping), daemon=True).start()
         supervisor.watch()
     finally:
         forget_access(folder)
@@ -184,7 +184,7 @@ def _ready(
     return Ready(base_url, folder, took_s, environment.get("IDENTITY_ADMIN_TOKEN") or kept, is_given)
 
 
-def _tell(on_ready: Callable[[Ready], bool], ready: Ready, stopping: threading.Event) -> None:
+def _call_when_ready(on_ready: Callable[[Ready], bool], ready: Ready, stopping: threading.Event) -> None:
     stays = False
     try:
         stays = on_ready(ready)
@@ -224,7 +224,7 @@ def _start(supervisor: Supervisor, port: int) -> str:
     supervisor.start_program("web")
     _wait_until_ready(supervisor, settings.port)
     supervisor.restarts.note_life("web")
-    for name in ("worker", "relay"):  # after the web server: it is what somebody waits for
+    for name in ("worker", "relay"):  # after the web server, for which the user waits
         supervisor.start_program(name)
     log_start(settings, "dev", address=f"{settings.host}:{settings.port}")
     return settings.external_url

@@ -1,1 +1,1 @@
-"""Commands that ask any SCIM server: a load of users, and a check of what it answers."""
+"""Commands for any SCIM server: a load of resources, and a check of its responses."""

@@ -26,7 +26,7 @@ class Answer:
     text: str = ""
 
     def member(self, name: str) -> Any:
-        """Return a member of the body, in whatever case it is spelt (RFC 7643 §2.1)."""
+        """Return a member of the body; case does not matter (RFC 7643 §2.1)."""
         return next((value for key, value in (self.body or {}).items() if key.lower() == name.lower()), None)
 
 
@@ -47,7 +47,7 @@ def expect(condition: object, what: str) -> None:
 
 
 def expect_status(answer: Answer, *wanted: int) -> None:
-    """Refuse any other status."""
+    """Raise ``UnmetError`` for any other status."""
     shown = " or ".join(map(str, wanted))
     expect(
         answer.status in wanted, f"answered {answer.status} instead of {shown}: {answer.text[:SHOWN_CHARACTERS_MAX]}"
@@ -88,7 +88,7 @@ def expect_list(answer: Answer) -> list[Mapping[str, Any]]:
 
 
 def expect_error(answer: Answer, status: int, *scim_types: str) -> None:
-    """Refuse what is not a SCIM error of that status and, where it is named, ``scimType`` (RFC 7644 §3.12)."""
+    """Raise ``UnmetError`` for anything but a SCIM error (RFC 7644 §3.12) of that status and of these types."""
     expect_json(answer, status)
     schemas, said = answer.member("schemas"), answer.member("status")
     expect(isinstance(schemas, list) and ERROR_SCHEMA in schemas, "the error does not say that it is one (schemas)")

@@ -1,4 +1,4 @@
-"""Any SCIM server, as a client with a bearer token reaches it; and where the token comes from."""
+"""The HTTP client of a SCIM server, and its bearer token."""
 
 import os
 import sys

@@ -1,1 +1,1 @@
-"""The story that a first start plays: every step is real HTTP against the running product."""
+"""The demo scenario. Each step sends real HTTP requests to the running product."""

@@ -1,4 +1,4 @@
-"""What the story's parties use: the admin API, a SCIM client as Entra is one, token requests of agents and services."""
+"""The clients of the demo: of the admin API, of SCIM as Entra sends it, and of the token endpoint."""
 
 import json
 import time
@@ -18,18 +18,15 @@ TOKEN_TYPES = {
     "id_token": "urn:ietf:params:oauth:token-type:id_token",
     "access_token": "urn:ietf:params:oauth:token-type:access_token",
 }
-CORE = "urn:ietf:params:scim:schemas:core:2.0"
-ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
 
-class StoryError(Exception):
-    """A step did not end as it should; the message says which and what came instead."""
+class StepError(Exception):
+    """A step had another outcome than it should; the message names both."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     body: Mapping[str, Any]
@@ -56,42 +53,10 @@ class Api:
 
 
 def expect(answer: Answer, status: int, what: str) -> Any:
-    """Return the body of an answer that is as it should be. Raises ``StoryError``."""
+    """Return the body of an answer that is as it should be. Raises ``StepError``."""
     if answer.status != status:
-        raise StoryError(f"{what}: expected {status}, got {answer.status}: {json.dumps(answer.body)[:600]}")
+        raise StepError(f"{what}: expected {status}, got {answer.status}: {json.dumps(answer.body)[:600]}")
     return answer.body
-
-
-def entra_user(user_name: str, external_id: str, given: str, family: str, title: str) -> dict[str, Any]:
-    """Return a user as Entra posts one."""
-    return {
-        "schemas": [f"{CORE}:User", ENTERPRISE],
-        "externalId": external_id,
-        "userName": user_name,
-        "active": True,
-        "emails": [{"primary": True, "type": "work", "value": user_name}],
-        "meta": {"resourceType": "User"},
-        "name": {"formatted": f"{given} {family}", "givenName": given, "familyName": family},
-        "displayName": f"{given} {family}",
-        "title": title,
-        ENTERPRISE: {"department": "Finance"},
-        "roles": [],
-    }
-
-
-def entra_group(display_name: str, external_id: str) -> dict[str, Any]:
-    """Return a group as Entra posts one, with the schema that no standard knows."""
-    return {
-        "schemas": [f"{CORE}:Group", "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group"],
-        "externalId": external_id,
-        "displayName": display_name,
-        "meta": {"resourceType": "Group"},
-    }
-
-
-def entra_patch(op: str, path: str, value: Any) -> dict[str, Any]:
-    """Return a PATCH with Entra's capital operations and strings for booleans."""
-    return {"schemas": [PATCH_OP], "Operations": [{"op": op, "path": path, "value": value}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +70,21 @@ class AgentClient:
 
     def exchange(self, subject_token: str, subject_type: str, **parameters: str) -> Answer:
         """Exchange a subject token for a task token (RFC 8693 §2.1)."""
-        form = exchange_form(subject_token, subject_type) | parameters
-        form |= {"client_assertion_type": ASSERTION_TYPE, "client_assertion": self.assertion()}
+        assertion = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": self.assertion()}
+        form = exchange_form(subject_token, subject_type) | parameters | assertion
         response = self.client.post(f"{self.issuer}/oauth/token", data=form)
         return Answer(response.status_code, response.json())
 
     def assertion(self) -> str:
         """Return a fresh client assertion: the issuer is its only audience."""
         now = int(time.time())
-        claims = {
+        claims: dict[str, str | int] = {
             "iss": self.client_id,
             "sub": self.client_id,
             "aud": self.issuer,
             "jti": str(uuid4()),
-            "iat": now,
-            "exp": now + 60,
         }
+        claims |= {"iat": now, "exp": now + 60}
         return jwt.encode({"alg": "ES256", "typ": "client-authentication+jwt"}, claims, self.key)
 
 
@@ -136,7 +100,7 @@ class ServiceClient:
     secret: str = field(repr=False)
 
     def introspector(self) -> Introspector:
-        """Return what asks the issuer whether a received token is still active."""
+        """Return the introspection client of the service (RFC 7662)."""
         return Introspector(f"{self.issuer}/oauth/introspect", self.client_id, self.secret)
 
     def exchange(self, received_token: str, **parameters: str) -> Answer:

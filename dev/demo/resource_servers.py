@@ -1,6 +1,6 @@
-"""The two services of the story: the ERP, which goes on to the ledger for the person it is called for, and the ledger.
+"""The two resource servers of the demo: the ERP, which calls the ledger on behalf of the same person, and the ledger.
 
-Each verifies tokens that are meant for it alone, and asks the issuer whether they are still active.
+Each accepts tokens of its own audience only, and introspects them (RFC 7662).
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ READ_INVOICES, PAY_INVOICES, READ_ENTRIES = "invoices.read", "invoices.pay", "en
 
 @dataclass(frozen=True, slots=True)
 class LedgerOfErp:
-    """How the ERP asks the ledger: never with the token that it received, but with one for which it exchanges it."""
+    """The ERP as a client of the ledger. It exchanges the token that it received, and never passes it on."""
 
     client: ServiceClient
     url: str
@@ -43,7 +43,7 @@ class LedgerOfErp:
 
 
 def erp(ledger: LedgerOfErp) -> Flask:
-    """Return the example service, with a route for which it goes on to the ledger."""
+    """Return the example service, with one route that calls the ledger."""
     introspector = ledger.client.introspector()
     app = create_app(ledger.client.issuer, ERP, introspector=introspector)
     verifier = Verifier(ledger.client.issuer, ERP)
@@ -60,7 +60,7 @@ def erp(ledger: LedgerOfErp) -> Flask:
 
 
 def ledger(client: ServiceClient) -> Flask:
-    """Return the second service: it says whether an invoice is booked, and for whom and by whom it was asked."""
+    """Return the second service. It answers whether an invoice is booked, with the subject and actors of the token."""
     verifier, introspector = Verifier(client.issuer, LEDGER), client.introspector()
     app = Flask("ledger", static_folder=None)
 

@@ -95,7 +95,7 @@ def look(what: str, queued: list[Any], reason: str | None = None) -> None:
             refused(what, result, reason)
         else:
             is_whole = len(result["actors"]) == ACTORS and result["txn"] == each["txn"]
-            told(what, result["summary"], is_right=reason is None and is_whole)
+            show(what, result["summary"], is_right=reason is None and is_whole)
 
 
 def expect(what: str, reason: str, do: Callable[..., Any], *arguments: str) -> None:
@@ -105,14 +105,14 @@ def expect(what: str, reason: str, do: Callable[..., Any], *arguments: str) -> N
     except RefusedError as error:
         refused(what, error, reason)
     else:
-        told(what, "not refused", is_right=False)
+        show(what, "not refused", is_right=False)
 
 
 def refused(what: str, error: Exception, reason: str | None) -> None:
-    told(f"{what} is refused", str(error), is_right=reason is not None and reason in str(error))
+    show(f"{what} is refused", str(error), is_right=reason is not None and reason in str(error))
 
 
-def told(what: str, outcome: str, *, is_right: bool) -> None:
+def show(what: str, outcome: str, *, is_right: bool) -> None:
     print(f"{'✓' if is_right else '✗'} {what}: {outcome}", flush=True)
     if not is_right:
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""What administrators do beforehand in each tenant: the `identity` commands, and a directory pushed by SCIM."""
+"""The set-up of each tenant: `identity` commands, and a directory pushed by SCIM."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The document service, a resource server and no agent: it verifies, asks the issuer, and answers."""
+"""The document service, a resource server and no agent. It verifies and introspects each token."""
 
 from typing import Any
 

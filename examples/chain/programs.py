@@ -22,7 +22,7 @@ Clients = dict[str, dict[str, Client]]
 
 
 class Programs(ExitStack):
-    """What is started is ended at the end of the block. Each program's output is in ``folder``."""
+    """The programs of the block, which ends them. Each program's output is in ``folder``."""
 
     def __init__(self, folder: Path, clients: Clients) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the three services have in common: a tenant in each path, a bearer token for it, and answers to refusals."""
+"""Shared by the three services: a tenant in each path, a bearer token for it, and answers to refusals."""
 
 from typing import Any
 

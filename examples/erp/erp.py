@@ -25,7 +25,7 @@ def create_app(
 ) -> Flask:
     """Build the service for one tenant's issuer.
 
-    With an ``introspector`` the issuer is asked before every call, so that a person who left a moment ago is
+    With an ``introspector`` each call introspects its token first, so that a person who left a moment ago is
     refused although the token has not expired. Raises ``ConfigurationError`` for what cannot be an issuer or an
     audience.
     """
@@ -50,7 +50,7 @@ def create_app(
 def answer_refusals(app: Flask) -> None:
     """Let each refusal be answered as it is meant."""
     app.register_error_handler(VerificationError, refuse_token)
-    app.register_error_handler(ConfigurationError, tell_operator)
+    app.register_error_handler(ConfigurationError, report_to_operator)
     app.register_error_handler(Refused, lambda refused: refused.response)
 
 
@@ -89,7 +89,7 @@ def refuse_action(decision: Decision, scope: str, claims: VerifiedClaims) -> Res
 
 
 def refuse_token(error: VerificationError) -> Response:
-    """401 names the failed rule; 503 says that the issuer could not be asked."""
+    """Answer 401 with the failed rule, or 503 where the issuer could not be reached."""
     if error.is_unavailable:
         response = answer(503, "temporarily_unavailable", error.rule)
         response.headers["Retry-After"] = "10"
@@ -97,14 +97,14 @@ def refuse_token(error: VerificationError) -> Response:
     return challenge(401, error.rule, {"error": "invalid_token", "error_description": error.rule})
 
 
-def tell_operator(error: ConfigurationError) -> Response:
+def report_to_operator(error: ConfigurationError) -> Response:
     """500 and a line in the log: no token would do, and waiting does not help."""
     current_app.logger.error("the service is set up wrongly: %s", error)
     return answer(500, "misconfigured", error.code)
 
 
 def challenge(status: int, reason: str, parameters: dict[str, str]) -> Response:
-    """Name the scheme, as RFC 6750 §3 asks; every value here is ours, so none needs quoting."""
+    """Name the scheme, as RFC 6750 §3 requires; every value here is ours, so none needs quoting."""
     response = answer(status, parameters.get("error", "unauthorized"), reason)
     named = ", ".join(f'{name}="{value}"' for name, value in {"realm": current_app.name, **parameters}.items())
     response.headers["WWW-Authenticate"] = f"Bearer {named}"
@@ -122,5 +122,5 @@ def present(invoice: Invoice) -> dict[str, Any]:
 
 
 def acted_for(claims: VerifiedClaims) -> dict[str, Any]:
-    """What the invoice's own history would record: for whom, by whom, in which task."""
+    """Return the subject, the actors and the task, which the invoice's own history would record."""
     return {"for": claims.subject, "by": [actor.subject for actor in claims.actors], "txn": claims.txn}

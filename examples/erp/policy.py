@@ -36,7 +36,7 @@ class Decision:
 
 
 def check_policies() -> None:
-    """Raise ``ValueError`` when a policy asks for what no request carries."""
+    """Raise ``ValueError`` when a policy needs something that no request carries."""
     result = cedarpy.validate_policies(POLICY_TEXT, SCHEMA)
     if not result.validation_passed:
         raise ValueError("; ".join(str(error) for error in result.errors))
@@ -45,14 +45,14 @@ def check_policies() -> None:
 def decide(claims: VerifiedClaims, action: Action, invoice: Invoice) -> Decision:
     """Ask Cedar. A policy that could not be evaluated refuses, as it may have been the one that forbids."""
     resource = {"type": "Invoice", "id": invoice.id}
-    asked = {
+    request = {
         "principal": {"type": PRINCIPALS.get(claims.subject_profile or "", "Unknown"), "id": claims.subject},
         "action": {"type": "Action", "id": action},
         "resource": resource,
         "context": to_cedar_context(claims, action, invoice),
     }
     entities = [{"uid": resource, "attrs": {"amount_usd": invoice.amount_usd}, "parents": []}]
-    answer = cedarpy.is_authorized(asked, POLICIES, entities, schema=SCHEMA)
+    answer = cedarpy.is_authorized(request, POLICIES, entities, schema=SCHEMA)
     reasons = sorted(answer.diagnostics.id_annotations_by_reason.values())
     if answer.diagnostics.errors:
         return Decision(False, "a policy could not be evaluated")
@@ -86,7 +86,7 @@ def is_within_details(claims: VerifiedClaims, action: Action, invoice: Invoice) 
 
 
 def reaches(entry: Mapping[str, Any], audience: str, action: Action, invoice: Invoice) -> bool:
-    """Whether one entry permits this call. A member that we do not understand may be a limit, so it refuses."""
+    """Return whether one entry permits this call. An unknown member may be a limit, so it refuses."""
     if not KNOWN_MEMBERS.issuperset(entry):
         return False
     actions, constraints = entry.get("actions"), entry.get("constraints", {})

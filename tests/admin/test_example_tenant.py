@@ -19,7 +19,7 @@ from werkzeug.serving import make_server
 
 from cli.main import main
 from dev.access import Access, forget_access, write_access
-from dev.demo.api import EXCHANGE, TOKEN_TYPES, Api, StoryError
+from dev.demo.api import EXCHANGE, TOKEN_TYPES, Api, StepError
 from dev.example_tenant import (
     NEXT_RESOURCE,
     RESOURCE,
@@ -243,7 +243,7 @@ def test_a_tenant_acme_of_somebody_else_is_left_as_it_is(
 
 
 def test_an_answer_that_was_not_expected_is_told(folder: Path, base_url: str, issuer: DevelopmentIssuer) -> None:
-    with pytest.raises(StoryError, match="look for the tenant: expected 200, got 401"):
+    with pytest.raises(StepError, match="look for the tenant: expected 200, got 401"):
         make_example(folder, base_url, "not-the-token-of-the-administrator", issuer)
     assert make_example(folder, base_url, ADMIN_TOKEN, issuer).is_whole
 

@@ -13,16 +13,16 @@ from identity_verifier import Introspector
 from rich.console import Console
 from werkzeug.serving import make_server
 
-from dev.demo import setting_up, story
-from dev.demo.api import Answer, Api, ServiceClient, StoryError, expect
+from dev.demo import setup, steps
+from dev.demo.api import Answer, Api, ServiceClient, StepError, expect
 from dev.demo.resource_servers import ERP, LEDGER, LedgerOfErp
-from dev.demo.telling import Story
+from dev.demo.scenario import Scenario
 from identity.actions.upstream import UpstreamKeys
 from identity.edge.runtime import Runtime, utc_now
 from identity.outbound import make_fetch
 from tests.admin.conftest import ADMIN_TOKEN, Admin
 
-WITHOUT_A_WORKER = tuple(chapter for chapter in story.CHAPTERS if chapter is not story.dana_leaves)
+WITHOUT_A_WORKER = tuple(chapter for chapter in steps.STEPS if chapter is not steps.dana_leaves)
 Play = Callable[[], dict[str, str]]
 
 
@@ -35,10 +35,10 @@ def play(app: Flask, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Itera
     changed = {"external_url": url, "clock": utc_now, "allow_loopback": True, "upstream_keys": with_loopback}
     for name, value in changed.items():
         object.__setattr__(runtime, name, value)
-    monkeypatch.setattr(story, "CHAPTERS", WITHOUT_A_WORKER)
+    monkeypatch.setattr(steps, "STEPS", WITHOUT_A_WORKER)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield lambda: story.play(url, ADMIN_TOKEN, Console(file=io.StringIO()))
+    yield lambda: steps.play(url, ADMIN_TOKEN, Console(file=io.StringIO()))
     server.shutdown()
     thread.join()
 
@@ -73,27 +73,27 @@ def test_a_second_story_has_a_tenant_of_its_own_whose_services_take_no_token_of_
 ) -> None:
     tokens: list[tuple[str, str]] = []
 
-    def compare(told: Story) -> None:
+    def compare(told: Scenario) -> None:
         for audience, token in tokens:
-            refused = expect(story.call(told, audience, token), 401, "use a token of another tenant")
+            refused = expect(steps.call(told, audience, token), 401, "use a token of another tenant")
             assert refused["reason"] == "issuer"
         tokens.extend(((ERP, told.tokens["task"]), (LEDGER, told.tokens["ledger"])))
 
-    chapters = (story.act, story.hand_on, story.meet_the_next_service, story.go_on, compare)
-    monkeypatch.setattr(story, "CHAPTERS", chapters)
+    chosen = (steps.act, steps.hand_on, steps.meet_the_next_service, steps.go_on, compare)
+    monkeypatch.setattr(steps, "STEPS", chosen)
     assert [play()["tenant"], play()["tenant"]] == ["story", "story-2"]
     assert len(tokens) == 4
 
 
 def register_a_pair_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    delegate = setting_up.delegate
+    delegate = setup.delegate
 
-    def with_a_pair(told: Story) -> None:
+    def with_a_pair(told: Scenario) -> None:
         delegate(told)
         pair = {"from": ERP, "to": LEDGER, "scopes": {"invoices.read": ["entries.read"]}}
-        setting_up.create(told, "/resource-pairs", pair, "register the pair")
+        setup.create(told, "/resource-pairs", pair, "register the pair")
 
-    monkeypatch.setattr(setting_up, "delegate", with_a_pair)
+    monkeypatch.setattr(setup, "delegate", with_a_pair)
 
 
 def pass_the_received_token_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,5 +133,5 @@ def test_a_step_that_does_not_end_as_it_should_stops_the_story(
     play: Play, monkeypatch: pytest.MonkeyPatch, break_it: Callable[[pytest.MonkeyPatch], None], said: str
 ) -> None:
     break_it(monkeypatch)
-    with pytest.raises(StoryError, match=f"^{said}"):
+    with pytest.raises(StepError, match=f"^{said}"):
         play()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from dev.demo.neighbours import UpstreamIssuer, serving
+from dev.demo.upstream import UpstreamIssuer, serving
 from tests.conformance.recipes import INSTALL, NODE_MODULES
 from tests.conformance.stage import Party, free_port, identity_dev, set_up
 from tests.conftest import Server

@@ -16,8 +16,9 @@ from typing import Any
 import httpx2
 from joserfc.jwk import ECKey
 
-from dev.demo.api import Api, entra_group, entra_user
-from dev.demo.neighbours import UpstreamIssuer
+from dev.demo.api import Api
+from dev.demo.bodies import entra_group, entra_user
+from dev.demo.upstream import UpstreamIssuer
 
 ROOT = Path(__file__).parent.parent.parent
 ADMIN_TOKEN = "an-administrator-of-the-tests-0123456789"

@@ -10,7 +10,8 @@ import httpx2
 import pytest
 from identity_verifier import Rule, VerificationError, Verifier
 
-from dev.demo.api import PATCH_OP, Api
+from dev.demo.api import Api
+from scim.patch.request import PATCH_SCHEMA
 from tests.conformance.stage import ACCESS_TOKEN, ADMIN_TOKEN, EXCHANGE, ID_TOKEN, Party, Registered
 from tests.fixtures import actors_in, claims_in
 
@@ -235,7 +236,7 @@ def test_who_left_the_group_and_came_back_gets_new_tokens_and_no_old_one_back(fi
     for operation in ({"op": "remove", "path": f'members[value eq "{sam}"]'},
                       {"op": "add", "path": "members", "value": [{"value": sam}]}):  # fmt: skip
         answer = field.party.scim.call(
-            "PATCH", f"/Groups/{field.group_id}", {"schemas": [PATCH_OP], "Operations": [operation]}
+            "PATCH", f"/Groups/{field.group_id}", {"schemas": [PATCH_SCHEMA], "Operations": [operation]}
         )
         assert answer.status in (200, 204)
         assert not field.is_live(before, field.orders)

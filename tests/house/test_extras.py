@@ -36,7 +36,7 @@ for module in COMMANDS.values():
 PROGRAMS = {
     "web": ((), "import config.web, config.app, cli.main"),
     "every command": ((), EVERY_COMMAND),
-    "the story": (("demo",), "import dev.demo.story, examples.erp.erp"),
+    "the story": (("demo",), "import dev.demo.steps, examples.erp.erp"),
     "the example of a chain": ((), "import examples.chain.__main__, kombu.transport.filesystem"),
     "worker and relay on PostgreSQL": ((), "import config.celery, kombu.transport.pgmq, workers.broker"),
     "worker and relay on RabbitMQ": ((), "import config.celery, kombu.transport.pyamqp, workers.rabbitmq_broker"),

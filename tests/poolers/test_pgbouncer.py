@@ -18,12 +18,13 @@ from cli.main import main
 from config import isolation
 from config.celery import run_relay_until, run_worker
 from config.settings import Settings, load_settings
-from dev.demo.api import PATCH_OP, Api
-from dev.demo.neighbours import UpstreamIssuer, serving
+from dev.demo.api import Api
+from dev.demo.upstream import UpstreamIssuer, serving
 from identity.model.errors import Unavailable
 from identity.model.ids import TenantId
 from identity.store.session import STATEMENT_TIMEOUT_MS
 from identity.store.transaction import make_engine, transaction
+from scim.patch.request import PATCH_SCHEMA
 from tests.conformance.stage import ADMIN_TOKEN, ERP, EXCHANGE, ID_TOKEN, Party, identity_dev, set_up
 from tests.conformance.test_authlib_client import ask, fetch_metadata, introspect
 from tests.conftest import Server
@@ -79,7 +80,7 @@ def is_active(party: Party, token: str) -> bool:
 
 
 def patched(scim: Api, path: str, name: str, value: object) -> int:
-    body = {"schemas": [PATCH_OP], "Operations": [{"op": "replace", "path": name, "value": value}]}
+    body = {"schemas": [PATCH_SCHEMA], "Operations": [{"op": "replace", "path": name, "value": value}]}
     return scim.call("PATCH", path, body).status
 
 

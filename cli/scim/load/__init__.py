@@ -1,1 +1,1 @@
-"""Loading a directory: lines of a file become operations of Bulks, whatever the file's length."""
+"""The load of a file of any length: each line becomes one operation of a Bulk request."""

@@ -1,4 +1,4 @@
-"""A resource held against its schemas: names that nothing knows, and what a dry run finds wrong."""
+"""Checks of a resource against its schemas: unknown attributes, and the faults of a dry run."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,7 +35,7 @@ class UnknownNames:
     counts: Counter[str] = field(default_factory=Counter)
 
     def watch(self, lines: Iterable[Line | NotLoaded]) -> Iterator[Line | NotLoaded]:
-        """Pass lines on, and look at each."""
+        """Pass lines on, and check each."""
         for line in lines:
             if isinstance(line, Line):
                 for name in sorted(set(unknown_names(line.resource, self.resource))):
@@ -119,7 +119,7 @@ def _faults_in(value: Any, attributes: Attributes, before: str) -> Iterator[str]
 
 
 def _faults_of(value: Any, attribute: Attribute, path: str) -> Iterator[str]:
-    """One value where an array is wanted is let through, as most servers do; an array in place of one value is not."""
+    """Yield the faults of a value. One value in place of an array is none, as at most servers; the reverse is one."""
     if value is None:
         return
     if isinstance(value, list) and not attribute.is_array:

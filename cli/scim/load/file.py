@@ -1,4 +1,4 @@
-"""A file of resources, and which of two forms it has: one JSON object a line (NDJSON), or a table (CSV)."""
+"""A file of resources in one of two formats: one JSON object a line (NDJSON), or a table (CSV)."""
 
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Sequence
@@ -12,21 +12,21 @@ BLANK_LINES_MAX = 100  # looked at before the first one that says anything
 
 
 class Form(StrEnum):
-    """What a file is."""
+    """The format of a file."""
 
     NDJSON = "ndjson"
     CSV = "csv"
 
 
 class LineReader(Protocol):
-    """What reads line by line."""
+    """A file that is read line by line."""
 
     def readline(self, size: int = -1, /) -> bytes:
         """Return the next line, or no more than ``size`` bytes of it."""
 
 
 class Reopened:
-    """A file whose first lines were looked at already: it gives them once more."""
+    """A file whose first lines were read already, and are read again."""
 
     def __init__(self, head: Sequence[bytes], rest: IO[bytes]) -> None:
         self._head = list(head)

@@ -1,4 +1,4 @@
-"""One resource a line (NDJSON), read so that no line and no file is too long for the memory."""
+"""One resource a line (NDJSON), read in bounded memory."""
 
 import json
 from codecs import BOM_UTF8

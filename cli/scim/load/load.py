@@ -1,4 +1,4 @@
-"""From the lines of a file to a directory: batch by batch, nothing kept but numbers."""
+"""The lines of a file as Bulk requests, batch by batch. Only numbers are kept."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -98,7 +98,7 @@ class Load:
         self._send(batch)
 
     def _send(self, batch: list[Line]) -> None:
-        """Send a batch; what is refused as a whole, in halves; what the server had no time for, once more."""
+        """Send a batch; in halves where it is refused as a whole. Lines that got 429 or 503 are sent again."""
         waiting = [(batch, 0)] if batch else []
         began_s = self.clock()
         while waiting:
@@ -118,13 +118,13 @@ class Load:
         self._give_back()
 
     def _give_back(self) -> None:
-        """Hand the refused lines on, in the order of the file: whatever lies before them is decided."""
+        """Pass the refused lines on in the order of the file; all lines before them have an outcome."""
         held, self.held = sorted(self.held, key=lambda line: line.number), []
         for line in held:
             self.refuse(line)
 
     def _account(self, part: list[Line], reports: dict[str, Json], *, is_last: bool) -> list[Line]:
-        """Count what became of each line; return those to be sent again."""
+        """Count the outcome of each line; return those to be sent again."""
         again = []
         for line in part:
             report = reports.get(str(line.number), {})

@@ -1,4 +1,4 @@
-"""What a server says of the resources at one endpoint (RFC 7643 §6, §7), as far as a file can be held against it."""
+"""The schemas that a server publishes for one endpoint (RFC 7643 §6, §7), for checks of a file."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -65,7 +65,7 @@ class Resource:
 
 
 def resource_at(bulks: Bulks, endpoint: str) -> Resource | None:
-    """Return what the server publishes of an endpoint, or None where it does not."""
+    """Return the resource type that the server publishes for an endpoint, or None."""
     types = documents(bulks.get_or_none("/ResourceTypes"))
     schemas = documents(bulks.get_or_none("/Schemas"))
     named = next((type_ for type_ in types if _is_at(type_, endpoint)), None)
@@ -73,14 +73,14 @@ def resource_at(bulks: Bulks, endpoint: str) -> Resource | None:
 
 
 def resource_of_the_standard(endpoint: str) -> Resource | None:
-    """Return what RFC 7643 §4 says of users and groups, for servers that publish nothing."""
+    """Return the resource type of RFC 7643 §4 for users or groups, for servers that publish none."""
     schemas = [json.loads((FOLDER / name).read_text(encoding="utf-8")) for name in RFC_7643]
     schemas[0]["attributes"].append(PASSWORD)
     return _resource(_type_by_name(endpoint, schemas), schemas)
 
 
 def documents(answer: Answer | None) -> list[Json]:
-    """Return the resources of a ListResponse, of whatever is left of one."""
+    """Return the resources of a ListResponse; none where the response is not one."""
     found = answer.member("Resources") if answer is not None and answer.status == 200 else None
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 

@@ -31,7 +31,7 @@ NO_UTF_8 = re.compile("[\udc80-\udcff]")  # what ``surrogateescape`` makes of su
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Where a cell belongs. ``kind`` is the type of a value, ``repeated`` how many columns of this name came before."""
+    """The attribute of a column. ``kind`` is the type of a value, ``repeated`` counts earlier columns of this name."""
 
     header: str
     extension: Extension | None

@@ -1,4 +1,4 @@
-"""The audit log of one task, as a tree: what rests on what."""
+"""The audit log of one task, as a tree of its tokens."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from rich.tree import Tree
 
 
-def draw_trail(txn: str, events: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> Tree:
-    """Return the events of a task, each token below the one that it was traded for."""
+def audit_tree(txn: str, events: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> Tree:
+    """Return the events of a task, each token below the one for which it was exchanged."""
     tree = Tree(f"task [bold]{txn}[/bold]")
     branches: dict[str | None, Tree] = {None: tree}
     for event in events:
         detail = event["detail"]
-        place = branches.get(detail.get("parent") or detail.get("jti"), tree)
-        branch = place.add(describe(event, names))
+        above = branches.get(detail.get("parent") or detail.get("jti"), tree)
+        branch = above.add(describe(event, names))
         if event["type"] == "token.issued":
             branches[detail["jti"]] = branch
     return tree
@@ -28,8 +28,8 @@ def describe(event: Mapping[str, Any], names: Mapping[str, str]) -> str:
     detail = event["detail"]
     what = ""
     if "expires_in" in detail:
-        place = names.get(detail["audience"], detail["audience"])
-        what = f" · {detail['scope']} at {place}, {detail['expires_in']} s"
+        audience = names.get(detail["audience"], detail["audience"])
+        what = f" · {detail['scope']} at {audience}, {detail['expires_in']} s"
     why = f" · {event['reason']}" if event["reason"] else ""
     colour = "red" if event["outcome"] == "refused" else "green"
     return f"[dim]{at}[/dim] [{colour}]{event['type']}[/{colour}] {whom}{what}{why}"

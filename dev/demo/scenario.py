@@ -1,4 +1,4 @@
-"""The story while it is played: what its steps hand on to one another, and how each step is told."""
+"""The state that the steps of the demo share, and the line that is printed for each step."""
 
 import textwrap
 import time
@@ -10,16 +10,16 @@ import httpx2
 from rich.console import Console
 
 from dev.demo.api import AgentClient, Api
-from dev.demo.neighbours import UpstreamIssuer
 from dev.demo.resource_servers import LedgerOfErp
+from dev.demo.upstream import UpstreamIssuer
 
 COLUMNS_MIN = 60
 PEOPLE = ("dana", "sam")
 
 
 @dataclass(slots=True)
-class Story:
-    """What the steps hand on to one another."""
+class Scenario:
+    """The state of one run: clients, ids by name, tokens."""
 
     http: httpx2.Client
     base_url: str
@@ -31,11 +31,12 @@ class Story:
     ids: dict[str, str] = field(default_factory=dict)
     agents: dict[str, AgentClient] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict)
-    """Where each resource server listens, by its audience."""
+    """The URL of each resource server, by its audience."""
     erp: LedgerOfErp | None = None
     tokens: dict[str, str] = field(default_factory=dict)
     txn: str = ""
-    step: int = 0
+    number: int = 0
+    """The number of the present step."""
 
     @property
     def issuer(self) -> str:
@@ -48,15 +49,15 @@ class Story:
         return {id_: name.title() if name in PEOPLE else name for name, id_ in self.ids.items()}
 
     @contextmanager
-    def telling(self, what: str) -> Iterator[list[str]]:
-        """Time one step and print what it did; what the block appends is printed below it."""
-        self.step += 1
+    def step(self, what: str) -> Iterator[list[str]]:
+        """Time a step and print its line. Yields a list; the notes that the block appends to it are printed below."""
+        self.number += 1
         notes: list[str] = []
         started = time.perf_counter()
         yield notes
         spent_ms = (time.perf_counter() - started) * 1000
         self.console.print(
-            f"[green]✓[/green] [bold]{self.step:>2}[/bold] {what} [dim]{spent_ms:,.0f} ms[/dim]", soft_wrap=True
+            f"[green]✓[/green] [bold]{self.number:>2}[/bold] {what} [dim]{spent_ms:,.0f} ms[/dim]", soft_wrap=True
         )
         for note in notes:
             self.console.print(f"[dim]{self._indented(note)}[/dim]", soft_wrap=True)

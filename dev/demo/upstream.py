@@ -1,4 +1,4 @@
-"""What runs beside the product in the story, each on a port of its own: an upstream issuer, and any service."""
+"""The servers of the demo, each on a port of its own: the upstream issuer, and the resource servers."""
 
 import threading
 import time
@@ -15,10 +15,10 @@ ID_TOKEN_LIFETIME_S = 3600
 
 
 class Quiet(WSGIRequestHandler):
-    """Says nothing: the story is what is to be read."""
+    """A request handler without a log."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the name that werkzeug gave it
-        """Say nothing."""
+        """Write nothing."""
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def url_of(server: BaseWSGIServer) -> str:
 
 
 class UpstreamIssuer:
-    """What a company's sign-in does for us: it publishes its keys and says in an ID token who signed in."""
+    """The OpenID Provider of a company: it publishes its keys and issues ID tokens."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -49,14 +49,8 @@ class UpstreamIssuer:
         self.app.add_url_rule("/keys", view_func=lambda: jsonify(keys=[self._key.as_dict(private=False)]))
 
     def id_token(self, subject: str, audience: str) -> str:
-        """Return an ID token (OpenID Connect Core §2) shaped as Entra shapes it: ``oid`` names the person for good."""
+        """Return an ID token (OpenID Connect Core §2) in the form of Entra; ``oid`` is the stable id of the person."""
         now = int(time.time())
-        claims = {
-            "iss": self.url,
-            "aud": audience,
-            "sub": f"pairwise-{subject}",
-            "oid": subject,
-            "iat": now,
-            "exp": now + ID_TOKEN_LIFETIME_S,
-        }
+        claims = {"iss": self.url, "aud": audience, "sub": f"pairwise-{subject}", "oid": subject, "iat": now}
+        claims["exp"] = now + ID_TOKEN_LIFETIME_S
         return jwt.encode({"alg": "ES256", "kid": "upstream-1", "typ": "JWT"}, claims, self._key)
