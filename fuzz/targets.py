@@ -14,15 +14,16 @@ from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.model.errors import InvalidRequest, LimitExceeded, Refusal
 from identity.model.ids import TenantId
 from identity.model.listing import Position
-from scim.bulk.request import BULK_ID, Bulk, components_of, parse_bulk, references_in, resolved
+from scim.bulk.request import Bulk, components_of, parse_bulk, references_in, resolved
 from scim.dialects import DIALECTS, Dialect
 from scim.filter.sorting import parse_sort
 from scim.json_body import parse_body
+from scim.query import SEARCH_SCHEMA, query_of_body
 from scim.resource.document import read_resource
+from scim.resource.locations import BULK_ID
 from scim.resource.projection import parse_projection
 from scim.schema.resource_types import ResourceType, resource_types
 from scim.search.cursors import Cursor, Cursors
-from scim.search.query import SEARCH_SCHEMA, query_of_body
 from tests.oracles import differences, making, plain
 
 TENANT = TenantId(UUID(int=7))

@@ -20,7 +20,6 @@ from identity.model.provisioning_log import (
     text_of,
 )
 from identity.model.schema import Attribute, Returned, Schema
-from scim.bulk.request import BULK_ID, METHODS, PATH
 from scim.dialects import (
     Operation,
     enterprise_urn_misspelt,
@@ -31,8 +30,9 @@ from scim.errors import ScimType, is_name
 from scim.filter.grammar import Lexer, parse
 from scim.filter.paths import parse_path
 from scim.filter.resolve import parse_filter, parse_filter_of_all
+from scim.query import NAMES, SEARCH_SCHEMA
+from scim.resource.locations import BULK_ID, METHODS, PATH
 from scim.schema.resource_types import ResourceType
-from scim.search.query import NAMES, SEARCH_SCHEMA
 
 OPERATION_RULES = (enterprise_urn_misspelt, window_spelt_flat, extension_attributes_unqualified)
 LITERALS = frozenset({"COMP_VALUE", "NUMBER"})

@@ -11,16 +11,16 @@ from identity.edge.request import read_body
 from identity.edge.runtime import runtime
 from identity.model.ids import parse_id
 from identity.model.tenant import Tenant, issuer_of, scim_url_of
-from scim.bulk.preferences import Preferences, parse_preferences
 from scim.conditions import Conditions
 from scim.errors import ScimType, refuse
 from scim.json_body import parse_body
 from scim.limits import ASYNC_WAIT_S_MAX, BYTES_PER_VALUE, VALUES_MAX
 from scim.log_redaction import kept_path
+from scim.preferences import Preferences, parse_preferences
 from scim.provisioning_log import DraftEntry
+from scim.query import PROJECTION_NAMES, Query, query_of_url, single_parameters
 from scim.resource.projection import Projection, parse_projection
 from scim.schema.resource_types import ResourceType
-from scim.search.query import PROJECTION_NAMES, Query, query_of_url, single_parameters
 
 MEDIA_TYPES = ("application/scim+json", "application/json")  # accepted and answered: the first by default
 

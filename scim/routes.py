@@ -22,6 +22,7 @@ from scim.bulk.request import BulkOperation, parse_bulk
 from scim.challenge import metadata_url
 from scim.discovery import list_response, render_resource_types, render_schemas, service_provider_config
 from scim.errors import error_body
+from scim.query import query_of_body
 from scim.responses import (
     RETRY_AFTER,
     accepts_scim_by_name,
@@ -33,7 +34,6 @@ from scim.responses import (
     resource_headers,
 )
 from scim.search.page import find_page, render_page
-from scim.search.query import query_of_body
 
 __all__ = ["blueprint", "on_http_exception"]
 

@@ -23,7 +23,6 @@ from identity.model.work import Work
 from scim import operations
 from scim.bulk.context import BulkContext, Report
 from scim.bulk.request import (
-    BULK_ID,
     Bulk,
     BulkOperation,
     components_of,
@@ -36,7 +35,7 @@ from scim.conditions import Conditions
 from scim.errors import error_body, render_refusal
 from scim.limits import BULK_WORK_MAX
 from scim.provisioning_log import DraftEntry, write_fault
-from scim.resource.locations import Endpoints
+from scim.resource.locations import BULK_ID, Endpoints
 from scim.resource.projection import Projection
 from scim.schema.resource_types import ResourceType
 

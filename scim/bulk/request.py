@@ -13,14 +13,12 @@ from identity.model.errors import InvalidRequest, LimitExceeded, Refusal
 from scim.errors import ScimType, refuse
 from scim.limits import BULK_ID_CHARACTERS_MAX, BULK_OPERATIONS_MAX
 from scim.patch.request import PATCH_SCHEMA
+from scim.resource.locations import BULK_ID, METHODS, PATH
 from scim.schema.catalogue import Catalogue
 from scim.schema.resource_types import ResourceType
 
 REQUEST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
-METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-PATH = re.compile(r"/([A-Za-z][A-Za-z0-9]{0,63})(?:/([^/?#]{1,256}))?", re.ASCII)
 
-BULK_ID = "bulkId:"
 NAMING = frozenset({"value", "$ref", "members", "owners", "manager"})
 """Keys under which a text can be a reference; anywhere else it is a plain text."""
 NAMED_IN_PATH = re.compile(r'"bulkId:([^"\\]+)"')

@@ -13,13 +13,13 @@ from scim.call import ScimCall
 from scim.discovery import list_response
 from scim.filter.resolve import parse_filter, parse_filter_of_all
 from scim.filter.sorting import parse_sort
+from scim.query import Query
 from scim.resource.document import render
 from scim.resource.locations import Endpoints
 from scim.resource.projection import Projection, parse_projection
 from scim.schema.resource_types import ResourceType
 from scim.search.cursors import Cursor, Cursors
 from scim.search.page_offsets import COUNTED_MAX, PageOffset, page_offsets
-from scim.search.query import Query
 
 Json = dict[str, Any]
 Found = tuple[ResultPage, Json]

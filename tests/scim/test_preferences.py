@@ -2,7 +2,7 @@
 
 import pytest
 
-from scim.bulk.preferences import Preferences, parse_preferences
+from scim.preferences import Preferences, parse_preferences
 
 
 @pytest.mark.parametrize(

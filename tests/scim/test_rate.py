@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import create_engine, text
 
+from identity.actions.bounded_cache import BoundedCache
 from identity.edge.runtime import Runtime
 from identity.model.ids import TenantId
 from identity.model.rate import Rate
@@ -51,7 +52,7 @@ def test_a_flood_does_not_fill_the_audit_trail(rfc: Source, owner_url: str) -> N
     assert refusals(rfc, owner_url) == 0
 
 
-class ForgetfulTokens(dict[tuple[TenantId, bytes], UUID]):
+class ForgetfulTokens(BoundedCache[tuple[TenantId, bytes], UUID]):
     """Known tokens of a process that forgets each before the next authentication."""
 
     def __contains__(self, _key: object) -> bool:
@@ -61,7 +62,7 @@ class ForgetfulTokens(dict[tuple[TenantId, bytes], UUID]):
 def test_an_operation_of_a_bulk_beyond_the_rate_is_answered_and_is_no_refused_request(
     runtime: Runtime, rfc: Source, owner_url: str
 ) -> None:
-    rfc.http.application.extensions["identity"] = dataclasses.replace(runtime, known_tokens=ForgetfulTokens())
+    rfc.http.application.extensions["identity"] = dataclasses.replace(runtime, known_tokens=ForgetfulTokens(10))
     created = [
         {"method": "POST", "path": "/Users", "bulkId": name, "data": {"schemas": [USER], "userName": name}}
         for name in ("a", "b", "c", "d", "e", "f")
