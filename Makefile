@@ -38,6 +38,8 @@ prove: $(VENV)/.ready-to-test redis rabbitmq pgbouncer ## Run the long proofs wh
 		IDENTITY_PROVE_ASSERTIONS=500 \
 		$(BIN)/python -m pytest -n auto --maxprocesses 4 tests/oauth/test_authority_chains.py tests/oauth/test_task_chains.py \
 		tests/oauth/test_law.py tests/oauth/test_endings.py tests/oauth/test_one_assertion.py $(ARGS)
+	@IDENTITY_PROVE_EXAMPLES=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 tests/model tests/store tests/scim/test_filter.py \
+		tests/scim/test_oracles.py tests/scim/test_patch.py tests/oauth/test_bad_input.py $(ARGS)
 	@IDENTITY_PROVE_FAULTS=1 IDENTITY_PROVE_BACKLOG=100000 $(BIN)/python -m pytest -n 0 -s tests/upgrade \
 		tests/access/test_slow_bodies.py tests/workers/test_backlog.py tests/faults $(ARGS)
 

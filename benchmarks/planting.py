@@ -16,8 +16,9 @@ from identity.actions.connections import create_scim_connection
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.tenants import create_tenant
 from identity.model.connection import Dialect
+from identity.model.difference import differences
 from identity.model.ids import TenantId
-from identity.model.provisioning_log import changes_between
+from identity.model.provisioning_log import masked_changes
 from identity.store.transaction import transaction
 
 BATCH = 1_000  # users written in one transaction: the row that counts them gets a version for each until the commit
@@ -128,7 +129,7 @@ def plant_tenant(
 
 def _fill(connection: psycopg.Connection, planted: Planted, source: UUID, tell: Callable[[int], None]) -> None:
     document = user_document(NUMBER)
-    changes = [[change.attribute, change.old, change.new] for change in changes_between({}, document)]
+    changes = [[change.attribute, change.old, change.new] for change in masked_changes(differences({}, document))]
     fixed = {
         "tenant": planted.tenant_id,
         "connection": source,

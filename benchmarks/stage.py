@@ -13,9 +13,9 @@ from tempfile import mkdtemp
 import psycopg
 
 from benchmarks.serving import tree_cpu_s
-from config.database import migrate
 from config.settings import Settings, load_settings
 from dev.postgres import start_cluster
+from server.schema import migrate
 
 EXTERNAL_URL = "https://identity.example"
 SCIM_REQUESTS_PER_S = 100_000  # not the limit is to be measured

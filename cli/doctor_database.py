@@ -9,9 +9,8 @@ from sqlalchemy import Engine
 
 from cli.disk import room_of
 from cli.finding import Finding, ill, well
-from config.database import database_address, engine_for_once, head_revision, schema_found
+from config.database import database_address, engine_for_once
 from config.isolation import check_hearing
-from config.sealed import WRONG_KEY, look_at_keys
 from config.settings import Settings
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.model.errors import Unavailable
@@ -20,6 +19,8 @@ from identity.store.isolation import check_isolation
 from identity.store.notices import connection_string
 from identity.store.session import Role
 from identity.store.transaction import check_role, untenanted
+from server.key_check import WRONG_KEY, look_at_keys
+from server.schema import head_revision, schema_found
 
 
 def database_answers(settings: Settings) -> Finding:

@@ -3,8 +3,8 @@
 import click
 
 from cli.output import answer, json_option
-from config import database
 from config.settings import load_settings
+from server import schema as database_schema
 from server.process import name_sessions
 
 
@@ -24,7 +24,7 @@ def migrate(context: click.Context) -> None:
 def up(to: str) -> None:
     """Apply what is missing, beside the running programs: a step that gives way to a request is tried again."""
     owner_url = load_settings().owner_url
-    database.migrate(owner_url, to)
+    database_schema.migrate(owner_url, to)
     _show_state(owner_url)
 
 
@@ -35,7 +35,7 @@ def up(to: str) -> None:
 def down(to: str, lose_data: bool) -> None:
     """Take back what came after a revision, with no program running that needs it."""
     owner_url = load_settings().owner_url
-    database.migrate_down(owner_url, to, lose_data=lose_data)
+    database_schema.migrate_down(owner_url, to, lose_data=lose_data)
     _show_state(owner_url)
 
 
@@ -47,7 +47,7 @@ def status() -> None:
 
 
 def _show_state(owner_url: str) -> None:
-    schema, head = database.schema_found(owner_url), database.head_revision()
+    schema, head = database_schema.schema_found(owner_url), database_schema.head_revision()
     answer(
         {
             "current": schema.revision,
@@ -60,7 +60,7 @@ def _show_state(owner_url: str) -> None:
     )
 
 
-def _in_words(schema: database.Schema, head: str) -> str:
+def _in_words(schema: database_schema.Schema, head: str) -> str:
     if schema.is_at_head:
         return f"at {head}"
     if schema.is_ahead:
@@ -75,5 +75,5 @@ def _in_words(schema: database.Schema, head: str) -> str:
 @json_option
 def sql() -> None:
     """Print the SQL of every migration, for those who apply it by hand."""
-    text = database.migration_sql(load_settings().owner_url)
+    text = database_schema.migration_sql(load_settings().owner_url)
     answer({"sql": text}, text)

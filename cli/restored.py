@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from cli.output import answer, json_option
 from config.database import engine_of
-from config.sealed import refuse_wrong_key
+from config.isolation import refuse_wrong_key
 from config.settings import load_settings
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.restoration import restore_tenant

@@ -8,7 +8,6 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from config.database import engine_of
-from config.readiness import Readiness
 from config.settings import Settings
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.signing_keys import KeyRing
@@ -29,6 +28,7 @@ from identity.outbound import make_fetch
 from scim.protected_resource import blueprint as protected_resource
 from scim.routes import blueprint as scim
 from scim.routes import on_http_exception as scim_error
+from server.readiness import Readiness
 
 # A path without a route still lies below a surface, which has its own form of an error.
 SURFACES = ((re.compile(r"/t/[^/]+/scim/v2(/|$)"), scim_error), (re.compile(r"/admin/v1(/|$)"), admin_error))

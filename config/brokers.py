@@ -23,7 +23,7 @@ def transport_of(settings: Settings) -> ModuleType:
         from workers import redis_broker  # noqa: PLC0415 - its library comes with the extra 'redis'
 
         return redis_broker
-    from workers import rabbitmq_broker  # noqa: PLC0415 - for those who have it
+    from workers import rabbitmq_broker  # noqa: PLC0415 - its library need not be installed
 
     return rabbitmq_broker
 

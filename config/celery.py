@@ -14,8 +14,7 @@ from celery.signals import setup_logging, worker_process_init
 
 from config import brokers
 from config.database import engine_of
-from config.isolation import refuse_unisolated
-from config.sealed import refuse_wrong_key
+from config.isolation import refuse_unisolated, refuse_wrong_key
 from config.settings import Settings
 from config.started import log_start
 from identity.actions.envelope_encryption import EnvelopeEncryption

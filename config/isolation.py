@@ -5,25 +5,27 @@ role, and delivers announcements where the program waits for them.
 import secrets
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import psycopg
 import structlog
-from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from config.database import Schema, engine_for_once, schema_of
+from config.database import engine_for_once
 from config.settings import Settings
-from identity.model.connection import DEVELOPMENT_ISSUER
+from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.model.errors import Unavailable
+from identity.store import Engine
+from identity.store.errors import OperationalError, ProgrammingError, SQLAlchemyError
 from identity.store.isolation import check_isolation
 from identity.store.notices import connection_string, is_heard
 from identity.store.session import Role
 from identity.store.transaction import check_role
-from identity.store.trust import tenants_trusting
 from server.failures import is_login_refused, sentence_of
+from server.key_check import WRONG_KEY, look_at_keys
+from server.readiness import refuse_development_issuer
+from server.schema import Schema, schema_of
 
 PAUSE_S = 1.0
-NAMED_MAX = 5
 HEARD_WITHIN_S = 3.0  # an announcement takes milliseconds
 
 log = structlog.get_logger(__name__)
@@ -102,15 +104,12 @@ def isolation_is_proved(settings: Settings) -> bool:
         return _is_checked(settings, engine, serves=True)
 
 
-def refuse_development_issuer(engine: Engine) -> None:
-    """Look at every tenant. Raises ``Unavailable``, which names those that trust the development issuer, and
-    SQLAlchemy's errors without a database, or before the first migration.
-    """
-    slugs = tenants_trusting(engine, DEVELOPMENT_ISSUER)
-    if slugs:
-        named = ", ".join(slugs[:NAMED_MAX]) + (f" and {len(slugs) - NAMED_MAX} more" if slugs[NAMED_MAX:] else "")
-        raise Unavailable(
-            f"these tenants trust the development issuer, whose key lies in a developer's folder: {named}. "
-            "End those connections: identity dev distrust",
-            reason="development_issuer",
-        )
+def refuse_wrong_key(settings: Settings) -> None:
+    """Raises ``Unavailable`` when the key decrypts nothing. Without an answer of the database, no key is wrong."""
+    try:
+        with engine_for_once(settings) as engine:
+            found = look_at_keys(engine, EnvelopeEncryption(settings.key_encryption_key_bytes), datetime.now(UTC))
+    except (SQLAlchemyError, Unavailable):
+        return
+    if found.is_wrong_key:
+        raise Unavailable(WRONG_KEY, reason="wrong_key_encryption_key")

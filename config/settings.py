@@ -1,4 +1,4 @@
-"""What an installation may choose: environment ``IDENTITY_*`` over a TOML file; unknown names are errors."""
+"""The settings of an installation: environment ``IDENTITY_*`` over a TOML file; unknown names are errors."""
 
 import base64
 import binascii
@@ -11,12 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from identity.model.credential import ADMIN_TOKEN_LENGTH_MIN
 from server.extras import missing_extra
@@ -33,6 +28,7 @@ NOT_SETTINGS = frozenset(
         "IDENTITY_PROVE_ASSERTIONS",
         "IDENTITY_PROVE_BACKLOG",
         "IDENTITY_PROVE_CHAINS",
+        "IDENTITY_PROVE_EXAMPLES",
         "IDENTITY_PROVE_TASKS",
         "IDENTITY_PROVE_FAULTS",
         "IDENTITY_PROVE_ROUNDS",
@@ -129,14 +125,14 @@ class Settings(BaseSettings):
     """The first administrator's token; or, not to keep it in the environment, only its hash below."""
     admin_token_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     key_encryption_key: Annotated[SecretStr, BeforeValidator(_encryption_key)] | None = None
-    """Base64 of 32 bytes; seals the tenants' signing keys at rest. Losing it loses every signing key."""
+    """Base64 of 32 bytes; encrypts the tenants' signing keys at rest. Losing it loses every signing key."""
     web_processes: int = Field(default=1, ge=1, le=64)
     web_threads: int = Field(default=4, ge=1, le=256)
     """Requests of one tenant that one process works on at a time; as many more are for the others."""
     database_pool_size: int = Field(default=8, ge=1, le=256)
     worker_threads: int = Field(default=2, ge=1, le=64)
     broker_visibility_timeout_s: int = Field(default=60, ge=5, le=3_600)
-    """When a message whose worker has died is given to another; no task may run longer than 0.8 of it."""
+    """After it a message of a dead worker goes to another one; no task may run longer than 0.8 of it."""
     log_format: Literal["json", "console"] = "console" if sys.stderr.isatty() else "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     access_log: bool = True
@@ -189,7 +185,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Command line over environment over file; no dotenv, which would depend on where one stands."""
+        """Command line over environment over file; no dotenv, which would depend on the working directory."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file())
 
     @property
@@ -216,7 +212,7 @@ class Settings(BaseSettings):
 
     @property
     def key_encryption_key_bytes(self) -> bytes:
-        """The key that seals signing keys. Raises ``SettingsError`` when there is none."""
+        """The key that encrypts signing keys. Raises ``SettingsError`` when there is none."""
         if self.key_encryption_key is None:
             raise SettingsError("IDENTITY_KEY_ENCRYPTION_KEY is not set: openssl rand -base64 32")
         return base64.b64decode(self.key_encryption_key.get_secret_value())
@@ -253,13 +249,12 @@ def _file() -> Path | None:
 def _explain(fault: Any) -> str:
     name = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "missing":
-        return f"{PREFIX}{name.upper()} is not set" + MISSING.get(name, "")
+        return f"{PREFIX}{name.upper()} is not set: {DATABASE_MISSING}"
     if fault["type"] == "extra_forbidden":
         return f"{name} is not a setting; remove it from the file or correct its name"
     reason = str(fault["msg"]).removeprefix("Value error, ")
     return f"{PREFIX}{name.upper()}: {reason}" if name else reason
 
 
-MISSING = {
-    "database_url": ": give the URL of a PostgreSQL 15 or newer, or run `identity dev`, which brings its own",
-}
+DATABASE_MISSING = "give the URL of a PostgreSQL 15 or newer, or run `identity dev`, which brings its own"
+"""Its URL is the only setting without a default."""

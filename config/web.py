@@ -5,8 +5,7 @@ from typing import Any
 
 import structlog
 
-from config.isolation import isolation_is_proved
-from config.sealed import refuse_wrong_key
+from config.isolation import isolation_is_proved, refuse_wrong_key
 from config.settings import Settings
 from config.started import log_start
 from server.failures import explain, reference_of

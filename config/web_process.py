@@ -7,12 +7,12 @@ from typing import TextIO
 from flask import Flask
 
 from config.app import assemble_app, make_runtime, readiness_of
-from config.readiness import ask_until_isolated
 from config.settings import Settings
 from identity.edge.admission import AdmissionMiddleware
 from identity.edge.concurrency import MAX_QUEUED
 from identity.edge.refusal_counts import keep_writing_refusals
 from server.access_log import AccessLog
+from server.readiness import ask_until_isolated
 from server.request_bodies import RequestBodies
 from server.rsgi import RsgiApplication
 from server.telemetry import configure_logging

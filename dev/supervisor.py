@@ -19,7 +19,6 @@ from urllib.request import urlopen
 
 import structlog
 
-from config.database import migrate, schema_found
 from config.settings import load_settings
 from config.started import log_start
 from dev.access import Access, forget_access, write_access
@@ -37,6 +36,7 @@ from server.failures import Failure
 from server.ports import refuse_taken_port
 from server.process import end_with_parent, stop_process
 from server.restarts import Restarts
+from server.schema import migrate, schema_found
 from server.telemetry import configure_logging
 
 STOP_ORDER = ("worker", "relay", "web")

@@ -14,7 +14,7 @@ from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.model.errors import InvalidRequest, LimitExceeded, Refusal
 from identity.model.ids import TenantId
 from identity.model.listing import Position
-from scim.bulk.request import BULK_ID, Bulk, parse_bulk, references_in, resolved, units_of
+from scim.bulk.request import BULK_ID, Bulk, components_of, parse_bulk, references_in, resolved
 from scim.dialects import DIALECTS, Dialect
 from scim.filter.sorting import parse_sort
 from scim.json_body import parse_body
@@ -124,15 +124,15 @@ def _disorder(bulk: Bulk) -> str | None:
     done: set[str] = set()
     places: list[int] = []
     makers = {op.bulk_id for op in bulk.operations if op.method == "POST" and op.fault is None}
-    for unit in units_of(bulk.operations):
-        places += [operation.place for operation in unit]
+    for unit in components_of(bulk.operations):
+        places += [operation.index for operation in unit]
         done |= {operation.bulk_id or "" for operation in unit if operation.method == "POST"}
         for operation in unit:
             if missing := (operation.references & makers) - done:
-                return f"operation {operation.place} comes before {missing}"
+                return f"operation {operation.index} comes before {missing}"
             names = operation.references
             if list(references_in(resolved(operation.body, dict.fromkeys(names, "id")))):
-                return f"a reference of operation {operation.place} is left"
+                return f"a reference of operation {operation.index} is left"
     return None if sorted(places) == list(range(len(bulk.operations))) else f"{places} were done"
 
 

@@ -1,4 +1,4 @@
-"""What a refused client is told of how to come back with a better token (RFC 6750 §3, RFC 9728 §5.1)."""
+"""The challenge that shows a refused client where it gets a token (RFC 6750 §3, RFC 9728 §5.1)."""
 
 from urllib.parse import urlsplit
 
@@ -14,14 +14,14 @@ from identity.model.tenant import issuer_of, scim_url_of
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 
-def metadata_url(slug: str) -> str:
-    """Return where the metadata of a tenant's SCIM endpoint is: its path comes behind the well-known one (§3.1)."""
-    parts = urlsplit(scim_url_of(issuer_of(runtime().external_url, slug)))
+def metadata_url(base_url: str) -> str:
+    """Return the URL of the metadata of a SCIM endpoint: its path follows the well-known one (RFC 9728 §3.1)."""
+    parts = urlsplit(base_url)
     return f"{parts.scheme}://{parts.netloc}{WELL_KNOWN}{parts.path}"
 
 
 def challenge_of(refusal: Refusal, slug: str) -> str | None:
-    """Return the challenge of a refusal that another token could avert. To who sent none, no error is named (§3.1)."""
+    """Return the challenge of a refusal that another token could avert. Without a token it names no error (§3.1)."""
     match refusal:
         case InsufficientScope():
             error = 'error="insufficient_scope", '
@@ -30,4 +30,5 @@ def challenge_of(refusal: Refusal, slug: str) -> str | None:
             error = 'error="invalid_token", ' if was_sent else ""
         case _:
             return None
-    return f'Bearer realm="scim", {error}resource_metadata="{metadata_url(slug)}", scope="{SCIM_SCOPE}"'
+    url = metadata_url(scim_url_of(issuer_of(runtime().external_url, slug)))
+    return f'Bearer realm="scim", {error}resource_metadata="{url}", scope="{SCIM_SCOPE}"'

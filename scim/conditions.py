@@ -1,4 +1,4 @@
-"""Preconditions of a request (RFC 7644 §3.14, RFC 9110 §13.1): which versions it wants to find, and which not."""
+"""Preconditions of a request (RFC 7644 §3.14, RFC 9110 §13.1): ``If-Match`` and ``If-None-Match``."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ VERSION = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """The headers as they came. Weak tags compare like strong ones; what is no tag names no version."""
+    """The headers as they came. Weak tags compare like strong ones; a malformed tag names no version."""
 
     if_match: str | None = None
     if_none_match: str | None = None
@@ -23,7 +23,7 @@ class Conditions:
 
     @property
     def only_version(self) -> int | None:
-        """Return the one version that will do, where no look at the present one is needed to tell it."""
+        """Return the only version that satisfies the headers, or None where the present one must be read to decide."""
         if self.if_none_match is not None or self.if_match is None:
             return None
         tags = [tag for tag in ENTITY_TAG.findall(self.if_match) if VERSION.fullmatch(tag)]
@@ -39,7 +39,7 @@ class Conditions:
         return self.if_none_match is not None and _names(self.if_none_match, version)
 
     def check(self, version: int) -> None:
-        """Refuse to change what is not there in a version that is wanted. Raises ``PreconditionFailed``."""
+        """Refuse a change of a version that the headers exclude. Raises ``PreconditionFailed``."""
         if self.is_known(version):
             raise PreconditionFailed("the resource exists in a version that If-None-Match names")
 

@@ -1,16 +1,24 @@
-"""What the provisioning log may keep of a request: values of attributes that a schema knows, and of no others.
+"""The parts of a request that the provisioning log may keep: values of attributes that a schema knows.
 
-Of an unknown attribute its name is kept, if it is a name at all; its value may be a secret under a name that nobody
-thought of. A filter or a path keeps its literals when all its attributes are known; what does not parse is masked.
+The value of an unknown attribute is masked, for it may be a secret; the name is kept if its syntax is that of a name. A
+filter or path keeps its literals when all its attributes are known. A text with a syntax error is masked whole.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from identity.model.errors import InvalidRequest
 from identity.model.ids import parse_id
-from identity.model.provisioning_log import CUT, ITEMS_MAX, MASK, is_secret_name, names_a_secret, shortened, text_of
+from identity.model.provisioning_log import (
+    MASK,
+    is_secret_name,
+    kept_items,
+    kept_members,
+    names_a_secret,
+    shortened,
+    text_of,
+)
 from identity.model.schema import Attribute, Returned, Schema
 from scim.bulk.request import BULK_ID, METHODS, PATH
 from scim.dialects import (
@@ -44,11 +52,11 @@ def kept_body(body: Mapping[str, Any], types: Types) -> Any:
 
 def kept_query(parameters: Mapping[str, str], types: Types) -> Any:
     """Return the parameters of a URL as they may be kept."""
-    return shortened(_members(parameters, lambda name, value: _parameter(name, value, types)))
+    return shortened(kept_members(parameters, lambda name, value: _parameter(name, value, types)))
 
 
 def kept_path(path: str) -> str:
-    """Return a path below the base URL as it may be kept: what is no name of anything is masked."""
+    """Return a path below the base URL as it may be kept: a segment that is no name is masked."""
     parts = path.split("/")
     return text_of("/".join(part if part in ("", "{id}") or is_name(part.lstrip(".")) else MASK for part in parts))
 
@@ -56,8 +64,8 @@ def kept_path(path: str) -> str:
 def kept_name(body: Mapping[str, Any], types: Types, names: Iterable[str]) -> str | None:
     """Return the value by which the log is searched: the first of ``names`` that is an attribute with a text."""
     sent = {key.lower(): value for key, value in body.items()}
-    told = (name for name in names if isinstance(sent.get(name), str))
-    return next((sent[name] for name in told if _is_simple(_target(name, types))), None)
+    texts = (name for name in names if isinstance(sent.get(name), str))
+    return next((sent[name] for name in texts if _is_simple(_target(name, types))), None)
 
 
 def _is_simple(target: Target | bool) -> bool:
@@ -74,14 +82,14 @@ def _message(body: Mapping[str, Any], types: Types) -> dict[str, Any]:
     def kept(key: str, value: Any) -> tuple[str, Any]:
         match key.lower():
             case "schemas":
-                return key, _items(value, lambda urn: _urn(urn, types)) if isinstance(value, list) else MASK
+                return key, kept_items(value, lambda urn: _urn(urn, types)) if isinstance(value, list) else MASK
             case "operations" if isinstance(value, list):
-                return key, _items(value, lambda item: _operation(item, types))
+                return key, kept_items(value, lambda item: _operation(item, types))
             case "failonerrors" if isinstance(value, int):
                 return key, value
         return _parameter(key, value, types) if is_search and key in NAMES else _attribute(key, value, types)
 
-    return _members(body, kept)
+    return kept_members(body, kept)
 
 
 def _urn(urn: Any, types: Types) -> Any:
@@ -89,17 +97,6 @@ def _urn(urn: Any, types: Types) -> Any:
         (urn.startswith(PROTOCOL_URN) and is_name(urn)) or any(type_.schema_of(urn) for type_ in types)
     )
     return text_of(urn) if is_known else MASK
-
-
-def _members(found: Mapping[str, Any], kept: Callable[[str, Any], tuple[str, Any]]) -> dict[str, Any]:
-    """Return the first members of an object, each with its name and value as they may be kept."""
-    told = dict(kept(key, value) for key, value in list(found.items())[:ITEMS_MAX])
-    return told if len(found) <= ITEMS_MAX else {**told, CUT: f"{len(found) - ITEMS_MAX} more"}
-
-
-def _items(found: Sequence[Any], kept: Callable[[Any], Any]) -> list[Any]:
-    told = [kept(item) for item in found[:ITEMS_MAX]]
-    return told if len(found) <= ITEMS_MAX else [*told, f"{CUT} {len(found) - ITEMS_MAX} more"]
 
 
 def _hidden(value: Any) -> Any:
@@ -114,7 +111,7 @@ def _unknown(key: str, value: Any) -> tuple[str, Any]:
 
 
 def _target(path: str, types: Types) -> Target | bool:
-    """Return what a name or a path means to one of the types, None for a whole resource; False when to none."""
+    """Return the attribute or schema at a name or path, None for the whole resource, False where no type has it."""
     for type_ in types:
         if (attribute := type_.attribute(path)) is not None:
             return attribute
@@ -132,14 +129,8 @@ def _target(path: str, types: Types) -> Target | bool:
 
 
 def _attribute(key: str, value: Any, types: Types) -> tuple[str, Any]:
-    target = _target(key, types) if is_name(key) or _is_path(key) else False
-    if target is False:
-        return _unknown(key, value)
-    return text_of(key), _value_at(target, value, types)
-
-
-def _is_path(key: str) -> bool:
-    return "[" in key
+    target = _target(key, types) if is_name(key) or "[" in key else False
+    return _unknown(key, value) if target is False else (text_of(key), _value_at(target, value, types))
 
 
 def _value_at(target: Target | bool, value: Any, types: Types) -> Any:
@@ -147,9 +138,9 @@ def _value_at(target: Target | bool, value: Any, types: Types) -> Any:
         case Attribute():
             return _value(target, value)
         case Schema() if isinstance(value, Mapping):
-            return _members(value, lambda key, item: _part(target.attribute(key), key, item))
+            return kept_members(value, lambda key, item: _part(target.attribute(key), key, item))
         case None if isinstance(value, Mapping):
-            return _members(value, lambda key, item: _attribute(key, item, types))
+            return kept_members(value, lambda key, item: _attribute(key, item, types))
     return _hidden(value)
 
 
@@ -162,11 +153,11 @@ def _value(attribute: Attribute, value: Any) -> Any:
         return _hidden(value)
     match value:
         case list():
-            return _items(value, lambda item: _value(attribute, item))
+            return kept_items(value, lambda item: _value(attribute, item))
         case Mapping() if names_a_secret(value):
-            return _members(value, lambda key, item: (key if is_name(key) else MASK, _hidden(item)))
+            return kept_members(value, lambda key, item: (key if is_name(key) else MASK, _hidden(item)))
         case Mapping():
-            return _members(value, lambda key, item: _part(attribute.sub_attribute(key), key, item))
+            return kept_members(value, lambda key, item: _part(attribute.sub_attribute(key), key, item))
         case str() if attribute.is_complex and not attribute.is_link:
             return MASK
         case str():
@@ -182,8 +173,8 @@ def _operation(item: Any, types: Types) -> Any:
         return _hidden(item)
     members = {key.lower(): value for key, value in item.items()}
     if "method" in members:
-        return _members(item, lambda key, value: _bulk_member(key, value, members, types))
-    return _members(item, lambda key, value: _patch_member(key, value, members, types))
+        return kept_members(item, lambda key, value: _bulk_member(key, value, members, types))
+    return kept_members(item, lambda key, value: _patch_member(key, value, members, types))
 
 
 def _patch_member(key: str, value: Any, members: Mapping[str, Any], types: Types) -> tuple[str, Any]:
@@ -246,7 +237,7 @@ def _data(value: Any, members: Mapping[str, Any], types: Types) -> Any:
         case Mapping():
             return _message(value, at)
         case list():
-            return _items(value, lambda item: _operation(item, at))
+            return kept_items(value, lambda item: _operation(item, at))
     return _hidden(value)
 
 
@@ -277,16 +268,16 @@ def _filter(text: str, types: Types) -> str:
 
 
 def _without_literals(text: str, filter_: str) -> str:
-    """Return the text of a filter or path with its literals masked; of one that the grammar does not have, nothing."""
+    """Return a filter or path with its literals masked; one with a syntax error is masked whole."""
     try:
         parse(filter_, ScimType.INVALID_FILTER)
         tokens = list(Lexer().tokenize(text))
     except (InvalidRequest, ValueError):
         return MASK
-    told = [_token(text[token.index : token.end], token.type) for token in tokens]
+    kept = [_token(text[token.index : token.end], token.type) for token in tokens]
     ends = [0, *(token.end for token in tokens)]
     blanks = [text[end : token.index] for end, token in zip(ends, tokens, strict=False)]
-    return text_of("".join(blank + each for blank, each in zip(blanks, told, strict=True)))
+    return text_of("".join(blank + each for blank, each in zip(blanks, kept, strict=True)))
 
 
 def _token(text: str, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""Where tokens for a tenant's SCIM endpoint are had, for clients that know only its URL (RFC 9728)."""
+"""The metadata of a tenant's SCIM endpoint, which names its authorization server (RFC 9728)."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ blueprint = Blueprint("protected_resource", __name__)
 
 
 def on_metadata_refusal(refusal: Refusal) -> Response:
-    """Answer a refusal to who speaks OAuth, and not SCIM yet."""
+    """Answer a refusal in JSON: the client speaks OAuth, and not SCIM yet."""
     response = on_refusal(refusal)
     response.content_type = "application/json"
     return response
@@ -37,7 +37,7 @@ def metadata(slug: str) -> Response:
 
 
 def metadata_of(slug: str) -> dict[str, Any]:
-    """Return what a client must know (RFC 9728 §2)."""
+    """Return the members of the metadata (RFC 9728 §2)."""
     issuer = issuer_of(runtime().external_url, slug)
     return {
         "resource": scim_url_of(issuer),

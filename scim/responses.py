@@ -1,4 +1,4 @@
-"""Parts of requests and of answers that every route of this edge has."""
+"""The answers of every route of this edge: resources, refusals, faults."""
 
 import json
 import math
@@ -9,23 +9,16 @@ from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
 from identity.edge.audit import log_unavailable
-from identity.edge.call import Call
-from identity.edge.request import read_body
-from identity.edge.runtime import runtime
 from identity.model.errors import RateLimited, Refusal
 from identity.model.principal import Resource
 from scim.challenge import challenge_of
-from scim.dialects import Dialect, dialect_named
-from scim.errors import ScimType, error_body, refuse, render_refusal
-from scim.json_body import parse_body
-from scim.limits import BYTES_PER_VALUE, VALUES_MAX
-from scim.provisioning_log import note_body
+from scim.errors import error_body, render_refusal
+from scim.request import MEDIA_TYPES
 from scim.resource.document import render
 from scim.resource.locations import Endpoints
 from scim.resource.projection import Projection
 from scim.schema.resource_types import ResourceType
 
-MEDIA_TYPES = ("application/scim+json", "application/json")  # that are read, and answered: the first unless asked
 RETRY_AFTER = "5"  # seconds, with 503
 
 Json = dict[str, Any]
@@ -33,30 +26,11 @@ Json = dict[str, Any]
 log = structlog.get_logger("scim")
 
 
-def dialect_of(call: Call) -> Dialect:
-    """Return the dialect of the connection that calls."""
-    return dialect_named(call.caller.dialect)
+def accepts_scim_by_name() -> bool:
+    """Return whether a client names SCIM's own media type (RFC 7644 §3.8), and does not accept just any.
 
-
-def sent_body() -> bytes:
-    """Read the body before the transaction opens: a slow client shall hold no connection of the database."""
-    return read_body()
-
-
-def sent_json(body: bytes) -> Json:
-    """Return the JSON object in a body. Raises ``InvalidRequest``, ``LimitExceeded``."""
-    if request.mimetype and request.mimetype not in MEDIA_TYPES:
-        refuse(ScimType.INVALID_SYNTAX, "the media type of the body must be application/scim+json")
-    sent = parse_body(body, max(VALUES_MAX, runtime().body_bytes_max // BYTES_PER_VALUE))
-    note_body(sent)
-    return sent
-
-
-def asks_for_scim() -> bool:
-    """Return whether a client asks for SCIM's own media type by name (RFC 7644 §3.8), and not for whatever there is.
-
-    scim2-client 0.13, and scim2-tester with it, takes whatever there is, and refuses all of a ServiceProviderConfig for
-    a member of a standard that is younger than its models.
+    scim2-client 0.13, and scim2-tester with it, accepts any, and refuses a whole ServiceProviderConfig for a member
+    that is newer than its models.
     """
     return MEDIA_TYPES[0] in request.accept_mimetypes.values()
 
@@ -69,7 +43,7 @@ def answer(body: Json, *, status: int = 200) -> Response:
 
 
 def resource_headers(resource: Resource, type_: ResourceType, endpoints: Endpoints) -> dict[str, str]:
-    """Return the version and the place of a resource."""
+    """Return the headers with the version and the location of a resource."""
     where = endpoints.location_at(type_, resource.principal.id)
     return {"ETag": resource.principal.entity_tag, "Content-Location": where}
 
@@ -77,7 +51,7 @@ def resource_headers(resource: Resource, type_: ResourceType, endpoints: Endpoin
 def resource_answer(
     resource: Resource, type_: ResourceType, endpoints: Endpoints, shown: Projection, *, status: int = 200
 ) -> Response:
-    """Return the answer that is a resource."""
+    """Return an answer whose body is the resource."""
     found = answer(render(resource.stored, type_, endpoints, shown), status=status)
     found.headers.update(resource_headers(resource, type_, endpoints))
     if status == 201:
@@ -101,12 +75,12 @@ def on_refusal(refusal: Refusal) -> Response:
 
 
 def on_http_exception(error: HTTPException) -> Response:
-    """Answer what Werkzeug refuses (a broken request stream, a media type) as a SCIM error."""
+    """Answer an error of Werkzeug (a broken request stream, a media type) as a SCIM error."""
     status = error.code or 500
     return answer(error_body(status, error.name), status=status)
 
 
 def on_fault(error: Exception) -> Response:
-    """Answer a fault of ours with nothing but that it is one; what it was is in the log."""
+    """Answer a fault of this server without its cause, which is in the log."""
     log.exception("scim_fault", exc_info=error)
     return answer(error_body(500, "internal error; it was logged"), status=500)

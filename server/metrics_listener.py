@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def _log_refused(host: str, port: int, error: OSError) -> None:
-    import structlog  # noqa: PLC0415 - who listens logs nothing
+    import structlog  # noqa: PLC0415 - a process that listens logs nothing
 
     from server.telemetry import configure_logging  # noqa: PLC0415
 

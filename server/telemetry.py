@@ -48,10 +48,7 @@ def configure_logging(
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            _renderer(log_format, stream),
-        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(log_format, stream)],
     )
     channel = logging.StreamHandler(stream)
     channel.setFormatter(formatter)

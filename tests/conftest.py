@@ -14,15 +14,20 @@ from uuid import uuid4
 import psycopg
 import pytest
 import structlog
+from hypothesis import settings
 
-from config.database import migrate
 from dev.postgres import LOGIN, OWNER, SUPERUSER, Cluster, start_cluster
+from server.schema import migrate
 from tests.compiled_once import statements_compiled_once, url_rules_compiled_once
 from tests.documents.codes import undocumented
 from tests.house.statements import watched
+from tests.trials import trials
 
 TEMPLATE = "template_migrated"
 ROOM_BYTES = 2_000_000_000
+
+settings.register_profile("trials", max_examples=trials(100))
+settings.load_profile("trials")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,12 @@ def _fast_folder() -> Path | None:
 def _stop(cluster: Cluster, folder: Path) -> None:
     cluster.stop()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are processors: some tests wait for programs that they started."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -162,6 +173,12 @@ def _loggers_are_not_kept() -> Iterator[None]:
         structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False})
     ):
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tracebacks_are_plain() -> None:
+    """With Rich a logged traceback shows every local variable, which takes five seconds for a fault of a request."""
+    structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
 
 
 @pytest.fixture(autouse=True)

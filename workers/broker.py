@@ -18,13 +18,7 @@ from pgmq import PGMQueue
 from identity.store.notices import Notices
 from identity.store.queue import QueuePool, Received, message_set_aside, queue_read, queue_waiting
 from workers.acknowledgement import acknowledging
-from workers.messages import (
-    MESSAGE_BYTES_MAX,
-    SET_ASIDE_MAX,
-    ForeignMessageError,
-    build_envelope,
-    read_envelope,
-)
+from workers.messages import MESSAGE_BYTES_MAX, SET_ASIDE_MAX, ForeignMessageError, build_envelope, read_envelope
 
 CHANNEL = "queue"
 LOOK_S = 2.0  # how late a message is found again after its visibility timeout

@@ -131,8 +131,10 @@ def _arguments(body: object, counts: range) -> tuple[str, ...]:
 
 
 def _uuid(value: object, reason: str) -> str:
+    if not isinstance(value, str):
+        raise ForeignMessageError(reason)
     try:
-        return str(UUID(value)) if isinstance(value, str) else _refuse(reason)
+        return str(UUID(value))
     except ValueError as error:
         raise ForeignMessageError(reason) from error
 
@@ -141,7 +143,3 @@ def _noted(value: object) -> int:
     if type(value) is not int or not 0 <= value <= DELIVERIES_MAX:
         raise ForeignMessageError("deliveries")
     return value
-
-
-def _refuse(reason: str) -> str:
-    raise ForeignMessageError(reason)

@@ -1,4 +1,4 @@
-"""Redis as the broker: kombu's transport, which is given only messages that ``workers.messages`` has built anew.
+"""Redis as the broker: kombu's transport, which gets only messages that ``workers.messages`` has built anew.
 
 A message that cannot be read, was delivered too often or was rejected is kept in the list ``identity.set_aside``.
 """
@@ -14,13 +14,7 @@ from kombu.transport import redis as kombu_redis
 from redis import Redis
 
 from workers.acknowledgement import acknowledging
-from workers.messages import (
-    MESSAGE_BYTES_MAX,
-    SET_ASIDE_MAX,
-    ForeignMessageError,
-    build_envelope,
-    read_envelope,
-)
+from workers.messages import MESSAGE_BYTES_MAX, SET_ASIDE_MAX, ForeignMessageError, build_envelope, read_envelope
 
 QUEUE = "celery"
 SET_ASIDE = "identity.set_aside"
@@ -44,7 +38,7 @@ class QueueClient(Redis):
 
 
 class QueueQoS(kombu_redis.QoS):
-    """What kombu keeps of messages under way, in Redis itself."""
+    """kombu's record of messages under way, which is in Redis."""
 
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge a message: its work is done."""
@@ -60,7 +54,7 @@ class QueueQoS(kombu_redis.QoS):
             super().reject(delivery_tag, requeue=requeue)  # type: ignore[no-untyped-call]
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
-        """Give a message back whose worker has died; what is no message of ours there is set aside."""
+        """Give back a message of a worker that has died; set aside an item that is not a message of ours."""
         with self.channel.conn_or_acquire(client) as connection:
             kept = connection.hget(self.unacked_key, tag)
         if kept is None or _is_restorable(kept):
@@ -71,7 +65,7 @@ class QueueQoS(kombu_redis.QoS):
 
 
 class QueueChannel(kombu_redis.Channel):
-    """A channel whose every message was read by us first."""
+    """A channel that reads each message before kombu does."""
 
     QoS = QueueQoS
 

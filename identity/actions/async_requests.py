@@ -1,4 +1,4 @@
-"""Requests whose answers nobody waits for (RFC 9967 §2.5.1): accepted now, done later, read afterwards."""
+"""Asynchronous requests (RFC 9967 §2.5.1): accepted now, done later, read afterwards."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -37,34 +37,25 @@ PURPOSE = "async_request"
 
 
 def accept_async_request(
-    tx: Tx, asked: bytes, *, encryption: EnvelopeEncryption, caller: Caller, now: datetime, wait_s: float = 0
+    tx: Tx, content: bytes, *, encryption: EnvelopeEncryption, caller: Caller, now: datetime, wait_s: float = 0
 ) -> UUID:
-    """Keep what is asked for, sealed, and ask the workers for it in ``wait_s`` seconds. Return its id.
+    """Keep an encrypted request for the workers, who begin in ``wait_s`` seconds. Return its id.
 
     Raises ``RateLimited`` when too many of this connection are waiting already.
     """
     connection_id = _connection_of(caller)
-    connection_lock(tx, connection_id)  # so that requests which come together are counted together
+    connection_lock(tx, connection_id)  # simultaneous requests are counted one after another
     if async_requests_pending(tx, connection_id) >= PENDING_MAX:
         raise RateLimited(f"{PENDING_MAX} asynchronous requests of this connection are waiting", wait_s=PENDING_WAIT_S)
     id_ = tx.new_id()
-    sealed = encryption.encrypt(asked, tenant_id=tx.tenant_id, purpose=f"{PURPOSE}:{id_}")
-    async_request_insert(
-        tx,
-        id_,
-        connection_id,
-        sealed,
-        client_id=caller.client_id,
-        request_id=caller.request_id,
-        now=now,
-        wait=timedelta(seconds=wait_s),
-    )
+    sealed = encryption.encrypt(content, tenant_id=tx.tenant_id, purpose=f"{PURPOSE}:{id_}")
+    async_request_insert(tx, id_, sealed, caller=caller, now=now, wait=timedelta(seconds=wait_s))
     event_insert(tx, Event(type="async_request.accepted", detail={"txn": str(id_)}), caller=caller, now=now)
     return id_
 
 
 def get_async_result(tx: Tx, id_: UUID, *, caller: Caller, now: datetime) -> AsyncResult:
-    """Return what became of the caller's own request. Raises ``NotFound``."""
+    """Return the result of the caller's own request. Raises ``NotFound``."""
     done_after = now - timedelta(hours=RESULT_KEPT_H)
     result = async_result_find(tx, id_, _connection_of(caller), done_after=done_after)
     if result is None:
@@ -72,9 +63,9 @@ def get_async_result(tx: Tx, id_: UUID, *, caller: Caller, now: datetime) -> Asy
     return result
 
 
-def get_completion(tx: Tx, id_: UUID, place: int) -> RecordedProvisioningEvent:
-    """Return the event that tells of an operation, of a request whose result was found. Raises ``NotFound``."""
-    event_id = async_completion_find(tx, id_, place)
+def get_completion(tx: Tx, id_: UUID, index: int) -> RecordedProvisioningEvent:
+    """Return the completion event of an operation, of a request that is the caller's. Raises ``NotFound``."""
+    event_id = async_completion_find(tx, id_, index)
     event = None if event_id is None else provisioning_event_get(tx, event_id)
     if event is None:
         raise NotFound("no operation with this index, or it was not tried")
@@ -82,26 +73,26 @@ def get_completion(tx: Tx, id_: UUID, place: int) -> RecordedProvisioningEvent:
 
 
 def open_async_request(tx: Tx, id_: UUID, *, encryption: EnvelopeEncryption) -> tuple[AsyncRequest, bytes] | None:
-    """Return a request that is to be done, and what it asks for; None when nothing is left of it to do."""
+    """Return a request that is not done yet, and its content; None for one that is done or unknown."""
     request = async_request_read(tx, id_)
     if request is None:
         return None
     return request, encryption.decrypt(request.sealed, tenant_id=tx.tenant_id, purpose=f"{PURPOSE}:{id_}")
 
 
-def claim_operation(tx: Tx, request: AsyncRequest, place: int, *, txn: str) -> Caller:
-    """Return who asked for an operation, and let nobody else do it before this transaction has ended.
+def claim_operation(tx: Tx, request: AsyncRequest, index: int, *, txn: str) -> Caller:
+    """Return the caller of an operation, and keep other workers from it until this transaction ends.
 
     Raises ``AlreadyClaimed``; ``NotAuthenticated`` when the connection, its client or its tenant has ended meanwhile.
     """
-    claim = async_request_claim(tx, request.id, place)
+    claim = async_request_claim(tx, request.id, index)
     if not claim.is_live:
         raise NotAuthenticated("the connection or the client that sent this request was ended")
     return replace(caller_of(request), dialect=claim.dialect, catalogue_version=claim.catalogue_version, txn=txn)
 
 
 def caller_of(request: AsyncRequest) -> Caller:
-    """Return the connection that asked, as the trail names it."""
+    """Return the connection that sent the request, as the audit log names it."""
     return Caller(
         CallerKind.CONNECTION,
         str(request.connection_id),
@@ -116,25 +107,25 @@ def report_operations(
     tx: Tx,
     request: AsyncRequest,
     reports: Mapping[int, Report],
-    told: Iterable[ProvisioningEvent],
+    completions: Iterable[ProvisioningEvent],
     *,
     caller: Caller,
     now: datetime,
 ) -> None:
-    """Write what became of operations, in the transaction in which it did, and tell of it.
+    """Write the reports of operations and their completion events, in the transaction of the change.
 
     Raises ``AlreadyClaimed``.
     """
-    event_ids = provisioning_event_insert(tx, *told, caller=caller, now=now)
+    event_ids = provisioning_event_insert(tx, *completions, caller=caller, now=now)
     async_reports_insert(tx, request.id, reports, event_ids)
 
 
 def finish_async_request(tx: Tx, request: AsyncRequest, *, now: datetime) -> None:
-    """Write that a request is done; what it asked for is forgotten, what became of it can be read."""
+    """Write that a request is done: its content is deleted, its result can be read."""
     async_request_finish(tx, request.id, now=now)
 
 
 def _connection_of(caller: Caller) -> UUID:
     if caller.connection_id is None:
-        raise AssertionError("only a connection asks for something that nobody waits for")
+        raise AssertionError("only a connection sends asynchronous requests")
     return caller.connection_id

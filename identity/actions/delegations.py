@@ -10,7 +10,7 @@ from identity.actions.preconditions import check_version, require
 from identity.model.access import Caller
 from identity.model.authority import covers_authority
 from identity.model.authorization_details import check_details
-from identity.model.delegation import DELEGATIONS_MAX, Delegation, check_limits, stands
+from identity.model.delegation import DELEGATIONS_MAX, Delegation, check_limits, is_in_force
 from identity.model.errors import Conflict, InvalidRequest, LimitExceeded
 from identity.model.event import Event
 from identity.model.lifecycle import State
@@ -183,7 +183,7 @@ def _check_terms(tx: Tx, delegation: Delegation, now: datetime) -> ResourceServe
 def _check_room(tx: Tx, delegation: Delegation, now: datetime) -> None:
     """Refuse the same delegation twice, and more of them than an exchange reads. The parties are locked."""
     for other in delegations_beside(tx, delegation):
-        if other.terms == delegation.terms and stands(other, now):
+        if other.terms == delegation.terms and is_in_force(other, now):
             raise Conflict(f"this is delegated already: {other.id}", reason="already_delegated")
     actor_id, subject_id, resource = delegation.actor_id, delegation.subject_id, delegation.resource
     if delegations_count(tx, actor_id=actor_id, subject_id=subject_id, resource=resource) >= DELEGATIONS_MAX:

@@ -21,14 +21,14 @@ from identity.model.lifecycle import (
     next_state,
     participle_of,
 )
-from identity.model.principal import ACTORS, Kind, Principal
-from identity.model.provisioning_event import EventUri, ProvisioningEvent, state_told
+from identity.model.principal import ACTORS, Kind, Principal, Profile
+from identity.model.provisioning_event import EventUri, ProvisioningEvent, state_event_for
 from identity.store import Tx
 from identity.store.events import event_insert
 from identity.store.lifecycle import keeps_credentials, ownership_notice_insert, principal_cut, restored_find
 from identity.store.locks import EVERY_MEMBERSHIP, principal_key
 from identity.store.memberships import is_owned
-from identity.store.principals import principal_lock, principal_set_state
+from identity.store.principals import principal_lock, principal_update
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,12 @@ def change_state(
     return changed
 
 
-def transition(tx: Tx, principal: Principal, verb: Transition, *, reason: str, now: datetime) -> Changed:
+def transition(
+    tx: Tx, principal: Principal, verb: Transition, *, reason: str, now: datetime, profile: Profile | None = None
+) -> Changed:
     """Change the state of a locked principal that the caller may change, and end what ends in the same instant.
+
+    The UPDATE that writes a new state writes ``profile`` as well. Without a change nothing is written.
 
     The events are not written: the caller writes them in this transaction, together with its own. Without a change
     there are none. Raises ``Conflict``.
@@ -66,7 +70,9 @@ def transition(tx: Tx, principal: Principal, verb: Transition, *, reason: str, n
     state, is_held = _next(tx, principal, verb)
     if (state, is_held) == (principal.state, principal.is_held) and not _ends_more(tx, principal, verb):
         return Changed(principal)
-    changed = principal_set_state(tx, principal, state, is_held=is_held, cut=verb in CUTS, end=verb in ENDS, now=now)
+    changed = principal_update(
+        tx, principal, profile, state=state, is_held=is_held, cut=verb in CUTS, end=verb in ENDS, now=now
+    )
     detail: dict[str, Any] = {"was": principal.state, "held": is_held, "ended": {}}
     if verb in CUTS:
         detail["ended"] = {"clients": _cut(tx, principal, verb, reason=reason, now=now)}
@@ -124,7 +130,7 @@ def _event(before: Principal, after: Principal, verb: Transition, reason: str, d
 def _provisioning_event(before: Principal, after: Principal) -> ProvisioningEvent | None:
     """Return the event for receivers: to them a principal is active, or not, or deleted."""
     if after.state is State.DELETED:
-        return state_told(EventUri.DELETE, after)
+        return state_event_for(EventUri.DELETE, after)
     if (before.state is State.ACTIVE) is (after.state is State.ACTIVE):
         return None
-    return state_told(EventUri.ACTIVATE if after.state is State.ACTIVE else EventUri.DEACTIVATE, after)
+    return state_event_for(EventUri.ACTIVATE if after.state is State.ACTIVE else EventUri.DEACTIVATE, after)

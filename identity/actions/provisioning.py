@@ -1,11 +1,15 @@
-"""What a source may do: create, read, amend and delete principals."""
+"""Create, read, amend and delete principals: the operations of a provisioning source.
 
-from collections.abc import Callable, Iterator
+Each change appends its events with ``event_insert``. In a transaction that holds events (``Tx.pending_events``) the
+statement of the provisioning log's entry writes them, or else the end of the transaction, before COMMIT.
+"""
+
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from identity.actions.lifecycle import transition
+from identity.actions.lifecycle import Changed, transition
 from identity.model.access import Caller, check_reach
 from identity.model.difference import differences
 from identity.model.errors import InvalidRequest, NotFound, PreconditionFailed
@@ -13,20 +17,26 @@ from identity.model.event import Event
 from identity.model.lifecycle import State, Transition
 from identity.model.listing import Listing
 from identity.model.membership import MemberChange
-from identity.model.principal import Amendment, Kind, Principal, Profile, Reference, Resource, narrows_validity
+from identity.model.principal import (
+    Amended,
+    Amendment,
+    Kind,
+    Principal,
+    Profile,
+    Reference,
+    Resource,
+)
 from identity.model.provisioning_event import EventUri, provisioning_event_for
 from identity.store import Tx
 from identity.store.definitions import keys_write, type_hold
 from identity.store.events import event_insert
 from identity.store.lifecycle import ownership_notice_insert
 from identity.store.listing import ResultPage, resource_list
-from identity.store.locks import principal_key
 from identity.store.memberships import members_add, members_keep_only, members_remove, owners_replace
 from identity.store.principals import (
     emails_replace,
     principal_insert,
     principal_lock,
-    principal_touch,
     principal_update,
     resource_get,
     resource_lock,
@@ -50,10 +60,10 @@ def create_principal(
     members: frozenset[UUID] = frozenset(),
     caller: Caller,
     now: datetime,
-) -> Resource:
+) -> Amended:
     """Write a new principal with its owners or members. Its id is ours and is never used again.
 
-    Raises ``AlreadyExists``, ``InvalidRequest``; ``NotFound`` when its type was forgotten meanwhile.
+    Raises ``AlreadyExists``, ``InvalidRequest``; ``NotFound`` when its type was deleted meanwhile.
     """
     check_window(profile)
     if kind.is_custom:
@@ -62,23 +72,19 @@ def create_principal(
     principal = principal_insert(tx, kind, profile, state=state, connection_id=caller.connection_id, now=now)
     if profile.keys:
         keys_write(tx, principal, profile.keys)
-    owners = _write_first_owners(tx, principal, profile, now=now)
+    owners = owners_replace(tx, principal.id, profile.owners, now=now) if profile.owners else ()
     if members:
         members_add(tx, principal.id, members, now=now)
-    event_insert(
-        tx,
-        Event(
-            type=f"{kind}.created",
-            subject_id=principal.id,
-            detail={"state": state, "members": len(members)},
-            provisioning=provisioning_event_for(
-                EventUri.CREATE, principal, _attributes_of_new(principal, owners, members)
-            ),
-        ),
-        caller=caller,
-        now=now,
+    found = tuple(differences({}, principal.document))
+    created = Amended(None, Resource(principal, owners=owners), found, MemberChange(add=members))
+    event = Event(
+        type=f"{kind}.created",
+        subject_id=principal.id,
+        detail={"state": state, "members": len(members)},
+        provisioning=provisioning_event_for(EventUri.CREATE, principal, ["id", *created.paths]),
     )
-    return Resource(principal, owners=owners)
+    event_insert(tx, event, caller=caller, now=now)
+    return created
 
 
 def get_principal(tx: Tx, kind: Kind, principal_id: UUID, *, caller: Caller, with_members: bool = True) -> Resource:
@@ -91,7 +97,7 @@ def get_principal(tx: Tx, kind: Kind, principal_id: UUID, *, caller: Caller, wit
 
 
 def find_principals(tx: Tx, listing: Listing, *, caller: Caller) -> ResultPage:
-    """Return one page of the living principals that are asked for."""
+    """Return one page of the living principals of a list."""
     del caller  # every authenticated caller of a tenant may read its directory
     return resource_list(tx, listing)
 
@@ -105,12 +111,12 @@ def amend_principal(
     expected_version: int | None,
     caller: Caller,
     now: datetime,
-) -> Resource:
-    """Change a principal to what ``amend`` makes of it. When nothing changes, nothing is written.
+) -> Amended:
+    """Change a principal by one UPDATE, which gives it one new version. Without a change nothing is written.
 
-    ``amend`` sees a group without its members and answers with a change to them. Setting ``active`` to false is
-    deprovisioning, to true reactivation. Raises ``NotFound``, ``NotAllowed``, ``PreconditionFailed``,
-    ``AlreadyExists``, ``InvalidRequest``.
+    ``amend`` takes the locked resource, a group without its members, and returns the new profile. ``active`` that turns
+    false deprovisions, true reactivates. The events are appended, see above. Raises ``NotFound``, ``NotAllowed``,
+    ``PreconditionFailed``, ``AlreadyExists``, ``InvalidRequest``.
     """
     current = resource_lock(tx, kind, principal_id)
     if current is None:
@@ -118,22 +124,23 @@ def amend_principal(
     check_change(current.principal, expected_version, caller)
     amendment = amend(current)
     check_window(amendment.profile)
-    amended = _write_profile(tx, current, amendment.profile, now=now)
-    amended, suspended = _write_owners(tx, amended, amendment.profile, now=now)
-    amended = _write_members(tx, amended, amendment.members, now=now)
-    principal, moved = _write_state(tx, amended.principal, current.principal, amendment.profile, now=now)
-    is_amended = amended.principal.version != current.principal.version
-    amended = replace(amended, principal=principal)
-    told = (_told(kind, current, amended, amendment),) if is_amended else ()
-    if events := (*told, *suspended, *moved):
-        event_insert(tx, *events, caller=caller, now=now)
+    owners = _write_owners(tx, current, amendment.profile, now=now)
+    has_new_members = _write_members(tx, principal_id, amendment.members, now=now)
+    has_new_document = amendment.profile.document != current.principal.document
+    if not (has_new_document or has_new_members or owners != current.owners):
+        return Amended(current, current, members=amendment.members)
+    changed = _write_principal(tx, current, owners, amendment.profile if has_new_document else None, now=now)
+    found = tuple(differences(current.principal.document, amendment.profile.document))
+    after = replace(current, principal=changed.principal, owners=owners)
+    amended = Amended(current, after, found, amendment.members)
+    event_insert(tx, _event_of(amended, is_whole=amendment.is_whole), *changed.events, caller=caller, now=now)
     return amended
 
 
 def delete_principal(
     tx: Tx, kind: Kind, principal_id: UUID, *, expected_version: int | None, caller: Caller, now: datetime
 ) -> None:
-    """Delete for ever: from now on it is not there, its name is free, its id is never used again, its history stays.
+    """Delete a principal for ever. Its name becomes free, its id is never used again, its history stays.
 
     Raises ``NotFound``, ``NotAllowed``, ``PreconditionFailed``.
     """
@@ -152,7 +159,7 @@ def check_window(profile: Profile) -> None:
 
 
 def check_change(principal: Principal, expected_version: int | None, caller: Caller) -> None:
-    """Refuse to change what is another's, and what has changed since it was looked at.
+    """Refuse a change of another connection's principal, and of a version that the client has not seen.
 
     Raises ``NotAllowed``, ``PreconditionFailed``.
     """
@@ -161,98 +168,70 @@ def check_change(principal: Principal, expected_version: int | None, caller: Cal
         raise PreconditionFailed("the resource has changed since the version in If-Match")
 
 
-def _write_profile(tx: Tx, current: Resource, profile: Profile, *, now: datetime) -> Resource:
-    principal = current.principal
-    if profile.document == principal.document:
-        return current
-    is_cut = narrows_validity(principal, profile.valid_from, profile.valid_until, now)
-    if is_cut:
-        tx.ends.add(principal_key(principal.id))
-    updated = principal_update(tx, principal, profile, is_cut=is_cut, now=now)
-    if profile.document.get("emails") != principal.document.get("emails"):
-        emails_replace(tx, principal.id, profile)
-    if profile.keys is not None:
-        keys_write(tx, principal, profile.keys)
-    return replace(current, principal=updated)
+def _write_owners(tx: Tx, current: Resource, profile: Profile, *, now: datetime) -> tuple[Reference, ...]:
+    if profile.owners == current.owner_ids:
+        return current.owners
+    return owners_replace(tx, current.principal.id, profile.owners, now=now)
 
 
-def _write_first_owners(tx: Tx, principal: Principal, profile: Profile, *, now: datetime) -> tuple[Reference, ...]:
-    return owners_replace(tx, principal.id, profile.owners, now=now) if profile.owners else ()
-
-
-def _write_owners(tx: Tx, current: Resource, profile: Profile, *, now: datetime) -> tuple[Resource, tuple[Event, ...]]:
-    if profile.owners == frozenset(owner.id for owner in current.owners):
-        return current, ()
-    principal = current.principal
-    events: tuple[Event, ...] = ()
-    owners = owners_replace(tx, principal.id, profile.owners, now=now)
-    principal = principal_touch(tx, principal.id, now=now)
-    if not owners and principal.state is State.ACTIVE:
-        abandoned = transition(tx, principal, Transition.SUSPEND_UNOWNED, reason="no_owner", now=now)
-        principal, events = abandoned.principal, abandoned.events
-    return replace(current, principal=principal, owners=owners), events
-
-
-def _write_members(tx: Tx, current: Resource, change: MemberChange | None, *, now: datetime) -> Resource:
+def _write_members(tx: Tx, group_id: UUID, change: MemberChange | None, *, now: datetime) -> bool:
+    """Return whether the group has other members than before."""
     if change is None or change.is_empty:
-        return current
-    group_id = current.principal.id
+        return False
     removed = members_keep_only(tx, group_id, change.add) if change.replace else 0
     if change.remove:
         removed += members_remove(tx, group_id, change.remove)
     added = members_add(tx, group_id, change.add, now=now) if change.add else 0
     if removed:
         ownership_notice_insert(tx, group_id)
-    if not (removed or added):
-        return current
-    return replace(current, principal=principal_touch(tx, group_id, now=now))
+    return bool(removed or added)
 
 
-def _write_state(
-    tx: Tx, principal: Principal, before: Principal, profile: Profile, *, now: datetime
-) -> tuple[Principal, tuple[Event, ...]]:
-    """Follow the source when it changes its mind; a source that repeats itself does not undo an administrator."""
-    if profile.active == before.document.get("active", True):
-        return principal, ()
-    verb, reason = (
-        (Transition.SOURCE_REACTIVATE, "active_true") if profile.active else (Transition.DEPROVISION, "active_false")
-    )
-    changed = transition(tx, principal, verb, reason=reason, now=now)
-    return changed.principal, changed.events
+def _write_principal(
+    tx: Tx, current: Resource, owners: tuple[Reference, ...], profile: Profile | None, *, now: datetime
+) -> Changed:
+    """Write a new version of a locked principal, with its profile where that differs and its state where it changes.
+
+    Its owners are written already: an agent without one is not active.
+    """
+    principal, verb = current.principal, _transition_of(current, owners, profile)
+    changed = Changed(principal)
+    if verb is not None:
+        changed = transition(tx, principal, verb, reason=REASONS[verb], now=now, profile=profile)
+    if not changed.events:
+        changed = Changed(principal_update(tx, principal, profile, now=now))
+    if profile is not None and profile.document.get("emails") != principal.document.get("emails"):
+        emails_replace(tx, principal.id, profile)
+    if profile is not None and profile.keys is not None:
+        keys_write(tx, principal, profile.keys)
+    return changed
 
 
-def _told(kind: Kind, before: Resource, after: Resource, amendment: Amendment) -> Event:
-    """Return which attributes changed, never their values: the trail outlives an erased person."""
-    was, document = before.principal.document, amendment.profile.document
-    changed = sorted(key for key in was.keys() | document.keys() if was.get(key) != document.get(key))
-    detail: dict[str, object] = {"changed": changed}
-    if amendment.members is not None:
-        detail["members_added"] = sorted(map(str, amendment.members.add))[:100]
-        detail["members_removed"] = sorted(map(str, amendment.members.remove))[:100]
-        detail["members_replaced"] = amendment.members.replace
-    if before.owners != after.owners:
-        detail["owners"] = [str(owner.id) for owner in after.owners]
-    return Event(
-        type=f"{kind}.amended",
-        subject_id=before.principal.id,
-        detail=detail,
-        provisioning=provisioning_event_for(
-            EventUri.PUT if amendment.is_whole else EventUri.PATCH,
-            after.principal,
-            _attributes_changed(before, after, amendment),
-        ),
-    )
+REASONS = {
+    Transition.SOURCE_REACTIVATE: "active_true",
+    Transition.DEPROVISION: "active_false",
+    Transition.SUSPEND_UNOWNED: "no_owner",
+}
 
 
-def _attributes_of_new(principal: Principal, owners: tuple[Reference, ...], members: frozenset[UUID]) -> Iterator[str]:
-    yield "id"
-    yield from (name for name, _, _ in differences({}, principal.document))
-    yield from (name for name, links in (("owners", owners), ("members", members)) if links)
+def _transition_of(current: Resource, owners: tuple[Reference, ...], profile: Profile | None) -> Transition | None:
+    """Return the change of state, if any. A source that repeats ``active`` does not undo an administrator's verb."""
+    if profile is not None and profile.active != current.principal.document.get("active", True):
+        return Transition.SOURCE_REACTIVATE if profile.active else Transition.DEPROVISION
+    has_lost_owners = current.owners and not owners
+    return Transition.SUSPEND_UNOWNED if has_lost_owners and current.principal.state is State.ACTIVE else None
 
 
-def _attributes_changed(before: Resource, after: Resource, amendment: Amendment) -> Iterator[str]:
-    yield from (name for name, _, _ in differences(before.principal.document, amendment.profile.document))
-    if before.owners != after.owners:
-        yield "owners"
-    if amendment.members is not None and not amendment.members.is_empty:
-        yield "members"
+def _event_of(amended: Amended, *, is_whole: bool) -> Event:
+    """Return the event, which names attributes and never their values: it outlives an erased person."""
+    principal, change = amended.principal, amended.members
+    detail: dict[str, object] = {"changed": sorted({each.attribute for each in amended.differences})}
+    if change is not None:
+        detail["members_added"] = sorted(map(str, change.add))[:100]
+        detail["members_removed"] = sorted(map(str, change.remove))[:100]
+        detail["members_replaced"] = change.replace
+    if amended.old_owners != amended.after.owner_ids:
+        detail["owners"] = [str(owner.id) for owner in amended.after.owners]
+    uri = EventUri.PUT if is_whole else EventUri.PATCH
+    notice = provisioning_event_for(uri, principal, amended.paths)
+    return Event(type=f"{principal.kind}.amended", subject_id=principal.id, detail=detail, provisioning=notice)

@@ -1,4 +1,4 @@
-"""Signing keys of a tenant: create, rotate, publish. Parsed once per process."""
+"""The signing keys of a tenant: created, rotated, published. A process parses each once."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -95,10 +95,10 @@ def published_keys(tx: Tx, *, now: datetime) -> dict[str, list[dict[str, Any]]]:
 
 
 class KeyRing:
-    """Keys, opened and parsed once. A key record never changes, so what is kept is never wrong."""
+    """The keys of this process, decrypted and parsed once. A key never changes, so a cached one is never stale."""
 
     def __init__(self, encryption: EnvelopeEncryption) -> None:
-        self._seal = encryption
+        self._encryption = encryption
         self._private: BoundedCache[tuple[TenantId, str], ECKey] = BoundedCache(PARSED_MAX)
         self._public: BoundedCache[tuple[TenantId, str], VerificationKey] = BoundedCache(PARSED_MAX)
 
@@ -116,7 +116,7 @@ class KeyRing:
         return KeySet({} if found is None else {kid: found})
 
     def _open(self, tenant_id: TenantId, key: SigningKey) -> ECKey:
-        return ECKey.import_key(_open(self._seal, tenant_id, key))
+        return ECKey.import_key(_open(self._encryption, tenant_id, key))
 
 
 def _open(encryption: EnvelopeEncryption, tenant_id: TenantId, key: SigningKey) -> bytes:

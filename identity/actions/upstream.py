@@ -45,7 +45,17 @@ class Fetched:
     at: datetime
 
 
-CacheKey = tuple[UUID, UUID, int]  # tenant, connection and its version
+@dataclass(slots=True)
+class CachedKeys:
+    """The keys of one connection, when a fetch was last tried, and the lock that one fetch at a time holds."""
+
+    fetched: Fetched | None = None
+    tried_at: datetime | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def was_tried(self, now: datetime) -> bool:
+        """True within ``REFETCH_INTERVAL`` of a fetch."""
+        return self.tried_at is not None and _within(REFETCH_INTERVAL, self.tried_at, now)
 
 
 @dataclass(slots=True)
@@ -57,9 +67,7 @@ class UpstreamKeys:
 
     fetch: Callable[[str], bytes]
     allow_development: bool = False
-    _sets: BoundedCache[CacheKey, Fetched] = field(default_factory=lambda: BoundedCache(SETS_MAX))
-    _tried: BoundedCache[CacheKey, datetime] = field(default_factory=lambda: BoundedCache(SETS_MAX))
-    _turns: BoundedCache[CacheKey, threading.Lock] = field(default_factory=lambda: BoundedCache(SETS_MAX))
+    _cache: BoundedCache[tuple[UUID, UUID, int], CachedKeys] = field(default_factory=lambda: BoundedCache(SETS_MAX))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, tenant_id: TenantId, connection: Connection, key_id: str, now: datetime) -> KeySet:
@@ -73,56 +81,45 @@ class UpstreamKeys:
             raise InvalidSubjectToken(
                 "the development issuer is trusted under `identity dev` alone", reason="development_issuer"
             )
-        cache_key = (tenant_id, connection.id, connection.version)
+        cached = self._cached(tenant_id, connection)
         if connection.jwks is not None:
-            return self._inline(cache_key, connection.jwks, now)
-        kept = self._kept(cache_key, now)
-        if kept and key_id in kept.keys and (_within(KEYS_LIFETIME, kept.at, now) or self._is_being_fetched(cache_key)):
-            return kept.keys
-        if not self._was_tried(cache_key, now):
+            return _inline(cached, connection.jwks, now)
+        fetched = cached.fetched
+        if fetched and not _within(KEYS_STALE_LIFETIME, fetched.at, now):
+            fetched = None
+        if fetched and key_id in fetched.keys and (_within(KEYS_LIFETIME, fetched.at, now) or cached.lock.locked()):
+            return fetched.keys
+        if not cached.was_tried(now):
             raise UpstreamKeysNeeded(connection)
-        if kept:
-            return kept.keys
+        if fetched:
+            return fetched.keys
         raise Unavailable("the upstream issuer's keys cannot be fetched", reason="upstream_keys_unavailable")
 
     def refresh(self, tenant_id: TenantId, connection: Connection, now: datetime) -> None:
         """Fetch the keys; keep the old ones when that fails. Callers wait while another one fetches the same keys."""
-        cache_key = (tenant_id, connection.id, connection.version)
-        with self._lock:
-            turn = self._turns.get_or_make(cache_key, threading.Lock)
-        with turn:
-            if not self._was_tried(cache_key, now):
-                self._fetch(cache_key, connection, now)
-
-    def _kept(self, cache_key: CacheKey, now: datetime) -> Fetched | None:
-        kept = self._sets.get(cache_key)
-        return kept if kept and _within(KEYS_STALE_LIFETIME, kept.at, now) else None
-
-    def _fetch(self, cache_key: CacheKey, connection: Connection, now: datetime) -> None:
-        try:
-            self._sets.put(cache_key, Fetched(parse_key_set(self.fetch(str(connection.jwks_uri))), now))
-        except (FetchError, VerificationError):
-            return
-        finally:
-            self._tried.put(cache_key, now)
-
-    def _was_tried(self, cache_key: CacheKey, now: datetime) -> bool:
-        tried = self._tried.get(cache_key)
-        return tried is not None and _within(REFETCH_INTERVAL, tried, now)
-
-    def _is_being_fetched(self, cache_key: CacheKey) -> bool:
-        turn = self._turns.get(cache_key)
-        return turn is not None and turn.locked()
-
-    def _inline(self, cache_key: CacheKey, jwks: Mapping[str, Any], now: datetime) -> KeySet:
-        kept = self._sets.get(cache_key)
-        if kept is None:
+        cached = self._cached(tenant_id, connection)
+        with cached.lock:
+            if cached.was_tried(now):
+                return
             try:
-                kept = Fetched(parse_key_set(jwks), now)
-            except VerificationError:
-                raise InvalidSubjectToken("the connection has no usable key", reason="upstream_keys") from None
-            self._sets.put(cache_key, kept)
-        return kept.keys
+                cached.fetched = Fetched(parse_key_set(self.fetch(str(connection.jwks_uri))), now)
+            except (FetchError, VerificationError):
+                return
+            finally:
+                cached.tried_at = now
+
+    def _cached(self, tenant_id: TenantId, connection: Connection) -> CachedKeys:
+        with self._lock:
+            return self._cache.get_or_make((tenant_id, connection.id, connection.version), CachedKeys)
+
+
+def _inline(cached: CachedKeys, jwks: Mapping[str, Any], now: datetime) -> KeySet:
+    if cached.fetched is None:
+        try:
+            cached.fetched = Fetched(parse_key_set(jwks), now)
+        except VerificationError:
+            raise InvalidSubjectToken("the connection has no usable key", reason="upstream_keys") from None
+    return cached.fetched.keys
 
 
 def _within(lifetime: timedelta, since: datetime, now: datetime) -> bool:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from identity.actions.dead_letters import discard_dead_letter, list_outbox, replay_dead_letter
+from identity.actions.outbox import discard_outbox, list_outbox, replay_outbox
 from identity.admin.endpoints import listing, post
 from identity.admin.requests import Page
 from identity.admin.responses import Items, ResponseModel
@@ -39,11 +39,10 @@ class OutboxList(Items[OutboxRow]):
 
 
 listing(OUTBOX, list_outbox, "List outbox rows, in one state", OutboxList, query=OutboxPage)
-post(f"{ROW}/replay", replay_dead_letter, "Try again what the workers gave up on", OutboxRow, name="replay_outbox")
+post(f"{ROW}/replay", replay_outbox, "Try again what the workers gave up on", OutboxRow)
 post(
     f"{ROW}/discard",
-    discard_dead_letter,
+    discard_outbox,
     "Close what the workers gave up on, without its work",
     OutboxRow,
-    name="discard_outbox",
 )

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from identity.actions.provisioning_log import list_requests
+from identity.actions.provisioning_log import list_log_entries
 from identity.admin.endpoints import listing
 from identity.admin.paging import LOG
 from identity.admin.requests import LogPage, Name, PrincipalFilter
@@ -31,7 +31,7 @@ class Change(ResponseModel):
 class Request(Flattened):
     """One request of a source. ``done`` was committed with this row; of ``refused`` and ``failed`` nothing changed."""
 
-    INNER = "request"
+    INNER = "entry"
 
     id: UUID
     at: datetime
@@ -58,7 +58,7 @@ class RequestList(Items[Request]):
 
 listing(
     "/tenants/{tenant}/connections/{connection_id}/requests",
-    list_requests,
+    list_log_entries,
     "Read the requests of a connection in the last days: their bodies, changes and refusals",
     RequestList,
     query=RequestPage,

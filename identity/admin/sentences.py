@@ -70,7 +70,7 @@ def phrase_of(fault: Mapping[str, Any], name: str) -> str:
     phrase = PHRASES.get(kind, OTHERWISE)
     if phrase is AN_ID and name in NOUNS:
         return f"must be {NOUNS[name]}"
-    return phrase.format_map(context) if isinstance(phrase, str) else phrase(context)
+    return phrase.format(**context) if isinstance(phrase, str) else phrase(context)
 
 
 def without_echoes(faults: Sequence[Any]) -> list[Any]:

@@ -1,6 +1,6 @@
 """Refusals become events of the audit log."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,9 +23,6 @@ from identity.model.refusal_counts import RefusalKey
 
 log = structlog.get_logger("identity")
 
-OnRefusal = Callable[[Tx, Refusal, Caller, datetime], None]
-"""Writes a row of an edge's own in the transaction of a refusal's event."""
-
 
 @dataclass(slots=True)
 class Audit:
@@ -45,9 +42,7 @@ class Audit:
 
 
 @contextmanager
-def refusals_audited(
-    surface: str, tenant_id: TenantId, caller: Caller, also: OnRefusal | None = None
-) -> Iterator[Audit]:
+def refusals_audited(surface: str, tenant_id: TenantId, caller: Caller) -> Iterator[Audit]:
     """Write the event of a refusal that leaves the block, in a transaction of its own, unless it is recorded already.
 
     The block sets the caller once it is authenticated. The refusals of anonymous callers are counted: those of one
@@ -60,19 +55,16 @@ def refusals_audited(
         raise
     except Refusal as refusal:
         if not audit.is_recorded:
-            _record(audit, refusal, also)
+            _record(audit, refusal)
         raise
 
 
-def _record(audit: Audit, refusal: Refusal, also: OnRefusal | None) -> None:
+def _record(audit: Audit, refusal: Refusal) -> None:
     if audit.caller.kind is CallerKind.ANONYMOUS:
         record_anonymous_refusal(audit.surface, audit.tenant_id, refusal, audit.caller)
         return
     with open_transaction(audit.tenant_id) as tx:
-        now = runtime().clock()
-        audit.record(tx, refusal, now)
-        if also is not None:
-            also(tx, refusal, audit.caller, now)
+        audit.record(tx, refusal, runtime().clock())
 
 
 def record_anonymous_refusal(surface: str, tenant_id: TenantId, refusal: Refusal, caller: Caller) -> None:

@@ -1,4 +1,4 @@
-"""What ``/`` says: where to go from here. It names no tenant, no version and nothing that is not public."""
+"""The document at ``/``, with links to the endpoints. It names no tenant and no version, and is public."""
 
 import base64
 import hashlib

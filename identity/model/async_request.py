@@ -1,4 +1,4 @@
-"""Requests whose answers nobody waits for (RFC 9967 §2.5.1): accepted, done by a worker, their results kept a while."""
+"""Asynchronous requests (RFC 9967 §2.5.1): accepted, done by a worker, their results kept for some hours."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,30 +6,30 @@ from typing import Any
 from uuid import UUID
 
 OUTBOX_KIND = "scim_async"
-"""The kind of the outbox row that asks the workers for it; that row's id is the request's."""
+"""The kind of the outbox row of a request, for the workers; the row's id is the request's."""
 
 PENDING_MAX = 10
-"""Requests of one connection that are not done yet: as many bodies as that are kept for it."""
+"""The most requests of one connection that may wait, and so the most bodies that are kept for it."""
 
 PENDING_WAIT_S = 10.0
-"""After how long whoever has so many may ask again."""
+"""Seconds after which a connection with so many requests may try again."""
 
 RESULT_KEPT_H = 24
-"""For how long after it is done the result of a request can be read."""
+"""Hours for which the result of a request can be read after it is done."""
 
 Report = Mapping[str, Any]
 
 
-class AlreadyClaimed(Exception):  # noqa: N818 - no error: somebody else does the same request at this moment
-    """Another worker is at it, or has been. What was about to be done is undone, and left to that one."""
+class AlreadyClaimed(Exception):  # noqa: N818 - no error: another worker does the request
+    """Another worker does the operation, or has done it. The present transaction is undone."""
 
 
 @dataclass(frozen=True, slots=True)
 class AsyncRequest:
-    """A request that is not done yet. ``reports`` of what is, by the place of an operation.
+    """A request that is not done yet. ``reports`` has its operations that are done, by their indexes.
 
-    ``client_id`` spoke for the connection, if it was not its own token. ``catalogue_version`` is that of the tenant's
-    schemas and resource types now.
+    ``client_id`` is the OAuth client that sent it for the connection; None where the connection's own token did.
+    ``catalogue_version`` is the present one of the tenant's schemas and resource types.
     """
 
     id: UUID
@@ -42,13 +42,13 @@ class AsyncRequest:
 
     @property
     def txn(self) -> str:
-        """Return the ``Set-Txn`` that was answered."""
+        """Return the value of ``Set-Txn`` in the answer."""
         return str(self.id)
 
 
 @dataclass(frozen=True, slots=True)
 class AsyncResult:
-    """What became of a request; ``reports`` are complete when it is done."""
+    """The result of a request; ``reports`` are complete when it is done."""
 
     is_done: bool
     reports: Mapping[int, Report]

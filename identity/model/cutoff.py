@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class CutoffKind(StrEnum):
-    """What ``key`` names. A subject is one of an upstream issuer, by ``upstream_key_of``."""
+    """The kind of thing that ``key`` names. A subject is one of an upstream issuer, by ``upstream_key_of``."""
 
     TENANT = "tenant"
     PRINCIPAL = "principal"
@@ -20,7 +20,7 @@ class CutoffKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListedCutoff:
-    """A cut-off as an administrator sees it."""
+    """A cut-off in the list of an administrator."""
 
     kind: str
     key: str

@@ -63,8 +63,8 @@ class Delegation:
         return (*whom, frozenset(self.scopes), tuple(details), *limits)
 
 
-def stands(delegation: Delegation, now: datetime) -> bool:
-    """True when a delegation permits anything at ``now``. Checked at use, never left to a clean-up."""
+def is_in_force(delegation: Delegation, now: datetime) -> bool:
+    """True when a delegation has neither ended nor expired at ``now``: it is checked at each use."""
     return delegation.ended_at is None and (delegation.expires_at is None or now < delegation.expires_at)
 
 

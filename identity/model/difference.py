@@ -1,24 +1,35 @@
 """What differs between two documents, each place spelt as the path of a PATCH spells it (RFC 7644 §3.5.2)."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-Difference = tuple[str, Any, Any]
+from typing import Any, NamedTuple
 
 URN = "urn:"
 
 
-def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> Iterator[Difference]:
-    """Yield each attribute or sub-attribute that differs with its value before and after; None is its absence.
+class Difference(NamedTuple):
+    """A value before and after; None is its absence. ``attribute`` is the document's key that ``path`` begins with."""
 
-    A value that is a list is one value: its elements have no names.
+    attribute: str
+    path: str
+    old: Any
+    new: Any
+
+
+def differences(
+    before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "", attribute: str | None = None
+) -> Iterator[Difference]:
+    """Yield each attribute or sub-attribute that differs.
+
+    A value that is a list is one value: its elements have no names. ``prefix`` and ``attribute`` are of the place that
+    both documents stand at, where they are parts of larger ones.
     """
     for name in before.keys() | after.keys():
         old, new = before.get(name), after.get(name)
         if old == new:
             continue
-        where = prefix + name
+        path = prefix + name
         if all(isinstance(side, Mapping | None) for side in (old, new)):
-            yield from differences(old or {}, new or {}, where + (":" if name.lower().startswith(URN) else "."))
+            separator = ":" if name.lower().startswith(URN) else "."
+            yield from differences(old or {}, new or {}, path + separator, attribute or name)
         else:
-            yield where, old, new
+            yield Difference(attribute or name, path, old, new)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from identity.model.authority import Authority, Exceeded, Holder, narrow_authority
-from identity.model.delegation import Delegation, Details, stands
+from identity.model.delegation import Delegation, Details, is_in_force
 from identity.model.principal import ACTORS
 from identity.model.resource import ResourceServer, still_offered
 from identity.model.resource_pair import ResourcePair, carry
@@ -157,7 +157,7 @@ def decide_exchange(
 
 def _decide_by_delegation(terms: _Terms, actor: Party, delegations: Sequence[Delegation]) -> Allowed | Denied:
     matching = [delegation for delegation in delegations if delegation.resource == terms.audience]
-    standing = [delegation for delegation in matching if stands(delegation, terms.now)]
+    standing = [delegation for delegation in matching if is_in_force(delegation, terms.now)]
     if not standing:
         return Denied("delegation", "delegation_ended" if matching else "not_delegated")
     if terms.route.target is not None:

@@ -1,4 +1,4 @@
-"""Principals: whoever can be named by a token or a membership."""
+"""Principals: users, groups, agents, service accounts, and resources of a tenant's own types (RFC 7643)."""
 
 import re
 import unicodedata
@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from identity.model.difference import Difference
 from identity.model.errors import InvalidRequest
 from identity.model.lifecycle import State
 from identity.model.membership import MemberChange
@@ -24,9 +25,9 @@ CUSTOM_KIND = re.compile(r"custom:[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
 
 
 class Kind(StrEnum):
-    """What a principal is: one of four, or what a tenant's own resource type makes of it, as in ``custom:Device``.
+    """The kind of a principal: one of four, or that of a tenant's own resource type, as in ``custom:Device``.
 
-    Who iterates over kinds iterates over the four. Only they can sign in, act, own or hold members.
+    An iteration over ``Kind`` yields the four. Only they can sign in, act, own or hold members.
     """
 
     USER = "user"
@@ -48,8 +49,8 @@ class Kind(StrEnum):
         return self.value.startswith(CUSTOM)
 
     @property
-    def place(self) -> tuple[int, str]:
-        """Where a kind comes among others: users before those whom they answer for, a tenant's own last."""
+    def sort_key(self) -> tuple[int, str]:
+        """Return the position among the kinds: users before the agents that they own, a tenant's own last."""
         return (len(Kind), self.value) if self.is_custom else (list(Kind).index(self), "")
 
 
@@ -88,12 +89,11 @@ class UniqueKey:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a source says about a principal.
+    """The attributes that a source gives a principal.
 
-    ``name`` is userName, agentUserName or a group's displayName; of a tenant's own type what it shows, or nothing.
-    ``owners`` is empty for users and groups. ``keys`` are the values that the schema says are unique,
-    None where it says so of none.
-    ``active`` is what the source says, as in ``document["active"]``; what holds is the principal's state.
+    ``name`` is userName, agentUserName or a group's displayName; of a tenant's own type its display name, or nothing.
+    ``owners`` is empty for users and groups. ``keys`` are the values of unique attributes, None where the schema has no
+    such attribute. ``active`` is the source's value, as in ``document["active"]``; only the principal's state decides.
     """
 
     document: Document
@@ -113,7 +113,7 @@ class Principal:
     """A principal as stored. ``version`` grows with every change; ``epoch`` with every cut; ``end_count`` with every
     cut that ends its delegations and clients. ``was_owned``: it has, or had, an owner.
 
-    ``is_held``: an administrator suspended it, and no source brings it back. ``is_protected``: no source changes it.
+    ``is_held``: an administrator suspended it, and no source reactivates it. ``is_protected``: no source changes it.
     """
 
     id: UUID
@@ -148,7 +148,7 @@ def entity_tag(version: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A principal named from another: a member, an owner, a group somebody is in."""
+    """A principal that a representation names: a member, an owner, a group of the user."""
 
     id: UUID
     kind: Kind
@@ -157,7 +157,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A principal with those that its representation names."""
+    """A principal with the principals that its representation names."""
 
     principal: Principal
     groups: tuple[Reference, ...] = ()
@@ -165,8 +165,13 @@ class Resource:
     owners: tuple[Reference, ...] = ()
 
     @property
+    def owner_ids(self) -> frozenset[UUID]:
+        """Return the ids of its owners."""
+        return frozenset(owner.id for owner in self.owners)
+
+    @property
     def stored(self) -> "ListItem":
-        """Return what is shown of it, as a list reads it."""
+        """Return the parts of its representation, in the form in which a list reads them."""
         own = self.principal
         return ListItem(
             str(own.id), own.kind, own.state, own.document, own.version, own.created_at, own.updated_at,
@@ -176,14 +181,14 @@ class Resource:
 
 
 Named = Sequence[Any]
-"""The id, the kind and the display name of whoever is named beside a principal: a JSON array, as it was read."""
+"""The id, kind and display name of a principal that a representation names: a JSON array, as it was read."""
 
 kind_of = lru_cache(1_000)(Kind)
-"""The kind that a text names; for where there are hundreds of them."""
+"""Return the kind of a name; cached, because a page of a list has hundreds of them."""
 
 
 class ListItem(NamedTuple):
-    """What a representation is made of, as it is stored. A page of a list holds hundreds: no model is built of them."""
+    """The parts of a representation, as they are stored. A list holds hundreds, so no models are built of them."""
 
     id: str
     kind: Kind
@@ -199,9 +204,9 @@ class ListItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """What a principal shall become: the whole new profile, and for a group the change of its members.
+    """The new profile of a principal, and for a group the change of its members.
 
-    ``is_whole`` when the source said all of it (PUT), and not what to change (PATCH).
+    ``is_whole`` when the source sent the whole resource (PUT) and not operations (PATCH).
     """
 
     profile: Profile
@@ -209,21 +214,52 @@ class Amendment:
     is_whole: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """A resource before and after a request, and what differs: everything that is recorded of the change.
+
+    ``before`` is None for a new one. ``differences`` are those of the documents, ``members`` is the change of a group's
+    members as it was requested: its members are not read.
+    """
+
+    before: Resource | None
+    after: Resource
+    differences: tuple[Difference, ...] = ()
+    members: MemberChange | None = None
+
+    @property
+    def principal(self) -> Principal:
+        """Return the principal as it is after the request."""
+        return self.after.principal
+
+    @property
+    def old_owners(self) -> frozenset[UUID]:
+        """Return the ids of the owners before the request."""
+        return frozenset() if self.before is None else self.before.owner_ids
+
+    @property
+    def paths(self) -> list[str]:
+        """Return the paths of the attributes that the request changed."""
+        has_members = self.members is not None and not self.members.is_empty
+        beside = {"owners": self.old_owners != self.after.owner_ids, "members": has_members}
+        return [each.path for each in self.differences] + [name for name, differs in beside.items() if differs]
+
+
 INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})  # control, format, surrogate, private, unassigned
 UNPRINTABLE = frozenset({"Cc", "Cs"})
 
 
 def canonical_name(name: str) -> str:
-    """Return the one form in which names are compared everywhere (PRECIS-like: NFKC, case folded).
+    """Return the one form in which sign-in names are compared (PRECIS-like: NFKC, case folded).
 
-    Computed here and stored, because PostgreSQL's and Python's folding differ, and two answers to "same name?"
-    are two accounts for one person. Raises ``InvalidRequest`` for invisible and control characters.
+    It is computed here and stored, because PostgreSQL and Python fold differently: one person would get two accounts.
+    Raises ``InvalidRequest`` for invisible and control characters.
     """
     return _folded(name, forbidden=INVISIBLE, pointer="userName")
 
 
 def shown_name(name: str) -> str:
-    """Return the form in which names are compared that nobody signs in with: a group's, joined emoji and all.
+    """Return the form in which display names of groups are compared. Joined emoji are permitted.
 
     Raises ``InvalidRequest``.
     """
@@ -244,9 +280,9 @@ def _folded(name: str, *, forbidden: frozenset[str], pointer: str) -> str:
 def narrows_validity(
     principal: Principal, valid_from: datetime | None, valid_until: datetime | None, now: datetime
 ) -> bool:
-    """True when the validity window begins later or ends earlier than before, within the life of what rests on it.
+    """True when the validity window begins later or ends earlier than before, so that tokens and tasks must end.
 
-    What ended so stays ended, though the window be widened again. Nothing lives longer than a task, so an end that is
+    They stay ended when the window is widened again. No token or task lives longer than a task may, so an end that is
     farther away than that ends nothing.
     """
     horizon = now + timedelta(seconds=TASK_DURATION_MAX_S)

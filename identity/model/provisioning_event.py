@@ -1,6 +1,7 @@
-"""What a Security Event Token tells of a resource (RFC 8417, RFC 9967): written with the change, delivered later.
+"""Provisioning events: the content of Security Event Tokens about resources (RFC 8417, RFC 9967).
 
-In the form of a *notice*: which attributes changed, never their values. Who receives it asks for what it may see.
+An event is written with the change and delivered later. It has the form of a *notice*, which names the changed
+attributes and not their values: a receiver reads those that it may see.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,16 +15,16 @@ from identity.model.principal import Kind, Principal
 from identity.model.resource_type import BUILT_IN, OUR_ENDPOINTS
 
 KEPT_DAYS = 7
-"""For how long a receiver may be away before it has to read the directory anew."""
+"""After a longer absence a receiver has to read the whole directory."""
 
 TYP = "secevent+jwt"
-"""The ``typ`` of a Security Event Token (RFC 8417 §2.3): no other token of ours is taken for one."""
+"""The ``typ`` of a Security Event Token (RFC 8417 §2.3), which no other token of ours has."""
 
 PREFIX = "urn:ietf:params:scim:event:"
 
 
 class EventUri(StrEnum):
-    """The events that are written. ``feed`` events tell of subscriptions, and come with those."""
+    """The URIs of the events that are written. There are no ``feed`` events, for there are no subscriptions."""
 
     CREATE = PREFIX + "prov:create:notice"
     PATCH = PREFIX + "prov:patch:notice"
@@ -39,9 +40,9 @@ ENDPOINTS = {BUILT_IN[name]: endpoint for name, endpoint in OUR_ENDPOINTS.items(
 
 @dataclass(frozen=True, slots=True)
 class ProvisioningEvent:
-    """One event about the resource at ``path`` below the SCIM base URL. ``txn`` is None for that of the caller.
+    """One event about the resource at ``path`` below the SCIM base URL. ``txn`` is None for the caller's own.
 
-    Of a tenant's own ``kind``, ``path`` is what follows the endpoint of its resource type.
+    Of a tenant's own ``kind``, ``path`` is the part behind the endpoint of its resource type.
     """
 
     uri: EventUri
@@ -54,7 +55,7 @@ class ProvisioningEvent:
 
 @dataclass(frozen=True, slots=True)
 class RecordedProvisioningEvent:
-    """An event as read back; its id is the ``jti``. ``payloads`` is keyed by event URI."""
+    """An event as it is read back; its id is the ``jti``. ``payloads`` is keyed by event URI."""
 
     id: UUID
     at: datetime
@@ -70,8 +71,8 @@ def provisioning_event_for(uri: EventUri, principal: Principal, attributes: Iter
     return _about(principal, uri, payload)
 
 
-def state_told(uri: EventUri, principal: Principal) -> ProvisioningEvent:
-    """Return the event of a delete, activate or deactivate (RFC 9967 §2.4.4 to §2.4.6), which says nothing more."""
+def state_event_for(uri: EventUri, principal: Principal) -> ProvisioningEvent:
+    """Return the event of a delete, activate or deactivate (RFC 9967 §2.4.4 to §2.4.6); its payload is empty."""
     return _about(principal, uri, {})
 
 
@@ -87,7 +88,7 @@ def subject_of(event: ProvisioningEvent) -> dict[str, str]:
 
 
 def claims_of(recorded: RecordedProvisioningEvent, issuer: str) -> dict[str, Any]:
-    """Return the claims of the token that tells of an event, but for ``aud``: whoever delivers knows to whom."""
+    """Return the claims of the event's token, without ``aud``, which the sender adds for each receiver."""
     return {
         "iss": issuer,
         "iat": int(recorded.at.timestamp()),

@@ -16,7 +16,7 @@ MINUTE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class RefusalKey:
-    """What refusals are counted by."""
+    """Refusals are counted by tenant, surface and reason."""
 
     tenant_id: TenantId
     surface: str

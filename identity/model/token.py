@@ -27,14 +27,14 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class GrantStatus:
-    """A delegation, client or resource server that a token rests on. ``holds``: it is active, with its group basis.
+    """A delegation, client or resource server that a token rests on. It is active only with its group basis.
 
     ``epoch`` grows with every change that narrows it. ``max_lifetime_s`` and ``expires_at`` are a delegation's, and
     bound the tokens that rest on it.
     """
 
     id: str
-    holds: bool
+    is_active: bool
     epoch: int = 0
     max_lifetime_s: int | None = None
     expires_at: datetime | None = None
@@ -73,7 +73,7 @@ class TokenFacts:
     A token of a connection's client has no ``subject_id``, and is not traded.
     ``connection_id`` and ``upstream_key`` name the oidc connection and its subject whose token began the chain.
     ``renewable_until`` is the end of its renewals; None: it is not renewed. ``first_jti`` is the first edition of a
-    renewed token. ``branch_holds``: no branch of the task was cancelled for an actor of its chain.
+    renewed token. ``is_branch_active``: no branch of the task was cancelled for an actor of its chain.
     ``memberships`` are None for a token of a version that stored none: then its delegations say whether they hold.
     """
 
@@ -104,7 +104,7 @@ class TokenFacts:
     upstream: Upstream | None = None
     connection_id: UUID | None = None
     upstream_key: str | None = None
-    connection_holds: bool = True
+    is_connection_active: bool = True
     pair_ids: tuple[UUID, ...] = ()
     crossings: tuple[Crossing, ...] = ()
     resources: tuple[GrantStatus, ...] = ()
@@ -112,7 +112,7 @@ class TokenFacts:
     basis_epoch_sum: int = 0
     renewable_until: datetime | None = None
     first_jti: UUID | None = None
-    branch_holds: bool = True
+    is_branch_active: bool = True
     memberships: Memberships | None = None
     memberships_hold: bool = True
 
@@ -120,8 +120,8 @@ class TokenFacts:
     def basis(self) -> Basis:
         """The epoch of each delegation, resource server, pair and connection that it rests on."""
         return {
-            **{f"delegation {standing.id}": standing.epoch for standing in self.delegations},
-            **{f"resource {standing.id}": standing.epoch for standing in self.resources},
+            **{f"delegation {grant.id}": grant.epoch for grant in self.delegations},
+            **{f"resource {grant.id}": grant.epoch for grant in self.resources},
             **{f"pair {crossing.pair_id}": crossing.epoch for crossing in self.crossings},
             f"connection {self.connection_id}": self.connection_epoch,
         }
@@ -144,25 +144,25 @@ def inactive_reason(token: TokenFacts, now: datetime, *, may_have_expired: bool 
     return next(
         (
             reason
-            for holds, reason in (
+            for is_met, reason in (
                 (token.tenant_state == "active", "tenant_inactive"),
                 (may_have_expired or now < token.expires_at, "expired"),
                 (not token.is_revoked, "revoked"),
                 (set(token.party_ids) <= {party.id for party in token.parties}, "party_gone"),
                 (all(is_active(party, now) for party in token.parties), "party_inactive"),
                 (sum(party.epoch for party in token.parties) == token.epoch_sum, "party_cut_off"),
-                (_all_hold(token.clients, map(str, token.client_ids)), "client_revoked"),
-                (_all_hold(token.delegations, map(str, token.delegation_ids)), "delegation_ended"),
+                (_all_active(token.clients, map(str, token.client_ids)), "client_revoked"),
+                (_all_active(token.delegations, map(str, token.delegation_ids)), "delegation_ended"),
                 (token.memberships_hold, "membership_ended"),
                 (set(token.pair_ids) <= {crossing.pair_id for crossing in token.crossings}, "pair_deleted"),
-                (token.connection_holds, "connection_ended"),
+                (token.is_connection_active, "connection_ended"),
                 (sum(token.basis.values()) == token.basis_epoch_sum, "authority_narrowed"),
                 (token.txn is None or token.task_state == TaskState.OPEN, "task_ended"),
                 (token.task_expires_at is None or now < token.task_expires_at, "task_expired"),
-                (token.branch_holds, "branch_cancelled"),
+                (token.is_branch_active, "branch_cancelled"),
                 (not any(token.issued_at <= cutoff.not_before for cutoff in token.cutoffs), "cut_off"),
             )
-            if not holds
+            if not is_met
         ),
         None,
     )
@@ -177,8 +177,8 @@ def is_active(party: Party, now: datetime) -> bool:
     )
 
 
-def _all_hold(standings: Iterable[GrantStatus], needed: Iterable[str]) -> bool:
-    return set(needed) <= {standing.id for standing in standings if standing.holds}
+def _all_active(grants: Iterable[GrantStatus], needed: Iterable[str]) -> bool:
+    return set(needed) <= {grant.id for grant in grants if grant.is_active}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import insert, text
 from sqlalchemy.exc import IntegrityError
 
+from identity.model.access import Caller
 from identity.model.async_request import OUTBOX_KIND, AlreadyClaimed, AsyncRequest, AsyncResult, Report
 from identity.model.outbox import LONG
 from identity.store.rows import row_reader
@@ -82,30 +83,11 @@ class Claim:
 REQUEST, ASYNC_RESULT, CLAIMED = row_reader(AsyncRequest), row_reader(AsyncResult), row_reader(Claim)
 
 
-def async_request_insert(
-    tx: Tx,
-    id_: UUID,
-    connection_id: UUID,
-    sealed: bytes,
-    *,
-    client_id: str | None,
-    request_id: str,
-    now: datetime,
-    wait: timedelta,
-) -> None:
-    """Write a request, and ask the workers for it when ``wait`` is over."""
-    parameters = {
-        "tenant": tx.tenant_id,
-        "id": id_,
-        "connection": connection_id,
-        "client_id": client_id,
-        "request_id": request_id,
-        "sealed": sealed,
-        "kind": OUTBOX_KIND,
-        "now": now,
-        "wait": wait,
-    }
-    tx.execute(INSERT, parameters)
+def async_request_insert(tx: Tx, id_: UUID, sealed: bytes, *, caller: Caller, now: datetime, wait: timedelta) -> None:
+    """Write the request of a connection, and an outbox row that is due when ``wait`` is over."""
+    key = {"tenant": tx.tenant_id, "id": id_, "kind": OUTBOX_KIND, "now": now, "wait": wait, "sealed": sealed}
+    by = {"connection": caller.connection_id, "client_id": caller.client_id, "request_id": caller.request_id}
+    tx.execute(INSERT, key | by)
 
 
 def async_requests_pending(tx: Tx, connection_id: UUID) -> int:

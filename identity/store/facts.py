@@ -55,12 +55,12 @@ DELEGATION_STATUS = json_of(
     delegations,
     GrantStatus,
     "d",
-    holds=f"({DELEGATION_STANDS} AND (t.memberships IS NOT NULL OR {covers('t.subject_id')})) IS TRUE",
+    is_active=f"({DELEGATION_STANDS} AND (t.memberships IS NOT NULL OR {covers('t.subject_id')})) IS TRUE",
 )
 LASTING = {"max_lifetime_s": "NULL", "expires_at": "NULL"}
-CLIENT_STATUS = json_of(clients, GrantStatus, "c", id="c.client_id", holds=f"{CLIENT_STANDS} IS TRUE", epoch="0",
+CLIENT_STATUS = json_of(clients, GrantStatus, "c", id="c.client_id", is_active=f"{CLIENT_STANDS} IS TRUE", epoch="0",
                         **LASTING)  # fmt: skip
-RESOURCE_STATUS = json_of(resources, GrantStatus, "v", id="v.audience", holds="v.deleted_at IS NULL", **LASTING)
+RESOURCE_STATUS = json_of(resources, GrantStatus, "v", id="v.audience", is_active="v.deleted_at IS NULL", **LASTING)
 TOKEN = json_of(
     tokens,
     TokenFacts,
@@ -81,13 +81,13 @@ TOKEN = json_of(
                 SELECT x.source FROM resource_pairs x WHERE x.tenant_id = :tenant AND x.id = ANY (t.pair_ids))))""",
     connection_epoch="""coalesce((
         SELECT u.epoch FROM connections u WHERE u.tenant_id = :tenant AND u.id = t.connection_id), 0)""",
-    connection_holds="""t.connection_id IS NULL OR (
+    is_connection_active="""t.connection_id IS NULL OR (
         SELECT u.ended_at IS NULL FROM connections u WHERE u.tenant_id = :tenant AND u.id = t.connection_id)""",
     clients=f"""(SELECT json_agg({CLIENT_STATUS})
                    FROM clients c WHERE c.tenant_id = :tenant AND c.client_id = ANY (t.client_ids))""",
     task_state=STATE_OF_TASK,
     task_expires_at="k.expires_at",
-    branch_holds="""(SELECT true FROM task_actors b WHERE b.tenant_id = :tenant AND b.txn = t.txn
+    is_branch_active="""(SELECT true FROM task_actors b WHERE b.tenant_id = :tenant AND b.txn = t.txn
                         AND b.actor_id = ANY (t.actor_ids) AND b.ended_at IS NOT NULL LIMIT 1) IS NULL""",
     cutoffs=f"""(SELECT json_agg({json_of(cutoffs, Cutoff, "o")})
                   FROM (SELECT 'tenant' AS kind, CAST(:tenant AS text) AS key

@@ -104,7 +104,7 @@ def _satisfying(tx: Tx, listing: Listing) -> tuple[int, list[Any]]:
 
 
 def _kinds(listing: Listing) -> tuple[Kind, ...]:
-    return tuple(sorted(listing.wanted, key=lambda kind: kind.place))
+    return tuple(sorted(listing.wanted, key=lambda kind: kind.sort_key))
 
 
 # --- everybody -------------------------------------------------------------------------------------------------

@@ -32,8 +32,10 @@ from identity.model.principal import (
     Profile,
     Resource,
     canonical_name,
+    narrows_validity,
     shown_name,
 )
+from identity.store.locks import principal_key
 from identity.store.references import (
     GROUPS_SHOWN_MAX,
     MEMBERS_SHOWN_MAX,
@@ -213,35 +215,38 @@ UPDATE = (
 )
 
 
-def principal_update(tx: Tx, principal: Principal, profile: Profile, *, is_cut: bool, now: datetime) -> Principal:
-    """Write the whole profile of a locked principal; a cut raises its epoch. Raises ``AlreadyExists``."""
-    statement = UPDATE.values(epoch=principals.c.epoch + 1) if is_cut else UPDATE
-    return _update(
-        tx, principal.id, _columns_of(principal.kind, profile, principal.id) | {"updated_at": now}, statement
-    )
-
-
-def principal_touch(tx: Tx, principal_id: UUID, *, now: datetime) -> Principal:
-    """Give a locked principal a new version: what is named beside it changed."""
-    return _update(tx, principal_id, {"updated_at": now})
-
-
-def principal_set_state(
-    tx: Tx, principal: Principal, state: State, *, is_held: bool, cut: bool, end: bool, now: datetime
+def principal_update(
+    tx: Tx,
+    principal: Principal,
+    profile: Profile | None,
+    *,
+    state: State | None = None,
+    is_held: bool | None = None,
+    cut: bool = False,
+    end: bool = False,
+    now: datetime,
 ) -> Principal:
-    """Write a locked principal's state. A cut raises its epoch, which kills every token and task that rests on it; an
-    end raises its end counter, which ends every delegation and client.
+    """Write a new version of a locked principal: with its whole profile and its state, where they change.
+
+    A cut raises its epoch, which kills every token and task that rests on it, and a narrower validity window is one. An
+    end raises its end counter, which ends every delegation and client. Raises ``AlreadyExists``.
     """
-    values, statement = {"state": state, "is_held": is_held, "updated_at": now}, UPDATE
+    values: dict[str, Any] = {"updated_at": now} | ({} if state is None else {"state": state, "is_held": is_held})
+    statement, document = UPDATE, principal.document if profile is None else profile.document
+    if profile is not None:
+        values |= _columns_of(principal.kind, profile, principal.id)
+        if narrows_validity(principal, profile.valid_from, profile.valid_until, now):
+            tx.ends.add(principal_key(principal.id))
+            cut = True
     if cut:
         statement = statement.values(epoch=principals.c.epoch + 1)
     if end:
         statement = statement.values(end_count=principals.c.end_count + 1, ended_at=now)
     if state is State.DELETED:
         values["deleted_at"] = now
-    says_so = "active" in principal.document if principal.kind.is_custom else principal.kind is not Kind.GROUP
-    if state is State.ACTIVE and says_so:
-        statement = statement.values(document=principals.c.document.concat({"active": True}))
+    has_active = "active" in document if principal.kind.is_custom else principal.kind is not Kind.GROUP
+    if state is State.ACTIVE and has_active:
+        values["document"] = {**document, "active": True}
     return _update(tx, principal.id, values, statement)
 
 

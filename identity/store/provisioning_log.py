@@ -1,15 +1,14 @@
 """The provisioning log: one row for each request of a source that changed something, or was refused."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, insert, select, text
+from sqlalchemy import bindparam, insert, select, text
 
 from identity.model.access import Caller
-from identity.model.provisioning_log import RecordedRequest, Request, RequestOutcome, name_key_of
+from identity.model.provisioning_log import LogEntry, LogQuery, RecordedLogEntry, name_key_of
 from identity.model.restoration import Source
-from identity.model.selection import Order, Span
 from identity.store import provisioning_events
 from identity.store.events import INSERT_FROM_JSON, json_of
 from identity.store.rows import RowMapper, column_names, row_reader
@@ -17,7 +16,7 @@ from identity.store.spans import in_span
 from identity.store.tables import provisioning_requests
 from identity.store.tx import Tx
 
-LOG = RowMapper(provisioning_requests, RecordedRequest)
+LOG = RowMapper(provisioning_requests, RecordedLogEntry)
 INSERT = insert(provisioning_requests)
 
 # The events of a change, the provisioning events, and the request that caused it, in one round trip.
@@ -39,12 +38,12 @@ SELECT c.id, c.name, c.dialect, heard.at AS last_heard_at
 SOURCE = row_reader(Source)
 
 
-def request_insert(tx: Tx, request: Request, *, caller: Caller, now: datetime) -> None:
-    """Write one row. ``caller`` is a connection."""
+def log_entry_insert(tx: Tx, entry: LogEntry, *, caller: Caller, now: datetime) -> None:
+    """Write one entry, and in the same statement the events that the transaction holds. ``caller`` is a connection."""
     if caller.connection_id is None:
         raise AssertionError("only a connection has a provisioning log")
-    recorded = RecordedRequest(tx.new_id(), now, caller.connection_id, caller.request_id, request)
-    name_key = None if request.name is None else name_key_of(request.name)
+    recorded = RecordedLogEntry(tx.new_id(), now, caller.connection_id, caller.request_id, entry)
+    name_key = None if entry.name is None else name_key_of(entry.name)
     values = LOG.values(recorded) | {"tenant_id": tx.tenant_id, "name_key": name_key}
     if tx.pending_events:
         tx.execute(WITH_EVENTS, values | json_of(tx.pending_events))
@@ -53,31 +52,18 @@ def request_insert(tx: Tx, request: Request, *, caller: Caller, now: datetime) -
         tx.execute(INSERT, values)
 
 
-def request_list(
-    tx: Tx,
-    connection_id: UUID,
-    *,
-    principal_id: UUID | None,
-    name: str | None,
-    outcome: RequestOutcome | None,
-    span: Span,
-    order: Order,
-    after: UUID | None,
-    limit: int,
-) -> Sequence[RecordedRequest]:
-    """Return at most ``limit`` requests of one connection behind the one with id ``after``, in the order of ids."""
+def log_entry_list(tx: Tx, connection_id: UUID, query: LogQuery) -> Sequence[RecordedLogEntry]:
+    """Return one page of a connection's entries."""
     table = provisioning_requests.c
     statement = select(*LOG.columns).where(table.tenant_id == tx.tenant_id, table.connection_id == connection_id)
-    statement = in_span(statement, provisioning_requests, span, order=order, after=after).limit(limit)
-    wanted: tuple[tuple[object, Callable[[], ColumnElement[bool]]], ...] = (
-        (principal_id, lambda: table.principal_id == principal_id),
-        (name, lambda: table.name_key == name_key_of(name or "")),
-        (outcome, lambda: table.outcome == outcome),
-    )
-    for value, condition in wanted:
-        if value is not None:
-            statement = statement.where(condition())
-    return LOG.all(tx.execute(statement))
+    statement = in_span(statement, provisioning_requests, query.span, order=query.order, after=query.after)
+    if query.principal_id is not None:
+        statement = statement.where(table.principal_id == query.principal_id)
+    if query.name is not None:
+        statement = statement.where(table.name_key == name_key_of(query.name))
+    if query.outcome is not None:
+        statement = statement.where(table.outcome == query.outcome)
+    return LOG.all(tx.execute(statement.limit(query.limit)))
 
 
 def sources_heard(tx: Tx) -> tuple[Source, ...]:

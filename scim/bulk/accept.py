@@ -1,4 +1,4 @@
-"""Answer before the work is done, for whoever prefers that (RFC 9967 §2.5.1): a Bulk, or a large PATCH."""
+"""Answer before the work is done, to a client that prefers it (RFC 9967 §2.5.1): a Bulk, or a large PATCH."""
 
 import re
 import time
@@ -13,153 +13,121 @@ from flask import Response, request
 
 from identity.actions.async_requests import accept_async_request, get_async_result, get_completion
 from identity.actions.provisioning_events import sign_provisioning_event
-from identity.edge.call import Call
 from identity.edge.runtime import open_transaction, runtime
 from identity.model.access import Caller
 from identity.model.async_request import AsyncResult
 from identity.model.errors import NotFound, Unavailable
 from identity.model.ids import TenantId, parse_id
-from identity.model.provisioning_event import TYP, RecordedProvisioningEvent
-from identity.model.tenant import issuer_of
-from scim.bulk.execute import bulk_response
-from scim.bulk.preferences import Preferences, parse_preferences
+from identity.model.provisioning_event import TYP
+from scim.bulk.context import bulk_response
 from scim.bulk.request import REQUEST_SCHEMA
-from scim.bulk.tasks import Asked, perform
-from scim.limits import ASYNC_RETRY_S, ASYNC_VALUES_MIN, ASYNC_WAIT_S_MAX
+from scim.bulk.tasks import AcceptedRequest, perform
+from scim.call import ScimCall
+from scim.limits import ASYNC_RETRY_S, ASYNC_VALUES_MIN
 from scim.operations import parsed_id
 from scim.patch.request import parse_patch
-from scim.resource.locations import base_url
-from scim.responses import answer, dialect_of
+from scim.responses import answer
 from scim.schema.resource_types import ResourceType
 
 ENDPOINT = "AsyncRequests"
 TOKEN_MEDIA_TYPE = f"application/{TYP}"
-PLACE = re.compile("0|[1-9][0-9]{0,8}", re.ASCII)
+INDEX = re.compile("0|[1-9][0-9]{0,8}", re.ASCII)
 
 Json = dict[str, Any]
 
 
-def preferred() -> Preferences:
-    """Return what this request's client would rather have; nobody waits longer than is offered."""
-    found = parse_preferences(request.headers.getlist("Prefer"))
-    return replace(found, wait_s=min(found.wait_s, ASYNC_WAIT_S_MAX))
-
-
 def is_large(body: Mapping[str, Any]) -> bool:
-    """Return whether a PATCH is worth being done asynchronously."""
+    """Return whether a PATCH is large enough to be done asynchronously."""
     operations = next((value for key, value in body.items() if key.lower() == "operations"), None)
     sent = operations if isinstance(operations, list) else ()
     values = (item.get("value") for item in sent if isinstance(item, dict))
     return sum(len(value) if isinstance(value, list) else 1 for value in values) >= ASYNC_VALUES_MIN
 
 
-def accept_bulk(call: Call, slug: str, body: Json, wait_s: int) -> UUID:
-    """Keep a Bulk for the workers, who begin when ``wait_s`` seconds have gone by. Raises ``RateLimited``."""
-    return _accept(call, Asked(body, base_url(slug), is_bulk=True), wait_s)
+def accept_patch(call: ScimCall, type_: ResourceType, resource_id: str, body: Json, if_match: str | None) -> UUID:
+    """Keep a PATCH for the workers. Return its id.
 
-
-def accept_patch(
-    call: Call, slug: str, type_: ResourceType, resource_id: str, body: Json, if_match: str | None
-) -> UUID:
-    """Keep a PATCH for the workers.
-
-    Raises ``RateLimited``; ``InvalidRequest``, ``NotFound`` for what is refused at once.
+    Raises ``RateLimited``; ``InvalidRequest`` and ``NotFound`` for faults that show without the resource.
     """
     parsed_id(resource_id)
-    parse_patch(body, type_, dialect_of(call))
+    parse_patch(body, type_, call.dialect)
     operation = {"method": "PATCH", "path": f"{type_.endpoint}/{resource_id}", "version": if_match, "data": body}
-    asked = {"schemas": [REQUEST_SCHEMA], "Operations": [operation]}
-    return _accept(call, Asked(asked, base_url(slug), is_bulk=False), 0)
+    bulk = {"schemas": [REQUEST_SCHEMA], "Operations": [operation]}
+    return accept_bulk(call, bulk, 0, is_bulk=False)
 
 
-def _accept(call: Call, asked: Asked, wait_s: int) -> UUID:
+def accept_bulk(call: ScimCall, body: Json, wait_s: int, *, is_bulk: bool = True) -> UUID:
+    """Keep a Bulk for the workers, who begin after ``wait_s`` seconds. Return its id. Raises ``RateLimited``."""
+    content, encryption = AcceptedRequest(body, call.endpoints.base_url, is_bulk).encoded(), runtime().encryption
     return accept_async_request(
-        call.tx, asked.written(), encryption=runtime().encryption, caller=call.caller, now=call.now, wait_s=wait_s
+        call.tx, content, encryption=encryption, caller=call.caller, now=call.now, wait_s=wait_s
     )
 
 
 def try_for(tenant_id: TenantId, id_: UUID, seconds: int, *, caller: Caller) -> AsyncResult | None:
-    """Begin with an accepted request here, as long as its client would rather wait; the workers go on behind.
+    """Begin with an accepted request here, for as many seconds as its client prefers to wait.
 
-    Return what became of it if that was long enough. What the database does not answer now it will answer them.
+    Return the result if it was done in time, else None: the workers go on where this ended, also where the database
+    did not answer.
     """
     if not seconds:
         return None
-    ends_at = time.monotonic() + seconds
+    ends_at, shared = time.monotonic() + seconds, runtime()
     begin = partial(open_transaction, tenant_id, holds_events=True)
     with suppress(Unavailable):
-        perform(
-            begin,
-            id_,
-            encryption=runtime().encryption,
-            clock=runtime().clock,
-            until=lambda: time.monotonic() >= ends_at,
-        )
+        perform(begin, id_, encryption=shared.encryption, clock=shared.clock, until=lambda: time.monotonic() >= ends_at)
         with begin() as tx:
-            result = get_async_result(tx, id_, caller=caller, now=runtime().clock())
+            result = get_async_result(tx, id_, caller=caller, now=shared.clock())
         return result if result.is_done else None
     return None
 
 
-def accepted(id_: UUID, slug: str) -> Response:
-    """Return 202: how the outcome will be known, and where it can be read."""
+def accepted(id_: UUID, base_url: str) -> Response:
+    """Return 202, with the transaction's id and the URL of the result."""
     found = _pending(id_)
     found.headers["Preference-Applied"] = "respond-async"
-    found.headers["Location"] = f"{base_url(slug)}/{ENDPOINT}/{id_}"
+    found.headers["Location"] = f"{base_url}/{ENDPOINT}/{id_}"
     return found
 
 
-def read_result(call: Call, slug: str, txn: str) -> Response:
-    """Return what became of a request of the connection that calls: the reports of its operations.
+def read_result(call: ScimCall, txn: str, *, issuer: str) -> Response:
+    """Return the reports of a request of the calling connection, 202 until it is done. Raises ``NotFound``.
 
-    With ``Accept: application/secevent+jwt``, the completion event token whose ``txn`` is asked for: that of the
-    request, or of a Bulk with a colon and the place of an operation. 202 until it is done. Raises ``NotFound``.
+    With ``Accept: application/secevent+jwt``, return the completion event token with this ``txn``: the request's, or
+    the request's with a colon and the index of an operation of a Bulk.
     """
-    named, is_place, place = txn.partition(":")
+    named, has_index, index = txn.partition(":")
     id_ = parse_id(named)
-    if id_ is None or (is_place and not PLACE.fullmatch(place)):
+    if id_ is None or (has_index and not INDEX.fullmatch(index)):
         raise NotFound("no asynchronous request with this id")
     result = get_async_result(call.tx, id_, caller=call.caller, now=call.now)
     if not result.is_done:
-        return _not_yet(id_)
-    if not _wants_token():
-        return result_answer(result) if not is_place else result_answer(_only(result, int(place)))
-    return _token_answer(call, slug, get_completion(call.tx, id_, int(place or "0")), txn)
+        pending = _pending(id_)
+        pending.headers["Retry-After"] = str(ASYNC_RETRY_S)
+        return pending
+    if any(value == TOKEN_MEDIA_TYPE for value, _ in request.accept_mimetypes):
+        return _completion_token(call, id_, int(index or "0"), txn, issuer)
+    return result_answer(_only(result, int(index)) if has_index else result)
 
 
-def _wants_token() -> bool:
-    return any(value == TOKEN_MEDIA_TYPE for value, _ in request.accept_mimetypes)
-
-
-def _only(result: AsyncResult, place: int) -> AsyncResult:
-    if place not in result.reports:
+def _only(result: AsyncResult, index: int) -> AsyncResult:
+    if index not in result.reports:
         raise NotFound("no operation with this index, or it was not tried")
-    return replace(result, reports={place: result.reports[place]})
+    return replace(result, reports={index: result.reports[index]})
 
 
-def _token_answer(call: Call, slug: str, event: RecordedProvisioningEvent, txn: str) -> Response:
+def _completion_token(call: ScimCall, id_: UUID, index: int, txn: str, issuer: str) -> Response:
+    event = get_completion(call.tx, id_, index)
     if event.txn != txn:
         raise NotFound("a Bulk has one token for each operation: append a colon and the operation's index")
-    token = sign_provisioning_event(
-        call.tx,
-        event,
-        issuer=issuer_of(runtime().external_url, slug),
-        audience=str(call.caller.connection_id),
-        keys=runtime().keys,
-        now=call.now,
-    )
+    audience, keys = str(call.caller.connection_id), runtime().keys
+    token = sign_provisioning_event(call.tx, event, issuer=issuer, audience=audience, keys=keys, now=call.now)
     return Response(token, content_type=TOKEN_MEDIA_TYPE)
 
 
 def result_answer(result: AsyncResult) -> Response:
     """Return the reports of a request that is done."""
-    return answer(bulk_response({place: dict(report) for place, report in result.reports.items()}))
-
-
-def _not_yet(id_: UUID) -> Response:
-    pending = _pending(id_)
-    pending.headers["Retry-After"] = str(ASYNC_RETRY_S)
-    return pending
+    return answer(bulk_response({index: dict(report) for index, report in result.reports.items()}))
 
 
 def _pending(id_: UUID) -> Response:

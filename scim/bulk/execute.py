@@ -1,38 +1,47 @@
 """Do the operations of a Bulk, each authorised, atomic and reported by itself (RFC 7644 §3.7).
 
-Each has a transaction of its own (a circle of references has one together), so what was reported is kept, no lock is
-held longer than by a single request, and after a crash a part of the Bulk was done: whole operations, from the front.
+Each has a transaction of its own; a cycle of references has one together. So every reported change is kept, no lock is
+held longer than by a single request, and after a crash the first part of the Bulk is done, in whole operations. Workers
+do this without Flask.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 
 from identity.actions.audit import record_refusal
-from identity.edge.audit import log_unavailable
-from identity.edge.call import Call
-from identity.edge.runtime import Tx
+from identity.actions.provisioning_log import log_entry_insert
 from identity.model.access import Caller
-from identity.model.errors import Conflict, RateLimited, Refusal, Unavailable
+from identity.model.errors import Conflict, RateLimited, Refusal, Unavailable, first_line
+from identity.model.ids import parse_id
 from identity.model.principal import Resource
+from identity.model.provisioning_log import text_of
 from identity.model.work import Work
 from scim import operations
-from scim.bulk.request import BULK_ID, Bulk, BulkOperation, references_in, resolved, units_of, unknown_reference
+from scim.bulk.context import BulkContext, Report
+from scim.bulk.request import (
+    BULK_ID,
+    Bulk,
+    BulkOperation,
+    components_of,
+    references_in,
+    resolved,
+    unknown_reference,
+)
+from scim.call import ScimCall, make_call
 from scim.conditions import Conditions
 from scim.errors import error_body, render_refusal
 from scim.limits import BULK_WORK_MAX
-from scim.provisioning_log import Entry, entry_of_operation, noting, write_done, write_fault, write_refusal
+from scim.provisioning_log import DraftEntry, write_fault
 from scim.resource.locations import Endpoints
 from scim.resource.projection import Projection
-from scim.schema.catalogue import catalogue_of
 from scim.schema.resource_types import ResourceType
 
 TOO_MUCH = f"the PATCHes of a Bulk do at most {BULK_WORK_MAX} units of work together; send fewer at a time"
-RESPONSE_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
+ENDPOINT = "scim.bulk"  # the route, as the audit trail and the log name it
 NO_MEMBERS = Projection(excluded=frozenset({("members",)}))
 UNAVAILABLE_MAX = 3  # operations in a row that the database did not answer; then the others are not tried
 STATUSES = {"POST": "201", "PUT": "200", "PATCH": "200", "DELETE": "204"}
@@ -41,51 +50,14 @@ Json = dict[str, Any]
 log = structlog.get_logger("scim")
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What became of one operation, as it is answered."""
-
-    operation: BulkOperation
-    body: Json
-    resource: Resource | None = None
-
-
-def keep_nothing(_tx: Tx, _caller: Caller, _reports: Sequence[Report], _now: datetime) -> None:
-    """Whoever waits for the answer gets the reports in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class BulkContext:
-    """On what the operations are done. ``who`` looks up for each of them who calls, for that may end in between.
-
-    ``keep`` writes reports in the transaction of what they report. Where nobody waits for the answer (``is_awaited``
-    is false), an operation that the database does not answer raises, to be tried again, instead of being reported.
-    ``prefix`` stands before the paths of the operations in the provisioning log. ``interrupts`` end the whole work, and
-    are no fault of the operation that they come upon.
-    """
-
-    begin: Callable[[], AbstractContextManager[Tx]]
-    clock: Callable[[], datetime]
-    who: Callable[[Tx, BulkOperation, datetime], Caller]
-    keep: Callable[[Tx, Caller, Sequence[Report], datetime], None] = keep_nothing
-    is_awaited: bool = True
-    prefix: str = "/Bulk"
-    interrupts: tuple[type[Exception], ...] = ()
-
-
-def bulk_response(reports: Mapping[int, Json]) -> Json:
-    """Return the BulkResponse (RFC 7644 §3.7.3), in the order of the request."""
-    return {"schemas": [RESPONSE_SCHEMA], "Operations": [reports[place] for place in sorted(reports)]}
-
-
 @dataclass(slots=True)
 class BulkWork:
-    """One Bulk on its way: ``ids`` of what its POSTs created, ``reports`` by the place of an operation.
+    """One Bulk in progress: ``ids`` of created resources by bulkId, ``reports`` by the index of an operation.
 
-    ``work`` is what is left of what its PATCHes may cost together.
+    ``work`` is the budget that its PATCHes have left together. ``current`` is the operation that is being done.
     """
 
-    ground: BulkContext
+    context: BulkContext
     endpoints: Endpoints
     bulk: Bulk
     caller: Caller
@@ -94,51 +66,49 @@ class BulkWork:
     work: Work = field(default_factory=lambda: Work(BULK_WORK_MAX, TOO_MUCH))
     errors: int = 0
     unavailable: int = 0
+    current: BulkOperation = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.current = self.bulk.operations[0]
 
     def do(self, until: Callable[[], bool] = lambda: False) -> bool:
-        """Do what can be done and is not done yet, in whole units; return False when it ended because of ``until``."""
-        for unit in units_of(self.bulk.operations):
+        """Do the operations that have no report yet, in whole components; return False when ``until`` ended it."""
+        for component in components_of(self.bulk.operations):
             if self.bulk.fail_on_errors is not None and self.errors >= self.bulk.fail_on_errors:
                 break
-            left = tuple(operation for operation in unit if operation.place not in self.reports)
+            left = tuple(operation for operation in component if operation.index not in self.reports)
             if not left:
                 continue
             if until():
                 return False
-            self._do_unit(left)
+            self._do_component(left)
         return True
 
     def remember(self, reports: Mapping[int, Json]) -> None:
-        """Take over what is known of operations that were done before."""
-        for place, report in reports.items():
-            self._take(self.bulk.operations[place], report)
+        """Take over the reports of operations that were done before."""
+        for index, report in reports.items():
+            self._take(self.bulk.operations[index], report)
 
     def _take(self, operation: BulkOperation, report: Json) -> None:
-        self.reports[operation.place] = report
+        self.reports[operation.index] = report
         is_done = report["status"] == STATUSES.get(operation.method)
         self.errors += not is_done
         if is_done and operation.method == "POST":
             self.ids[operation.bulk_id or ""] = report["location"].rsplit("/", 1)[-1]
 
-    def _do_unit(self, unit: tuple[BulkOperation, ...]) -> None:
-        current = unit[0]
-
-        def now_at(operation: BulkOperation) -> None:
-            nonlocal current
-            current = operation
-
+    def _do_component(self, component: tuple[BulkOperation, ...]) -> None:
         try:
-            for operation in unit:
-                now_at(operation)
+            for operation in component:
+                self.current = operation
                 self._check(operation)
-            reports = self._circle(unit, now_at) if _is_circle(unit) else self._single(unit[0])
-        except self.ground.interrupts:
+            reports = self._cycle(component) if _is_cycle(component) else [self._single(component[0])]
+        except self.context.aborts_on:
             raise
         except Refusal as refusal:
-            reports = self._refused(unit, current, refusal)
+            reports = self._refused(component, refusal)
         except Exception as fault:  # what was done before is kept, and must be reported: no fault may swallow it
             log.exception("scim_bulk_fault", exc_info=fault)
-            reports = self._fault(unit, current)
+            reports = self._fault(component)
         else:
             self.unavailable = 0
         for report in reports:
@@ -161,75 +131,76 @@ class BulkWork:
     # --- transactions ---
 
     @contextmanager
-    def _call(self, operation: BulkOperation) -> Iterator[Call]:
-        with self.ground.begin() as tx:
-            now = self.ground.clock()
-            self.caller = self.ground.who(tx, operation, now)
-            yield Call(tx, self.caller, now)
+    def _call(self, operation: BulkOperation) -> Iterator[ScimCall]:
+        entry = self._entry(operation)
+        with self.context.open_transaction() as tx:
+            now = self.context.clock()
+            self.caller = self.context.authenticate(tx, operation, now)
+            yield make_call(tx, self.caller, now, self.endpoints.base_url, entry)
 
-    def _single(self, operation: BulkOperation) -> list[Report]:
+    def _single(self, operation: BulkOperation) -> Report:
         self._check_made(operation)
         body = resolved(operation.body, self.ids) if operation.references else operation.body
-        entry = self._entry(operation)
-        with noting(entry), self._call(operation) as call:
-            reports = [self._success(operation, self._done(call, operation, body))]
-            self.ground.keep(call.tx, call.caller, reports, call.now)
-            write_done(entry, call)
-        return reports
+        with self._call(operation) as call:
+            report = self._success(operation, self._done(call, operation, body))
+            self.context.save_reports(call.tx, call.caller, [report], call.now)
+            call.write_entry()
+        return report
 
-    def _done(self, call: Call, operation: BulkOperation, body: Json) -> Resource | None:
-        type_ = _present_type(call, operation)
+    def _done(self, call: ScimCall, operation: BulkOperation, body: Json) -> Resource | None:
+        type_, conditions = _present_type(call, operation), Conditions(operation.version)
         if operation.method == "POST":
             return operations.create(call, type_, body, NO_MEMBERS)
         id_ = self._resource_id(operation)
         match operation.method:
             case "PUT":
-                return operations.replace(call, type_, id_, body, Conditions(operation.version), NO_MEMBERS)
+                return operations.replace(call, type_, id_, body, conditions, NO_MEMBERS)
             case "PATCH":
-                conditions = Conditions(operation.version)
                 return operations.patch(call, type_, id_, body, conditions, NO_MEMBERS, within=self.work)[0]
-        operations.delete(call, type_, id_, Conditions(operation.version))
+        operations.delete(call, type_, id_, conditions)
         return None
 
-    def _circle(self, unit: tuple[BulkOperation, ...], now_at: Callable[[BulkOperation], None]) -> list[Report]:
-        """Create everybody without those who are not there yet, then name them: all in one transaction.
+    def _cycle(self, component: tuple[BulkOperation, ...]) -> list[Report]:
+        """Create all resources without the references that cannot be resolved yet, then add those: in one transaction.
 
-        Users first: an agent is never without the owners that it shall have.
+        Users come first: an agent is never without the owners that it shall have.
         """
-        names = frozenset(operation.bulk_id or "" for operation in unit)
-        ordered = sorted(unit, key=lambda operation: _type_of(operation).kind.place)
+        names = frozenset(operation.bulk_id or "" for operation in component)
+        ordered = sorted(component, key=lambda operation: _type_of(operation).kind.sort_key)
         found: dict[int, Resource | None] = {}
-        entries = {operation.place: self._entry(operation) for operation in ordered}
-        with self._call(unit[0]) as call:
+        with self._call(component[0]) as shared:
+            calls = {operation.index: replace(shared, entry=self._entry(operation)) for operation in ordered}
             made = dict(self.ids)
             for operation in ordered:
-                now_at(operation)
+                self.current, call = operation, calls[operation.index]
                 self._check_made(operation, names)
                 body = resolved(operation.body, made, names - made.keys())
-                with noting(entries[operation.place]):
-                    resource = operations.create(call, _present_type(call, operation), body, NO_MEMBERS)
-                found[operation.place], made[operation.bulk_id or ""] = resource, str(resource.principal.id)
+                resource = operations.create(call, _present_type(call, operation), body, NO_MEMBERS)
+                found[operation.index], made[operation.bulk_id or ""] = resource, str(resource.principal.id)
             for operation in ordered:
-                now_at(operation)
+                self.current, call = operation, calls[operation.index]
                 if names & set(references_in(operation.body)):
                     body, id_ = resolved(operation.body, made), made[operation.bulk_id or ""]
-                    with noting(entries[operation.place]):
-                        resource = operations.replace(
-                            call, _present_type(call, operation), id_, body, Conditions(), NO_MEMBERS
-                        )
-                    found[operation.place] = resource
-            reports = [self._success(operation, found[operation.place]) for operation in unit]
-            self.ground.keep(call.tx, call.caller, reports, call.now)
-            for entry in entries.values():
-                write_done(entry, call)
+                    type_ = _present_type(call, operation)
+                    found[operation.index] = operations.replace(call, type_, id_, body, Conditions(), NO_MEMBERS)
+            reports = [self._success(operation, found[operation.index]) for operation in component]
+            self.context.save_reports(shared.tx, shared.caller, reports, shared.now)
+            for call in calls.values():
+                call.write_entry()
         return reports
 
     # --- reports ---
 
-    def _entry(self, operation: BulkOperation) -> Entry:
-        return entry_of_operation(
-            operation.method, operation.type, operation.resource_id, operation.body, prefix=self.ground.prefix
+    def _entry(self, operation: BulkOperation) -> DraftEntry:
+        """Return the log entry of an operation, as if it had come alone but for the prefix of its path."""
+        type_, id_ = operation.type, operation.resource_id
+        shape = ("" if type_ is None else type_.endpoint) + ("" if id_ is None else "/{id}")
+        entry = DraftEntry(
+            text_of(operation.method, 16), self.context.prefix + shape, parse_id(id_ or ""), sent=operation.body
         )
+        if type_ is not None:
+            entry.is_about(type_)
+        return entry
 
     def _resource_id(self, operation: BulkOperation) -> str:
         return str(resolved(operation.resource_id, self.ids, key="$ref"))
@@ -241,48 +212,48 @@ class BulkWork:
             body["version"] = resource.principal.entity_tag
         return Report(operation, body, resource)
 
-    def _refused(self, unit: tuple[BulkOperation, ...], at: BulkOperation, refusal: Refusal) -> list[Report]:
-        reports = self._failures(unit, at, *render_refusal(refusal))
+    def _refused(self, component: tuple[BulkOperation, ...], refusal: Refusal) -> list[Report]:
+        reports = self._failures(component, *render_refusal(refusal))
         try:
-            self._record(at, refusal, reports)
-        except (Unavailable, RateLimited) as silence:
-            if not self.ground.is_awaited:
+            self._record(refusal, reports)
+        except (Unavailable, RateLimited) as unrecorded:
+            if not self.context.is_awaited:
                 raise
-            refusal = silence  # what cannot be recorded is not refused: it may be asked again
-            reports = self._failures(unit, at, *render_refusal(refusal))
+            refusal = unrecorded  # without a record it is not refused: the client may try it again
+            reports = self._failures(component, *render_refusal(refusal))
         self.unavailable = self.unavailable + 1 if isinstance(refusal, Unavailable) else 0
-        if 0 < self.unavailable <= UNAVAILABLE_MAX:
-            log_unavailable(refusal)
+        if isinstance(refusal, Unavailable) and self.unavailable <= UNAVAILABLE_MAX:
+            cause = first_line(refusal.cause or refusal.__cause__ or refusal.detail)
+            log.warning("unavailable", endpoint=ENDPOINT, reason=refusal.reason, cause=cause)
         return reports
 
-    def _record(self, at: BulkOperation, refusal: Refusal, reports: Sequence[Report]) -> None:
+    def _record(self, refusal: Refusal, reports: Sequence[Report]) -> None:
         if isinstance(refusal, Unavailable | RateLimited):
-            raise refusal  # nothing was decided, and the trail may be what does not answer
-        detail = {
-            "method": at.method[:16],
-            "endpoint": "scim.bulk.request",
-            "code": refusal.code,
-            "operation": at.place,
-        }
-        with self.ground.begin() as tx:
-            now = self.ground.clock()
-            self.ground.keep(tx, self.caller, reports, now)
+            raise refusal  # nothing was decided, and the database may be what does not answer
+        at = self.current
+        detail = {"method": at.method[:16], "endpoint": ENDPOINT, "code": refusal.code, "operation": at.index}
+        with self.context.open_transaction() as tx:
+            now = self.context.clock()
+            self.context.save_reports(tx, self.caller, reports, now)
             record_refusal(tx, "scim", refusal, detail=detail, caller=self.caller, now=now)
-            write_refusal(self._entry(at), tx, refusal, self.caller, now)
+            log_entry_insert(tx, self._entry(at).refused(refusal), caller=self.caller, now=now)
 
-    def _fault(self, unit: tuple[BulkOperation, ...], at: BulkOperation) -> list[Report]:
-        reports = self._failures(unit, at, error_body(500, "internal error; it was logged"), 500)
-        write_fault(self._entry(at), self.ground.begin, self.caller, self.ground.clock())
-        if not self.ground.is_awaited:
-            with self.ground.begin() as tx:
-                self.ground.keep(tx, self.caller, reports, self.ground.clock())
+    def _fault(self, component: tuple[BulkOperation, ...]) -> list[Report]:
+        reports = self._failures(component, error_body(500, "internal error; it was logged"), 500)
+        now = self.context.clock()
+        write_fault(self._entry(self.current), self.context.open_transaction, self.caller, now)
+        if not self.context.is_awaited:
+            with self.context.open_transaction() as tx:
+                self.context.save_reports(tx, self.caller, reports, self.context.clock())
         return reports
 
-    def _failures(self, unit: tuple[BulkOperation, ...], at: BulkOperation, error: Json, status: int) -> list[Report]:
+    def _failures(self, component: tuple[BulkOperation, ...], error: Json, status: int) -> list[Report]:
+        """Return the reports of a component whose current operation was refused, so that none of it was done."""
+        at = self.current
         named = f"{BULK_ID}{(at.bulk_id or '')[:64]}"
         along = error_body(409, f"the operation and {named} refer to each other, and {named} was refused")
-        answers = {at.place: (str(status), error)}
-        found = ((operation, *answers.get(operation.place, ("409", along))) for operation in unit)
+        answers = {at.index: (str(status), error)}
+        found = ((operation, *answers.get(operation.index, ("409", along))) for operation in component)
         return [
             Report(operation, {**self._body(operation, status_), "response": response})
             for operation, status_, response in found
@@ -299,13 +270,13 @@ class BulkWork:
         return body
 
 
-def _is_circle(unit: tuple[BulkOperation, ...]) -> bool:
-    return len(unit) > 1 or (unit[0].method == "POST" and unit[0].bulk_id in unit[0].references)
+def _is_cycle(component: tuple[BulkOperation, ...]) -> bool:
+    return len(component) > 1 or (component[0].method == "POST" and component[0].bulk_id in component[0].references)
 
 
-def _present_type(call: Call, operation: BulkOperation) -> ResourceType:
+def _present_type(call: ScimCall, operation: BulkOperation) -> ResourceType:
     """Return the type as the tenant defines it now: that may have changed since the Bulk came. Raises ``NotFound``."""
-    return catalogue_of(call).at(_type_of(operation).endpoint.lstrip("/"))
+    return call.endpoints.catalogue.at(_type_of(operation).endpoint.lstrip("/"))
 
 
 def _type_of(operation: BulkOperation) -> ResourceType:

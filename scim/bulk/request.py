@@ -1,7 +1,7 @@
-"""Bulk requests (RFC 7644 §3.7): what is asked for, and in which order it can be done.
+"""Bulk requests (RFC 7644 §3.7): their operations, and an order in which these can be done.
 
-A reference ``bulkId:x`` makes an operation follow the POST that creates x, wherever that stands in the request. Where
-references run in a circle, the operations on it are one unit: all of them are done, or none.
+A reference ``bulkId:x`` makes an operation follow the POST that creates x, wherever that stands in the request. The
+operations of a cycle of references are one strongly connected component: all of them are done, or none.
 """
 
 import re
@@ -22,7 +22,7 @@ PATH = re.compile(r"/([A-Za-z][A-Za-z0-9]{0,63})(?:/([^/?#]{1,256}))?", re.ASCII
 
 BULK_ID = "bulkId:"
 NAMING = frozenset({"value", "$ref", "members", "owners", "manager"})
-"""Keys under which a text can be a reference; anywhere else it is what it is."""
+"""Keys under which a text can be a reference; anywhere else it is a plain text."""
 NAMED_IN_PATH = re.compile(r'"bulkId:([^"\\]+)"')
 
 Json = dict[str, Any]
@@ -30,12 +30,12 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class BulkOperation:
-    """One operation; ``fault`` is why it cannot be done, whatever the others do.
+    """One operation at its index in the request. ``fault`` is the reason why it cannot be done.
 
     ``references`` are the bulkIds that must be known before it can be done.
     """
 
-    place: int
+    index: int
     method: str
     path: str
     bulk_id: str | None = None
@@ -49,14 +49,14 @@ class BulkOperation:
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """``fail_on_errors`` errors end the work; None goes on to the end."""
+    """Operations; after ``fail_on_errors`` errors the rest is not tried (RFC 7644 §3.7.3), None sets no limit."""
 
     operations: tuple[BulkOperation, ...]
     fail_on_errors: int | None
 
 
 def parse_bulk(body: Mapping[str, Any], catalogue: Catalogue) -> Bulk:
-    """Return what a BulkRequest asks of a tenant's resources; nothing has been done then.
+    """Return the operations of a BulkRequest on a tenant's resources, none of them done.
 
     Raises ``InvalidRequest``, ``LimitExceeded``.
     """
@@ -68,7 +68,7 @@ def parse_bulk(body: Mapping[str, Any], catalogue: Catalogue) -> Bulk:
         refuse(ScimType.INVALID_SYNTAX, "must be an array of operations", "Operations")
     if len(sent) > BULK_OPERATIONS_MAX:
         raise LimitExceeded(f"a Bulk must have at most {BULK_OPERATIONS_MAX} operations")
-    operations = tuple(_operation(place, item, catalogue) for place, item in enumerate(sent))
+    operations = tuple(_operation(index, item, catalogue) for index, item in enumerate(sent))
     ids = [operation.bulk_id for operation in operations if operation.bulk_id is not None]
     if len(set(ids)) < len(ids):
         refuse(ScimType.INVALID_VALUE, "a bulkId appears twice", "Operations")
@@ -83,7 +83,7 @@ def _fail_on_errors(value: Any) -> int | None:
     return value
 
 
-def _operation(place: int, item: Any, catalogue: Catalogue) -> BulkOperation:
+def _operation(index: int, item: Any, catalogue: Catalogue) -> BulkOperation:
     if not isinstance(item, dict):
         refuse(ScimType.INVALID_SYNTAX, "an operation must be an object", "Operations")
     members = {key.lower(): value for key, value in item.items()}
@@ -92,7 +92,7 @@ def _operation(place: int, item: Any, catalogue: Catalogue) -> BulkOperation:
         if value is not None and not isinstance(value, str):
             refuse(ScimType.INVALID_SYNTAX, "must be a string", f"Operations.{name}")
     method, path = (texts["method"] or "").upper(), texts["path"] or ""
-    known = BulkOperation(place, method, path, texts["bulkid"], texts["version"])
+    known = BulkOperation(index, method, path, texts["bulkid"], texts["version"])
     try:
         return _aimed(known, members.get("data"), catalogue)
     except InvalidRequest as fault:
@@ -142,24 +142,24 @@ def references_in(value: Any, key: str = "") -> Iterator[str]:
 
 
 def resolved(value: Any, ids: Mapping[str, str], pending: Collection[str] = (), key: str = "") -> Any:
-    """Return a JSON value with ids for references, without those that are pending: ``NOBODY`` for one itself."""
+    """Return a JSON value with ids for references. A pending reference is left out; alone it becomes ``PENDING``."""
     match value:
         case dict():
             found = {name: resolved(item, ids, pending, name) for name, item in value.items()}
-            if any(found.get(name) is NOBODY for name in ("value", "$ref")):
-                return NOBODY
-            return {name: item for name, item in found.items() if item is not NOBODY}
+            if any(found.get(name) is PENDING for name in ("value", "$ref")):
+                return PENDING
+            return {name: item for name, item in found.items() if item is not PENDING}
         case list():
-            return [item for item in (resolved(item, ids, pending, key) for item in value) if item is not NOBODY]
+            return [item for item in (resolved(item, ids, pending, key) for item in value) if item is not PENDING]
         case str() if _is_naming(key) and value.startswith(BULK_ID):
             name = value[len(BULK_ID) :]
-            return NOBODY if name in pending else ids[name]
+            return PENDING if name in pending else ids[name]
         case str() if key.lower() == "path":
             return NAMED_IN_PATH.sub(lambda named: f'"{ids[named[1]]}"', value)
     return value
 
 
-NOBODY = object()
+PENDING = object()
 
 
 def _is_naming(key: str) -> bool:
@@ -169,13 +169,13 @@ def _is_naming(key: str) -> bool:
 # --- order -----------------------------------------------------------------------------------------------------
 
 
-def units_of(operations: Sequence[BulkOperation]) -> Iterator[tuple[BulkOperation, ...]]:
+def components_of(operations: Sequence[BulkOperation]) -> Iterator[tuple[BulkOperation, ...]]:
     """Return the operations in the order of the request, but each behind those that it refers to.
 
-    Operations that refer to each other in a circle come together (Tarjan's strongly connected components, on a stack
-    of its own: a chain of references may be as long as a Bulk).
+    The operations of a cycle come together: Tarjan's strongly connected components, with a stack of its own instead of
+    recursion, for a chain of references may be as long as a Bulk.
     """
-    makers = {op.bulk_id: op.place for op in operations if op.method == "POST" and op.fault is None}
+    makers = {op.bulk_id: op.index for op in operations if op.method == "POST" and op.fault is None}
     edges = [[makers[name] for name in sorted(op.references) if name in makers] for op in operations]
     index: dict[int, int] = {}
     low: dict[int, int] = {}
@@ -195,9 +195,9 @@ def units_of(operations: Sequence[BulkOperation]) -> Iterator[tuple[BulkOperatio
                     low[path[-1][0]] = min(low[path[-1][0]], low[node])
                 if low[node] == index[node]:
                     cut = open_.index(node)
-                    unit, open_[cut:] = open_[cut:], []
-                    done.update(unit)
-                    yield tuple(operations[place] for place in sorted(unit))
+                    component, open_[cut:] = open_[cut:], []
+                    done.update(component)
+                    yield tuple(operations[member] for member in sorted(component))
             elif following in index:
                 low[node] = min(low[node], index[following])
             else:
@@ -207,7 +207,7 @@ def units_of(operations: Sequence[BulkOperation]) -> Iterator[tuple[BulkOperatio
 
 
 def unknown_reference(operation: BulkOperation, operations: Sequence[BulkOperation]) -> Refusal | None:
-    """Return why an operation cannot be done that refers to what no POST of the request creates."""
+    """Return the refusal of an operation that refers to a bulkId of no POST of the request."""
     if not operation.references:
         return None
     makers = {op.bulk_id for op in operations if op.method == "POST"}

@@ -1,7 +1,7 @@
-"""Do what was asked for asynchronously (RFC 9967 §2.5.1): operation by operation, each exactly once.
+"""Do an asynchronous request (RFC 9967 §2.5.1): operation by operation, each exactly once. No Flask here.
 
-What an operation changes, its report and the event that tells of its completion are one transaction, and the report's
-key lets nobody write it twice. So whoever is killed is followed by another who goes on behind the last report.
+The change of an operation, its report and its completion event are written in one transaction, and the report's key is
+unique. So after a worker was killed another goes on behind the last report.
 """
 
 import json
@@ -22,15 +22,15 @@ from identity.actions.async_requests import (
     report_operations,
 )
 from identity.actions.envelope_encryption import EnvelopeEncryption
-from identity.edge.call import Call
-from identity.edge.runtime import Tx
+from identity.edge.tx import Tx
 from identity.model.access import Caller
 from identity.model.async_request import OUTBOX_KIND, AlreadyClaimed, AsyncRequest
 from identity.model.ids import TenantId
 from identity.model.outbox import Progress
 from identity.model.provisioning_event import EventUri, ProvisioningEvent
 from identity.model.provisioning_log import text_of
-from scim.bulk.execute import BulkContext, BulkWork, Report
+from scim.bulk.context import BulkContext, Report
+from scim.bulk.execute import BulkWork
 from scim.bulk.request import Bulk, BulkOperation, parse_bulk
 from scim.resource.locations import Endpoints
 from scim.schema.catalogue import Catalogue, catalogue_of
@@ -43,7 +43,6 @@ TURN_S = 1.0
 visibility timeout (3 s of 5 s), and so soon that urgent rows never wait long behind a Bulk."""
 
 Begin = Callable[[], AbstractContextManager[Tx]]
-Json = dict[str, Any]
 
 
 def register_async_requests(
@@ -69,17 +68,24 @@ def register_async_requests(
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What was asked for, as a Bulk: a single request is one of a single operation."""
+class AcceptedRequest:
+    """A BulkRequest that was accepted; a single PATCH is one of a single operation, with ``is_bulk`` false."""
 
     body: Mapping[str, Any]
     base_url: str
     is_bulk: bool
 
-    def written(self) -> bytes:
-        """Return this as bytes, to be sealed."""
-        asked = {"body": self.body, "base_url": self.base_url, "is_bulk": self.is_bulk}
-        return json.dumps(asked, ensure_ascii=False, separators=(",", ":")).encode()
+    def encoded(self) -> bytes:
+        """Return this as JSON, to be encrypted."""
+        members = {"body": self.body, "base_url": self.base_url, "is_bulk": self.is_bulk}
+        return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def bulk(self, catalogue: Catalogue) -> Bulk:
+        """Return the operations. The texts of a single PATCH are no ``bulkId`` references, whatever they look like."""
+        bulk = parse_bulk(self.body, catalogue)
+        if self.is_bulk:
+            return bulk
+        return replace(bulk, operations=tuple(replace(each, references=frozenset()) for each in bulk.operations))
 
 
 def perform(
@@ -91,7 +97,7 @@ def perform(
     until: Callable[[], bool],
     interrupts: tuple[type[Exception], ...] = (),
 ) -> Progress:
-    """Do what is left to do of an accepted request, whole operations until ``until``.
+    """Do the rest of an accepted request, whole operations until ``until``.
 
     Raises ``Unavailable``, and ``interrupts``, which end no operation but this run of it: the next one goes on.
     """
@@ -99,13 +105,10 @@ def perform(
         opened = open_async_request(tx, id_, encryption=encryption)
         if opened is None:
             return Progress.DONE
-        request, sealed = opened
-        catalogue = catalogue_of(Call(tx, caller_of(request), clock()))
-    asked = Asked(**json.loads(sealed))
-    endpoints, bulk = Endpoints(asked.base_url, catalogue), _parsed(asked, catalogue)
-    ground = _ground(begin, request, asked, clock, (AlreadyClaimed, *interrupts))
-    work = BulkWork(ground, endpoints, bulk, caller_of(request))
-    work.remember({place: dict(report) for place, report in request.reports.items()})
+        request, content = opened
+        catalogue = catalogue_of(tx, caller_of(request))
+    accepted = AcceptedRequest(**json.loads(content))
+    work = _Execution(request, accepted).work(begin, clock, catalogue, (AlreadyClaimed, *interrupts))
     try:
         if not work.do(until):
             return Progress.MORE
@@ -116,38 +119,42 @@ def perform(
     return Progress.DONE
 
 
-def _parsed(asked: Asked, catalogue: Catalogue) -> Bulk:
-    """Return the operations; one that is no Bulk's refers to nobody by ``bulkId``, whatever its texts look like."""
-    bulk = parse_bulk(asked.body, catalogue)
-    if asked.is_bulk:
-        return bulk
-    return replace(bulk, operations=tuple(replace(each, references=frozenset()) for each in bulk.operations))
+@dataclass(frozen=True, slots=True)
+class _Execution:
+    """How the operations of an accepted request are claimed and reported."""
 
+    request: AsyncRequest
+    accepted: AcceptedRequest
 
-def _ground(
-    begin: Begin,
-    request: AsyncRequest,
-    asked: Asked,
-    clock: Callable[[], datetime],
-    interrupts: tuple[type[Exception], ...],
-) -> BulkContext:
-    def txn(operation: BulkOperation) -> str:
-        return f"{request.txn}:{operation.place}" if asked.is_bulk else request.txn  # RFC 9967 §2.5.1.2
+    def work(
+        self, begin: Begin, clock: Callable[[], datetime], catalogue: Catalogue, aborts_on: tuple[type[Exception], ...]
+    ) -> BulkWork:
+        """Return the work, with the reports of the operations that are done."""
+        prefix = "/Bulk" if self.accepted.is_bulk else ""
+        context = BulkContext(
+            begin, clock, self.claim, self.report, is_awaited=False, prefix=prefix, aborts_on=aborts_on
+        )
+        endpoints = Endpoints(self.accepted.base_url, catalogue)
+        work = BulkWork(context, endpoints, self.accepted.bulk(catalogue), caller_of(self.request))
+        work.remember({index: dict(report) for index, report in self.request.reports.items()})
+        return work
 
-    def who(tx: Tx, operation: BulkOperation, _now: datetime) -> Caller:
-        return claim_operation(tx, request, operation.place, txn=txn(operation))
+    def claim(self, tx: Tx, operation: BulkOperation, _now: datetime) -> Caller:
+        """Return the connection that sent an operation, and keep other workers from it. Raises ``AlreadyClaimed``."""
+        return claim_operation(tx, self.request, operation.index, txn=self._txn(operation))
 
-    def keep(tx: Tx, caller: Caller, reports: Sequence[Report], now: datetime) -> None:
-        told = [_completion(report, txn(report.operation), asked.base_url) for report in reports]
-        by_place = {report.operation.place: report.body for report in reports}
-        report_operations(tx, request, by_place, told, caller=caller, now=now)
+    def report(self, tx: Tx, caller: Caller, reports: Sequence[Report], now: datetime) -> None:
+        """Write reports and completion events in the transaction of the change. Raises ``AlreadyClaimed``."""
+        by_index = {report.operation.index: report.body for report in reports}
+        report_operations(tx, self.request, by_index, map(self._completion, reports), caller=caller, now=now)
 
-    prefix = "/Bulk" if asked.is_bulk else ""
-    return BulkContext(begin, clock, who, keep, is_awaited=False, prefix=prefix, interrupts=interrupts)
+    def _txn(self, operation: BulkOperation) -> str:
+        """Return the ``txn`` of an operation (RFC 9967 §2.5.1.2)."""
+        return f"{self.request.txn}:{operation.index}" if self.accepted.is_bulk else self.request.txn
 
-
-def _completion(report: Report, txn: str, base_url: str) -> ProvisioningEvent:
-    """Return the completion event of an operation: its report is the payload (RFC 9967 §2.5.1.3)."""
-    path = report.body.get("location", report.operation.path).removeprefix(base_url)
-    external_id = None if report.resource is None else report.resource.principal.external_id
-    return ProvisioningEvent(EventUri.ASYNC_RESPONSE, text_of(path), report.body, external_id, txn)
+    def _completion(self, report: Report) -> ProvisioningEvent:
+        """Return the completion event of an operation: its report is the payload (RFC 9967 §2.5.1.3)."""
+        path = report.body.get("location", report.operation.path).removeprefix(self.accepted.base_url)
+        external_id = None if report.resource is None else report.resource.principal.external_id
+        txn = self._txn(report.operation)
+        return ProvisioningEvent(EventUri.ASYNC_RESPONSE, text_of(path), report.body, external_id, txn)

@@ -9,7 +9,8 @@ from functools import cache, cached_property
 
 from identity.actions.bounded_cache import BoundedCache
 from identity.actions.definitions import read_definitions
-from identity.edge.call import Call
+from identity.edge.tx import Tx
+from identity.model.access import Caller
 from identity.model.errors import NotFound
 from identity.model.ids import TenantId
 from identity.model.principal import Kind
@@ -92,15 +93,15 @@ def _with_external_id(schema: Schema) -> Schema:
 _KEPT: BoundedCache[TenantId, tuple[int, Catalogue]] = BoundedCache(KEPT_MAX)
 
 
-def catalogue_of(call: Call) -> Catalogue:
-    """Return the catalogue of the call's tenant, as of the authentication of the caller or newer."""
-    version = call.caller.catalogue_version
+def catalogue_of(tx: Tx, caller: Caller) -> Catalogue:
+    """Return the catalogue of the tenant that is called, as it was when the caller was authenticated or newer."""
+    version = caller.catalogue_version
     if version == 0:
         return built_in()
-    tenant_id = call.tx.tenant_id
+    tenant_id = tx.tenant_id
     kept = _KEPT.get(tenant_id)
     if kept is not None and kept[0] == version:
         return kept[1]
-    made = make_catalogue(read_definitions(call.tx))
+    made = make_catalogue(read_definitions(tx))
     _KEPT.put(tenant_id, (version, made))
     return made

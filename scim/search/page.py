@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from identity.actions.provisioning import ResultPage, find_principals
-from identity.edge.call import Call
 from identity.edge.runtime import runtime
 from identity.model.listing import Listing, Position
 from identity.model.principal import Kind
 from identity.model.query import ALWAYS, Condition
+from scim.call import ScimCall
 from scim.discovery import list_response
 from scim.filter.resolve import parse_filter, parse_filter_of_all
 from scim.filter.sorting import parse_sort
@@ -36,7 +36,7 @@ class Page:
     shown: Mapping[Kind, Projection]
 
 
-def find_page(call: Call, query: Query, types: Sequence[ResourceType]) -> Page:
+def find_page(call: ScimCall, query: Query, types: Sequence[ResourceType]) -> Page:
     """Return the page of the resources of ``types`` that a query selects. Raises ``InvalidRequest``."""
     shown = {type_.kind: parse_projection(query.attributes, query.excluded_attributes, type_) for type_ in types}
     listing = Listing(
@@ -67,7 +67,7 @@ def _conditions(query: Query, types: Sequence[ResourceType]) -> Mapping[Kind, Co
 # --- indexes ---------------------------------------------------------------------------------------------------
 
 
-def _at_index(call: Call, query: Query, types: Sequence[ResourceType], listing: Listing) -> Found:
+def _at_index(call: ScimCall, query: Query, types: Sequence[ResourceType], listing: Listing) -> Found:
     """Return the page at an index. Deep in an unfiltered list, it starts where an earlier page ended."""
     index, is_deep = listing.offset, listing.offset >= COUNTED_MAX
     is_plain = query.filter is None and query.sort_by is None
@@ -85,7 +85,7 @@ def _at_index(call: Call, query: Query, types: Sequence[ResourceType], listing: 
 # --- cursors ---------------------------------------------------------------------------------------------------
 
 
-def _at_cursor(call: Call, query: Query, types: Sequence[ResourceType], listing: Listing) -> Found:
+def _at_cursor(call: ScimCall, query: Query, types: Sequence[ResourceType], listing: Listing) -> Found:
     """Return the page of a cursor. An empty cursor is that of the first page."""
     cursors = _cursors(call, query, types)
     at = cursors.decrypt(query.cursor) if query.cursor else None
@@ -105,7 +105,7 @@ def _at_cursor(call: Call, query: Query, types: Sequence[ResourceType], listing:
     return page, paging
 
 
-def _cursors(call: Call, query: Query, types: Sequence[ResourceType]) -> Cursors:
+def _cursors(call: ScimCall, query: Query, types: Sequence[ResourceType]) -> Cursors:
     endpoints = [type_.endpoint for type_ in types]
     pages = (str(call.caller.connection_id), endpoints, query.filter, query.sort_by, query.descending)
     return Cursors(runtime().encryption, call.tx.tenant_id, pages, call.now)

@@ -1,7 +1,7 @@
 """The query of a list or a search, from a URL (RFC 7644 §3.4.2) or from a body (§3.4.3)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from scim.limits import PAGE_SIZE, PAGE_SIZE_MAX
 
 SEARCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+PROJECTION_NAMES = frozenset({"attributes", "excludedAttributes"})
 NAMES = frozenset({
     "filter", "sortBy", "sortOrder", "startIndex", "count", "cursor", "attributes", "excludedAttributes",
 })  # fmt: skip
@@ -33,10 +34,15 @@ class Query:
 
 def query_of_url(parameters: MultiDict[str, str]) -> Query:
     """Return the query in a URL. Unknown parameters are no error: Entra's flag is one. Raises ``InvalidRequest``."""
-    for name in NAMES:
+    return _query(single_parameters(parameters, NAMES))
+
+
+def single_parameters(parameters: MultiDict[str, str], names: Collection[str]) -> Mapping[str, str]:
+    """Return the parameters of a URL. Raises ``InvalidRequest`` where one of ``names`` appears twice."""
+    for name in names:
         if len(parameters.getlist(name)) > 1:
             refuse(ScimType.INVALID_VALUE, "the parameter appears twice", name)
-    return _query(parameters)
+    return parameters
 
 
 def query_of_body(body: Mapping[str, Any]) -> Query:

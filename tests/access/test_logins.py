@@ -15,13 +15,13 @@ from psycopg import sql
 
 from cli.main import main
 from config.app import create_app
-from config.database import migrate
 from config.isolation import refuse_unisolated
 from config.settings import load_settings
 from dev.postgres import SUPERUSER
 from identity.model.errors import Unavailable
 from identity.store.session import Role, begin_sql
 from identity.store.transaction import check_role, make_engine
+from server.schema import migrate
 from tests.config.test_management import free_port
 from tests.conftest import Server
 

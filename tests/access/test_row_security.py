@@ -12,7 +12,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from config.app import create_app
-from config.database import migrate
 from config.settings import load_settings
 from dev.postgres import SUPERUSER
 from identity.model.errors import Refusal, Unavailable
@@ -20,6 +19,7 @@ from identity.model.ids import TenantId
 from identity.store import Tx
 from identity.store.tables import metadata
 from identity.store.transaction import make_engine, transaction
+from server.schema import migrate
 from tests.access.owned_objects import Estate
 
 TABLES = sorted(metadata.tables)

@@ -20,7 +20,7 @@ from identity.model.event import RecordedEvent
 from identity.model.ids import TenantId
 from identity.model.lifecycle import State
 from identity.model.membership import MemberChange
-from identity.model.principal import Amendment, Email, Kind, Principal, Profile, Resource
+from identity.model.principal import Amended, Amendment, Email, Kind, Principal, Profile, Resource
 from identity.store.principals import principal_get
 from identity.store.tables import metadata
 from identity.store.transaction import transaction
@@ -98,7 +98,7 @@ class Source:
         members: MemberChange | None = None,
         expected_version: int | None = None,
         **said: Any,
-    ) -> Resource:
+    ) -> Amended:
         """Say something new of a principal; what is not named stays as it is."""
 
         def change(current: Resource) -> Amendment:
@@ -115,13 +115,13 @@ class Source:
                 now=self.tenant.now,
             )
 
-    def join(self, group_id: UUID, *member_ids: UUID) -> Resource:
+    def join(self, group_id: UUID, *member_ids: UUID) -> Amended:
         return self.amend(Kind.GROUP, group_id, members=MemberChange(add=frozenset(member_ids)))
 
-    def leave(self, group_id: UUID, *member_ids: UUID) -> Resource:
+    def leave(self, group_id: UUID, *member_ids: UUID) -> Amended:
         return self.amend(Kind.GROUP, group_id, members=MemberChange(remove=frozenset(member_ids)))
 
-    def set_members(self, group_id: UUID, *member_ids: UUID) -> Resource:
+    def set_members(self, group_id: UUID, *member_ids: UUID) -> Amended:
         return self.amend(Kind.GROUP, group_id, members=MemberChange(replace=True, add=frozenset(member_ids)))
 
     def delete(self, kind: Kind, principal_id: UUID, *, expected_version: int | None = None) -> None:

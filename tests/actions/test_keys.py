@@ -129,11 +129,11 @@ def test_a_private_half_opens_for_its_tenant_and_its_key_only(acme: Tenant, riva
 @pytest.mark.parametrize("sealed", [b"", b"short", bytes(11), bytes(12), bytes(27), bytes(200)], ids=len)
 def test_what_was_never_sealed_does_not_open(acme: Tenant, sealed: bytes) -> None:
     with pytest.raises(Unavailable):
-        SEAL.open(sealed, tenant_id=acme.seeded.id, purpose="signing-key:x")
+        SEAL.decrypt(sealed, tenant_id=acme.seeded.id, purpose="signing-key:x")
 
 
 def test_the_same_secret_is_sealed_differently_each_time(acme: Tenant) -> None:
-    seals = {SEAL.close(b"x" * 32, tenant_id=acme.seeded.id, purpose="p") for _ in range(50)}
+    seals = {SEAL.encrypt(b"x" * 32, tenant_id=acme.seeded.id, purpose="p") for _ in range(50)}
     assert len(seals) == len({sealed[:12] for sealed in seals}) == 50
 
 

@@ -4,8 +4,10 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +33,7 @@ from identity.model.credential import hash_secret
 from identity.model.ids import PLATFORM
 from identity.model.principal import Kind, Profile
 from identity.store.transaction import make_engine, transaction
+from tests.conftest import Server
 
 ADMIN_TOKEN = "an-administrator-of-the-tests-0123456789"
 EXTERNAL_URL = "https://identity.example"
@@ -100,11 +103,12 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def runtime(database_url: str, clock: Clock) -> Iterator[Runtime]:
+@contextmanager
+def running(url: str, clock: Clock) -> Iterator[Runtime]:
+    """What the edges share on a database."""
     encryption = EnvelopeEncryption(bytes(32))
     built = Runtime(
-        engine=make_engine(database_url),
+        engine=make_engine(url),
         encryption=encryption,
         keys=KeyRing(encryption),
         upstream_keys=UpstreamKeys(_no_network),
@@ -120,6 +124,52 @@ def _no_network(url: str) -> bytes:
     raise AssertionError(f"nothing here may fetch {url}")
 
 
+RESOURCE = "https://erp.example"
+PLANTED: dict[str, tuple[str | None, str, dict[str, Any]]] = {
+    "acme": (None, "/tenants", {"slug": "acme", "display_name": "Acme"}),
+    "rival": (None, "/tenants", {"slug": "rival", "display_name": "Rival"}),
+    "resource": (
+        "acme",
+        "/resources",
+        {"audience": RESOURCE, "scopes": ["invoices.read", "invoices.pay"], "authorization_details_types": ["invoice"]},
+    ),
+}
+"""What is planted for the fixture of a name, and in which tenant."""
+
+
+@pytest.fixture(scope="session")
+def planted_with(server: Server) -> Callable[[tuple[str, ...]], str]:
+    """Plant what these names stand for, once for the tests that want the same; return the database."""
+
+    @cache
+    def plant(names: tuple[str, ...]) -> str:
+        database = server.copy(prefix="tenants")
+        url = server.url(database, role="identity_app")
+        with running(url, Clock()) as runtime:
+            http = create_app(Settings(database_url=url), runtime).test_client()
+            for tenant, path, body in map(PLANTED.__getitem__, names):
+                Admin(http, tenant).post(path, body)
+        return database
+
+    return plant
+
+
+@pytest.fixture
+def database(
+    server: Server, request: pytest.FixtureRequest, planted_with: Callable[[tuple[str, ...]], str]
+) -> Iterator[str]:
+    """A fresh database with the tenants that the test's arguments name."""
+    name = server.copy(planted_with(tuple(name for name in PLANTED if name in request.fixturenames)))
+    yield name
+    server.drop(name)
+
+
+@pytest.fixture
+def runtime(database_url: str, clock: Clock) -> Iterator[Runtime]:
+    with running(database_url, clock) as built:
+        yield built
+
+
 @pytest.fixture
 def app(runtime: Runtime, database_url: str) -> Flask:
     return create_app(Settings(database_url=database_url), runtime)
@@ -132,13 +182,11 @@ def platform(app: Flask) -> Admin:
 
 @pytest.fixture
 def acme(platform: Admin) -> Admin:
-    platform.post("/tenants", {"slug": "acme", "display_name": "Acme"})
     return Admin(platform.http, "acme")
 
 
 @pytest.fixture
 def rival(platform: Admin) -> Admin:
-    platform.post("/tenants", {"slug": "rival", "display_name": "Rival"})
     return Admin(platform.http, "rival")
 
 
@@ -165,16 +213,9 @@ def provision(runtime: Runtime) -> Provision:
     return write
 
 
-RESOURCE = "https://erp.example"
-
-
 @pytest.fixture
 def resource(acme: Admin) -> str:
     """A registered resource server of acme."""
-    acme.post(
-        "/resources",
-        {"audience": RESOURCE, "scopes": ["invoices.read", "invoices.pay"], "authorization_details_types": ["invoice"]},
-    )
     return RESOURCE
 
 

@@ -11,14 +11,14 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Engine
 
 from cli.main import main
-from config.isolation import isolation_is_proved, refuse_development_issuer
-from config.readiness import Readiness
+from config.isolation import isolation_is_proved
 from config.settings import load_settings
 from identity.edge.runtime import Runtime, utc_now
 from identity.model.connection import DEVELOPMENT_ISSUER
 from identity.model.errors import Unavailable
 from identity.store import trust
 from identity.store.transaction import make_engine
+from server.readiness import Readiness, refuse_development_issuer
 from tests.admin.conftest import Admin
 from tests.admin.test_connections import UPSTREAM
 from tests.house.sources import ROOT

@@ -9,9 +9,9 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from config.database import MIGRATIONS, head_revision, migrate, migration_sql, schema_found, schema_seen
 from identity.store.isolation import check_isolation
 from identity.store.transaction import make_engine, untenanted
+from server.schema import MIGRATIONS, head_revision, migrate, migration_sql, schema_found, schema_seen
 
 BOUNDARY = re.compile(r"^(?=BEGIN;)|(?<=^COMMIT;)", re.MULTILINE)
 

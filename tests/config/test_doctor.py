@@ -18,7 +18,6 @@ from click.testing import CliRunner
 
 from cli import disk, doctor_database, doctor_programs
 from cli.main import main
-from config.database import head_revision
 from dev.running import write_running
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.tenants import create_tenant
@@ -26,6 +25,7 @@ from identity.model.ids import TenantId
 from identity.model.outbox import URGENT
 from identity.store.notices import connection_string
 from identity.store.transaction import make_engine, transaction
+from server.schema import head_revision
 from tests.conftest import SUPERUSER, Server
 from tests.fixtures import ADMINISTRATOR
 from tests.workers.plant import TwoTenants
@@ -241,7 +241,7 @@ def test_a_wrong_key_encryption_key_is_found(whole: Installation) -> None:
 def test_one_tenant_s_key_that_was_sealed_with_another_key_is_found(whole: Installation) -> None:
     engine = make_engine(whole.two_tenants.url)
     with transaction(engine, TenantId(uuid4())) as tx:
-        named = {"slug": "odd", "display_name": "odd", "seal": EnvelopeEncryption(OTHER_KEY)}
+        named = {"slug": "odd", "display_name": "odd", "encryption": EnvelopeEncryption(OTHER_KEY)}
         create_tenant(tx, **named, caller=ADMINISTRATOR, now=datetime.now(UTC))
     engine.dispose()
     assert whole.found()["keys"].startswith("1 of 3 signing keys were not opened")

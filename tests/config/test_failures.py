@@ -235,7 +235,7 @@ def fail_at(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unforeseen_error_is_one_line_with_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    fail_at("config.database.schema_found", monkeypatch)
+    fail_at("server.schema.schema_found", monkeypatch)
     said = [sentence(run("migrate", "status", database_url="postgresql://x@/x")) for _ in range(2)]
     assert said[0] == said[1]  # the same place has the same reference
     assert said[0].startswith("unexpected LookupError (reference ")

@@ -11,8 +11,6 @@ import pytest
 from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
-from config.readiness import Readiness, ask_until_isolated
-from config.sealed import LOOKED_AT, Sealed, look_at_keys
 from dev.postgres import LOGIN
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.tenants import create_tenant
@@ -22,6 +20,8 @@ from identity.model.ids import PLATFORM, TenantId
 from identity.store import health
 from identity.store.health import DISK_FULL, disk_has_room
 from identity.store.transaction import make_engine, transaction, untenanted
+from server.key_check import LOOKED_AT, KeyCheck, look_at_keys
+from server.readiness import Readiness, ask_until_isolated
 from tests.conftest import Server
 from tests.fixtures import ADMINISTRATOR
 
@@ -84,13 +84,13 @@ def test_a_key_that_opened_one_is_right_whatever_a_tenant_s_own_key_was_sealed_w
     make_tenant(engine, "acme", bytes(32))
     make_tenant(engine, "rival", bytes(range(32)))
     assert readiness.look().fault is None
-    assert look_at_keys(engine, EnvelopeEncryption(bytes(32)), utc_now()) == Sealed(opened=1, refused=1)
+    assert look_at_keys(engine, EnvelopeEncryption(bytes(32)), utc_now()) == KeyCheck(opened=1, refused=1)
 
 
 def test_a_key_is_looked_for_in_few_tenants_however_many_there_are(engine: Engine) -> None:
     for number in range(7):
         make_tenant(engine, f"tenant-{number}", bytes(32))
-    assert look_at_keys(engine, EnvelopeEncryption(bytes(32)), utc_now()) == Sealed(opened=2 * LOOKED_AT, refused=0)
+    assert look_at_keys(engine, EnvelopeEncryption(bytes(32)), utc_now()) == KeyCheck(opened=2 * LOOKED_AT, refused=0)
 
 
 def test_another_schema_is_named(engine: Engine, owner_url: str) -> None:

@@ -17,9 +17,9 @@ from uuid import uuid4
 
 import pytest
 
-from config.database import migrate
 from dev.postgres import PORT, start_cluster
 from server.restarts import ENDS_MAX
+from server.schema import migrate
 from tests.access.slow_clients import Shape, attacked, posted
 from tests.config.test_management import free_port, status, wait_until
 from tests.conftest import Server

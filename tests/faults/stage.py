@@ -19,11 +19,11 @@ from tempfile import mkdtemp
 import httpx2
 import psycopg
 
-from config.database import migrate
 from dev.postgres import Cluster, PostgresUnavailableError, start_cluster
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.store.transaction import make_engine
 from server.process import end_with_parent
+from server.schema import migrate
 from tests.faults.brokers import Broker, broker_of
 from tests.fixtures import ADMIN_TOKEN, EXTERNAL_URL, Seeded, plant
 from tests.workers.plant import ROOT, children, kill

@@ -53,9 +53,10 @@ class Source:
 @cache
 def sources(*places: str) -> tuple[Source, ...]:
     """Return every Python file below ``places``, or of the whole house."""
-    found = []
-    for place in places or PLACES:
-        for file in sorted((ROOT / place).rglob("*.py")):
-            text = file.read_text()
-            found.append(Source(str(file.relative_to(ROOT)), text, ast.parse(text)))
-    return tuple(found)
+    return tuple(_parsed(file) for place in places or PLACES for file in sorted((ROOT / place).rglob("*.py")))
+
+
+@cache
+def _parsed(file: Path) -> Source:
+    text = file.read_text()
+    return Source(str(file.relative_to(ROOT)), text, ast.parse(text))

@@ -11,9 +11,9 @@ from alembic.migration import MigrationContext
 from packaging.requirements import Requirement
 from sqlalchemy import create_engine, text
 
-from config.database import head_revision, migrate, schema_found
 from config.settings import PREFIX, Settings
 from identity.store.tables import metadata
+from server.schema import head_revision, migrate, schema_found
 from tests.house.sources import ROOT, sources
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from identity.model.authorization_details import DETAILS_BYTES_MAX, check_details, common_details, covers, covers_each
 from identity.model.errors import InvalidRequest
+from tests.trials import trials
 
 WORDS = st.sampled_from(["read", "pay", "list", "void", "approve"])
 NUMBERS = st.integers(-3, 3) | st.sampled_from([0.5, 1.0, -1.0])
@@ -32,13 +33,13 @@ def narrower(draw: st.DrawFn, entry: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=trials(1_000))
 @given(ENTRIES)
 def test_an_entry_covers_itself(entry: dict[str, Any]) -> None:
     assert covers(entry, copy.deepcopy(entry))
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=trials(1_000))
 @given(st.data())
 def test_covering_is_transitive(data: st.DataObject) -> None:
     first = data.draw(ENTRIES)
@@ -48,7 +49,7 @@ def test_covering_is_transitive(data: st.DataObject) -> None:
         assert covers(first, third)
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=trials(1_000))
 @given(st.lists(ENTRIES, max_size=3), st.lists(ENTRIES, max_size=3))
 def test_what_two_have_in_common_is_covered_by_both(one: list[Any], other: list[Any]) -> None:
     common = common_details(tuple(one), tuple(other))
@@ -56,7 +57,7 @@ def test_what_two_have_in_common_is_covered_by_both(one: list[Any], other: list[
     assert covers_each(tuple(other), common)
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=trials(1_000))
 @given(st.data())
 def test_what_is_narrower_than_an_entry_is_all_that_both_have_in_common(data: st.DataObject) -> None:
     entry = data.draw(ENTRIES)

@@ -46,6 +46,7 @@ from tests.model.parties import (
     wants,
 )
 from tests.oracles.authority import Call, opens
+from tests.trials import trials
 
 RESTRICTIONS = {"invoice": frozenset({"read", "pay"})}
 ROUTE = Route(server(invoice=("read", "pay"), payment=()))
@@ -324,7 +325,7 @@ class Dice:
 
 
 @pytest.mark.promise(3)
-@settings(max_examples=5_000, deadline=None)
+@settings(max_examples=trials(5_000), deadline=None)
 @given(st.integers(0, 2**64))
 def test_authority_only_shrinks_down_a_chain(seed: int) -> None:
     throws = Dice(Random(seed))

@@ -17,6 +17,7 @@ from identity.model.resource import DetailsType, ResourceServer
 from identity.model.resource_pair import ResourcePair, carry, check_pair
 from tests.model.parties import NOW, server
 from tests.oracles.authority import Call, opens, opens_where_nothing_restricts
+from tests.trials import trials
 
 SOURCE = server("https://one.example", ("read", "pay"), order=("pay",), list=("read", "pay"), note=())
 TARGET = server("https://two.example", ("look", "write", "close"), entry=("write",), page=("look", "write"), memo=())
@@ -152,7 +153,7 @@ def calls(scopes: tuple[str, ...], types: frozenset[str]) -> list[Call]:
 
 
 @pytest.mark.promise(3)
-@settings(max_examples=5_000, deadline=None)
+@settings(max_examples=trials(5_000), deadline=None)
 @given(st.integers(0, 2**64))
 def test_what_the_second_lets_through_the_first_lets_through_in_a_scope_that_allows_it(seed: int) -> None:
     dice = Dice(Random(seed))

@@ -6,12 +6,13 @@ from hypothesis import strategies as st
 
 from identity.model.errors import InvalidRequest
 from identity.model.scope import check_audience, narrow_scopes, parse_scope
+from tests.trials import trials
 
 WORDS = st.sampled_from(["read", "pay", "list", "void", "approve"])
 SCOPES = st.lists(WORDS, unique=True).map(tuple)
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=trials(1_000))
 @given(SCOPES, st.none() | SCOPES)
 def test_what_is_issued_is_held(held: tuple[str, ...], asked: tuple[str, ...] | None) -> None:
     granted = narrow_scopes(held, asked)
@@ -23,7 +24,7 @@ def test_what_is_issued_is_held(held: tuple[str, ...], asked: tuple[str, ...] | 
         assert granted == (held if asked is None else asked)
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=trials(1_000))
 @given(SCOPES, SCOPES, SCOPES)
 def test_narrowing_twice_never_gives_back_what_narrowing_once_took(
     held: tuple[str, ...], first: tuple[str, ...], second: tuple[str, ...]

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fixtures import ASSERTION_TYPE, CRM, DETAILS, EXCHANGE, TYPE, Tenant, TwoTenants, let_act
+from tests.trials import trials
 
 ENDPOINTS = ("token", "introspect", "revoke")
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -144,7 +145,7 @@ WORDS = st.sampled_from(
 
 
 @pytest.mark.promise(9)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=trials(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     endpoint=st.sampled_from(ENDPOINTS), form=st.dictionaries(WORDS | st.text(max_size=5), WORDS | st.text(max_size=9))
 )

@@ -132,10 +132,10 @@ CHILD = """
     from config.app import create_app
     from config.settings import load_settings
     from tests.oauth.conftest import SEAL
-    from tests.world import make_house
+    from tests.fixtures import make_runtime
 
-    house = make_house(sys.argv[1], SEAL)
-    server = make_server("127.0.0.1", 0, create_app(load_settings(database_url=sys.argv[1]), house), threaded=True)
+    runtime = make_runtime(sys.argv[1], SEAL)
+    server = make_server("127.0.0.1", 0, create_app(load_settings(database_url=sys.argv[1]), runtime), threaded=True)
     print(server.port, flush=True)
     server.serve_forever()
 """

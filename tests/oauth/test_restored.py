@@ -21,7 +21,7 @@ IN_HALF_A_MINUTE = AHEAD.total_seconds() + 1
 def restore(tenant: Tenant, **more: Any) -> RestoredTenant:
     with tenant.tx() as tx:
         found = resolve_tenant(tx, tenant.slug)
-        given = {"restored_to": None, "seal": SEAL, "caller": ADMINISTRATOR, "now": tenant.now} | more
+        given = {"restored_to": None, "encryption": SEAL, "caller": ADMINISTRATOR, "now": tenant.now} | more
         return restore_tenant(tx, found, **given)
 
 

@@ -197,8 +197,8 @@ def test_no_branch_hands_out_keys_beyond_their_maximal_age(
     if was_just_tried:
         keys.fetch = failing
         keys.refresh(acme.seeded.id, connection, later)
-    for turn in keys._turns._entries.values() if is_being_fetched else ():
-        turn.acquire()
+    for cached in keys._cache._entries.values() if is_being_fetched else ():
+        cached.lock.acquire()
     try:
         found = keys.find(acme.seeded.id, connection, upstream.kid, later)
     except (UpstreamKeysNeeded, Unavailable):

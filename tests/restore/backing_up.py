@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psycopg
 
-from config.database import migrate
 from dev.postgres import DATABASE, PORT, SUPERUSER, SYSTEM_BINARIES, Cluster, start_cluster
 from server.process import unprivileged_account
+from server.schema import migrate
 from tests.conftest import _fast_folder
 from tests.workers.plant import wait_until
 

@@ -30,7 +30,7 @@ def tenants(database_url: str) -> list[TenantId]:
     engine, made = make_engine(database_url), [TenantId(uuid4()) for _ in range(5)]
     for number, tenant in enumerate(made):
         with transaction(engine, tenant) as tx:
-            named = {"slug": f"t-{number}", "display_name": "T", "seal": SEAL}
+            named = {"slug": f"t-{number}", "display_name": "T", "encryption": SEAL}
             create_tenant(tx, **named, caller=ADMINISTRATOR, now=BEGIN)
             token = f"idf_scim_{uuid4().hex}"
             create_scim_connection(

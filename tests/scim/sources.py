@@ -1,6 +1,7 @@
 """Sources that speak SCIM to a tenant, and a count of what they cost."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -102,11 +103,11 @@ class Source:
 
 
 class Sources:
-    """Make tenants and their sources."""
+    """Make tenants and their sources, or find those that the database began with."""
 
-    def __init__(self, app: Flask, runtime: Runtime) -> None:
+    def __init__(self, app: Flask, runtime: Runtime, tenants: Mapping[str, TenantId] | None = None) -> None:
         self.app, self.runtime = app, runtime
-        self.tenants: dict[str, TenantId] = {}
+        self.tenants: dict[str, TenantId] = dict(tenants or {})
 
     def tenant(self, slug: str) -> TenantId:
         if slug not in self.tenants:
@@ -123,9 +124,19 @@ class Sources:
         return self.tenants[slug]
 
     def make(self, slug: str, dialect: str, name: str = "source") -> Source:
-        tenant_id, token = self.tenant(slug), f"token-of-{slug}-{dialect}-{name}-0123456789"
+        tenant_id, source = self.tenant(slug), self.find(slug, dialect, name)
         with transaction(self.runtime.engine, tenant_id) as tx:
             create_scim_connection(
-                tx, name=name, dialect=Dialect(dialect), token=token, caller=ADMINISTRATOR, now=self.runtime.clock()
+                tx,
+                name=name,
+                dialect=Dialect(dialect),
+                token=source.token,
+                caller=ADMINISTRATOR,
+                now=self.runtime.clock(),
             )
-        return Source(self.app.test_client(), slug, token, tenant_id)
+        return source
+
+    def find(self, slug: str, dialect: str, name: str = "source") -> Source:
+        """Return a source that was made."""
+        token = f"token-of-{slug}-{dialect}-{name}-0123456789"
+        return Source(self.app.test_client(), slug, token, self.tenants[slug])

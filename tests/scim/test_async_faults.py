@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from identity.actions.dead_letters import discard_dead_letter, replay_dead_letter
+from identity.actions.outbox import discard_outbox, replay_outbox
 from identity.edge.runtime import Runtime
 from identity.model.outbox import Progress
 from identity.store.transaction import transaction
@@ -237,8 +237,8 @@ def test_what_the_workers_gave_up_on_is_tried_again_or_ended_by_an_administrator
     replayed, discarded = given_up
     with transaction(runtime.engine, rfc.tenant_id) as tx:
         told = {"caller": ADMINISTRATOR, "now": runtime.clock()}
-        replay_dead_letter(tx, UUID(replayed), **told)
-        discard_dead_letter(tx, UUID(discarded), **told)
+        replay_outbox(tx, UUID(replayed), **told)
+        discard_outbox(tx, UUID(discarded), **told)
     worker.work(rfc)
     assert statuses(read(rfc, replayed)) == ["201", "201"]
     assert statuses(read(rfc, discarded)) == ["201"]  # what was not tried is not reported

@@ -72,6 +72,20 @@ def test_a_patch_of_what_has_rows_beside_it_stays_within_them_too(rfc: Source, r
 
 
 @pytest.mark.promise(10)
+def test_a_request_that_changes_profile_owners_and_state_writes_the_principal_once(
+    rfc: Source, runtime: Runtime
+) -> None:
+    dana, sam = warm(rfc), rfc.user("sam")
+    bot = rfc.post("/Agents", {"schemas": [AGENT], "agentUserName": "bot", "owners": [{"value": dana}]})
+    changes = {"displayName": "Bot", "owners": [{"value": sam}], "active": False}
+    with round_trips(runtime.engine) as seen:
+        changed = rfc.patch(f"/Agents/{bot['id']}", {"op": "replace", "value": changes})
+    assert [bot["meta"]["version"], changed["meta"]["version"]] == ['W/"1"', 'W/"2"']
+    updates = [statement for statement in seen.statements if statement.startswith("UPDATE principals")]
+    assert (len(updates), len(seen)) == (1, 9), seen.statements
+
+
+@pytest.mark.promise(10)
 def test_giving_an_agent_another_owner_stays_within_them_too(rfc: Source, runtime: Runtime) -> None:
     dana, sam = warm(rfc), rfc.user("sam")
     agent = {"schemas": [AGENT], "agentUserName": "bot", "owners": [{"value": dana}]}

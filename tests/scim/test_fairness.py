@@ -21,7 +21,7 @@ from identity.edge.runtime import Runtime
 from identity.model.errors import RateLimited
 from identity.model.rate import Rate
 from identity.store.transaction import transaction
-from scim.call import BULKS_MAX, TENANT_SHARE
+from scim.authentication import BULKS_MAX, TENANT_SHARE
 from tests.scim.sources import ADMINISTRATOR, ERROR, USER, Source, Sources
 from tests.statement_counter import round_trips
 

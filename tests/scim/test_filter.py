@@ -20,6 +20,7 @@ from scim.schema.resource_types import resource_types
 from tests.oracles.differences import user_type
 from tests.oracles.making import GAMES
 from tests.scim.sources import ENTERPRISE, USER
+from tests.trials import trials
 
 USERS = resource_types()["Users"]
 
@@ -179,7 +180,7 @@ def test_a_limit_holds_at_its_last_value_and_not_beyond(within: str, beyond: str
         parse_filter(beyond, USERS)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=trials(1500), deadline=None)
 @given(st.text(st.sampled_from('aeilmnotrspvu. "\\[]()0123456789:-eEqQ\x00é%_$'), max_size=60))
 def test_any_text_is_a_filter_or_is_refused(text: str) -> None:
     try:
@@ -243,7 +244,7 @@ FILTERS = st.recursive(
 
 
 @pytest.mark.requirement("S8")
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=trials(1500), deadline=None)
 @given(text=FILTERS, person=PEOPLE)
 @pytest.mark.rfc("7644", "3.4.2.2", "3.4.2.2-11")
 def test_a_filter_means_what_scim2_models_takes_it_to_mean(text: str, person: dict[str, Any]) -> None:

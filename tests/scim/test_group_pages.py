@@ -8,10 +8,10 @@ import psycopg
 import pytest
 
 from dev.postgres import SUPERUSER
-from identity.edge.runtime import Runtime
 from identity.store.references import MEMBERS_SHOWN_MAX
 from tests.conftest import Server
-from tests.scim.sources import Source
+from tests.scim.conftest import running, scim_app
+from tests.scim.sources import Source, Sources
 
 SIZES = (1, MEMBERS_SHOWN_MAX // 2, MEMBERS_SHOWN_MAX // 2 - 1, 1, MEMBERS_SHOWN_MAX, 0, 2)
 NAMES = [f"g{place}" for place in range(len(SIZES))]
@@ -28,22 +28,35 @@ INSERT INTO group_members SELECT (jsonb_populate_record(one, jsonb_build_object(
 """
 
 
+@pytest.fixture(scope="module")
+def directories(server: Server) -> Iterator[tuple[Source, Source]]:
+    """A source with groups of ``SIZES`` members, and a rival that has one of its own: here they are only read."""
+    name = server.copy()
+    with running(server.url(name, role="identity_app")) as runtime:
+        sources = Sources(scim_app(runtime), runtime)
+        rfc, rival = sources.make("acme", "rfc"), sources.make("rival", "rfc")
+        rival.group("g0", rival.user("sam"))
+        rfc.group("first", rfc.user("sam"))
+        for group in NAMES:
+            rfc.group(group)
+        superuser = psycopg.connect(host=server.socket_folder, user=SUPERUSER, dbname=name, autocommit=True)
+        with superuser as connection:
+            connection.execute("SET session_replication_role = replica")  # the rows alone are looked at
+            connection.execute(PEOPLE, (MEMBERS_SHOWN_MAX, rfc.tenant_id))
+            for group, size in zip(NAMES, SIZES, strict=True):
+                connection.execute(MEMBERS, (size, rfc.tenant_id, group))
+        yield rfc, rival
+    server.drop(name)
+
+
 @pytest.fixture
-def groups(server: Server, runtime: Runtime, rfc: Source, rival: Source) -> Iterator[Source]:
-    """A source with groups of ``SIZES`` members; its rival has one of its own."""
-    rival.group("g0", rival.user("sam"))
-    rfc.group("first", rfc.user("sam"))
-    for name in NAMES:
-        rfc.group(name)
-    superuser = psycopg.connect(
-        host=server.socket_folder, user=SUPERUSER, dbname=runtime.engine.url.database, autocommit=True
-    )
-    with superuser as connection:
-        connection.execute("SET session_replication_role = replica")  # the rows alone are looked at
-        connection.execute(PEOPLE, (MEMBERS_SHOWN_MAX, rfc.tenant_id))
-        for name, size in zip(NAMES, SIZES, strict=True):
-            connection.execute(MEMBERS, (size, rfc.tenant_id, name))
-    yield rfc
+def groups(directories: tuple[Source, Source]) -> Source:
+    return directories[0]
+
+
+@pytest.fixture
+def rival(directories: tuple[Source, Source]) -> Source:
+    return directories[1]
 
 
 def told(page: Any) -> list[tuple[str, int]]:

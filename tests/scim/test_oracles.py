@@ -23,6 +23,7 @@ from tests.oracles.differences import (
     unreadable,
 )
 from tests.oracles.making import ENTERPRISE, PATCH, Choose, a_document, a_filter, a_patch, a_path, an_operation, chooser
+from tests.trials import trials
 
 FORGIVING = sorted(name for name, dialect in DIALECTS.items() if not dialect.replaces_whole)
 
@@ -32,14 +33,14 @@ CHOOSING = st.binary(min_size=30, max_size=150).map(chooser)
 
 
 @pytest.mark.rfc("7644", "3.4.2.2")
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=trials(600), deadline=None)
 @given(CHOOSING)
 def test_a_filter_means_what_the_naive_evaluator_finds(choose: Choose) -> None:
     text, documents = a_filter(choose), [a_document(choose) for _ in range(3)]
     assert filter_difference(text, documents) is None, (text, documents)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=trials(400), deadline=None)
 @given(CHOOSING)
 def test_a_filter_means_what_scim2_models_finds(choose: Choose) -> None:
     text, document = a_filter(choose), a_document(choose)
@@ -47,7 +48,7 @@ def test_a_filter_means_what_scim2_models_finds(choose: Choose) -> None:
 
 
 @pytest.mark.rfc("7644", "3.5.2")
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=trials(600), deadline=None)
 @given(CHOOSING)
 def test_a_path_targets_what_both_oracles_take_it_to(choose: Choose) -> None:
     text = str(a_path(choose))
@@ -56,14 +57,14 @@ def test_a_path_targets_what_both_oracles_take_it_to(choose: Choose) -> None:
 
 
 @pytest.mark.rfc("7644", "3.5.2")
-@settings(max_examples=1200, deadline=None)
+@settings(max_examples=trials(1200), deadline=None)
 @given(CHOOSING)
 def test_a_patch_does_what_the_naive_evaluator_does(choose: Choose) -> None:
     document, body = a_document(choose), a_patch(choose)
     assert patch_difference(document, body) is None, (json.dumps(document), json.dumps(body))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=trials(600), deadline=None)
 @given(CHOOSING)
 def test_in_every_dialect_a_patched_document_can_be_read_back(choose: Choose) -> None:
     document, body, dialect = a_document(choose), a_patch(choose), choose(sorted(DIALECTS))
@@ -71,7 +72,7 @@ def test_in_every_dialect_a_patched_document_can_be_read_back(choose: Choose) ->
     assert isinstance(after, str) or unreadable(after) is None, (dialect, document, body)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=trials(400), deadline=None)
 @given(CHOOSING)
 def test_what_is_done_twice_is_done_once_in_every_dialect(choose: Choose) -> None:
     document, operation, dialect = a_document(choose), an_operation(choose), choose(sorted(DIALECTS))
@@ -82,7 +83,7 @@ def test_what_is_done_twice_is_done_once_in_every_dialect(choose: Choose) -> Non
         assert same(twice, once), (dialect, document, operation)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=trials(600), deadline=None)
 @given(CHOOSING)
 def test_no_dialect_takes_away_more_than_the_standard_does(choose: Choose) -> None:
     document, operation, dialect = a_document(choose), an_operation(choose), choose(FORGIVING)

@@ -15,6 +15,7 @@ from scim.limits import MEMBERS_MAX, OPERATIONS_MAX
 from scim.patch.request import apply_patch, parse_patch
 from scim.schema.resource_types import resource_types
 from tests.scim.sources import ENTERPRISE, PATCH, USER
+from tests.trials import trials
 
 BABS: dict[str, Any] = {
     "userName": "bjensen@example.com",
@@ -373,7 +374,7 @@ PATHS = st.sampled_from(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=trials(1500), deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -236,6 +236,19 @@ def test_a_known_version_is_answered_with_304(rfc: Source) -> None:
     rfc.answer("GET", sam, status=200, If_None_Match='W/"2"')
 
 
+LIST_PARAMETERS = "count=x&startIndex=y&sortOrder=up&cursor=z&count=1"
+
+
+def test_parameters_of_a_list_mean_nothing_to_a_single_resource(rfc: Source) -> None:
+    sam = f"/Users/{rfc.user('sam')}"
+    assert rfc.get(f"{sam}?{LIST_PARAMETERS}&attributes=userName")["userName"] == "sam"
+    path, change = f"{sam}?{LIST_PARAMETERS}&attributes=title", {"op": "replace", "path": "title", "value": "VP"}
+    assert rfc.patch(path, change)["title"] == "VP"
+    rfc.put(f"{sam}?{LIST_PARAMETERS}", {"schemas": [USER], "userName": "sam"})
+    for parameter in ("attributes", "excludedAttributes"):
+        rfc.get(f"{sam}?{parameter}=title&{parameter}=userName", status=400)
+
+
 # --- lists ---
 
 

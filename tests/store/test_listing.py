@@ -1,6 +1,7 @@
 """Pages begin at their place in an index: the statement that finds one walks over nobody before it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,6 +19,7 @@ from identity.model.listing import Listing, Order, Place, SortKey
 from identity.model.principal import Kind
 from identity.model.query import ALWAYS, Operand
 from identity.store.transaction import make_engine, transaction
+from tests.conftest import Server
 
 CALLER = Caller(CallerKind.WORKER, "tests", "request-of-tests")
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -32,9 +34,14 @@ SELECT '{{tenant}}', {PERSON.format(n="n")}, 'user', 'active', 'u' || n, 'u' || 
 MIDDLE = UUID("00000000-0000-7000-8000-000000002710")  # the 10,000th
 
 
-@pytest.fixture
-def engine(database_url: str, owner_url: str) -> Iterator[Engine]:
-    built = make_engine(database_url)
+TENANT = TenantId(UUID("11111111-1111-7111-8111-111111111111"))
+
+
+@contextmanager
+def crowded(server: Server) -> Iterator[tuple[Engine, str]]:
+    """A database with two tenants of 20,000 people each, and its owner's URL."""
+    name = server.copy()
+    built = make_engine(server.url(name, role="identity_app"))
     tenants = [TenantId(uuid4()), TENANT]
     for tenant_id in tenants:
         with transaction(built, tenant_id) as tx:
@@ -42,17 +49,23 @@ def engine(database_url: str, owner_url: str) -> Iterator[Engine]:
             create_tenant(
                 tx, slug=slug, display_name=slug, encryption=EnvelopeEncryption(bytes(32)), caller=CALLER, now=NOW
             )
-    with psycopg.connect(owner_url.replace("+psycopg", ""), autocommit=True) as owner:
+    owner_url = server.url(name).replace("+psycopg", "")
+    with psycopg.connect(owner_url, autocommit=True) as owner:
         for tenant_id in tenants:
             owner.execute(f"SET app.tenant = '{tenant_id}'")
             for first in range(1, 20_000, 500):  # each is counted in one row, a version for each until the commit
                 owner.execute(PEOPLE.format(tenant=tenant_id, first=first))
         owner.execute("ANALYZE principals")
-    yield built
+    yield built, owner_url
     built.dispose()
+    server.drop(name)
 
 
-TENANT = TenantId(UUID("11111111-1111-7111-8111-111111111111"))
+@pytest.fixture(scope="module")
+def engine(server: Server) -> Iterator[Engine]:
+    """A crowded database that is only read."""
+    with crowded(server) as (built, _):
+        yield built
 
 
 def explained(engine: Engine, listing: Listing) -> tuple[list[UUID], int]:
@@ -110,12 +123,15 @@ def test_a_page_in_the_middle_of_a_large_list_reads_what_is_on_it(
     assert read < 1_000
 
 
-def test_whoever_has_no_value_is_found_beyond_those_who_have(engine: Engine, owner_url: str) -> None:
-    with psycopg.connect(owner_url.replace("+psycopg", ""), autocommit=True) as owner:
-        owner.execute(f"SET app.tenant = '{TENANT}'")
-        owner.execute(f"UPDATE principals SET display_name_key = NULL WHERE id < {PERSON.format(n=51)}")
+def test_whoever_has_no_value_is_found_beyond_those_who_have(server: Server) -> None:
     last = UUID("00000000-0000-7000-8000-000000004e1b")  # the 19,995th
-    order = Order({Kind.USER: by("displayName")})
-    found, read = explained(engine, Listing({Kind.USER: ALWAYS}, limit=10, order=order, beyond=Place("d019995", last)))
+    listing = Listing(
+        {Kind.USER: ALWAYS}, limit=10, order=Order({Kind.USER: by("displayName")}), beyond=Place("d019995", last)
+    )
+    with crowded(server) as (engine, owner_url):
+        with psycopg.connect(owner_url, autocommit=True) as owner:
+            owner.execute(f"SET app.tenant = '{TENANT}'")
+            owner.execute(f"UPDATE principals SET display_name_key = NULL WHERE id < {PERSON.format(n=51)}")
+        found, read = explained(engine, listing)
     assert [int(id_.hex[-12:], 16) for id_ in found] == [19_996, 19_997, 19_998, 19_999, 20_000, 1, 2, 3, 4, 5]
     assert read < 1_000

@@ -25,6 +25,7 @@ from identity.store.tables import principals
 from identity.store.transaction import make_engine, transaction
 from scim.filter.resolve import parse_filter
 from scim.schema.resource_types import resource_type_of
+from tests.trials import trials
 
 CALLER = Caller(CallerKind.WORKER, "tests", "request-of-tests")
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -149,7 +150,7 @@ FILTERS = st.recursive(
 
 
 @pytest.mark.requirement("S8")
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=trials(600), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=FILTERS)
 @pytest.mark.rfc("7644", "3.4.2.2", "3.4.2.2-1", "3.4.2.2-8")
 def test_the_statement_finds_what_the_condition_means(directory: Directory, text: str) -> None:

@@ -27,6 +27,7 @@ from scim.resource.locations import Endpoints
 from tests.oracles import filters
 from tests.oracles.differences import catalogue, known, user_type
 from tests.oracles.making import Choose, a_document, a_filter, chooser
+from tests.trials import trials
 
 CALLER = Caller(CallerKind.WORKER, "tests", "request-of-tests")
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -126,7 +127,7 @@ def words(choose: Choose) -> str:
 
 
 @pytest.mark.rfc("7644", "3.4.2.2")
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=trials(500), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(choose=CHOOSING)
 def test_the_statement_finds_whom_the_naive_evaluator_finds(directory: Directory, choose: Choose) -> None:
     text = words(choose)

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from config.database import migrate
+from server.schema import migrate
 from tests.conftest import Server
 from tests.fixtures import ERP
 from tests.upgrade.earlier import ROOT, check_out, commits, process_of

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from config.database import MigrationError, head_revision, migrate, migrate_down, revisions, schema_found
+from server.schema import MigrationError, head_revision, migrate, migrate_down, revisions, schema_found
 from tests.conftest import Server
 from tests.upgrade.catalogue import catalogue, digest
 from tests.upgrade.planting import AGENT, GROUP, TENANTS, id_of, plant

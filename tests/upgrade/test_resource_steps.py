@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from config.database import migrate, migrate_down
+from server.schema import migrate, migrate_down
 from tests.upgrade.planting import AUDIENCE, TENANTS, plant
 from tests.upgrade.test_migrations import connected
 

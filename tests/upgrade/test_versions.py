@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from config import database
-from config.database import COMPATIBLE_FROM, Schema, head_revision, migrate, migrate_down, revisions, schema_found
+from server import schema as database_schema
+from server.schema import COMPATIBLE_FROM, Schema, head_revision, migrate, migrate_down, revisions, schema_found
 from tests.conftest import Server
 from tests.upgrade.conftest import served
 from tests.upgrade.flows import Day, live_through
@@ -52,7 +52,7 @@ Later = Callable[[], AbstractContextManager[None]]
 def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Later:
     """The next versions of the program, which know two steps more: the first expands, the second contracts."""
     folder = tmp_path / "migrations"
-    shutil.copytree(database.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(database_schema.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     first = STEP.format(name="add_shoes", after=head_revision(), more="", up=EXPAND, down=SHRINK)
     # Takes away what this version never had, and says that no version before the one that added it is served.
     contract = {"more": 'serves_from = "add_shoes"\n', "up": "DROP TABLE shoes", "down": NO_SHOES}
@@ -63,7 +63,7 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Later:
     @contextmanager
     def of_later() -> Iterator[None]:
         with monkeypatch.context() as patched:
-            patched.setattr(database, "MIGRATIONS", folder)
+            patched.setattr(database_schema, "MIGRATIONS", folder)
             revisions.cache_clear()
             yield
         revisions.cache_clear()

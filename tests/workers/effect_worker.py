@@ -25,7 +25,7 @@ def effect(tx: Tx, principal_id: UUID, *, position: Position, caller: Caller, no
 def run_effect_worker(pool: Pool | None = None) -> None:
     """Run a worker that does nothing but ``effect``, for each row alone."""
     tasks.reconcile_principal = effect  # type: ignore[assignment]
-    tasks.quiet_observe = lambda *_: set()
+    tasks.settled_observe = lambda *_: set()
     run_worker(load_settings(), pool=pool)
 
 

@@ -20,7 +20,7 @@ Reconcile = Callable[..., Any]
 class OneByOne(OutboxWorker):
     """A worker that reconciles each row, also where there is nothing to change."""
 
-    def _finish_quiet_rows(self, tenant_id: TenantId, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
+    def _finish_settled_rows(self, tenant_id: TenantId, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
         return attempts
 
 

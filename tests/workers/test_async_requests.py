@@ -14,7 +14,7 @@ from identity.actions.async_requests import accept_async_request
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.model.access import Caller, CallerKind
 from identity.store.transaction import make_engine, transaction
-from scim.bulk.tasks import Asked
+from scim.bulk.tasks import AcceptedRequest
 from tests.workers.plant import Plant, TwoTenants, kill, running, wait_until
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -42,12 +42,14 @@ def ask(two_tenants: TwoTenants, connection_id: UUID) -> UUID:
         {"method": "POST", "path": "/Users", "bulkId": str(n), "data": {"schemas": [USER], "userName": f"user{n}"}}
         for n in range(OPERATIONS)
     ]
-    asked = Asked({"schemas": [BULK], "Operations": operations}, "https://identity.example/scim", is_bulk=True)
+    accepted = AcceptedRequest(
+        {"schemas": [BULK], "Operations": operations}, "https://identity.example/scim", is_bulk=True
+    )
     caller = Caller(CallerKind.CONNECTION, str(connection_id), "request-of-tests", connection_id)
     engine = make_engine(two_tenants.url)
     with transaction(engine, two_tenants.tenant_id) as tx:
         id_ = accept_async_request(
-            tx, asked.written(), encryption=EnvelopeEncryption(KEY), caller=caller, now=datetime.now(UTC)
+            tx, accepted.encoded(), encryption=EnvelopeEncryption(KEY), caller=caller, now=datetime.now(UTC)
         )
     engine.dispose()
     return id_

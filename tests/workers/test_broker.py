@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from config.celery import make_celery
+from config.celery import make_celery, make_worker
+from identity.model.async_request import OUTBOX_KIND
 from tests.workers.plant import Plant, TwoTenants, children, kill, redis_at, wait_until
+from workers.messages import ARGUMENTS, RUN_OUTBOX_ROWS, SWEEP
 
 pytestmark = pytest.mark.promise(6)
 
@@ -85,3 +87,9 @@ def test_a_task_may_not_outlive_its_message_s_invisibility(plant: Plant) -> None
     conf = make_celery(plant.settings(), "identity_app").conf
     visible_s = conf.broker_transport_options["visibility_timeout"]
     assert conf.task_soft_time_limit < conf.task_time_limit < visible_s
+
+
+def test_a_worker_has_a_task_for_every_message_and_for_every_kind_of_row(two_tenants: TwoTenants) -> None:
+    settings = Plant(two_tenants, {"IDENTITY_DATABASE_URL": two_tenants.url}).settings()
+    assert {RUN_OUTBOX_ROWS, SWEEP, OUTBOX_KIND} <= make_worker(settings).tasks.keys()
+    assert ARGUMENTS.keys() == {RUN_OUTBOX_ROWS, SWEEP}, "and no message names a kind"

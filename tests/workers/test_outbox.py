@@ -14,7 +14,8 @@ from identity.actions.reconciliation import Position
 from identity.model.access import Caller
 from identity.model.ids import PLATFORM, TenantId
 from identity.model.outbox import LONG, ORDINARY, URGENT
-from identity.store import OpenTransaction, Tx
+from identity.store import OpenTransaction as Open
+from identity.store import Tx
 from identity.store.notices import Notices, connection_string
 from identity.store.outbox import (
     ATTEMPTS_MAX,
@@ -35,14 +36,14 @@ from workers.tasks import OutboxWorker
 
 
 @pytest.fixture
-def as_relay(two_tenants: TwoTenants) -> Iterator[OpenTransaction]:
+def as_relay(two_tenants: TwoTenants) -> Iterator[Open]:
     engine = make_engine(two_tenants.url, role="identity_relay")
     yield partial(transaction, engine)
     engine.dispose()
 
 
 @pytest.fixture
-def as_app(two_tenants: TwoTenants) -> Iterator[OpenTransaction]:
+def as_app(two_tenants: TwoTenants) -> Iterator[Open]:
     engine = make_engine(two_tenants.url)
     yield partial(transaction, engine)
     engine.dispose()
@@ -72,7 +73,7 @@ class Sent:
         return [id_ for batch in self.batches for id_ in batch.ids]
 
 
-def relay(two_tenants: TwoTenants, as_relay: OpenTransaction, broker: Sent) -> Relay:
+def relay(two_tenants: TwoTenants, as_relay: Open, broker: Sent) -> Relay:
     made = Relay(as_relay, broker, Notices(connection_string(two_tenants.owner_url), "outbox"))
     made.look()
     return made
@@ -99,9 +100,7 @@ def works(tx: Tx, principal_id: UUID, *, position: Position, caller: Caller, now
     pass
 
 
-def test_a_row_is_sent_again_when_no_worker_has_begun_it_for_a_while(
-    two_tenants: TwoTenants, as_relay: OpenTransaction
-) -> None:
+def test_a_row_is_sent_again_when_no_worker_has_begun_it_for_a_while(two_tenants: TwoTenants, as_relay: Open) -> None:
     two_tenants.news(two_tenants.principals(1))
     sent = Sent()
     one = relay(two_tenants, as_relay, sent)
@@ -116,7 +115,7 @@ def test_a_row_is_sent_again_when_no_worker_has_begun_it_for_a_while(
 
 
 def test_nothing_is_sent_while_as_many_messages_wait_as_the_broker_has_room_for(
-    two_tenants: TwoTenants, as_relay: OpenTransaction
+    two_tenants: TwoTenants, as_relay: Open
 ) -> None:
     two_tenants.news(two_tenants.principals(1))
     sent = Sent(waiting=ROOM)
@@ -128,9 +127,7 @@ def test_nothing_is_sent_while_as_many_messages_wait_as_the_broker_has_room_for(
     assert len(sent.batches) == 1
 
 
-def test_no_more_is_sent_at_once_than_the_broker_has_room_for(
-    two_tenants: TwoTenants, as_relay: OpenTransaction
-) -> None:
+def test_no_more_is_sent_at_once_than_the_broker_has_room_for(two_tenants: TwoTenants, as_relay: Open) -> None:
     two_tenants.news(two_tenants.principals((ROOM + 2) * BATCH[ORDINARY]))
     sent = Sent()
     assert relay(two_tenants, as_relay, sent).send_due()
@@ -139,7 +136,7 @@ def test_no_more_is_sent_at_once_than_the_broker_has_room_for(
 
 @pytest.mark.parametrize("backlog", [URGENT, ORDINARY])
 def test_a_tenant_with_a_backlog_leaves_the_next_turn_to_the_others(
-    two_tenants: TwoTenants, as_relay: OpenTransaction, backlog: int
+    two_tenants: TwoTenants, as_relay: Open, backlog: int
 ) -> None:
     two_tenants.news(two_tenants.principals(5 * BATCH[ORDINARY]), priority=backlog)
     neighbour = two_tenants.neighbour()
@@ -149,9 +146,7 @@ def test_a_tenant_with_a_backlog_leaves_the_next_turn_to_the_others(
     assert urgent in sent.rows
 
 
-def test_what_was_sent_is_not_sent_again_while_other_messages_wait(
-    two_tenants: TwoTenants, as_relay: OpenTransaction
-) -> None:
+def test_what_was_sent_is_not_sent_again_while_other_messages_wait(two_tenants: TwoTenants, as_relay: Open) -> None:
     two_tenants.news(two_tenants.principals(1))
     sent = Sent()
     one = relay(two_tenants, as_relay, sent)
@@ -165,7 +160,7 @@ def test_what_was_sent_is_not_sent_again_while_other_messages_wait(
 
 
 def test_urgent_rows_of_one_tenant_do_not_keep_out_ordinary_ones_of_another(
-    two_tenants: TwoTenants, as_relay: OpenTransaction
+    two_tenants: TwoTenants, as_relay: Open
 ) -> None:
     two_tenants.news(two_tenants.principals(20 * BATCH[URGENT]), priority=URGENT)
     neighbour = two_tenants.neighbour()
@@ -178,9 +173,7 @@ def test_urgent_rows_of_one_tenant_do_not_keep_out_ordinary_ones_of_another(
     assert len(sent.batches) < 20, "urgent rows are left"
 
 
-def test_what_follows_from_an_end_is_sent_before_what_is_older(
-    two_tenants: TwoTenants, as_relay: OpenTransaction
-) -> None:
+def test_what_follows_from_an_end_is_sent_before_what_is_older(two_tenants: TwoTenants, as_relay: Open) -> None:
     two_tenants.news(two_tenants.principals(2 * BATCH[ORDINARY]))
     [urgent] = two_tenants.news(two_tenants.principals(1), priority=URGENT)
     sent = Sent(waiting=ROOM - 1)
@@ -188,9 +181,7 @@ def test_what_follows_from_an_end_is_sent_before_what_is_older(
     assert sent.rows == [urgent]
 
 
-def test_long_work_waits_until_nothing_else_does_and_is_not_kept_out(
-    two_tenants: TwoTenants, as_relay: OpenTransaction
-) -> None:
+def test_long_work_waits_until_nothing_else_does_and_is_not_kept_out(two_tenants: TwoTenants, as_relay: Open) -> None:
     long = two_tenants.news(two_tenants.principals(2), priority=LONG)
     news = two_tenants.news(two_tenants.principals(1))
     sent = Sent(waiting=1)
@@ -206,7 +197,7 @@ def test_long_work_waits_until_nothing_else_does_and_is_not_kept_out(
 
 @pytest.mark.promise(6)
 def test_workers_that_are_stopped_for_weeks_make_no_row_dead(
-    two_tenants: TwoTenants, as_relay: OpenTransaction, as_app: OpenTransaction
+    two_tenants: TwoTenants, as_relay: Open, as_app: Open
 ) -> None:
     [row] = two_tenants.news(two_tenants.principals(1))
     sent = Sent()
@@ -218,7 +209,7 @@ def test_workers_that_are_stopped_for_weeks_make_no_row_dead(
     assert two_tenants.count("done_at IS NOT NULL AND attempts = 1") == 1
 
 
-def test_rows_that_a_broken_broker_refused_are_due_at_once(two_tenants: TwoTenants, as_relay: OpenTransaction) -> None:
+def test_rows_that_a_broken_broker_refused_are_due_at_once(two_tenants: TwoTenants, as_relay: Open) -> None:
     two_tenants.news(two_tenants.principals(3))
 
     def refuse(_batch: Batch) -> None:
@@ -234,7 +225,7 @@ def test_rows_that_a_broken_broker_refused_are_due_at_once(two_tenants: TwoTenan
 
 
 def test_a_worker_quicker_than_the_relay_finds_the_row_free(
-    two_tenants: TwoTenants, as_relay: OpenTransaction, as_app: OpenTransaction
+    two_tenants: TwoTenants, as_relay: Open, as_app: Open
 ) -> None:
     two_tenants.news(two_tenants.principals(3))
     at_once = Sent(lambda batch: run_rows(as_app, batch.tenant_id, batch.ids, reconcile=works))
@@ -242,7 +233,7 @@ def test_a_worker_quicker_than_the_relay_finds_the_row_free(
     assert two_tenants.count("done_at IS NOT NULL") == 3
 
 
-def test_two_relays_at_once_never_take_the_same_row(two_tenants: TwoTenants, as_relay: OpenTransaction) -> None:
+def test_two_relays_at_once_never_take_the_same_row(two_tenants: TwoTenants, as_relay: Open) -> None:
     two_tenants.news(two_tenants.principals(20))
     with as_relay(PLATFORM) as first, as_relay(PLATFORM) as second:
         taken = [
@@ -254,7 +245,7 @@ def test_two_relays_at_once_never_take_the_same_row(two_tenants: TwoTenants, as_
 
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_rows_are_due_by_the_clock_of_the_database_alone(
-    two_tenants: TwoTenants, as_relay: OpenTransaction, as_app: OpenTransaction, hours: int
+    two_tenants: TwoTenants, as_relay: Open, as_app: Open, hours: int
 ) -> None:
     [row] = two_tenants.news(two_tenants.principals(1))
     away = partial(run_rows, as_app, clock=lambda: datetime.now(UTC) + timedelta(hours=hours))
@@ -264,22 +255,20 @@ def test_rows_are_due_by_the_clock_of_the_database_alone(
     assert two_tenants.count("done_at BETWEEN now() - interval '1 min' AND now()") == 1
 
 
-def test_the_relay_sees_the_outbox_and_nothing_else(two_tenants: TwoTenants, as_relay: OpenTransaction) -> None:
+def test_the_relay_sees_the_outbox_and_nothing_else(two_tenants: TwoTenants, as_relay: Open) -> None:
     for table in ("principals", "events", "tenants", "clients", "tokens", "signing_keys"):
         with pytest.raises(ProgrammingError, match="permission denied"), as_relay(two_tenants.tenant_id) as tx:
             tx.connection.exec_driver_sql(f"SELECT * FROM {table}")
 
 
 @pytest.mark.promise(4)
-def test_a_worker_cannot_touch_another_tenant_s_row(two_tenants: TwoTenants, as_app: OpenTransaction) -> None:
+def test_a_worker_cannot_touch_another_tenant_s_row(two_tenants: TwoTenants, as_app: Open) -> None:
     [row] = two_tenants.news(two_tenants.principals(1))
     run_rows(as_app, TenantId(UUID(int=7)), [row], reconcile=works)
     assert two_tenants.count("attempts = 0 AND done_at IS NULL") == 1
 
 
-def test_work_that_fails_says_why_without_its_message_and_is_due_later(
-    two_tenants: TwoTenants, as_app: OpenTransaction
-) -> None:
+def test_work_that_fails_says_why_without_its_message_and_is_due_later(two_tenants: TwoTenants, as_app: Open) -> None:
     [row] = two_tenants.news(two_tenants.principals(1))
     run_rows(as_app, two_tenants.tenant_id, [row], reconcile=breaks)
     assert two_tenants.count("last_error = 'Broken' AND attempts = 1 AND available_at > now()") == 1
@@ -287,9 +276,7 @@ def test_work_that_fails_says_why_without_its_message_and_is_due_later(
     assert two_tenants.count("last_error IS NULL AND attempts = 2 AND done_at IS NOT NULL") == 1
 
 
-def test_one_row_of_a_batch_that_fails_keeps_no_other_from_being_done(
-    two_tenants: TwoTenants, as_app: OpenTransaction
-) -> None:
+def test_one_row_of_a_batch_that_fails_keeps_no_other_from_being_done(two_tenants: TwoTenants, as_app: Open) -> None:
     rows = two_tenants.news(two_tenants.principals(3))
     poisoned = two_tenants.principal_of(rows[1])
 
@@ -302,22 +289,18 @@ def test_one_row_of_a_batch_that_fails_keeps_no_other_from_being_done(
     assert two_tenants.count("last_error = 'Broken'") == 1
 
 
-def test_a_batch_that_cannot_be_looked_at_together_is_done_row_by_row(
-    two_tenants: TwoTenants, as_app: OpenTransaction
-) -> None:
+def test_a_batch_that_cannot_be_looked_at_together_is_done_row_by_row(two_tenants: TwoTenants, as_app: Open) -> None:
     rows = two_tenants.news(two_tenants.principals(3))
 
     def broken_look(tx: Tx, principal_ids: Sequence[UUID]) -> set[UUID]:
         raise Broken
 
-    with patch.object(tasks, "quiet_observe", broken_look):
+    with patch.object(tasks, "settled_observe", broken_look):
         run_rows(as_app, two_tenants.tenant_id, rows, reconcile=works, worker=OutboxWorker)
     assert two_tenants.count("done_at IS NOT NULL AND attempts = 1") == 3
 
 
-def test_a_row_that_was_begun_before_is_sent_alone(
-    two_tenants: TwoTenants, as_relay: OpenTransaction, as_app: OpenTransaction
-) -> None:
+def test_a_row_that_was_begun_before_is_sent_alone(two_tenants: TwoTenants, as_relay: Open, as_app: Open) -> None:
     rows = two_tenants.news(two_tenants.principals(4))
     with as_app(two_tenants.tenant_id) as tx:
         outbox_begin(tx, rows[:2])  # and its worker dies
@@ -328,7 +311,7 @@ def test_a_row_that_was_begun_before_is_sent_alone(
 
 
 def test_poison_is_given_up_after_twelve_attempts_and_stays_to_be_seen(
-    two_tenants: TwoTenants, as_app: OpenTransaction, as_relay: OpenTransaction
+    two_tenants: TwoTenants, as_app: Open, as_relay: Open
 ) -> None:
     [row] = two_tenants.news(two_tenants.principals(1))
     for _ in range(ATTEMPTS_MAX + 2):
@@ -342,9 +325,7 @@ def test_poison_is_given_up_after_twelve_attempts_and_stays_to_be_seen(
     assert (sent.batches, backlog.waiting, backlog.dead) == ([], 0, 1)
 
 
-def test_a_row_in_the_hands_of_one_worker_is_left_alone_by_the_next(
-    two_tenants: TwoTenants, as_app: OpenTransaction
-) -> None:
+def test_a_row_in_the_hands_of_one_worker_is_left_alone_by_the_next(two_tenants: TwoTenants, as_app: Open) -> None:
     [row] = two_tenants.news(two_tenants.principals(1))
 
     def meanwhile(tx: Tx, principal_id: UUID, *, position: Position, caller: Caller, now: datetime) -> None:
@@ -354,9 +335,7 @@ def test_a_row_in_the_hands_of_one_worker_is_left_alone_by_the_next(
     assert two_tenants.count("attempts = 1 AND done_at IS NOT NULL") == 1
 
 
-def test_rows_that_wait_in_a_task_are_held_while_it_works_on_others(
-    two_tenants: TwoTenants, as_app: OpenTransaction
-) -> None:
+def test_rows_that_wait_in_a_task_are_held_while_it_works_on_others(two_tenants: TwoTenants, as_app: Open) -> None:
     rows = two_tenants.news(two_tenants.principals(2))
 
     def slow(tx: Tx, principal_id: UUID, *, position: Position, caller: Caller, now: datetime) -> None:
@@ -372,7 +351,7 @@ def test_rows_that_wait_in_a_task_are_held_while_it_works_on_others(
 
 
 def test_a_row_that_the_broker_has_and_no_worker_takes_is_seen(
-    two_tenants: TwoTenants, as_relay: OpenTransaction, as_app: OpenTransaction
+    two_tenants: TwoTenants, as_relay: Open, as_app: Open
 ) -> None:
     [row] = two_tenants.news(two_tenants.principals(1))
     aged = timedelta(seconds=5)

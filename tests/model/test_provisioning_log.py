@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
+from identity.model.difference import differences
 from identity.model.provisioning_log import (
     BODY_CHARACTERS_MAX,
     CUT,
     MASK,
     Change,
-    changes_between,
     masked,
+    masked_changes,
     shortened,
     text_of,
 )
@@ -79,4 +80,4 @@ def test_what_the_database_cannot_hold_is_replaced(broken: str) -> None:
 def test_changes_name_the_attribute_with_its_value_before_and_after(
     before: dict[str, Any], after: dict[str, Any], changes: list[Change]
 ) -> None:
-    assert list(changes_between(before, after)) == changes
+    assert list(masked_changes(differences(before, after))) == changes

@@ -1,17 +1,12 @@
 """Whether the key-encryption key is the one that encrypted the signing keys in the database: checked at the start."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
-
-from config.database import engine_for_once
-from config.settings import Settings
 from identity.actions.envelope_encryption import EnvelopeEncryption
 from identity.actions.signing_keys import is_key_opened
-from identity.model.errors import Unavailable
 from identity.model.ids import PLATFORM, TenantId
+from identity.store import Engine
 from identity.store.tenants import tenant_ids
 from identity.store.transaction import transaction
 
@@ -25,7 +20,7 @@ WRONG_KEY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class KeyCheck:
     """How many of the sampled signing keys the key-encryption key decrypts, and how many it does not."""
 
     opened: int
@@ -37,7 +32,7 @@ class Sealed:
         return self.refused > 0 and self.opened == 0
 
 
-def look_at_keys(engine: Engine, encryption: EnvelopeEncryption, now: datetime) -> Sealed:
+def look_at_keys(engine: Engine, encryption: EnvelopeEncryption, now: datetime) -> KeyCheck:
     """Decrypt a signing key of the oldest tenants and of the newest ones, each in a transaction of its own.
 
     Raises ``Unavailable`` and SQLAlchemy's errors when the database does not answer.
@@ -46,21 +41,10 @@ def look_at_keys(engine: Engine, encryption: EnvelopeEncryption, now: datetime) 
     for tenant_id in _tenants(engine):
         with transaction(engine, tenant_id) as tx:
             found.append(is_key_opened(tx, encryption=encryption, now=now))
-    return Sealed(found.count(True), found.count(False))
+    return KeyCheck(found.count(True), found.count(False))
 
 
 def _tenants(engine: Engine) -> dict[TenantId, None]:
     with transaction(engine, PLATFORM) as tx:
         ends = [tenant_ids(tx, limit=LOOKED_AT), tenant_ids(tx, limit=LOOKED_AT, newest_first=True)]
     return dict.fromkeys(id_ for end in ends for id_ in end)
-
-
-def refuse_wrong_key(settings: Settings) -> None:
-    """Raises ``Unavailable`` when the key decrypts nothing. Without an answer of the database, no key is wrong."""
-    try:
-        with engine_for_once(settings) as engine:
-            found = look_at_keys(engine, EnvelopeEncryption(settings.key_encryption_key_bytes), datetime.now(UTC))
-    except (SQLAlchemyError, Unavailable):
-        return
-    if found.is_wrong_key:
-        raise Unavailable(WRONG_KEY, reason="wrong_key_encryption_key")

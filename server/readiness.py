@@ -12,19 +12,20 @@ from datetime import datetime
 from typing import Any, Literal
 
 import structlog
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
-from config.database import NEVER_MIGRATED, schema_seen
-from config.isolation import refuse_development_issuer
-from config.sealed import WRONG_KEY, look_at_keys
 from identity.actions.envelope_encryption import EnvelopeEncryption
+from identity.model.connection import DEVELOPMENT_ISSUER
 from identity.model.errors import Unavailable
+from identity.store import Connection, Engine
 from identity.store.clock import CLOCK_OFF_S_MAX, clock_ahead_by
+from identity.store.errors import ProgrammingError, SQLAlchemyError
 from identity.store.health import disk_has_room, disk_watched, is_read_only
 from identity.store.isolation import check_isolation
 from identity.store.transaction import check_role, untenanted
+from identity.store.trust import tenants_trusting
 from server.failures import sentence_of
+from server.key_check import WRONG_KEY, look_at_keys
+from server.schema import NEVER_MIGRATED, schema_seen
 
 Fault = Literal[
     "database_unreachable",
@@ -37,6 +38,8 @@ Fault = Literal[
 ]
 
 LOOK_S = 1.0
+
+NAMED_MAX = 5
 
 log = structlog.get_logger(__name__)
 
@@ -76,8 +79,8 @@ class Readiness:
     ) -> None:
         self._engine, self._clock, self._disk = engine, clock, disk_watched(engine)
         self._allow_development_issuer = allow_development_issuer
-        self._seal_in_doubt = encryption
-        """None once it has opened a key of the database: keys are never sealed anew."""
+        self._unproved_encryption = encryption
+        """None once it has decrypted a key of the database: keys are never encrypted anew."""
         self._logged: Fault | None = None
         self.is_isolated = False
         """True once row-level security was seen to bind the login, and no tenant to trust the development issuer:
@@ -126,13 +129,13 @@ class Readiness:
 
     def _key(self, found: Found) -> Found:
         """Return ``found``, unless the key-encryption key is another than the one that encrypted the signing keys."""
-        if self._seal_in_doubt is None or found.fault not in (None, "read_only"):
+        if self._unproved_encryption is None or found.fault not in (None, "read_only"):
             return found
-        sealed = look_at_keys(self._engine, self._seal_in_doubt, self._clock())
-        if sealed.is_wrong_key:
+        keys = look_at_keys(self._engine, self._unproved_encryption, self._clock())
+        if keys.is_wrong_key:
             return replace(found, fault="wrong_key_encryption_key", detail=WRONG_KEY)
-        if sealed.opened:
-            self._seal_in_doubt = None
+        if keys.opened:
+            self._unproved_encryption = None
         return found
 
     def _database(self) -> Found:
@@ -166,3 +169,17 @@ def ask_until_isolated(readiness: Readiness, pause: Callable[[float], None] = ti
     readiness.look()
     if not readiness.is_isolated:
         threading.Thread(target=ask_on, name="isolation", daemon=True).start()
+
+
+def refuse_development_issuer(engine: Engine) -> None:
+    """Look at every tenant. Raises ``Unavailable``, which names those that trust the development issuer, and
+    SQLAlchemy's errors without a database, or before the first migration.
+    """
+    slugs = tenants_trusting(engine, DEVELOPMENT_ISSUER)
+    if slugs:
+        named = ", ".join(slugs[:NAMED_MAX]) + (f" and {len(slugs) - NAMED_MAX} more" if slugs[NAMED_MAX:] else "")
+        raise Unavailable(
+            f"these tenants trust the development issuer, whose key lies in a developer's folder: {named}. "
+            "End those connections: identity dev distrust",
+            reason="development_issuer",
+        )

@@ -16,7 +16,7 @@ from identity.store.outbox import outbox_discard, outbox_list, outbox_lock_any, 
 list_outbox = outbox_list
 
 
-def replay_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime) -> OutboxRow:
+def replay_outbox(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime) -> OutboxRow:
     """Let the workers try a dead row again; a row that waits stays as it is. Raises ``NotFound``, ``Conflict``."""
     row = _locked(tx, outbox_id)
     if row.state is OutboxState.WAITING:
@@ -28,7 +28,7 @@ def replay_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime
     return replayed
 
 
-def discard_dead_letter(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime) -> OutboxRow:
+def discard_outbox(tx: Tx, outbox_id: UUID, *, caller: Caller, now: datetime) -> OutboxRow:
     """Close a dead row, without its work. Raises ``NotFound``; ``Conflict`` while workers still try it.
 
     The result of an asynchronous request can be read from then on: the operations that were done before.
