@@ -82,12 +82,13 @@ class Noun(click.Group):
 
         def command(**given: Any) -> None:
             tenant = given.pop("tenant", "")
-            values = prepare(given)
+            prepared = prepare(given)
             remote = connect()
+            values = with_ids(remote, tenant, prepared)
             path = self.path.format(tenant=tenant)
             if item is not None:
                 path += f"/{item.find(remote, tenant, values)}"
-            send(Target(remote, tenant, path), with_ids(remote, tenant, values))
+            send(Target(remote, tenant, path), values)
 
         parameters: list[Option] = [tenant_argument] if "{tenant}" in self.path else []
         parameters += [*([] if item is None else [item.argument]), *options, json_option]

@@ -78,12 +78,7 @@ class AgentClient:
     def assertion(self) -> str:
         """Return a fresh client assertion: the issuer is its only audience."""
         now = int(time.time())
-        claims: dict[str, str | int] = {
-            "iss": self.client_id,
-            "sub": self.client_id,
-            "aud": self.issuer,
-            "jti": str(uuid4()),
-        }
+        claims: dict[str, Any] = {"iss": self.client_id, "sub": self.client_id, "aud": self.issuer, "jti": str(uuid4())}
         claims |= {"iat": now, "exp": now + 60}
         return jwt.encode({"alg": "ES256", "typ": "client-authentication+jwt"}, claims, self.key)
 
