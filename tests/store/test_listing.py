@@ -15,7 +15,7 @@ from identity.actions.provisioning import find_principals
 from identity.actions.tenants import create_tenant
 from identity.model.access import Caller, CallerKind
 from identity.model.ids import TenantId
-from identity.model.listing import Listing, Order, Place, SortKey
+from identity.model.listing import Listing, Order, Position, SortKey
 from identity.model.principal import Kind
 from identity.model.query import ALWAYS, Operand
 from identity.store.transaction import make_engine, transaction
@@ -113,7 +113,7 @@ def test_a_page_in_the_middle_of_a_large_list_reads_what_is_on_it(
         return  # without a key there is no order to turn round
     order = None if key is None else Order({Kind.USER: key}, descending)
     listing = Listing(
-        {Kind.USER: ALWAYS}, limit=100, order=order, beyond=Place(value, MIDDLE), backward=backward
+        {Kind.USER: ALWAYS}, limit=100, order=order, beyond=Position(value, MIDDLE), backward=backward
     )  # fmt: skip
     found, read = explained(engine, listing)
     onward = descending is backward
@@ -126,7 +126,7 @@ def test_a_page_in_the_middle_of_a_large_list_reads_what_is_on_it(
 def test_whoever_has_no_value_is_found_beyond_those_who_have(server: Server) -> None:
     last = UUID("00000000-0000-7000-8000-000000004e1b")  # the 19,995th
     listing = Listing(
-        {Kind.USER: ALWAYS}, limit=10, order=Order({Kind.USER: by("displayName")}), beyond=Place("d019995", last)
+        {Kind.USER: ALWAYS}, limit=10, order=Order({Kind.USER: by("displayName")}), beyond=Position("d019995", last)
     )
     with crowded(server) as (engine, owner_url):
         with psycopg.connect(owner_url, autocommit=True) as owner:
