@@ -33,7 +33,7 @@ setup: $(VENV)/.ready ## Install only: .venv/bin/identity is there afterwards
 test: $(VENV)/.ready-to-test redis rabbitmq pgbouncer postgresql clients ## Run every test on a real PostgreSQL, some also on Redis, RabbitMQ and PgBouncer
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
-prove: $(VENV)/.ready-to-test redis rabbitmq pgbouncer ## Run the long proofs whole, of which the tests run about a fiftieth; two and a half hours
+prove: $(VENV)/.ready-to-test redis rabbitmq pgbouncer ## Run the long proofs whole, of which the tests run a small part; two and a half hours
 	@IDENTITY_PROVE_CHAINS=10000 IDENTITY_PROVE_TASKS=50000 IDENTITY_PROVE_ROWS=200000 IDENTITY_PROVE_ROUNDS=125 \
 		IDENTITY_PROVE_ASSERTIONS=500 \
 		$(BIN)/python -m pytest -n auto --maxprocesses 4 tests/oauth/test_authority_chains.py tests/oauth/test_task_chains.py \

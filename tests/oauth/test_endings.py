@@ -4,7 +4,7 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,9 @@ from uuid import UUID
 import httpx2
 import pytest
 
+from tests.conftest import Server
 from tests.fixtures import ADMIN_TOKEN, Agent, Tenant, TwoTenants, access_token, claims_in, employ, let_act
+from tests.oauth.conftest import TemplateDatabase, copied
 from tests.oauth.test_promises import OFF, another_process, scim
 
 ROUNDS = int(os.environ.get("IDENTITY_PROVE_ROUNDS", "2"))
@@ -123,20 +125,29 @@ def tokens_of(it: Round) -> int:
                            id=it.user_id)[0][0])  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def racing(server: Server, template_db: TemplateDatabase) -> Iterator[tuple[TwoTenants, Tenant, Tenant]]:
+    """A copy of both tenants, and acme as two processes serve it; each round has people and agents of its own."""
+    with copied(server, template_db) as runtime:
+        two_tenants = template_db.web.two_tenants(runtime, template_db.seeded)
+        with another_process(two_tenants) as (_, here), another_process(two_tenants) as (_, there):
+            yield two_tenants, replace(two_tenants.acme, http=here), replace(two_tenants.acme, http=there)
+
+
 @pytest.mark.promise(1)
 @pytest.mark.timeout(60 + 30 * ROUNDS)
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_after_the_2xx_nothing_is_accepted_and_no_token_is_committed(two_tenants: TwoTenants, ending: str) -> None:
-    acme = two_tenants.acme
-    with another_process(two_tenants) as (_, http_here), another_process(two_tenants) as (_, http_there):
-        here, there = replace(acme, http=http_here), replace(acme, http=http_there)
-        for _ in range(ROUNDS):
-            it = begin(two_tenants, here, there)
-            done, issued = race(it, ENDINGS[ending])
-            assert {status for began, status, _ in it.attempts if began > done} <= {400, 401}
-            assert tokens_of(it) == issued, "committed after the cut"
-            tokens = [token for _, _, token in it.attempts if token]
-            assert not any(there.is_live(token) for token in tokens)
+def test_after_the_2xx_nothing_is_accepted_and_no_token_is_committed(
+    racing: tuple[TwoTenants, Tenant, Tenant], ending: str
+) -> None:
+    two_tenants, here, there = racing
+    for _ in range(ROUNDS):
+        it = begin(two_tenants, here, there)
+        done, issued = race(it, ENDINGS[ending])
+        assert {status for began, status, _ in it.attempts if began > done} <= {400, 401}
+        assert tokens_of(it) == issued, "committed after the cut"
+        tokens = [token for _, _, token in it.attempts if token]
+        assert not any(there.is_live(token) for token in tokens)
 
 
 @pytest.mark.promise(1)
