@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the run, a migrated template in it, and a fresh copy for every test that asks."""
+"""A real PostgreSQL for the run, a migrated template in it, and a fresh copy for each test that needs one."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ class Server:
         _session(self.socket_folder, user).execute(statement)
 
     def copy(self, template: str = TEMPLATE, *, prefix: str = "test") -> str:
-        """Make a database that begins as ``template``, to which nobody may be connected; return its name.
+        """Make a database that begins as ``template``, which has no connections; return its name.
 
         To copy its files takes half of the time that it takes to log their pages. Two copies hold tenants of the same
         ids, so this process forgets the catalogues that it kept of them.
