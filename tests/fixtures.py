@@ -73,7 +73,7 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 @dataclass(slots=True)
 class Clock:
-    """The wall clock of the house, moved by hand."""
+    """The wall clock, moved by hand."""
 
     now: datetime = BEGIN
 
@@ -204,7 +204,7 @@ def employ(tx: Tx, name: str, owner: UUID, *, signs: bool = False) -> Agent:
 
 def register(tx: Tx, *, principal_id: UUID | None = None, audience: str | None = None, signs: bool = False) -> Client:
     key, secret = ECKey.generate_key("P-256"), f"idf_client_{uuid4().hex}"
-    asked = NewClient(
+    wanted = NewClient(
         client_name=None,
         principal_id=principal_id,
         audience=audience,
@@ -213,7 +213,7 @@ def register(tx: Tx, *, principal_id: UUID | None = None, audience: str | None =
         scopes=("invoices.read",) if principal_id else (),
         grant_types=None,
     )
-    client = register_client(tx, asked, new_secret=secret, caller=ADMINISTRATOR, now=BEGIN)
+    client = register_client(tx, wanted, new_secret=secret, caller=ADMINISTRATOR, now=BEGIN)
     return Client(client.client_id, key if signs else None, None if signs else secret)
 
 
@@ -307,7 +307,7 @@ class Tenant:
         return transaction(self.runtime.engine, self.seeded.id)
 
     def befall(self, principal_id: UUID, verb: Transition) -> None:
-        """Bring ``verb`` upon a principal, as an administrator."""
+        """Apply a transition to a principal, as an administrator."""
         with self.tx() as tx:
             change_state(tx, principal_id, verb, reason="test", caller=ADMINISTRATOR, now=self.now)
 
@@ -339,7 +339,7 @@ class TwoTenants:
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """The application on a loopback port; before whose house it stands may change from test to test."""
+    """The application on a loopback port; its runtime may change from test to test."""
 
     app: Flask
     http: httpx2.Client

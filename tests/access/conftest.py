@@ -37,7 +37,7 @@ def _no_network(url: str) -> bytes:
 
 
 @contextmanager
-def _house(url: str) -> Iterator[Runtime]:
+def _running(url: str) -> Iterator[Runtime]:
     encryption = EnvelopeEncryption(bytes(32))
     runtime = Runtime(
         engine=make_engine(url, pool_size=2),
@@ -46,7 +46,7 @@ def _house(url: str) -> Iterator[Runtime]:
         upstream_keys=UpstreamKeys(_no_network),
         external_url="https://identity.example",
         admin_token_hash=hash_secret(ADMIN_TOKEN),
-        scim_rate=Rate(per_s=100_000, burst=100_000),  # nobody waits here
+        scim_rate=Rate(per_s=100_000, burst=100_000),  # no request waits here
         unknown_token_rate=Rate(per_s=100_000, burst=100_000),
         clock=Clock(BEGIN + timedelta(seconds=5)),
     )
@@ -67,7 +67,7 @@ class Plan:
 def _settled(server: Server, *slugs: str) -> tuple[str, list[Belongings]]:
     name = server.copy(prefix="estate")
     url = server.url(name, role="identity_app")
-    with _house(url) as runtime:
+    with _running(url) as runtime:
         app = create_app(load_settings(database_url=url), runtime)
         found = [settle(app.test_client(), slug) for slug in slugs]
     kill_news(server.url(name))
@@ -88,7 +88,7 @@ def plan(server: Server) -> Plan:
 def _copied(server: Server, plan: Plan) -> Iterator[Estate]:
     name = server.copy(plan.database)
     url = server.url(name, role="identity_app")
-    with _house(url) as runtime:
+    with _running(url) as runtime:
         app = create_app(load_settings(database_url=url), runtime)
         yield Estate(app, server.url(name), plan.mine, plan.rivals, plan.nowhere)
     server.drop(name)

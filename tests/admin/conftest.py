@@ -1,4 +1,4 @@
-"""Two tenants behind one admin API on a real PostgreSQL, and whoever a source would have pushed into them."""
+"""Two tenants behind one admin API on a real PostgreSQL, and the principals that a source would have pushed."""
 
 import itertools
 import json
@@ -42,7 +42,7 @@ WORKER = Caller(CallerKind.WORKER, "tests", "request-of-tests")
 
 @dataclass(slots=True)
 class Clock:
-    """The wall clock of the house, moved by hand."""
+    """The wall clock, moved by hand."""
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 

@@ -27,7 +27,7 @@ class TemplateDatabase:
 @pytest.fixture(scope="session")
 def template_db(server: Server) -> Iterator[TemplateDatabase]:
     """Two tenants, planted in a template of their own."""
-    name = server.copy(prefix="garden")
+    name = server.copy(prefix="planted")
     url = server.url(name, role="identity_app")
     runtime = make_runtime(url, SEAL)
     seeded = plant(runtime.engine, "acme", SEAL), plant(runtime.engine, "rival", SEAL)
@@ -59,7 +59,7 @@ def two_tenants(server: Server, template_db: TemplateDatabase) -> Iterator[TwoTe
 
 @contextmanager
 def copied(server: Server, template_db: TemplateDatabase) -> Iterator[Runtime]:
-    """A house on a copy of the garden."""
+    """A runtime on a copy of the template."""
     name = server.copy(template_db.database)
     runtime = make_runtime(server.url(name, role="identity_app"), SEAL)
     yield runtime

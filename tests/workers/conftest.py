@@ -1,4 +1,4 @@
-"""One tenant with principals and news of them, on each broker."""
+"""One tenant with principals and rows of the outbox about them, on each broker."""
 
 import os
 from collections.abc import Iterator
