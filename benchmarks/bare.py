@@ -27,7 +27,7 @@ def create_app() -> Flask:
 
 
 def main(port: int) -> None:
-    """Serve it until told to stop."""
+    """Serve it until it is stopped."""
 
     settings = load_settings(port=port)
 

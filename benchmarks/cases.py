@@ -1,4 +1,4 @@
-"""What is asked, and how each request is made before it is measured."""
+"""The cases, and their requests, which are made before they are measured."""
 
 import base64
 import json
@@ -33,20 +33,20 @@ class Case:
 
 def cases_of(directory: Directory, base_url: str) -> list[Case]:
     """Return every case, in the order in which they are shown."""
-    asked = Asked(directory, base_url)
+    made = CaseRequests(directory, base_url)
     return [
-        Case("token exchange", 200, asked.exchange),
-        Case("introspection", 200, asked.introspection),
-        Case("SCIM create", 201, asked.create),
-        Case("SCIM get", 200, asked.get),
-        Case("SCIM filter userName eq", 200, asked.find),
-        Case("SCIM PATCH", 200, asked.patch),
-        Case("SCIM list of 100", 200, asked.page),
+        Case("token exchange", 200, made.exchange),
+        Case("introspection", 200, made.introspection),
+        Case("SCIM create", 201, made.create),
+        Case("SCIM get", 200, made.get),
+        Case("SCIM filter userName eq", 200, made.find),
+        Case("SCIM PATCH", 200, made.patch),
+        Case("SCIM list of 100", 200, made.page),
     ]
 
 
-class Asked:
-    """Requests about one directory; who is asked about is drawn with a fixed seed."""
+class CaseRequests:
+    """Requests about one directory; their people are drawn with a fixed seed."""
 
     def __init__(self, directory: Directory, base_url: str) -> None:
         self._of, self._base_url = directory, base_url
@@ -77,8 +77,8 @@ class Asked:
             yield form(f"{self._oauth}/introspect", {"token": token}, Authorization=f"Basic {secret}")
 
     def _task_token(self, request: Request) -> str:
-        asked = UrlRequest(self._base_url + request.path, data=request.body, headers=request.headers)
-        with urlopen(asked, timeout=10) as answer:
+        sent = UrlRequest(self._base_url + request.path, data=request.body, headers=request.headers)
+        with urlopen(sent, timeout=10) as answer:
             token: str = json.load(answer)["access_token"]
             return token
 

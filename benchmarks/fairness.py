@@ -1,4 +1,4 @@
-"""While one tenant floods, what does another get that asks steadily? Run by hand: ``python -m benchmarks.fairness``.
+"""While one tenant floods, what does another get that sends steadily? Run by hand: ``python -m benchmarks.fairness``.
 
 The flood comes over loopback from a process of its own, for a few seconds of each kind; the other tenant's requests are
 sent when they are due, whether the earlier ones were answered or not, and their time is counted from then.
@@ -23,11 +23,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.__main__ import EXTERNAL_URL, database, environment_of
-from benchmarks.directory import ADMINISTRATOR, USER, Directory, plant_directory, settle
+from benchmarks.directory import ADMINISTRATOR, USER, Directory, plant_directory
 from benchmarks.load import Slice, run_load
 from benchmarks.measure import HOST, load_process
 from benchmarks.request import Request, scim
 from benchmarks.serving import serving
+from benchmarks.stage import settle
 from config.app import make_runtime
 from config.settings import Settings, load_settings
 from identity.actions.connections import create_scim_connection
@@ -60,7 +61,7 @@ class Tenants:
 class Steady:
     """What the steady tenant got. Seconds."""
 
-    asked: int
+    due: int
     granted: int
     latencies_s: Sequence[float]
 
@@ -79,7 +80,7 @@ def reads(tenants: Tenants) -> Iterator[Request]:
 
 
 def guesses(tenants: Tenants) -> Iterator[Request]:
-    """Tokens that nobody has."""
+    """Unknown tokens."""
     while True:
         yield scim("GET", f"/t/{tenants.flooding.slug}/scim/v2/Users", f"idf_scim_{secrets.token_urlsafe(32)}")
 
@@ -141,13 +142,13 @@ class Asker:
 
     def run(self, per_s: float, seconds: float) -> Steady:
         """Ask ``per_s`` times a second for some seconds."""
-        asked = int(per_s * seconds)
-        with ThreadPoolExecutor(asked) as threads:
+        due = int(per_s * seconds)
+        with ThreadPoolExecutor(due) as threads:
             begin = time.perf_counter()
-            answers = [self._due(threads, begin + number / per_s) for number in range(asked)]
+            answers = [self._due(threads, begin + number / per_s) for number in range(due)]
             seen = [answer.result() for answer in answers]
         granted = [took_s for took_s, is_granted in seen if is_granted]
-        return Steady(asked, len(granted), [took_s for took_s, _ in seen])
+        return Steady(due, len(granted), [took_s for took_s, _ in seen])
 
     def _due(self, threads: ThreadPoolExecutor, at: float) -> Future[tuple[float, bool]]:
         time.sleep(max(0.0, at - time.perf_counter()))
@@ -235,7 +236,7 @@ def main(users: int, seconds: float, per_s: float) -> None:
 def row_of(seen: Steady) -> tuple[str, ...]:
     """Return what the steady tenant got, as a row of the table."""
     latencies = (f"{seen.latency_ms(percent):,.0f}" for percent in (50, 95))
-    return f"{seen.granted} of {seen.asked}", *latencies, f"{max(seen.latencies_s) * 1_000:,.0f}"
+    return f"{seen.granted} of {seen.due}", *latencies, f"{max(seen.latencies_s) * 1_000:,.0f}"
 
 
 if __name__ == "__main__":

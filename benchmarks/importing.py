@@ -16,7 +16,7 @@ SHOWN = 50  # pages at the front, in the middle and at the end
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """Seconds of each page in order, and of the first page, which was asked for anew beside each of them."""
+    """Seconds of each page in order, and of the first page, which was requested anew beside each of them."""
 
     seconds: list[float]
     first_page: list[float]
@@ -45,7 +45,7 @@ def cursor_at(port: int, of: Planted, index: int) -> str:
     return cursor
 
 
-def import_users(port: int, of: Planted, users: int, tell: Callable[[str], None]) -> tuple[Import, Import]:
+def import_users(port: int, of: Planted, users: int, report: Callable[[str], None]) -> tuple[Import, Import]:
     """Return an import by index and one by cursor, page by page in turns. Raises ``SystemExit`` for a wrong page."""
     asker, cursor = Asker(port), ""
     by_index, by_cursor = Import([], []), Import([], [])
@@ -57,7 +57,7 @@ def import_users(port: int, of: Planted, users: int, tell: Callable[[str], None]
 
     for index in range(0, users, PAGE):
         if index % 5_000 == 0:
-            tell(f"import: {index:,} of {users:,}")
+            report(f"import: {index:,} of {users:,}")
         ask("startIndex=1", by_index.first_page)
         shown = _checked(ask(f"startIndex={index + 1}", by_index.seconds))
         ask("cursor=", by_cursor.first_page)

@@ -50,9 +50,9 @@ def load_users(served: Served, of: Planted, users: int) -> Loaded:
             server.append(tree_memory_bytes(served.pid) / MIB)
             time.sleep(SAMPLE_S)
         took_s = time.monotonic() - began
-        told, _ = process.communicate()
-    if process.returncode or json.loads(told)["created"] != users:
-        raise SystemExit(f"the load ended with {process.returncode}: {told!r}")
+        output, _ = process.communicate()
+    if process.returncode or json.loads(output)["created"] != users:
+        raise SystemExit(f"the load ended with {process.returncode}: {output!r}")
     return Loaded(users, took_s, client[:-1] or client, server[:-1] or server)  # the last one sees a client that ends
 
 

@@ -83,14 +83,14 @@ class Bench:
         self._database_cpu_s = database_cpu_s
         self.bare = Measured()
 
-    def measure(self, cases: list[Case], tell: Callable[[str], None]) -> dict[str, Measured]:
+    def measure(self, cases: list[Case], report: Callable[[str], None]) -> dict[str, Measured]:
         """Return what each case showed. Raises ``SystemExit`` when an answer is wrong."""
         found = {case.name: Measured() for case in cases}
         expected = {case.name: self._warm_up(case) for case in cases}
         self._bare_slice(self._plan.seconds * BARE_SHARE, Measured())
         for turn in range(self._plan.rounds):
             for case in cases:
-                tell(f"turn {turn + 1} of {self._plan.rounds}: {case.name}")
+                report(f"turn {turn + 1} of {self._plan.rounds}: {case.name}")
                 yardstick = self._bare_slice(self._plan.seconds * BARE_SHARE, self.bare)
                 wanted = int(expected[case.name] * self._plan.seconds * SPARE) + self._plan.connections
                 seen = self._slice(self._product, case, wanted, found[case.name])

@@ -1,4 +1,4 @@
-"""Tenants of any size, their rows written by the database itself: what creating everybody over SCIM would have left."""
+"""Tenants of any size, their rows written by the database itself: as if each user had been created over SCIM."""
 
 import json
 import secrets
@@ -22,7 +22,7 @@ from identity.model.provisioning_log import masked_changes
 from identity.store.transaction import transaction
 
 BATCH = 1_000  # users written in one transaction: the row that counts them gets a version for each until the commit
-TEAM = 50  # users in a group; everybody is in one
+TEAM = 50  # users in a group; each is in one
 CROWD_SHARE = 10  # every tenth is in the one large group, too
 
 PERSON = "CAST('01900000-0000-7000-8000-' || lpad(to_hex({n}), 12, '0') AS uuid)"
@@ -110,9 +110,9 @@ def person(number: int) -> UUID:
 
 
 def plant_tenant(
-    engine: Engine, owner_url: str, encryption: EnvelopeEncryption, users: int, tell: Callable[[int], None]
+    engine: Engine, owner_url: str, encryption: EnvelopeEncryption, users: int, report: Callable[[int], None]
 ) -> Planted:
-    """Write a tenant. ``tell`` is given how many users there are so far."""
+    """Write a tenant. ``report`` is given how many users there are so far."""
     tenant_id, slug, now = TenantId(uuid4()), f"scale-{secrets.token_hex(4)}", datetime.now(UTC)
     token = f"idf_scim_{secrets.token_urlsafe(32)}"
     with transaction(engine, tenant_id) as tx:
@@ -123,11 +123,11 @@ def plant_tenant(
     planted = Planted(slug, token, tenant_id, users)
     with owner(owner_url) as connection:
         connection.execute(f"SET app.tenant = '{UUID(str(tenant_id))}'")
-        _fill(connection, planted, source.id, tell)
+        _fill(connection, planted, source.id, report)
     return planted
 
 
-def _fill(connection: psycopg.Connection, planted: Planted, source: UUID, tell: Callable[[int], None]) -> None:
+def _fill(connection: psycopg.Connection, planted: Planted, source: UUID, report: Callable[[int], None]) -> None:
     document = user_document(NUMBER)
     changes = [[change.attribute, change.old, change.new] for change in masked_changes(differences({}, document))]
     fixed = {
@@ -142,7 +142,7 @@ def _fill(connection: psycopg.Connection, planted: Planted, source: UUID, tell: 
         with connection.transaction():
             for statement in (PEOPLE, EMAILS, EVENTS, REQUESTS, TEAMS, MEMBERS):
                 connection.execute(statement, fixed | {"first": first, "last": last}, prepare=False)
-        tell(last + 1)
+        report(last + 1)
     with connection.transaction():
         connection.execute(THE_CROWD, fixed)
         if planted.crowd:

@@ -45,12 +45,14 @@ def plant(settings: Settings, owner_url: str, small: int, large: int) -> Tenants
     """Write all tenants, the compared ones last."""
     runtime, began = make_runtime(settings), time.perf_counter()
 
-    def tell(so_far: int) -> None:
+    def report(so_far: int) -> None:
         console.print(f"{so_far:>9,} users planted after {time.perf_counter() - began:.0f} s")
 
     for _ in range(OTHERS):
         plant_tenant(runtime.engine, owner_url, runtime.encryption, small, lambda _so_far: None)
-    planted = [plant_tenant(runtime.engine, owner_url, runtime.encryption, users, tell) for users in (0, small, large)]
+    planted = [
+        plant_tenant(runtime.engine, owner_url, runtime.encryption, users, report) for users in (0, small, large)
+    ]
     runtime.engine.dispose()
     settle(owner_url)
     console.print(f"vacuumed and analysed after {time.perf_counter() - began:.0f} s")

@@ -1,4 +1,4 @@
-"""What is asked of a small and of a large tenant."""
+"""The requests to a small and to a large tenant."""
 
 import json
 import random
@@ -14,13 +14,13 @@ from benchmarks.planting import CROWD, Planted, person
 from benchmarks.request import Request, scim
 from benchmarks.turns import Following, Pair
 
-KEPT_SHARE = 0.8  # of the users; whoever comes behind them may be deleted
+KEPT_SHARE = 0.8  # of the users; those behind them may be deleted
 FULL_IMPORT = f"count={PAGE}"
 
 
 @dataclass(slots=True)
 class Side:
-    """Requests about one tenant; who is asked about is drawn with a fixed seed."""
+    """Requests about one tenant; their people are drawn with a fixed seed."""
 
     of: Planted
     draw: random.Random = field(default_factory=lambda: random.Random(17))
@@ -28,7 +28,7 @@ class Side:
     joined: deque[int] = field(default_factory=deque)
     cursor: str | None = None
 
-    def _somebody(self) -> int:
+    def _number(self) -> int:
         return self.draw.randrange(int(self.of.users * KEPT_SHARE))
 
     def _ask(self, method: str, path: str, body: dict[str, object] | None = None) -> Request:
@@ -40,16 +40,16 @@ class Side:
 
     def get(self, _before: bytes | None) -> Request:
         """A user by id."""
-        return self._ask("GET", f"/Users/{person(self._somebody())}")
+        return self._ask("GET", f"/Users/{person(self._number())}")
 
     def filtered(self, text: str) -> Following:
         """A user by what is unique to him, as identity providers look before they create."""
-        return lambda _: self._ask("GET", "/Users?filter=" + quote(text.format(n=self._somebody())))
+        return lambda _: self._ask("GET", "/Users?filter=" + quote(text.format(n=self._number())))
 
     def patch(self, _before: bytes | None) -> Request:
         """A new title for a user: something is written every time."""
         change = {"op": "replace", "path": "title", "value": f"Clerk {next(self.numbers)}"}
-        return self._ask("PATCH", f"/Users/{person(self._somebody())}", {"schemas": [PATCH_OP], "Operations": [change]})
+        return self._ask("PATCH", f"/Users/{person(self._number())}", {"schemas": [PATCH_OP], "Operations": [change]})
 
     def delete(self, _before: bytes | None) -> Request:
         """A user from the end of those who were planted."""

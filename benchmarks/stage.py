@@ -53,7 +53,7 @@ def database(given: str | None) -> Iterator[Database]:
 
 
 def version_of(owner_url: str) -> str:
-    """Return what the database is, and whether it keeps what it was told before it answers."""
+    """Return what the database is, and whether a commit is durable when it returns."""
     with owner(owner_url) as connection:
         shown = (
             connection.execute(f"SHOW {name}").fetchone() for name in ("server_version", "fsync", "synchronous_commit")

@@ -18,7 +18,7 @@ Following = Callable[[bytes | None], Request]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One case, asked of both tenants."""
+    """One case, sent to both tenants."""
 
     name: str
     status: int
@@ -66,7 +66,7 @@ class Asker:
         self._connection.socket.close()
 
 
-def compare(port: int, pairs: Sequence[Pair], rounds: int, tell: Callable[[str], None]) -> dict[str, Compared]:
+def compare(port: int, pairs: Sequence[Pair], rounds: int, report: Callable[[str], None]) -> dict[str, Compared]:
     """Ask each case ``rounds`` times of each tenant, all cases in every tenth of the rounds."""
     asker = Asker(port)
     found = {pair.name: Compared() for pair in pairs}
@@ -78,14 +78,14 @@ def compare(port: int, pairs: Sequence[Pair], rounds: int, tell: Callable[[str],
         return took_s
 
     for pair in pairs:
-        tell(f"warming up: {pair.name}")
+        report(f"warming up: {pair.name}")
         for _ in range(WARM_UP):
             ask(pair, "small")
             ask(pair, "large")
     stretch = max(1, rounds // 10)
     for begin in range(0, rounds, stretch):
         for pair in pairs:
-            tell(f"round {begin + 1} of {rounds}: {pair.name}")
+            report(f"round {begin + 1} of {rounds}: {pair.name}")
             seen = found[pair.name]
             for number in range(begin, min(begin + stretch, rounds)):
                 sides = (("small", seen.small_s), ("large", seen.large_s))

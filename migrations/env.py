@@ -15,7 +15,7 @@ from identity.store.tables import metadata
 from migrations import steps
 
 LOCK_PAUSE_S = 0.1
-MIGRATOR = 4_717_276_003_129_671  # the advisory lock of "somebody is migrating"; any constant will do
+MIGRATOR = 4_717_276_003_129_671  # the advisory lock that says that a migration runs; any constant will do
 
 
 def run_online(owner_url: str) -> None:
@@ -51,7 +51,7 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _wait_for_other_migrators(connection: Connection) -> None:
-    """Take the migrators' lock by asking again and again. A statement that waits for it would hold a snapshot, and
+    """Take the migrators' lock by repeated attempts. A statement that waits for it would hold a snapshot, and
     ``CREATE INDEX CONCURRENTLY`` waits for every snapshot: the one who has the lock and the one who waits for it would
     wait for each other.
     """
@@ -71,14 +71,14 @@ def _run(connection: Connection) -> None:
         transaction_per_migration=True,
         compare_type=True,
         compare_server_default=True,
-        on_version_apply=tell_what_is_served,
+        on_version_apply=show_what_is_served,
     )
     with context.begin_transaction():
         context.run_migrations()
     connection.commit()
 
 
-def tell_what_is_served(ctx: MigrationContext, heads: set[str], **_: Any) -> None:
+def show_what_is_served(ctx: MigrationContext, heads: set[str], **_: Any) -> None:
     """Write beside the revision which versions of the program the schema still serves: those that know ``serves_from``.
 
     It stands in the migration that takes something away (see README.md), and holds for all that come after it.
@@ -97,7 +97,7 @@ def run_offline() -> None:
         target_metadata=metadata,
         transaction_per_migration=True,
         literal_binds=True,
-        on_version_apply=tell_what_is_served,
+        on_version_apply=show_what_is_served,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -107,8 +107,8 @@ BEGIN
   END LOOP;
 END
 $each$"""
-"""A transaction per batch, and its tenant in each: row-level security binds the owner of the tables like everybody, and
-a distributed table is written one tenant at a time.
+"""A transaction per batch, and its tenant in each: row-level security binds the owner of the tables like every role,
+and a distributed table is written one tenant at a time.
 """
 
 NO_ID = "00000000-0000-0000-0000-000000000000"
@@ -142,7 +142,7 @@ def each_batch(table: str, key: tuple[str, ...], change: str) -> None:
 
 
 def _unhurried(statement: str, *, lock_timeout_ms: int = 0) -> None:
-    """Run a statement that may take hours, because nobody waits for it: it holds no lock that a request needs."""
+    """Run a statement that may take hours, because no request waits for it: it holds no lock that a request needs."""
     with _no_transaction():
         op.execute(f"SET statement_timeout = {LONG_TIMEOUT_MS}")
     with _no_transaction():

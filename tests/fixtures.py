@@ -24,7 +24,6 @@ from werkzeug.serving import make_server
 
 from config.app import create_app
 from config.settings import Settings
-from identity.actions.audit import list_events
 from identity.actions.clients import NewClient, register_client
 from identity.actions.connections import (
     NewOidcConnection,
@@ -34,6 +33,7 @@ from identity.actions.connections import (
 )
 from identity.actions.delegations import NewDelegation, grant_delegation
 from identity.actions.envelope_encryption import EnvelopeEncryption
+from identity.actions.events import list_events
 from identity.actions.lifecycle import change_state
 from identity.actions.provisioning import create_principal
 from identity.actions.resources import register_resource

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import StringConstraints, ValidationInfo, model_validator
 
-from identity.actions.audit import list_events
+from identity.actions.events import list_events
 from identity.admin.endpoints import listing
 from identity.admin.paging import LOG
 from identity.admin.requests import LogPage, PrincipalFilter

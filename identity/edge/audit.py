@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from flask import request
 
-from identity.actions.audit import record_refusal, record_refusals
+from identity.actions.events import record_refusal, record_refusals
 from identity.edge.runtime import Tx, open_transaction, runtime
 from identity.model.access import Caller, CallerKind
 from identity.model.errors import (

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import structlog
 
-from identity.actions.audit import record_refusals
+from identity.actions.events import record_refusals
 from identity.model.access import Caller, CallerKind
 from identity.model.ids import TenantId
 from identity.model.refusal_counts import KEYS_MAX, CountedRefusals, RefusalKey

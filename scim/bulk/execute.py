@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from identity.actions.audit import record_refusal
+from identity.actions.events import record_refusal
 from identity.actions.provisioning_log import log_entry_insert
 from identity.model.access import Caller
 from identity.model.errors import Conflict, RateLimited, Refusal, Unavailable, first_line

@@ -6,10 +6,10 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.exc import ProgrammingError
 
-from identity.actions.audit import list_events, record_refusal
 from identity.actions.clients import NewClient, register_client, revoke_client, rotate_client_secret
 from identity.actions.connections import end_connection, rotate_connection_token
 from identity.actions.delegations import change_delegation, end_delegation
+from identity.actions.events import list_events, record_refusal
 from identity.actions.resource_pairs import register_resource_pair
 from identity.actions.resources import change_resource, delete_resource
 from identity.actions.signing_keys import rotate_keys

@@ -5,7 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 from tests.house.sources import ROOMS, ROOT, sources
 
@@ -59,6 +62,13 @@ def test_no_class_has_a_suffix_that_says_nothing() -> None:
 def test_no_file_is_empty_but_those_that_make_a_folder_a_package() -> None:
     empty = {source.path for source in sources() if not source.text.strip()}
     assert {path for path in empty if not path.endswith("__init__.py")} == set()
+
+
+@pytest.mark.parametrize(
+    "module", [f"benchmarks.{file.stem}" for file in sorted((ROOT / "benchmarks").glob("[a-z]*.py"))]
+)
+def test_every_benchmark_imports_what_is_there(module: str) -> None:
+    import_module(module)
 
 
 def test_every_arrow_goes_down() -> None:

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import main
-from identity.actions.audit import list_events
 from identity.actions.connections import create_scim_connection
+from identity.actions.events import list_events
 from identity.actions.tenants import create_tenant, list_tenants
 from identity.model.connection import Dialect
 from identity.model.ids import TenantId

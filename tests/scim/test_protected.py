@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from identity.actions.audit import list_events
+from identity.actions.events import list_events
 from identity.actions.lifecycle import Changed
 from identity.actions.principals import protect, reactivate, suspend, unprotect
 from identity.actions.reconciliation import BEGINNING, reconcile_principal
