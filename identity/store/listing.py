@@ -195,13 +195,17 @@ def _items_of(kinds: tuple[Kind, ...], with_members: bool) -> Select[Any]:
     return select(cast(principals.c.id, Text).label("id"), *own, *reference_columns(kinds, with_members))
 
 
+ITEM_COLUMNS = len(ListItem._fields)
+
+
 def _item_from(row: Any) -> ListItem:
     """Return the item in a row that begins with the columns of ``_items_of``. Raises ``LimitExceeded``."""
-    found = ListItem(row[0], kind_of(row[1]), *row[2 : len(ListItem._fields)])
+    found = ListItem(row[0], kind_of(row[1]), *row[2:ITEM_COLUMNS])
     if found.groups and len(found.groups) > GROUPS_SHOWN_MAX:
         found = found._replace(groups=found.groups[:GROUPS_SHOWN_MAX])
-    check_number(found.members, MEMBERS_SHOWN_MAX)
-    check_number(found.owners, OWNERS_SHOWN_MAX)
+    if found.members or found.owners:
+        check_number(found.members, MEMBERS_SHOWN_MAX)
+        check_number(found.owners, OWNERS_SHOWN_MAX)
     return found
 
 

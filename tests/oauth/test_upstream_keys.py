@@ -197,7 +197,7 @@ def test_no_branch_hands_out_keys_beyond_their_maximal_age(
     if was_just_tried:
         keys.fetch = failing
         keys.refresh(acme.seeded.id, connection, later)
-    for cached in keys._cache._entries.values() if is_being_fetched else ():
+    for cached in (*keys._cache._recent.values(), *keys._cache._earlier.values()) if is_being_fetched else ():
         cached.lock.acquire()
     try:
         found = keys.find(acme.seeded.id, connection, upstream.kid, later)
