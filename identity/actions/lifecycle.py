@@ -62,19 +62,18 @@ def transition(
 ) -> Changed:
     """Change the state of a locked principal that the caller may change, and end what ends in the same instant.
 
-    The UPDATE that writes a new state writes ``profile`` as well. Without a change nothing is written.
-
-    The events are not written: the caller writes them in this transaction, together with its own. Without a change
-    there are none. Raises ``Conflict``.
+    The UPDATE that writes a new state writes ``profile`` as well. The caller writes the events, in this transaction and
+    together with its own. Without a change nothing is written, and there are no events. Raises ``Conflict``.
     """
     state, is_held = _next(tx, principal, verb)
     if (state, is_held) == (principal.state, principal.is_held) and not _ends_more(tx, principal, verb):
         return Changed(principal)
+    is_cut = verb in CUTS or (principal.state is State.ACTIVE and state is not State.ACTIVE)
     changed = principal_update(
-        tx, principal, profile, state=state, is_held=is_held, cut=verb in CUTS, end=verb in ENDS, now=now
+        tx, principal, profile, state=state, is_held=is_held, cut=is_cut, end=verb in ENDS, now=now
     )
     detail: dict[str, Any] = {"was": principal.state, "held": is_held, "ended": {}}
-    if verb in CUTS:
+    if is_cut:
         detail["ended"] = {"clients": _cut(tx, principal, verb, reason=reason, now=now)}
     if state is State.ACTIVE and principal.kind in ACTORS:
         ownership_notice_insert(tx, principal.id)  # its owners may have gone meanwhile
