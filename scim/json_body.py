@@ -4,6 +4,8 @@ import json
 import math
 from typing import Any
 
+from identity_verifier.strict_json import StrictJsonError, refuse_constant, unique_members
+
 from identity.model.errors import LimitExceeded
 from identity.model.query import MARKS_MAX, UNSTORABLE, has_too_many_marks
 from scim.errors import ScimType, refuse
@@ -16,7 +18,9 @@ def parse_body(body: bytes, values_max: int = VALUES_MAX) -> dict[str, Any]:
     Raises ``InvalidRequest`` (``invalidSyntax``, ``invalidValue``), ``LimitExceeded``.
     """
     try:
-        parsed = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
+        parsed = json.loads(body.decode(), object_pairs_hook=unique_members, parse_constant=refuse_constant)
+    except StrictJsonError as error:
+        refuse(ScimType.INVALID_SYNTAX, str(error))
     except (ValueError, RecursionError) as error:
         # ValueError: UnicodeDecodeError, JSONDecodeError, and an integer of more than 4,300 digits.
         refuse(ScimType.INVALID_SYNTAX, f"the body is not JSON: {_shown(error)}")
@@ -24,17 +28,6 @@ def parse_body(body: bytes, values_max: int = VALUES_MAX) -> dict[str, Any]:
         refuse(ScimType.INVALID_SYNTAX, "the body is not a JSON object")
     _check(parsed, values_max)
     return parsed
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        refuse(ScimType.INVALID_SYNTAX, "a member name appears twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    refuse(ScimType.INVALID_SYNTAX, f"{name} is not JSON")
 
 
 def _shown(error: Exception) -> str:
