@@ -15,7 +15,7 @@ from identity.edge.audit import Audit, refusals_audited
 from identity.edge.authentication import anonymous, name_caller
 from identity.edge.call import issuer_for
 from identity.edge.request import bearer_token, request_id
-from identity.edge.runtime import Tx, open_transaction, runtime
+from identity.edge.runtime import Runtime, Tx, open_transaction, runtime
 from identity.model.access import Caller
 from identity.model.credential import hash_secret
 from identity.model.errors import NotAuthenticated, RateLimited, Refusal, Unavailable
@@ -82,7 +82,7 @@ def _offered_token(tenant: Tenant) -> str:
     try:
         return bearer_token()
     except NotAuthenticated:
-        _take((tenant.id, "no token"), runtime().scim_rate, "too many requests without a token; ask again")
+        _take(runtime(), (tenant.id, "no token"), runtime().scim_rate, "too many requests without a token; ask again")
         raise
 
 
@@ -103,17 +103,17 @@ def authenticate(tx: Tx, tenant: Tenant, token: str, *, now: datetime) -> Caller
 
     Raises ``NotAuthenticated``, ``NotAllowed``, ``RateLimited``.
     """
-    known, key = runtime().known_tokens, (tenant.id, hash_secret(token))
+    shared, key = runtime(), (tenant.id, hash_secret(token))
     try:
         caller = name_caller(
             authenticate_source(tx, token, issuer=issuer_for(tenant), request_id=request_id(), now=now)
         )
     except NotAuthenticated:
-        known.remove(key)  # its requests no longer count as the connection's
+        shared.known_tokens.remove(key)  # its requests no longer count as the connection's
         raise
-    if caller.connection_id is not None and key not in known:
-        known.put(key, caller.connection_id)
-        take_of_connection(tenant.id, caller.connection_id)
+    if caller.connection_id is not None and key not in shared.known_tokens:
+        shared.known_tokens.put(key, caller.connection_id)
+        take_of_connection(shared, tenant.id, caller.connection_id)
     return caller
 
 
@@ -126,23 +126,25 @@ def check_rate(tenant: Tenant, token: str) -> None:
     shared = runtime()
     connection_id = shared.known_tokens.get((tenant.id, hash_secret(token)))
     if connection_id is not None:
-        take_of_connection(tenant.id, connection_id)
+        take_of_connection(shared, tenant.id, connection_id)
         return
     client_id = client_of_signed_token(token, issuer_for(tenant), tenant.id, shared.clock())
     if client_id is not None:
-        _take((tenant.id, client_id), shared.scim_rate, "this client asks too often")
+        _take(shared, (tenant.id, client_id), shared.scim_rate, "this client asks too often")
     else:
-        _take((tenant.id, None), shared.unknown_token_rate, "too many tokens that are not known here; ask again")
+        _take(
+            shared, (tenant.id, None), shared.unknown_token_rate, "too many tokens that are not known here; ask again"
+        )
 
 
-def take_of_connection(tenant_id: TenantId, connection_id: UUID) -> None:
+def take_of_connection(shared: Runtime, tenant_id: TenantId, connection_id: UUID) -> None:
     """Count a request for a connection and for its tenant. Raises ``RateLimited``."""
-    rate = runtime().scim_rate
-    _take((tenant_id, connection_id), rate, "this connection asks too often")
-    _take((tenant_id, tenant_id), rate.times(TENANT_SHARE), "the connections of this tenant ask too often")
+    rate = shared.scim_rate
+    _take(shared, (tenant_id, connection_id), rate, "this connection asks too often")
+    _take(shared, (tenant_id, tenant_id), rate.times(TENANT_SHARE), "the connections of this tenant ask too often")
 
 
-def _take(caller: Hashable, rate: Rate, refused: str) -> None:
-    wait_s = runtime().scim_buckets.take(caller, rate, time.monotonic())
+def _take(shared: Runtime, caller: Hashable, rate: Rate, refused: str) -> None:
+    wait_s = shared.scim_buckets.take(caller, rate, time.monotonic())
     if wait_s > 0:
         raise RateLimited(refused, wait_s=wait_s)

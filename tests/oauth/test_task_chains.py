@@ -35,7 +35,7 @@ from tests.oracles.authority import Call
 
 AUDIENCES = ("https://one.example", "https://two.example", "https://three.example")
 PARTS = 4
-TASKS = int(os.environ.get("IDENTITY_PROVE_TASKS", "240")) // PARTS
+TASKS = int(os.environ.get("IDENTITY_PROVE_TASKS", "1000")) // PARTS
 PEOPLE = 6  # each with a delegation for each actor at each audience
 TASKS_OF_A_BATCH = 250
 LENGTH = 6

@@ -221,7 +221,8 @@ def test_of_long_bulks_a_connection_does_few_at_a_time_and_its_tenant_few_togeth
     rfc: Source, entra: Source, rival: Source, runtime: Runtime
 ) -> None:
     def connection_of(source: Source) -> object:
-        return next(value for (tenant, _), value in runtime.known_tokens._entries.items() if tenant == source.tenant_id)
+        known = [*runtime.known_tokens._recent.items(), *runtime.known_tokens._earlier.items()]
+        return next(value for (tenant, _), value in known if tenant == source.tenant_id)
 
     rfc.get("/Users")
     mine = (rfc.tenant_id, connection_of(rfc))
