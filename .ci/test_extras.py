@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from environments import ROOT, Environment, Maker, clean_environment, find_uv, run
 
-PACKAGES = ("cli", "config", "dev", "examples", "identity", "migrations", "scim", "workers")
+PACKAGES = ("cli", "config", "dev", "examples", "identity", "migrations", "scim", "workers", "server")
 START_S = 60
 
 
