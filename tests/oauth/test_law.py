@@ -7,8 +7,6 @@ statistics that are stale, and with none at all. No statement reads more than a 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -25,8 +23,7 @@ from identity.model.principal import Amendment, Kind, Profile
 from identity.store.lifecycle import BATCH, DELEGATIONS_COUNTED_MAX
 from identity.store.ownership import GROUPS_BATCH
 from tests.conftest import Server
-from tests.fixtures import ADMINISTRATOR, ERP, Tenant, TwoTenants, claims_in, employ, make_runtime
-from tests.oauth.conftest import SEAL, TemplateDatabase, copied
+from tests.fixtures import ADMINISTRATOR, ERP, Tenant, TwoTenants, claims_in, employ
 from tests.oauth.tasking import ask, open_task
 from tests.oauth.test_cut_is_the_last_word import delegation_narrowed, resource_deleted, resource_narrowed
 
@@ -180,42 +177,21 @@ def plant(server: Server, tenant: Tenant, *, statistics: str, more: str = "") ->
         connection.execute(seeded.encode())
 
 
-Large = tuple[TemplateDatabase, str]
-"""A template with two large tenants, and a task token of acme's."""
-
-
-@pytest.fixture(scope="module")
-def large_with(server: Server, template_db: TemplateDatabase) -> Callable[[str], Large]:
-    """Plant both tenants once for each kind of statistics; each verb has a copy."""
-
-    @cache
-    def planted(statistics: str) -> Large:
-        name = server.copy(template_db.database, prefix="large")
-        runtime = make_runtime(server.url(name, role="identity_app"), SEAL)
-        two_tenants = template_db.web.two_tenants(runtime, template_db.seeded)
-        token = two_tenants.acme.task_token()
-        two_tenants.rival.task_token()
-        plant(server, two_tenants.rival, statistics=statistics, more=PLANT_DELEGATIONS)
-        plant(server, two_tenants.acme, statistics="none", more=PLANT_DELEGATIONS)
-        runtime.engine.dispose()
-        return replace(template_db, database=name), token
-
-    return planted
-
-
 @pytest.mark.promise(1)
 @pytest.mark.promise(10)
 @pytest.mark.timeout(60 + ROWS // 500)
 @pytest.mark.parametrize("statistics", ["stale", "none"])
 @pytest.mark.parametrize("verb", VERBS)
 def test_what_others_wrote_changes_neither_the_statements_nor_what_they_read(
-    server: Server, large_with: Callable[[str], Large], verb: str, statistics: str
+    server: Server, two_tenants: TwoTenants, verb: str, statistics: str
 ) -> None:
-    template, token = large_with(statistics)
-    with copied(server, template) as runtime:
-        acme = template.web.two_tenants(runtime, template.seeded).acme
-        with read_by_each(runtime.engine) as large:
-            VERBS[verb](acme, token)
+    token = two_tenants.acme.task_token()
+    two_tenants.rival.task_token()
+    plant(server, two_tenants.rival, statistics=statistics, more=PLANT_DELEGATIONS)
+    plant(server, two_tenants.acme, statistics="none", more=PLANT_DELEGATIONS)
+    two_tenants.runtime.engine.dispose()
+    with read_by_each(two_tenants.runtime.engine) as large:
+        VERBS[verb](two_tenants.acme, token)
     allowed = READ_MAX + ANSWERED.get(verb, 0)
     assert [(read, statement) for statement, read in large if read > allowed] == []
 
